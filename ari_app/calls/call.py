@@ -1,0 +1,235 @@
+"""What a call is: frozen, serialisable values.
+
+Times are seconds since the epoch (UTC, float); durations are seconds; customers' numbers are E.164 where they
+could be read as such; ``code`` is a manager's extension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from ari_app.calls.outcome import Ending, LegResult
+from ari_app.calls.routing import Destination, People, Policy
+
+
+class Stage(StrEnum):
+    """Where a call stands. ``dialplan``: handed on, followed to its end. ``ending``: nobody talks any more."""
+
+    ARRIVING = "arriving"
+    RINGING = "ringing"
+    TALKING = "talking"
+    DIALPLAN = "dialplan"
+    ENDING = "ending"
+    ENDED = "ended"
+
+
+class Direction(StrEnum):
+    """Who began the call, as the CRM names it."""
+
+    IN = "in"
+    OUT = "out"
+
+
+class Role(StrEnum):
+    """Whose leg it is. A queue's leg is the Local channel to it; its members hang behind that one."""
+
+    CALLER = "caller"
+    MANAGER = "manager"
+    QUEUE = "queue"
+    MEMBER = "member"
+
+
+class LegState(StrEnum):
+    """How far a leg has come; ``leaving`` means that we asked for its hang-up."""
+
+    PLACED = "placed"
+    DIALLED = "dialled"
+    RINGING = "ringing"
+    UP = "up"
+    LEAVING = "leaving"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One channel of the call. `attempt` is the index of the destination that it serves."""
+
+    id: str
+    role: Role
+    state: LegState
+    at: float
+    """When the leg came to its state."""
+    code: str | None = None
+    attempt: int = -1
+    result: LegResult | None = None
+    joined: bool = False
+    rang: bool = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether the channel may still exist."""
+        return self.state is not LegState.GONE
+
+    @property
+    def pending(self) -> bool:
+        """Whether the leg may still be answered."""
+        return self.state in (LegState.PLACED, LegState.DIALLED, LegState.RINGING)
+
+    @property
+    def far_id(self) -> str:
+        """The other half of a queue's Local channel, the one that runs ``Queue()``."""
+        return f"{self.id}-2"
+
+
+class RecordingState(StrEnum):
+    """How far the recording has come."""
+
+    NONE = "none"
+    RUNNING = "running"
+    FINISHED = "finished"
+    STORED = "stored"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The one recording of the call's bridge. `file` is its name in our store, `seconds` its length."""
+
+    state: RecordingState = RecordingState.NONE
+    started_at: float | None = None
+    file: str | None = None
+    seconds: float | None = None
+    problem: str | None = None
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a file may still come."""
+        return self.state in (RecordingState.RUNNING, RecordingState.FINISHED)
+
+
+class TimerName(StrEnum):
+    """What a call may be waiting for."""
+
+    LOOK_UP = "look-up"
+    RING = "ring"
+    ROUND = "round"
+    RECORDING = "recording"
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A deadline. It is part of the call, so it survives a restart."""
+
+    name: TimerName
+    due: float
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call between a customer and the shop, from its first ring to its last report."""
+
+    id: str
+    account: str
+    stage: Stage
+    direction: Direction
+    started_at: float
+    caller: Leg
+    number: str | None
+    """The customer's number; none when it is withheld."""
+    external: str | None
+    """The shop's number that was called."""
+    policy: Policy
+    name: str | None = None
+    """The customer's name as the CRM knows it."""
+    responsible: str | None = None
+    destinations: tuple[Destination, ...] = ()
+    attempt: int = -1
+    """Index of the destination that is being tried."""
+    legs: tuple[Leg, ...] = ()
+    told: tuple[str, ...] = ()
+    """Extensions of whom the CRM was told that they are rung."""
+    round: tuple[str, ...] = ()
+    """Queue members rung in this round, of whom the CRM will be told in a moment."""
+    bridge_open: bool = False
+    handed_on: bool = False
+    """The caller was sent on into the shop's dialplan."""
+    talker_leg: str | None = None
+    talker: str | None = None
+    """Extension of the one who talks or talked."""
+    answered_at: float | None = None
+    ended_at: float | None = None
+    ending: Ending | None = None
+    end_unseen: bool = False
+    """Nobody saw the end; `ended_at` is an estimate until the recording's length is known."""
+    reported: bool = False
+    """The CRM was told the result, or there was nobody to tell it of."""
+    recording: Recording = field(default_factory=Recording)
+    timers: tuple[Timer, ...] = ()
+
+    @property
+    def over(self) -> bool:
+        """Whether everything about the call is done."""
+        return self.stage is Stage.ENDED
+
+    @property
+    def destination(self) -> Destination | None:
+        """The destination that is being tried."""
+        return self.destinations[self.attempt] if 0 <= self.attempt < len(self.destinations) else None
+
+    @property
+    def next_timer(self) -> Timer | None:
+        """The timer that is due first."""
+        return min(self.timers, key=lambda timer: timer.due, default=None)
+
+    @property
+    def bridge_id(self) -> str:
+        """The bridge's id is the call's."""
+        return self.id
+
+    @property
+    def recording_name(self) -> str:
+        """The recording's name on the PBX is the call's id."""
+        return self.id
+
+    @property
+    def waiting(self) -> float:
+        """Seconds from the first moment until somebody answered, or until the end."""
+        until = self.answered_at if self.answered_at is not None else self.ended_at
+        return max(0.0, until - self.started_at) if until is not None else 0.0
+
+    @property
+    def talking(self) -> float:
+        """Seconds of talk; 0 for a call that nobody answered or that still goes on."""
+        if self.answered_at is None or self.ended_at is None:
+            return 0.0
+        return max(0.0, self.ended_at - self.answered_at)
+
+    @property
+    def our_legs(self) -> Iterator[Leg]:
+        """The legs that are ours to hang up: all but the caller's and the members' behind a queue."""
+        return (leg for leg in self.legs if leg.role is not Role.MEMBER)
+
+    def leg(self, leg_id: str) -> Leg | None:
+        """Find a leg by its channel's id."""
+        return next((leg for leg in self.legs if leg.id == leg_id), None)
+
+    def with_leg(self, leg: Leg) -> Call:
+        """Put a leg in place of the one with the same id, or behind the others."""
+        if self.leg(leg.id) is None:
+            return replace(self, legs=(*self.legs, leg))
+        return replace(self, legs=tuple(leg if old.id == leg.id else old for old in self.legs))
+
+    def with_timer(self, name: TimerName, due: float) -> Call:
+        """Set a timer, or move it."""
+        return replace(self, timers=(*self.without_timer(name).timers, Timer(name, due)))
+
+    def without_timer(self, name: TimerName) -> Call:
+        """Clear a timer, set or not."""
+        return replace(self, timers=tuple(timer for timer in self.timers if timer.name is not name))
+
+    def rings_one(self, leg: Leg) -> bool:
+        """Tell whether a leg is rung alone, so that the caller may hear its early media."""
+        destination = self.destinations[leg.attempt]
+        return not isinstance(destination, People) or len(destination.codes) == 1

@@ -1,0 +1,187 @@
+"""The life of a call: `advance` takes a call and something that happened, and gives the call as it is then
+and what it orders.
+
+The legal moves are the table `MOVES`. What a stage doesn't know changes nothing; nothing ever raises on a
+late or repeated happening.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from ari_app.calls import happenings as h
+from ari_app.calls import moves
+from ari_app.calls.call import Call, Direction, Leg, LegState, RecordingState, Role, Stage
+from ari_app.calls.happenings import Happening
+from ari_app.calls.orders import Answer, FetchRecording, HangUp, HangUpReason, Join, Order, Record, Watch
+from ari_app.calls.outcome import LINE_FAILURES
+from ari_app.calls.routing import Policy
+from ari_app.calls.turn import Turn
+
+Move: TypeAlias = Callable[[Turn, Any], None]
+
+PBX_RESTARTED = 38
+"""Cause of a channel that ended with the PBX itself: network out of order."""
+assert PBX_RESTARTED in LINE_FAILURES
+
+
+def begin(
+    call_id: str, account: str, policy: Policy, arrived: h.CallArrived
+) -> tuple[Call, tuple[Order, ...]]:
+    """Take a call that has just arrived."""
+    call = Call(
+        id=call_id,
+        account=account,
+        stage=Stage.ARRIVING,
+        direction=Direction.IN,
+        started_at=arrived.at,
+        caller=Leg(arrived.channel, Role.CALLER, LegState.RINGING, arrived.at),
+        number=arrived.number,
+        external=arrived.external,
+        policy=policy,
+    )
+    turn = Turn(call, arrived.at)
+    moves.greet(turn, arrived)
+    return turn.call, tuple(turn.orders)
+
+
+def advance(call: Call, happening: Happening) -> tuple[Call, tuple[Order, ...]]:
+    """Let something happen to a call; pure and total."""
+    move = MOVES.get((call.stage, type(happening)))
+    if move is None:
+        return call, ()
+    turn = Turn(call, happening.at)
+    move(turn, happening)
+    return turn.call, tuple(turn.orders)
+
+
+def _take_facts(turn: Turn, said: h.PbxSaid) -> None:
+    """What was missed is made up for: ends, answers and lost orders, as the PBX says is true."""
+    for missed in _missed(turn.call, said):
+        turn.call, orders = advance(turn.call, missed)
+        turn.order(*orders)
+    turn.order(*_lost_orders(turn.call, said, tuple(turn.orders)))
+
+
+def _missed(call: Call, said: h.PbxSaid) -> Iterator[Happening]:
+    """Derive the happenings that would have told us what the PBX says."""
+    at, facts = said.at, {fact.id: fact for fact in said.channels}
+    cause = PBX_RESTARTED if said.restarted else 0
+    if call.caller.alive and call.caller.id in said.asked:
+        if call.caller.id not in facts:
+            yield h.CallerEnded(at, cause, known_up_at=said.known_up_at)
+        elif facts[call.caller.id].state == "Up":
+            yield h.CallerAnswered(at)
+    for leg in call.our_legs:
+        if not leg.alive or leg.id not in said.asked:
+            continue
+        fact = facts.get(leg.id)
+        if fact is None:
+            yield h.LegEnded(at, leg.id, cause, known_up_at=said.known_up_at)
+        elif fact.member is not None:
+            yield h.MemberAnswered(at, leg.id, fact.member, fact.code)
+        elif fact.state == "Up":
+            yield h.LegAnswered(at, leg.id)
+        elif fact.state == "Ringing":
+            yield h.LegRinging(at, leg.id)
+        elif leg.state is LegState.PLACED:
+            yield h.LegReady(at, leg.id)
+    if call.stage is Stage.ENDING and not said.recording:
+        yield h.RecordingFinished(at)
+
+
+def _lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Iterator[Order]:
+    """Give once more the orders of which the PBX shows no trace, unless they were given just now."""
+    facts = {fact.id: fact for fact in said.channels}
+    caller = facts.get(call.caller.id)
+    lost: list[Order] = []
+    if call.stage is Stage.DIALPLAN and caller is not None:
+        lost.append(Watch(caller.id))
+    if call.stage is Stage.TALKING:
+        if caller is not None and caller.state != "Up":
+            lost.append(Answer(caller.id))
+        talkers = (facts.get(call.caller.id), facts.get(call.talker_leg or ""))
+        outside = tuple(fact.id for fact in talkers if fact is not None and not fact.bridged)
+        if outside:
+            lost.append(Join(call.bridge_id, outside))
+        if call.recording.state is RecordingState.RUNNING and not said.recording:
+            lost.append(Record(call.bridge_id, call.recording_name))
+    if call.stage is Stage.ENDING and call.recording.state is RecordingState.FINISHED:
+        lost.append(FetchRecording(call.recording_name))
+    for leg in (call.caller, *call.our_legs):
+        if leg.state is LegState.LEAVING and leg.id in facts:
+            lost.append(HangUp(leg.id, HangUpReason.NORMAL))
+    already = {_kind_and_target(order) for order in given}
+    return (order for order in lost if _kind_and_target(order) not in already)
+
+
+def _kind_and_target(order: Order) -> tuple[type, str]:
+    return type(order), str(getattr(order, "channel", ""))
+
+
+_ARRIVING: dict[type, Move] = {
+    h.CustomerFound: moves.customer_found,
+    h.CustomerUnknown: moves.customer_unknown,
+    h.TimerExpired: moves.look_up_expired,
+    h.CallerEnded: moves.caller_gave_up,
+    h.ServiceStopping: moves.stopping,
+    h.OutcomeUnknown: moves.ask,
+    h.PbxSaid: _take_facts,
+}
+_RINGING: dict[type, Move] = {
+    h.LegReady: moves.leg_ready,
+    h.LegRinging: moves.leg_ringing,
+    h.LegAnswered: moves.leg_answered,
+    h.LegEnded: moves.leg_ended,
+    h.LegRefused: moves.leg_refused,
+    h.MemberRung: moves.member_rung,
+    h.MemberAnswered: moves.member_answered,
+    h.MemberEnded: moves.member_ended,
+    h.TimerExpired: moves.ring_expired,
+    h.CallerEnded: moves.caller_gave_up,
+    h.ServiceStopping: moves.stopping,
+    h.OutcomeUnknown: moves.ask,
+    h.PbxSaid: _take_facts,
+}
+_TALKING: dict[type, Move] = {
+    h.CallerAnswered: moves.caller_up,
+    h.CallerEnded: moves.caller_hung_up,
+    h.LegEnded: moves.talker_hung_up,
+    h.LegRefused: moves.losing_leg_refused,
+    h.RecordingFailed: moves.recording_failed,
+    h.OutcomeUnknown: moves.ask,
+    h.PbxSaid: _take_facts,
+}
+_DIALPLAN: dict[type, Move] = {
+    h.CallerAnswered: moves.dialplan_answered,
+    h.CallerEnded: moves.dialplan_ended,
+    h.LegEnded: moves.late_leg_ended,
+    h.LegRefused: moves.late_leg_ended,
+    h.OutcomeUnknown: moves.ask,
+    h.PbxSaid: _take_facts,
+}
+_ENDING: dict[type, Move] = {
+    h.CallerEnded: moves.caller_gone,
+    h.LegEnded: moves.late_leg_ended,
+    h.LegRefused: moves.late_leg_ended,
+    h.RecordingFinished: moves.recording_finished,
+    h.RecordingStored: moves.recording_stored,
+    h.RecordingFailed: moves.recording_lost,
+    h.TimerExpired: moves.recording_overdue,
+    h.OutcomeUnknown: moves.ask,
+    h.PbxSaid: _take_facts,
+}
+
+MOVES: dict[tuple[Stage, type], Move] = {
+    (stage, happening): move
+    for stage, moves_of_stage in (
+        (Stage.ARRIVING, _ARRIVING),
+        (Stage.RINGING, _RINGING),
+        (Stage.TALKING, _TALKING),
+        (Stage.DIALPLAN, _DIALPLAN),
+        (Stage.ENDING, _ENDING),
+    )
+    for happening, move in moves_of_stage.items()
+}

@@ -1,0 +1,231 @@
+"""What can happen to a call. Each carries the moment (``at``, seconds since the epoch, UTC)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ari_app.calls.call import TimerName
+
+
+@dataclass(frozen=True, slots=True)
+class CallArrived:
+    """A customer's channel entered our Stasis application."""
+
+    at: float
+    channel: str
+    number: str | None
+    external: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerFound:
+    """The CRM knows the number. `responsible` is the extension of the customer's manager, if there is one."""
+
+    at: float
+    name: str | None
+    responsible: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerUnknown:
+    """The CRM doesn't know the number, or could not be asked (`problem` says why)."""
+
+    at: float
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallerAnswered:
+    """The caller's channel is up: we answered it, or the dialplan did to which we sent it."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallerEnded:
+    """The caller's channel is gone. `cause` is Q.931.
+
+    `known_up_at` is set when nobody saw the end: the last moment at which the call was known to be up.
+    """
+
+    at: float
+    cause: int
+    known_up_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LegReady:
+    """A leg that we made has entered our application and can be bridged and dialled."""
+
+    at: float
+    leg: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegRinging:
+    """A phone rings."""
+
+    at: float
+    leg: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegAnswered:
+    """A leg is up."""
+
+    at: float
+    leg: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegEnded:
+    """A leg is gone. `cause` is Q.931, `sip` the SIP code where Asterisk tells it.
+
+    `known_up_at` is set when nobody saw the end: the last moment at which the leg was known to be up.
+    """
+
+    at: float
+    leg: str
+    cause: int
+    sip: int | None = None
+    known_up_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LegRefused:
+    """The PBX would not make or dial a leg: no such extension, or no way to it."""
+
+    at: float
+    leg: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRung:
+    """A queue has begun to ring a member. `code` is none when the member's channel names no extension."""
+
+    at: float
+    leg: str
+    member: str
+    code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAnswered:
+    """A member has taken the call from the queue."""
+
+    at: float
+    leg: str
+    member: str
+    code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberEnded:
+    """A queue has stopped ringing a member. `status` is the ``Dial`` status, such as BUSY or NOANSWER."""
+
+    at: float
+    leg: str
+    member: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimerExpired:
+    """A deadline has passed."""
+
+    at: float
+    timer: TimerName
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFinished:
+    """The PBX has closed the recording's file, or no longer records."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFailed:
+    """The PBX could not record, or the file could not be had; `problem` says why."""
+
+    at: float
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStored:
+    """The recording is in our store under `file`; `seconds` is its length."""
+
+    at: float
+    file: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeUnknown:
+    """We don't know what became of a request, or missed events: the PBX has to be asked what is true."""
+
+    at: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelFact:
+    """A channel that exists. `state` is Asterisk's word: Down, Ring, Ringing, Up ..."""
+
+    id: str
+    state: str
+    bridged: bool
+    member: str | None = None
+    """For a queue's leg: the channel of the member that it talks to."""
+    code: str | None = None
+    """The extension of that member."""
+
+
+@dataclass(frozen=True, slots=True)
+class PbxSaid:
+    """What the PBX says is true of the channels that we asked about; those not listed don't exist.
+
+    `known_up_at` is the last moment at which we saw the call up; `restarted` tells that the PBX was started
+    anew since, so that every channel of before is gone; `recording` whether it still records the call.
+    """
+
+    at: float
+    asked: tuple[str, ...]
+    channels: tuple[ChannelFact, ...]
+    recording: bool
+    known_up_at: float
+    restarted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStopping:
+    """The service was told to stop; who still waits should not depend on its next start."""
+
+    at: float
+
+
+Happening: TypeAlias = (
+    CallArrived
+    | CustomerFound
+    | CustomerUnknown
+    | CallerAnswered
+    | CallerEnded
+    | LegReady
+    | LegRinging
+    | LegAnswered
+    | LegEnded
+    | LegRefused
+    | MemberRung
+    | MemberAnswered
+    | MemberEnded
+    | TimerExpired
+    | RecordingFinished
+    | RecordingFailed
+    | RecordingStored
+    | OutcomeUnknown
+    | PbxSaid
+    | ServiceStopping
+)

@@ -1,0 +1,198 @@
+"""What a call can ask for. Whoever carries an order out reports back with a happening."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from ari_app.calls.outcome import Ending
+
+
+class HangUpReason(StrEnum):
+    """Why a channel is hung up, in ARI's words; they become the SIP answer that a phone or trunk sees."""
+
+    NORMAL = "normal"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    ANSWERED_ELSEWHERE = "answered_elsewhere"
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Ask the CRM who has this number (E.164)."""
+
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Follow a channel to its end, also when it leaves our application."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ringback:
+    """Let the caller hear ringing."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBridge:
+    """Make the call's bridge."""
+
+    bridge: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """Make a leg; once it is ready it is dialled. `far_id` names the other half of a Local channel.
+
+    `name` and `number` are what the phone shows of the caller.
+    """
+
+    leg: str
+    endpoint: str
+    name: str
+    number: str
+    originator: str
+    far_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Let a leg ring for at most so many seconds (none: as long as the dialplan behind it wants)."""
+
+    leg: str
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Put channels into the call's bridge."""
+
+    bridge: str
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer the caller."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Hang a channel up; one that is gone already counts as hung up."""
+
+    channel: str
+    reason: HangUpReason = HangUpReason.NORMAL
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Record the bridge from now on."""
+
+    bridge: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopRecording:
+    """Close the recording's file and keep it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRecording:
+    """Bring the finished recording into our store and remove it from the PBX."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseBridge:
+    """Remove the call's bridge."""
+
+    bridge: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendToDialplan:
+    """Let the caller go on in the shop's own dialplan."""
+
+    channel: str
+    context: str
+    exten: str
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskPbx:
+    """Ask the PBX which of these channels exist, and in which state."""
+
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TellRinging:
+    """Tell the CRM that these extensions are being rung (its ``in`` event)."""
+
+    at: float
+    phone: str
+    external: str | None
+    codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TellHangup:
+    """Tell the CRM that the call is over for those of whom it was told (its ``hangup`` event)."""
+
+    at: float
+    phone: str
+    external: str | None
+    codes: tuple[str, ...]
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class TellResult:
+    """Tell the CRM what the call was (its call history). Durations in whole seconds."""
+
+    at: float
+    started_at: float
+    phone: str
+    external: str | None
+    code: str | None
+    ending: Ending
+    waiting: int
+    talking: int
+    recording: str | None
+
+
+Tell: TypeAlias = TellRinging | TellHangup | TellResult
+
+Order: TypeAlias = (
+    LookUp
+    | Watch
+    | Ringback
+    | OpenBridge
+    | Ring
+    | Dial
+    | Join
+    | Answer
+    | HangUp
+    | Record
+    | StopRecording
+    | FetchRecording
+    | CloseBridge
+    | SendToDialplan
+    | AskPbx
+    | TellRinging
+    | TellHangup
+    | TellResult
+)

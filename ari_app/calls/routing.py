@@ -1,0 +1,148 @@
+"""Which destinations a call tries, in order.
+
+Destinations are written ``group:101,102`` (all at once), ``group:101>102`` (in turn),
+``queue:CONTEXT[,EXTEN]`` and ``dialplan:CONTEXT,EXTEN,PRIORITY``; one after another with ``;``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+IN_TURN_SECONDS = 20.0
+"""How long each phone of a group rings when they ring in turn."""
+
+_CODE = re.compile(r"[0-9*#]{1,20}")
+_DIALPLAN_WORD = re.compile(r"[A-Za-z0-9_.+*#-]{1,79}")
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Extensions that we ring ourselves, all at once, for so many seconds."""
+
+    codes: tuple[str, ...]
+    seconds: float
+    kind: Literal["people"] = "people"
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """An Asterisk ``Queue()``, reached through a Local channel so that the call stays ours."""
+
+    context: str
+    exten: str = "s"
+    kind: Literal["queue"] = "queue"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialplan:
+    """A place in the shop's own dialplan (voice menu, voicemail); the caller leaves us for it."""
+
+    context: str
+    exten: str
+    priority: int
+    kind: Literal["dialplan"] = "dialplan"
+
+
+Destination: TypeAlias = People | Queue | Dialplan
+
+
+class BadDestination(ValueError):
+    """A destination is written wrongly; the text says what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How an account wants its calls handled, as it was when the call came in; times in seconds."""
+
+    channel_format: str
+    fallback: tuple[Destination, ...]
+    unknown: tuple[Destination, ...]
+    ring_manager_seconds: float = 60.0
+    caller_name_prefix: str = ""
+    blank_unknown_caller: bool = False
+    record: bool = True
+
+    def endpoint(self, code: str) -> str:
+        """Name the channel that reaches an extension, such as ``PJSIP/101``."""
+        return self.channel_format.replace("##", code)
+
+
+def is_extension(code: str) -> bool:
+    """Tell whether a text may become a part of an endpoint's name: digits, ``*`` and ``#`` only."""
+    return _CODE.fullmatch(code) is not None
+
+
+def parse_destinations(text: str, together_seconds: float) -> tuple[Destination, ...]:
+    """Read a list of destinations.
+
+    `together_seconds` is how long a group rings when all its phones ring at once.
+
+    Raises:
+        BadDestination: with a sentence that names the part and what was expected.
+    """
+    found: list[Destination] = []
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        kind, colon, rest = part.partition(":")
+        reader = _READERS.get(kind.strip().lower())
+        if reader is None or not colon:
+            raise BadDestination(
+                f"{part!r}: a destination is group:101,102, group:101>102, queue:CONTEXT[,EXTEN] "
+                "or dialplan:CONTEXT,EXTEN,PRIORITY"
+            )
+        found += reader(part, rest, together_seconds)
+    return tuple(found)
+
+
+def _read_group(part: str, rest: str, together_seconds: float) -> list[Destination]:
+    in_turn = ">" in rest
+    codes = tuple(code.strip() for code in rest.split(">" if in_turn else ","))
+    if not all(map(is_extension, codes)):
+        raise BadDestination(
+            f"{part!r}: a group is extensions of digits, either 101,102 (all at once) or 101>102 (in turn)"
+        )
+    if len(set(codes)) != len(codes):
+        raise BadDestination(f"{part!r}: an extension stands in the group twice")
+    if in_turn:
+        return [People((code,), IN_TURN_SECONDS) for code in codes]
+    return [People(codes, together_seconds)]
+
+
+def _read_queue(part: str, rest: str, _: float) -> list[Destination]:
+    words = [word.strip() for word in rest.split(",")]
+    if len(words) > 2 or not all(map(_DIALPLAN_WORD.fullmatch, words)):
+        raise BadDestination(f"{part!r}: a queue is queue:CONTEXT or queue:CONTEXT,EXTEN")
+    return [Queue(words[0], words[1] if len(words) == 2 else "s")]
+
+
+def _read_dialplan(part: str, rest: str, _: float) -> list[Destination]:
+    words = [word.strip() for word in rest.split(",")]
+    if len(words) != 3 or not all(map(_DIALPLAN_WORD.fullmatch, words)) or not words[2].isdigit():
+        raise BadDestination(f"{part!r}: a dialplan destination is dialplan:CONTEXT,EXTEN,PRIORITY")
+    return [Dialplan(words[0], words[1], int(words[2]))]
+
+
+_READERS = {"group": _read_group, "queue": _read_queue, "dialplan": _read_dialplan}
+
+
+def plan(policy: Policy, known: bool, responsible: str | None) -> tuple[Destination, ...]:
+    """List what a call tries: the responsible manager, then the fallback; unknown customers have their own."""
+    if not known:
+        return policy.unknown or policy.fallback
+    if responsible is None:
+        return policy.fallback
+    return (People((responsible,), policy.ring_manager_seconds), *policy.fallback)
+
+
+def way_out(destinations: tuple[Destination, ...]) -> Dialplan | None:
+    """Find where a waiting caller can go without us: the first queue or dialplan destination, if any."""
+    for destination in destinations:
+        match destination:
+            case Queue(context, exten):
+                return Dialplan(context, exten, 1)
+            case Dialplan():
+                return destination
+            case People():
+                pass
+    return None

@@ -1,0 +1,222 @@
+"""One turn of a call: the call as it becomes, and the orders that it gives on the way.
+
+A `Turn` lives for the length of one `advance`; nothing of it leaves but its two results.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ari_app.calls.call import Call, Leg, LegState, Recording, RecordingState, Role, Stage, TimerName
+from ari_app.calls.orders import (
+    Answer,
+    CloseBridge,
+    Dial,
+    HangUp,
+    HangUpReason,
+    Join,
+    OpenBridge,
+    Order,
+    Record,
+    Ring,
+    StopRecording,
+    TellHangup,
+    TellResult,
+    TellRinging,
+)
+from ari_app.calls.outcome import Ending, LegResult
+
+RECORDING_SECONDS = 8.0
+"""How long after its end a call's report waits for the recording."""
+
+
+class Turn:
+    """Collects what one happening does to a call at a moment."""
+
+    def __init__(self, call: Call, at: float) -> None:
+        self.call = call
+        self.at = at
+        self.orders: list[Order] = []
+
+    def order(self, *orders: Order) -> None:
+        """Give orders, in this order."""
+        self.orders += orders
+
+    def change(
+        self,
+        leg: Leg,
+        state: LegState,
+        *,
+        result: LegResult | None = None,
+        code: str | None = None,
+    ) -> Leg:
+        """Bring a leg (or the caller) into another state; a result or code once known stays."""
+        changed = replace(
+            leg,
+            state=state,
+            at=self.at,
+            result=leg.result or result,
+            code=leg.code or code,
+            rang=leg.rang or state is LegState.RINGING,
+        )
+        self._put(changed)
+        return changed
+
+    def _put(self, leg: Leg) -> None:
+        if leg.role is Role.CALLER:
+            self.call = replace(self.call, caller=leg)
+        else:
+            self.call = self.call.with_leg(leg)
+
+    # -- legs ---------------------------------------------------------------------------------------------
+
+    def ring(self, leg: Leg, endpoint: str, name: str) -> None:
+        """Make a leg; it is dialled when it reports that it is ready."""
+        if not self.call.bridge_open:
+            self.order(OpenBridge(self.call.bridge_id))
+            self.call = replace(self.call, bridge_open=True)
+        self.call = self.call.with_leg(leg)
+        self.order(
+            Ring(
+                leg=leg.id,
+                endpoint=endpoint,
+                name=name,
+                number=self.call.number or "",
+                originator=self.call.caller.id,
+                far_id=leg.far_id if leg.role is Role.QUEUE else None,
+            )
+        )
+
+    def dial(self, leg: Leg, seconds: float | None) -> None:
+        """Let a leg ring."""
+        self.change(leg, LegState.DIALLED)
+        self.order(Dial(leg.id, seconds))
+
+    def join(self, *legs: Leg) -> None:
+        """Put legs into the bridge, those that are not there yet."""
+        outside = [leg for leg in legs if not leg.joined]
+        if outside:
+            for leg in outside:
+                self._put(replace(leg, joined=True))
+            self.order(Join(self.call.bridge_id, tuple(leg.id for leg in outside)))
+
+    def hang_up(self, leg: Leg, reason: HangUpReason, result: LegResult | None = None) -> None:
+        """Ask for a leg's hang-up, once."""
+        if leg.state not in (LegState.LEAVING, LegState.GONE):
+            self.change(leg, LegState.LEAVING, result=result)
+            self.order(HangUp(leg.id, reason))
+
+    def answer(self) -> None:
+        """Answer the caller."""
+        self.order(Answer(self.call.caller.id))
+
+    # -- recording ----------------------------------------------------------------------------------------
+
+    def record(self) -> None:
+        """Record the bridge from now on."""
+        self.call = replace(self.call, recording=Recording(state=RecordingState.RUNNING, started_at=self.at))
+        self.order(Record(self.call.bridge_id, self.call.recording_name))
+
+    def recording(self, state: RecordingState, **changes: str | float | None) -> None:
+        """Note how far the recording has come."""
+        self.call = replace(self.call, recording=replace(self.call.recording, state=state, **changes))  # type: ignore[arg-type]
+
+    # -- timers -------------------------------------------------------------------------------------------
+
+    def set_timer(self, name: TimerName, seconds: float) -> None:
+        """Set a deadline so many seconds from now."""
+        self.call = self.call.with_timer(name, self.at + seconds)
+
+    def clear_timer(self, name: TimerName) -> None:
+        """Clear a deadline, set or not."""
+        self.call = self.call.without_timer(name)
+
+    # -- what the CRM is told -----------------------------------------------------------------------------
+
+    def tell_ringing(self, codes: tuple[str, ...]) -> None:
+        """Tell the CRM of those who are being rung, each once a call."""
+        number = self.call.number
+        new = tuple(dict.fromkeys(code for code in codes if code not in self.call.told))
+        if new and number is not None:
+            self.call = replace(self.call, told=self.call.told + new)
+            self.order(TellRinging(self.at, number, self.call.external, new))
+
+    def report(self) -> None:
+        """Tell the CRM what the call was, once."""
+        call = self.call
+        if call.reported:
+            return
+        self.call = replace(call, reported=True).without_timer(TimerName.RECORDING)
+        if call.number is None or call.ending is None:
+            return
+        answered = call.ending is Ending.ANSWERED
+        missed_by = call.responsible or (call.told[0] if call.told else None)
+        code = None if call.handed_on else call.talker if answered else missed_by
+        self.order(
+            TellResult(
+                at=self.at,
+                started_at=call.started_at,
+                phone=call.number,
+                external=call.external,
+                code=code,
+                ending=call.ending,
+                waiting=int(call.waiting),
+                talking=int(call.talking),
+                recording=call.recording.file if answered else None,
+            )
+        )
+
+    # -- the end ------------------------------------------------------------------------------------------
+
+    def finish(self, ending: Ending, *, seen_at: float | None = None) -> None:
+        """End the call: hang everyone up, close the recording, tell the CRM.
+
+        `seen_at` is given when nobody saw the end: the last moment at which the call was known to be up.
+        """
+        began = self.call.answered_at or self.call.started_at
+        self.call = replace(
+            self.call,
+            stage=Stage.ENDING,
+            ending=ending,
+            ended_at=max(began, self.at if seen_at is None else seen_at),
+            end_unseen=seen_at is not None,
+            timers=(),
+            round=(),
+        )
+        reason = _FAREWELL.get(ending, HangUpReason.NO_ANSWER)
+        if self.call.caller.alive:
+            self.hang_up(self.call.caller, reason)
+        for leg in self.call.legs:
+            if leg.role is Role.MEMBER:
+                self._end_member(leg)
+            elif leg.alive:
+                self.hang_up(leg, HangUpReason.NORMAL, LegResult.CALLER_LEFT)
+        if self.call.recording.state is RecordingState.RUNNING:
+            self.order(StopRecording(self.call.recording_name))
+        if self.call.told and self.call.number is not None:
+            self.order(TellHangup(self.at, self.call.number, self.call.external, self.call.told, ending))
+        if self.call.recording.awaited:
+            self.set_timer(TimerName.RECORDING, RECORDING_SECONDS)
+        else:
+            self.report()
+        self.tidy()
+
+    def _end_member(self, leg: Leg) -> None:
+        if leg.alive:
+            self.change(leg, LegState.GONE, result=LegResult.CALLER_LEFT)
+
+    def tidy(self) -> None:
+        """Remove the bridge when the last channel is gone, and end the call when nothing is left to do."""
+        call = self.call
+        if call.caller.alive and call.stage is not Stage.DIALPLAN:
+            return
+        if any(leg.alive for leg in call.our_legs):
+            return
+        if call.bridge_open:
+            self.order(CloseBridge(call.bridge_id))
+            self.call = call = replace(call, bridge_open=False)
+        if call.stage is Stage.ENDING and call.reported and not call.recording.awaited:
+            self.call = replace(call, stage=Stage.ENDED, timers=())
+
+
+_FAREWELL = {Ending.ANSWERED: HangUpReason.NORMAL, Ending.BUSY: HangUpReason.BUSY}
