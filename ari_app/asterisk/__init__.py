@@ -1,0 +1,1 @@
+"""Everything that speaks to one PBX: its event stream, its REST interface, its recordings."""

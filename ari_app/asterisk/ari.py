@@ -1,0 +1,143 @@
+"""ARI's REST side: aioari's client over our own HTTP transport.
+
+The transport authenticates by header (so that no secret stands in a URL, which reaches logs), gives each
+request a time limit, and raises our own errors (`ari_app.asterisk.errors`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import aioari
+import aiohttp
+import orjson
+
+from ari_app.asterisk.errors import AriDenied, AriRefused, AriUnavailable, AriUnknown
+
+REQUEST_SECONDS = 5.0
+"""How long a request may take. Asterisk answers in milliseconds or not at all."""
+
+_MAYBE_DONE = frozenset({408, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the PBX answered; awaitable where aioari awaits it."""
+
+    status: int
+    body: bytes
+
+    async def text(self) -> str:
+        """Give the body as text."""
+        return self.body.decode("utf-8", "replace")
+
+    async def json(self) -> Any:
+        """Give the body as JSON."""
+        return self.read()
+
+    def read(self) -> Any:
+        """Give the body as JSON, None when there is none."""
+        return orjson.loads(self.body) if self.body else None
+
+
+class AriTransport:
+    """The HTTP client that aioari's operations go through."""
+
+    def __init__(self, session: aiohttp.ClientSession, base_url: str, username: str, password: str) -> None:
+        self._session = session
+        self._ari = base_url.rstrip("/") + "/ari/"
+        self._auth = aiohttp.encode_basic_auth(username, password, encoding="utf-8")
+        self._timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+
+    @property
+    def authorization(self) -> str:
+        """The header's value, for the event socket."""
+        return self._auth
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, Any] | None = None,
+        data: str | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send one request.
+
+        The address that the PBX gives of itself may be wrong behind a proxy: only the part after ``/ari/`` is
+        taken from `url`.
+
+        Raises:
+            AriRefused, AriUnknown, AriUnavailable, AriDenied
+        """
+        target = self._ari + url.partition("/ari/")[2]
+        try:
+            async with self._session.request(
+                method,
+                target,
+                params={key: str(value) for key, value in (params or {}).items()},
+                data=data,
+                headers={**(headers or {}), "Authorization": self._auth},
+                timeout=self._timeout,
+            ) as response:
+                reply = Reply(response.status, await response.read())
+        except aiohttp.ClientConnectorError as error:
+            raise AriUnavailable(str(error.os_error or error)) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise AriUnknown(f"{method} {url.partition('/ari/')[2]}: {error or 'no answer'}") from error
+        if reply.status < 400:
+            return reply
+        if reply.status in (401, 403) and "/file" not in url:
+            raise AriDenied(f"the PBX answers {reply.status} to user and password")
+        if reply.status in _MAYBE_DONE:
+            raise AriUnknown(f"{method} {url.partition('/ari/')[2]}: {reply.status}")
+        raise AriRefused(reply.status, _message(reply))
+
+    async def download(self, path: str) -> aiohttp.ClientResponse:
+        """Open a download of any length; the caller closes it. `path` is relative to ``/ari/``."""
+        return await self._session.get(
+            self._ari + path,
+            headers={"Authorization": self._auth},
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=30.0),
+        )
+
+
+def _message(reply: Reply) -> str:
+    try:
+        said = reply.read()
+    except orjson.JSONDecodeError:
+        return reply.body[:200].decode("utf-8", "replace")
+    if isinstance(said, dict):
+        return str(said.get("message") or said.get("error") or "")
+    return ""
+
+
+class Ari:
+    """The operations of one PBX, by their nicknames in its own API description.
+
+    ``await ari("channels", "hangup", channelId=...)`` gives the answer's JSON, None when it has none.
+    """
+
+    def __init__(self, transport: AriTransport, client: aioari.Client) -> None:
+        self.transport = transport
+        self._client = client
+
+    @classmethod
+    async def open(cls, session: aiohttp.ClientSession, base_url: str, username: str, password: str) -> Ari:
+        """Read the PBX's API description.
+
+        Raises:
+            AriError: as `AriTransport.request` does.
+        """
+        transport = AriTransport(session, base_url, username, password)
+        client = aioari.Client(base_url, transport)
+        await client.init()
+        return cls(transport, client)
+
+    async def __call__(self, resource: str, operation: str, **arguments: Any) -> Any:
+        """Carry out an operation."""
+        found = self._client.swagger.get_resource(resource).get_operation(operation)
+        reply = cast(Reply, await found(**arguments))
+        return reply.read()

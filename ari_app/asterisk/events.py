@@ -1,0 +1,156 @@
+"""ARI's events, turned into happenings.
+
+What arrives on the socket is not trusted: an event that lacks a field, or has one of another kind, is passed
+over with a line in the log and never stops the reader.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ari_app.calls import happenings as h
+
+EVENT_TYPES = (
+    "ApplicationReplaced",
+    "ChannelDestroyed",
+    "ChannelStateChange",
+    "Dial",
+    "RecordingFailed",
+    "RecordingFinished",
+    "StasisStart",
+)
+"""All that we listen to; the PBX is asked to send no others."""
+
+_LOCAL_MEMBER = re.compile(r"Local/(\d{1,20})@")
+_UNIQUE_PART = r"-[0-9a-f]{8}(?:;[12])?"
+
+
+@dataclass(frozen=True, slots=True)
+class NewCaller:
+    """A channel has entered our application that we didn't make."""
+
+    channel: str
+    arguments: tuple[str, ...]
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Something happened to a channel (or recording) of ours or of a caller's: `key` is its id."""
+
+    key: str
+    happening: h.Happening
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """Another process has taken our application over."""
+
+
+Signal: TypeAlias = NewCaller | Heard | Replaced
+
+
+class Ids:
+    """The ids that we give: ``APP-16 hex digits`` for a call, its bridge and its recording, ``CALL-N`` for a
+    leg, ``CALL-N-2`` for the far half of a Local channel.
+    """
+
+    def __init__(self, stasis_app: str) -> None:
+        self.prefix = f"{stasis_app}-"
+        self._ours = re.compile(rf"({re.escape(self.prefix)}[0-9a-f]{{16}})(-\d+)?(-2)?")
+
+    def call_of(self, ident: str) -> str | None:
+        """Give the call that an id belongs to, None when it is not one of ours."""
+        match = self._ours.fullmatch(ident)
+        return match[1] if match else None
+
+    def leg_of(self, ident: str) -> str | None:
+        """Give the leg that a channel id belongs to; a Local channel's far half belongs to the near one."""
+        match = self._ours.fullmatch(ident)
+        return f"{match[1]}{match[2]}" if match and match[2] else None
+
+    def is_far_half(self, ident: str) -> bool:
+        """Tell whether a channel is the half of a Local channel that runs the dialplan."""
+        match = self._ours.fullmatch(ident)
+        return bool(match and match[3])
+
+
+class Extensions:
+    """Reads a manager's extension off a channel's name."""
+
+    def __init__(self, channel_format: str) -> None:
+        before, _, after = channel_format.partition("##")
+        self._direct = re.compile(re.escape(before) + r"([0-9*#]{1,20})" + re.escape(after) + _UNIQUE_PART)
+
+    def code_of(self, channel_name: str) -> str | None:
+        """Read it by the account's channel format, else from the digits of ``Local/EXT@``."""
+        match = self._direct.fullmatch(channel_name) or _LOCAL_MEMBER.match(channel_name)
+        return match[1] if match else None
+
+
+def read_event(event: dict[str, Any], at: float, ids: Ids, extensions: Extensions) -> Signal | None:
+    """Turn one event into a signal; None when it is nothing to us.
+
+    Raises:
+        KeyError, TypeError, AttributeError: the event lacks what its type promises.
+    """
+    match event["type"]:
+        case "StasisStart":
+            channel = event["channel"]
+            if ids.leg_of(channel["id"]):
+                return Heard(channel["id"], h.LegReady(at, channel["id"]))
+            return NewCaller(channel["id"], tuple(map(str, event["args"])), str(channel["caller"]["number"]))
+        case "ChannelStateChange":
+            return _state_change(event["channel"], at, ids)
+        case "ChannelDestroyed":
+            return _destroyed(event, at, ids)
+        case "Dial":
+            return _dial(event, at, ids, extensions)
+        case "RecordingFinished":
+            return Heard(event["recording"]["name"], h.RecordingFinished(at))
+        case "RecordingFailed":
+            problem = str(event["recording"].get("cause") or "the PBX could not record")
+            return Heard(event["recording"]["name"], h.RecordingFailed(at, problem))
+        case "ApplicationReplaced":
+            return Replaced()
+    return None
+
+
+def _state_change(channel: dict[str, Any], at: float, ids: Ids) -> Signal | None:
+    ident, state = channel["id"], channel["state"]
+    if ids.is_far_half(ident) or state not in ("Ringing", "Up"):
+        return None
+    if ids.leg_of(ident) is None:
+        return Heard(ident, h.CallerAnswered(at)) if state == "Up" else None
+    return Heard(ident, h.LegAnswered(at, ident) if state == "Up" else h.LegRinging(at, ident))
+
+
+def _destroyed(event: dict[str, Any], at: float, ids: Ids) -> Signal | None:
+    ident, cause = event["channel"]["id"], int(event["cause"])
+    if ids.is_far_half(ident):
+        return None
+    if ids.leg_of(ident) is None:
+        return Heard(ident, h.CallerEnded(at, cause))
+    sip = event.get("tech_cause")
+    return Heard(ident, h.LegEnded(at, ident, cause, int(sip) if sip else None))
+
+
+def _dial(event: dict[str, Any], at: float, ids: Ids, extensions: Extensions) -> Signal | None:
+    dialler = event.get("caller")
+    if dialler is None or not ids.is_far_half(dialler["id"]):
+        return None
+    leg = ids.leg_of(dialler["id"])
+    if leg is None:
+        return None
+    member, status = str(event["peer"]["name"]), str(event["dialstatus"])
+    code = extensions.code_of(member)
+    match status:
+        case "" | "RINGING":
+            return Heard(leg, h.MemberRung(at, leg, member, code))
+        case "ANSWER":
+            return Heard(leg, h.MemberAnswered(at, leg, member, code))
+        case "PROGRESS" | "PROCEEDING":
+            return None
+    return Heard(leg, h.MemberEnded(at, leg, member, status))

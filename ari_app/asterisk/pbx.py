@@ -1,0 +1,318 @@
+"""One PBX: its event stream, its REST interface, and what it says is true.
+
+The connection is made again for ever, sooner at first and then every 15 s; one line in the log says what is
+wrong, one when it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+import structlog
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from ari_app.asterisk.actions import Actions
+from ari_app.asterisk.ari import Ari
+from ari_app.asterisk.errors import AriDenied, AriError, AriRefused, AriUnavailable
+from ari_app.asterisk.events import (
+    EVENT_TYPES,
+    Extensions,
+    Heard,
+    Ids,
+    NewCaller,
+    Replaced,
+    read_event,
+)
+from ari_app.calls.happenings import ChannelFact
+from ari_app.calls.orders import Order
+
+log = structlog.get_logger(__name__)
+
+OPEN_SECONDS = 5.0
+PING_SECONDS = 5.0
+"""A socket that is silent for twice as long is taken for lost."""
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class PbxTarget:
+    """Where a PBX is and how it lets us in. `url` ends with a slash, such as ``http://pbx:8088/asterisk/``."""
+
+    url: str
+    username: str
+    password: str
+    stasis_app: str
+    channel_format: str
+
+
+class PbxState(StrEnum):
+    """How the connection stands."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    UNREACHABLE = "unreachable"
+    DENIED = "denied"
+    REPLACED = "taken over by another process"
+
+
+class Ears(Protocol):
+    """Who listens to a PBX. The first three must not block: they are called by the socket's reader."""
+
+    def heard(self, heard: Heard) -> None:
+        """Something happened to a channel or recording."""
+
+    def arrived(self, caller: NewCaller, at: float) -> None:
+        """A caller is here."""
+
+    def lost(self) -> None:
+        """The event stream has broken off: what happens now is not heard."""
+
+    async def connected(self, startup: str) -> None:
+        """The event stream is there (again). `startup` is when the PBX was started, in its own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What exists on the PBX."""
+
+    channels: dict[str, dict[str, Any]]
+    bridges: tuple[str, ...]
+    bridged: frozenset[str]
+
+    def fact(self, channel: str) -> ChannelFact | None:
+        """Say what is true of one channel."""
+        found = self.channels.get(channel)
+        return ChannelFact(channel, str(found["state"]), channel in self.bridged) if found else None
+
+
+class Pbx:
+    """The connection to one PBX."""
+
+    def __init__(
+        self,
+        target: PbxTarget,
+        session: aiohttp.ClientSession,
+        ears: Ears,
+        account: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.target = target
+        self.ids = Ids(target.stasis_app)
+        self.state = PbxState.CONNECTING
+        self.problem: str | None = None
+        self.since = clock()
+        self.extensions = Extensions(target.channel_format)
+        self._session = session
+        self._ears = ears
+        self._clock = clock
+        self._log = log.bind(account=account, pbx=target.url)
+        self._ari: Ari | None = None
+        self._socket: ClientConnection | None = None
+        self._taking: asyncio.Task[Snapshot] | None = None
+        self._next: asyncio.Task[Snapshot] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether events are heard."""
+        return self.state is PbxState.CONNECTED
+
+    @property
+    def ari(self) -> Ari:
+        """The REST interface.
+
+        Raises:
+            AriUnavailable: the PBX was not reached yet.
+        """
+        if self._ari is None:
+            raise AriUnavailable(self.problem or "not connected yet")
+        return self._ari
+
+    async def carry_out(self, order: Order) -> None:
+        """Carry out an order; raises as `Actions.carry_out` does."""
+        await Actions(self.ari, self.target.stasis_app).carry_out(order)
+
+    # -- the connection -----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Stay connected until cancelled, or until another process takes the application over."""
+        delay = FIRST_RETRY_SECONDS
+        while True:
+            try:
+                await self._connect_and_listen()
+                delay = FIRST_RETRY_SECONDS
+            except AriDenied as error:
+                self._trouble(PbxState.DENIED, str(error))
+            except (AriError, OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
+                if self.connected:
+                    delay = FIRST_RETRY_SECONDS
+                self._trouble(PbxState.UNREACHABLE, _in_words(error))
+            if self.state is PbxState.REPLACED:
+                return
+            await asyncio.sleep(delay * random.uniform(0.8, 1.2))
+            delay = min(delay * 2, LAST_RETRY_SECONDS)
+
+    async def stop_listening(self) -> None:
+        """Close the event stream: new calls then go on in the dialplan. Requests can still be made."""
+        if self._socket is not None:
+            await self._socket.close()
+
+    async def _connect_and_listen(self) -> None:
+        target = self.target
+        if self._ari is None:
+            self._ari = await Ari.open(self._session, target.url, target.username, target.password)
+        url = f"ws{target.url.removeprefix('http')}ari/events?app={quote(target.stasis_app)}"
+        try:
+            socket = await connect(
+                url,
+                additional_headers={"Authorization": self._ari.transport.authorization},
+                compression=None,
+                open_timeout=OPEN_SECONDS,
+                ping_interval=PING_SECONDS,
+                ping_timeout=PING_SECONDS,
+                close_timeout=1.0,
+                proxy=None,
+            )
+        except InvalidStatus as error:
+            if error.response.status_code in (401, 403):
+                raise AriDenied(
+                    f"the PBX answers {error.response.status_code} to user and password"
+                ) from error
+            raise
+        async with socket:
+            self._socket = socket
+            introduction = asyncio.create_task(self._introduce(socket))
+            try:
+                await self._listen(socket)
+            finally:
+                self._socket = None
+                introduction.cancel()
+                self._ears.lost()
+                await asyncio.gather(introduction, return_exceptions=True)
+        raise AriUnavailable("the PBX has closed the event stream")
+
+    async def _introduce(self, socket: ClientConnection) -> None:
+        """Ask for the events that we need and find out what was missed."""
+        try:
+            await self._filter_events()
+            info = await self.ari("asterisk", "getInfo", only="status")
+            await self._ears.connected(str(info["status"]["startup_time"]))
+            await self._check_recording_folder()
+        except AriError as error:
+            self._log.warning("the PBX was not ready", problem=str(error))
+            await socket.close()
+            return
+        if self.state is not PbxState.CONNECTED:
+            self._log.info("the PBX is connected", after=self.problem)
+        self.state, self.problem, self.since = PbxState.CONNECTED, None, self._clock()
+
+    async def _filter_events(self) -> None:
+        body = orjson.dumps({"allowed": [{"type": kind} for kind in EVENT_TYPES]})
+        app = quote(self.target.stasis_app)
+        await self.ari.transport.request(
+            "PUT",
+            f"/ari/applications/{app}/eventFilter",
+            data=body,
+            headers={"Content-Type": "application/json"},
+        )
+
+    async def _check_recording_folder(self) -> None:
+        try:
+            await self.ari("recordings", "listStored")
+        except AriRefused as refusal:
+            self._log.warning(
+                "the PBX cannot record: make the folder 'recording' in its spool directory "
+                "(/var/spool/asterisk/recording), owned by Asterisk's user",
+                answer=str(refusal),
+            )
+
+    async def _listen(self, socket: ClientConnection) -> None:
+        async for message in socket:
+            self._hear(message)
+            if self.state is PbxState.REPLACED:
+                return
+
+    def _hear(self, message: str | bytes) -> None:
+        at = self._clock()
+        try:
+            signal = read_event(orjson.loads(message), at, self.ids, self.extensions)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            self._log.warning("an event could not be read", problem=repr(error), event=message[:300])
+            return
+        match signal:
+            case Heard():
+                self._ears.heard(signal)
+            case NewCaller():
+                self._ears.arrived(signal, at)
+            case Replaced():
+                self._log.error("another process has taken this Stasis application over; it is left to it")
+                self.state, self.since = PbxState.REPLACED, at
+
+    def _trouble(self, state: PbxState, problem: str) -> None:
+        if self.state is not state or self.problem != problem:
+            self._log.warning("the PBX is not connected", state=state.value, problem=problem)
+            self.since = self._clock()
+        self.state, self.problem = state, problem
+
+    # -- what is true -------------------------------------------------------------------------------------
+
+    async def snapshot(self) -> Snapshot:
+        """Ask what exists, now or a little later; who asks at the same time shares the answer.
+
+        Raises:
+            AriError
+        """
+        if self._next is None:
+            self._next = asyncio.create_task(self._take(self._taking))
+        return await asyncio.shield(self._next)
+
+    async def _take(self, before: asyncio.Task[Snapshot] | None) -> Snapshot:
+        if before is not None:
+            await asyncio.wait([before])
+        self._taking, self._next = self._next, None
+        channels = await self.ari("channels", "list")
+        bridges = await self.ari("bridges", "list")
+        return Snapshot(
+            {channel["id"]: channel for channel in channels},
+            tuple(bridge["id"] for bridge in bridges),
+            frozenset(channel for bridge in bridges for channel in bridge["channels"]),
+        )
+
+    async def is_recording(self, name: str) -> bool:
+        """Tell whether a recording is being made.
+
+        Raises:
+            AriError
+        """
+        try:
+            await self.ari("recordings", "getLive", recordingName=name)
+        except AriRefused:
+            return False
+        return True
+
+    async def bridge_peer(self, channel: str) -> str | None:
+        """Name the channel that a channel talks to, as ``BRIDGEPEER`` has it."""
+        try:
+            said = await self.ari("channels", "getChannelVar", channelId=channel, variable="BRIDGEPEER")
+        except AriRefused:
+            return None
+        return str(said["value"]) or None
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, InvalidStatus) and error.response.status_code == 404:
+        return "the PBX has no ARI at this address: check http_prefix, and that res_ari is loaded"
+    if isinstance(error, AriRefused) and error.status == 404:
+        return "the PBX has no ARI at this address: check http_prefix, and that ari.conf has enabled=yes"
+    if isinstance(error, TimeoutError):
+        return "the PBX does not answer"
+    return str(error) or type(error).__name__

@@ -1,0 +1,150 @@
+"""Brings a finished recording from the PBX into our store: a folder of WAV files (8 kHz, 16 bit, mono)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import os
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import aiohttp
+import tenacity
+
+from ari_app.asterisk.ari import Ari
+from ari_app.asterisk.errors import AriError, AriRefused, AriUnknown
+
+HEADER_BYTES = 44
+BYTES_A_SECOND = 16_000
+_RIFF_SIZE_AT, _DATA_SIZE_AT = 4, 40
+
+FETCH_SECONDS = 600.0
+"""How long a recording that can't be fetched is asked for again."""
+
+
+class NoRecording(Exception):
+    """There is no recording to be had; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A recording in our store. `name` is what its link ends with, `seconds` its length."""
+
+    name: str
+    seconds: float
+
+
+class RecordingStore:
+    """Recordings as plain files. Their names can't be guessed, and are the same for the same call: a fetch
+    that is repeated after a crash finds the file that is already there.
+    """
+
+    def __init__(self, folder: Path, secret_key: str) -> None:
+        self._folder = folder
+        self._key = hashlib.sha256(b"recording names " + secret_key.encode()).digest()
+
+    def name_of(self, call_id: str) -> str:
+        """Name a call's recording."""
+        return hmac.new(self._key, call_id.encode(), hashlib.sha256).hexdigest()[:40] + ".wav"
+
+    def path_of(self, name: str) -> Path:
+        """Say where a recording lies."""
+        return self._folder / name[:2] / name
+
+    def find(self, call_id: str) -> StoredFile | None:
+        """Find a recording that was stored before."""
+        name = self.name_of(call_id)
+        with suppress(FileNotFoundError):
+            return StoredFile(name, _seconds(self.path_of(name).stat().st_size))
+        return None
+
+    async def save(self, call_id: str, response: aiohttp.ClientResponse) -> StoredFile:
+        """Write a download into the store, whole or not at all.
+
+        Raises:
+            NoRecording: it is empty.
+        """
+        name = self.name_of(call_id)
+        path = self.path_of(name)
+        part = path.with_suffix(".part")
+        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True, mode=0o750)
+        size = 0
+        file = await asyncio.to_thread(part.open, "w+b")
+        try:
+            async for chunk in response.content.iter_chunked(1 << 18):
+                size += len(chunk)
+                await asyncio.to_thread(file.write, chunk)
+            if size <= HEADER_BYTES:
+                raise NoRecording("the recording is empty")
+            await asyncio.to_thread(_finish, file, size)
+            await asyncio.to_thread(os.replace, part, path)
+        finally:
+            file.close()
+            part.unlink(missing_ok=True)
+        return StoredFile(name, _seconds(size))
+
+
+def _seconds(size: int) -> float:
+    return max(0, size - HEADER_BYTES) / BYTES_A_SECOND
+
+
+def _finish(wav: BinaryIO, size: int) -> None:
+    """Write the true length into the header (a PBX that was killed leaves zero there), and sync."""
+    wav.seek(_RIFF_SIZE_AT)
+    wav.write(struct.pack("<I", size - 8))
+    wav.seek(_DATA_SIZE_AT)
+    wav.write(struct.pack("<I", size - HEADER_BYTES))
+    wav.flush()
+    os.fsync(wav.fileno())
+
+
+async def fetch_recording(ari: Ari, store: RecordingStore, name: str) -> StoredFile:
+    """Fetch the recording `name` (a call's id) and remove it from the PBX.
+
+    While the PBX can't be asked it is asked again, for ten minutes.
+
+    Raises:
+        NoRecording: the PBX has none, or an empty one, or could not be asked in that time.
+    """
+    stored = store.find(name) or await _fetch(ari, store, name)
+    with suppress(AriError):
+        await ari("recordings", "deleteStored", recordingName=name)
+    return stored
+
+
+async def _fetch(ari: Ari, store: RecordingStore, name: str) -> StoredFile:
+    attempts = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type((AriError, aiohttp.ClientError, TimeoutError, OSError)),
+        wait=tenacity.wait_exponential_jitter(initial=0.2, max=15),
+        stop=tenacity.stop_after_delay(FETCH_SECONDS),
+        reraise=True,
+    )
+    try:
+        async for attempt in attempts:
+            with attempt:
+                return await _download(ari, store, name)
+    except (AriError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise NoRecording(f"the recording can't be fetched: {error or type(error).__name__}") from error
+    raise AssertionError("tenacity ends with a result or an error")
+
+
+async def _download(ari: Ari, store: RecordingStore, name: str) -> StoredFile:
+    try:
+        await ari("recordings", "getLive", recordingName=name)
+    except AriRefused:
+        pass  # closed, as it should be
+    else:
+        with suppress(AriRefused):
+            await ari("recordings", "stop", recordingName=name)
+        raise AriUnknown("the PBX still writes the recording")
+    response = await ari.transport.download(f"recordings/stored/{name}/file")
+    async with response:
+        if response.status == 404:
+            raise NoRecording("the PBX has no such recording")
+        if response.status != 200:
+            raise AriUnknown(f"the PBX answers {response.status} instead of the recording")
+        return await store.save(name, response)
