@@ -1,0 +1,247 @@
+"""The retailCRM API v5 of one account, as far as telephony needs it.
+
+Every method raises the errors of `ari_app.retailcrm.errors` and nothing else. Timeouts are seconds, in total:
+waiting for the account's pace, connecting, and reading the answer.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import aiohttp
+import structlog
+from pydantic import ValidationError
+from yarl import URL
+
+from ari_app.retailcrm.errors import CrmDenied, CrmError, CrmLimited, CrmRefused, CrmUnavailable
+from ari_app.retailcrm.messages import (
+    CALLS_IN_ONE_UPLOAD,
+    CallDirection,
+    CallEvent,
+    CallResult,
+    Credentials,
+    CredentialsBody,
+    EventAnswer,
+    EventBody,
+    EventType,
+    HangupStatus,
+    LookUp,
+    ManagerBody,
+    SettingsBody,
+    UploadAnswer,
+    UploadBody,
+    UploadedCall,
+    User,
+    UsersBody,
+    UsersPage,
+    errors_as_lines,
+)
+from ari_app.retailcrm.pace import Pace, Turn
+
+__all__ = [
+    "CALLS_IN_ONE_UPLOAD",
+    "CallDirection",
+    "CallEvent",
+    "CallResult",
+    "Credentials",
+    "EventAnswer",
+    "EventType",
+    "HangupStatus",
+    "LookUp",
+    "RetailCrm",
+    "UploadAnswer",
+    "UploadedCall",
+    "User",
+    "UsersPage",
+]
+
+log = structlog.get_logger(__name__)
+
+HOLD_SECONDS = 1.0
+"""How long all but look-ups hold off after a 503 or 429 that names no time itself: the limit's own window."""
+LONGEST_HOLD_SECONDS = 60.0
+_LONGEST_ANSWER = 4 * 1024 * 1024  # bytes; a page of 100 users is far below
+
+_DENIED = (
+    '"apikey" is missing',
+    'wrong "apikey" value',
+    "access denied",
+    "account does not exist",
+    "api method not found",
+    "telephony not enabled",
+)
+"""Beginnings of `errorMsg`, in lower case, that only a person can mend."""
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class _Body(Protocol[T_co]):
+    """The body of an answer: validated by pydantic, then read in our words."""
+
+    @classmethod
+    def model_validate(cls, obj: Any) -> "_Body[T_co]": ...
+
+    def read(self) -> T_co: ...
+
+
+class RetailCrm:
+    """One account. The session is the composition root's; `url` is the account's address, without /api."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, api_key: str, pace: Pace) -> None:
+        if not api_key or not api_key.isascii() or not api_key.isprintable():
+            raise ValueError("api_key: expected printable ASCII characters")
+        self._session = session
+        self._url = URL(url.rstrip("/"))
+        self._key = api_key
+        self.pace = pace
+
+    def __repr__(self) -> str:
+        return f"RetailCrm({str(self._url)!r})"
+
+    async def manager_for(self, phone: str, *, timeout: float = 2.0) -> LookUp:
+        """Who is calling and who is responsible for them, whatever the manager's status in the CRM."""
+        return await self._ask(
+            "GET",
+            "v5/telephony/manager",
+            ManagerBody,
+            Turn.LOOK_UP,
+            timeout,
+            params={"phone": phone, "details": "1", "ignoreStatus": "1"},
+        )
+
+    async def call_event(self, event: CallEvent, *, timeout: float = 10.0) -> EventAnswer:
+        """Tell of a call that rings (`in`, `out`) or is over (`hangup`)."""
+        turn = Turn.REPORT if event.type is EventType.HANGUP else Turn.POPUP
+        form = {"event": event.as_json()}
+        return await self._ask("POST", "v5/telephony/call/event", EventBody, turn, timeout, form=form)
+
+    async def upload_calls(self, calls: Sequence[UploadedCall], *, timeout: float = 30.0) -> UploadAnswer:
+        """Report 1 to 50 finished calls; those known already are named in the answer and not an error."""
+        if not 1 <= len(calls) <= CALLS_IN_ONE_UPLOAD:
+            raise ValueError(f"expected 1 to {CALLS_IN_ONE_UPLOAD} calls, got {len(calls)}")
+        form = {"calls": f"[{','.join(call.as_json() for call in calls)}]"}
+        return await self._ask(
+            "POST", "v5/telephony/calls/upload", UploadBody, Turn.REPORT, timeout, form=form
+        )
+
+    async def timezone(self, *, timeout: float = 10.0) -> str | None:
+        """The account's time zone (IANA name), None when its settings name none."""
+        return await self._ask("GET", "v5/settings", SettingsBody, Turn.OTHER, timeout)
+
+    async def users(self, page: int = 1, limit: int = 100, *, timeout: float = 10.0) -> UsersPage:
+        """One page of the CRM's users, from 1; `limit` is 20, 50 or 100."""
+        params = {"page": str(page), "limit": str(limit)}
+        return await self._ask("GET", "v5/users", UsersBody, Turn.OTHER, timeout, params=params)
+
+    async def credentials(self, *, timeout: float = 10.0) -> Credentials:
+        """What the key may do; the cheapest way to try a key."""
+        return await self._ask("GET", "credentials", CredentialsBody, Turn.OTHER, timeout)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        body: type[_Body[T_co]],
+        turn: Turn,
+        timeout: float,
+        params: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+    ) -> T_co:
+        where = f"{method} {path}"
+        began, sent = time.monotonic(), False
+        try:
+            async with asyncio.timeout(timeout), self.pace.turn(turn):
+                sent = True
+                status, retry_after, text = await self._request(method, path, params, form)
+            answer = _judge(where, status, retry_after, text)
+            return body.model_validate(answer).read()
+        except TimeoutError:
+            if not sent:
+                raise CrmLimited(f"{where}: no turn within {timeout:g} s, too many requests wait") from None
+            raise CrmUnavailable(f"{where}: no answer within {timeout:g} s") from None
+        except (aiohttp.ClientError, OSError) as problem:
+            said = self._without_key(str(problem)) or type(problem).__name__
+            raise CrmUnavailable(f"{where}: {said}") from None
+        except ValidationError as problem:
+            wrong = ", ".join(".".join(map(str, error["loc"])) for error in problem.errors())
+            raise CrmUnavailable(f"{where}: an answer of another shape (wrong: {wrong})") from None
+        finally:
+            log.debug("crm request", method=method, path=path, seconds=round(time.monotonic() - began, 3))
+
+    async def _request(
+        self, method: str, path: str, params: Mapping[str, str] | None, form: Mapping[str, str] | None
+    ) -> tuple[int, float | None, str]:
+        """Status, the wish to be left alone (seconds), and the text, in which the key never stands."""
+        async with self._session.request(
+            method,
+            self._url / "api" / path,
+            params=params,
+            data=form,
+            headers={"X-API-KEY": self._key},
+            timeout=aiohttp.ClientTimeout(total=None),  # ours covers all of it
+            allow_redirects=False,  # the key goes to no other host
+        ) as response:
+            retry_after = _seconds(response.headers.get("Retry-After"))
+            if response.status in (429, 503):
+                self.pace.hold(min(retry_after or HOLD_SECONDS, LONGEST_HOLD_SECONDS))
+            raw = await _read(response)
+            return response.status, retry_after, self._without_key(raw.decode("utf-8", "replace"))
+
+    def _without_key(self, text: str) -> str:
+        return text.replace(self._key, "***")
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    raw = bytearray()
+    async for chunk in response.content.iter_any():
+        raw += chunk
+        if len(raw) > _LONGEST_ANSWER:
+            response.close()
+            raise aiohttp.ClientPayloadError(f"the answer is longer than {_LONGEST_ANSWER} bytes")
+    return bytes(raw)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    return float(retry_after) if retry_after and retry_after.isdecimal() else None
+
+
+def _judge(where: str, status: int, retry_after: float | None, text: str) -> dict[str, Any]:
+    """The answer as an object if the CRM says it did what it was asked, else the error it amounts to."""
+    if status == 429:
+        raise CrmLimited(f"{where}: 429, too many requests", retry_after)
+    if 300 <= status < 400:
+        raise CrmDenied(f"{where}: {status}, the account is no longer at this address")
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise _not_an_object(where, status, text)
+    if status < 300 and answer.get("success") in (True, "true", 1):
+        return answer
+    raise _no_success(where, status, retry_after, answer)
+
+
+def _not_an_object(where: str, status: int, text: str) -> CrmError:
+    """What an answer other than a JSON object means: mostly a proxy or a web server speaks, not the CRM."""
+    what = "an HTML page" if text.lstrip().startswith("<") else "not a JSON object"
+    if status in (401, 403, 404, 405):  # so the API answers for an account that does not exist
+        return CrmDenied(f"{where}: {status} and {what}: no such account, or no way to it")
+    return CrmUnavailable(f"{where}: {status} and {what}")
+
+
+def _no_success(where: str, status: int, retry_after: float | None, answer: dict[str, Any]) -> CrmError:
+    said = answer.get("errorMsg")
+    error_msg = said if isinstance(said, str) and said else ""
+    lines = errors_as_lines(answer.get("errors"))
+    if error_msg.lower().startswith("rate limit exceeded"):
+        return CrmLimited(f"{where}: {error_msg}", retry_after)
+    if status in (401, 403) or error_msg.lower().startswith(_DENIED):
+        return CrmDenied(f"{where}: {error_msg or f'status {status}'}")
+    if status >= 500 or status in (408, 425):
+        return CrmUnavailable(f"{where}: {status} {error_msg}".rstrip())
+    if status < 300 and not error_msg and not lines:
+        return CrmUnavailable(f"{where}: {status} without a word of success")
+    return CrmRefused(where, error_msg or f"status {status}", lines)

@@ -1,0 +1,323 @@
+"""What is said to retailCRM and what it answers: API v5's fields and words, as types.
+
+What we send is strict: a wrong word or an unknown field fails here, not at the CRM. What we receive is
+lenient: extra fields, ids as text or number, an empty PHP list for an empty object, fields left out.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer, field_validator
+from pydantic.alias_generators import to_camel
+
+CRM_TIME = "%Y-%m-%d %H:%M:%S"
+"""The API's date-time, `Y-m-d H:i:s`: the account's local time, without a zone."""
+CALLS_IN_ONE_UPLOAD = 50
+
+
+class EventType(StrEnum):
+    """`type` of a call event."""
+
+    IN = "in"
+    OUT = "out"
+    HANGUP = "hangup"
+
+
+class HangupStatus(StrEnum):
+    """`hangupStatus` of a call event; not the words of `CallResult`."""
+
+    ANSWERED = "answered"
+    BUSY = "busy"
+    CANCEL = "cancel"
+    FAILED = "failed"
+    NO_ANSWERED = "no answered"
+
+
+class CallDirection(StrEnum):
+    """`type` of an uploaded call."""
+
+    IN = "in"
+    OUT = "out"
+
+
+class CallResult(StrEnum):
+    """`result` of an uploaded call; not the words of `HangupStatus`."""
+
+    FAILED = "failed"
+    ANSWERED = "answered"
+    BUSY = "busy"
+    NO_ANSWER = "no answer"
+    NOT_ALLOWED = "not allowed"
+    UNKNOWN = "unknown"
+
+
+class _Sent(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    def as_json(self) -> str:
+        """The object as the CRM takes it: camelCase names, absent fields left out."""
+        return self.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
+
+
+class CallEvent(_Sent):
+    """`event` of POST telephony/call/event: a popup, or its end. `codes` are extensions."""
+
+    phone: str
+    type: EventType
+    codes: tuple[str, ...] = ()
+    user_ids: tuple[int, ...] = ()
+    hangup_status: HangupStatus | None = None
+    call_external_id: str | None = None
+    external_phone: str | None = None
+    site: str | None = None
+
+
+class UploadedCall(_Sent):
+    """One of `calls` of POST telephony/calls/upload: a finished call.
+
+    `date` is the account's local time, to the second, without a zone; `duration` (talking) and
+    `duration_waiting` are seconds; `record_url` must be reachable for the CRM; the CRM knows a call again by
+    `external_id`.
+    """
+
+    date: datetime
+    type: CallDirection
+    phone: str
+    result: CallResult
+    external_id: str
+    code: str | None = None
+    user_id: int | None = None
+    duration: int | None = Field(default=None, ge=0)
+    duration_waiting: int | None = Field(default=None, ge=0)
+    record_url: str | None = None
+    external_phone: str | None = None
+    site: str | None = None
+
+    @field_validator("date")
+    @classmethod
+    def _local(cls, date: datetime) -> datetime:
+        if date.tzinfo is not None:
+            raise ValueError("expected the account's local time, without a zone")
+        return date.replace(microsecond=0)
+
+    @field_serializer("date")
+    def _in_crm_format(self, date: datetime) -> str:
+        return date.strftime(CRM_TIME)
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Whose number it is, as far as the CRM knows; all None for a stranger.
+
+    `customer_name` is "last first patronymic", as the CRM itself shows it. `manager_code` is the responsible
+    manager's extension.
+    """
+
+    customer_name: str | None = None
+    customer_id: int | None = None
+    manager_id: int | None = None
+    manager_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventAnswer:
+    """Who of those named in an event the CRM doesn't know."""
+
+    not_exist_codes: tuple[str, ...] = ()
+    not_exist_users: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UploadAnswer:
+    """How many calls were taken (None: it didn't say), and the external ids that it had already."""
+
+    processed: int | None = None
+    duplicates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user of the CRM; `status` is free, busy, dinner or break."""
+
+    id: int
+    name: str | None
+    active: bool
+    status: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UsersPage:
+    """One page of users; `pages` is how many there are."""
+
+    users: tuple[User, ...]
+    page: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the key may do: `scopes` such as telephony_write, and the shops it may see."""
+
+    scopes: tuple[str, ...]
+    sites: tuple[str, ...]
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, str):
+        return value.strip() or None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, int | str):
+        try:
+            return int(value)
+        except ValueError:
+            return None
+    return None
+
+
+def _object(value: object) -> object:
+    return value or None  # PHP writes an empty object as []
+
+
+def _flag(value: object) -> bool:
+    return value in (True, 1, "1", "true")
+
+
+def _texts(value: object) -> list[str]:
+    found = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [text for item in found if (text := _text(item)) is not None]
+
+
+def _numbers(value: object) -> list[int]:
+    found = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [number for item in found if (number := _number(item)) is not None]
+
+
+Text = Annotated[str | None, BeforeValidator(_text)]
+Number = Annotated[int | None, BeforeValidator(_number)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Numbers = Annotated[tuple[int, ...], BeforeValidator(_numbers)]
+
+
+class _Received(BaseModel):
+    model_config = ConfigDict(extra="ignore", alias_generator=to_camel, populate_by_name=True)
+
+
+class _Person(_Received):
+    id: Number = None
+    first_name: Text = None
+    last_name: Text = None
+    patronymic: Text = None
+    code: Text = None
+
+    @property
+    def name(self) -> str | None:
+        return " ".join(filter(None, (self.last_name, self.first_name, self.patronymic))) or None
+
+
+class ManagerBody(_Received):
+    """Answer of GET telephony/manager."""
+
+    manager: Annotated[_Person | None, BeforeValidator(_object)] = None
+    customer: Annotated[_Person | None, BeforeValidator(_object)] = None
+
+    def read(self) -> LookUp:
+        """In our words."""
+        manager, customer = self.manager or _Person(), self.customer or _Person()
+        return LookUp(
+            customer_name=customer.name,
+            customer_id=customer.id,
+            manager_id=manager.id,
+            manager_code=manager.code,
+        )
+
+
+class EventBody(_Received):
+    """Answer of POST telephony/call/event."""
+
+    not_exist_codes: Texts = ()
+    not_exist_users: Numbers = ()
+
+    def read(self) -> EventAnswer:
+        """In our words."""
+        return EventAnswer(self.not_exist_codes, self.not_exist_users)
+
+
+class UploadBody(_Received):
+    """Answer of POST telephony/calls/upload."""
+
+    processed_calls_count: Number = None
+    duplicate_calls: Texts = ()
+
+    def read(self) -> UploadAnswer:
+        """In our words."""
+        return UploadAnswer(self.processed_calls_count, self.duplicate_calls)
+
+
+class _Setting(_Received):
+    value: Text = None
+
+
+class _Settings(_Received):
+    timezone: Annotated[_Setting | None, BeforeValidator(_object)] = None
+
+
+class SettingsBody(_Received):
+    """Answer of GET settings."""
+
+    settings: Annotated[_Settings | None, BeforeValidator(_object)] = None
+
+    def read(self) -> str | None:
+        """The account's time zone, such as Europe/Moscow."""
+        timezone = self.settings.timezone if self.settings else None
+        return timezone.value if timezone else None
+
+
+class _UserBody(_Person):
+    id: int
+    active: Flag = False
+    status: Text = None
+
+
+class _Pagination(_Received):
+    current_page: Number = None
+    total_page_count: Number = None
+
+
+class UsersBody(_Received):
+    """Answer of GET users."""
+
+    users: list[_UserBody]
+    pagination: Annotated[_Pagination | None, BeforeValidator(_object)] = None
+
+    def read(self) -> UsersPage:
+        """In our words."""
+        pagination = self.pagination or _Pagination()
+        users = tuple(User(user.id, user.name, user.active, user.status) for user in self.users)
+        page = pagination.current_page or 1
+        return UsersPage(users, page, pagination.total_page_count or page)
+
+
+class CredentialsBody(_Received):
+    """Answer of GET /api/credentials."""
+
+    scopes: Texts = ()
+    sites_available: Texts = ()
+
+    def read(self) -> Credentials:
+        """In our words."""
+        return Credentials(self.scopes, self.sites_available)
+
+
+def errors_as_lines(errors: Any) -> tuple[str, ...]:
+    """The API's `errors`, a map or a list, possibly nested, as readable lines."""
+    if isinstance(errors, dict):
+        return tuple(f"{field}: {line}" for field, inner in errors.items() for line in errors_as_lines(inner))
+    if isinstance(errors, list):
+        return tuple(line for inner in errors for line in errors_as_lines(inner))
+    return () if errors is None or errors == "" else (str(errors),)
