@@ -1,0 +1,55 @@
+"""The configuration of the lab's Asterisk, written from the templates in `conf/`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+
+_EMPTY = (
+    *("acl", "ccss", "cdr", "cel", "chan_websocket", "features", "pjproject", "pjsip_notify"),
+    *("res_http_media_cache", "udptl", "websocket_client"),
+)
+"""Files that Asterisk warns of when they are missing; their defaults are what we want."""
+
+
+def write(
+    folder: Path, values: Mapping[str, object], phones: Mapping[str, int], queues: Iterable[str]
+) -> None:
+    """Write every file of `conf/` into `folder`, with each `@name@` replaced by its value.
+
+    `phones` has the port of each extension's phone. The queue `linearN` rings in turn, `strictN` refuses
+    callers when it has nobody to ring, all others ring everybody at once.
+    """
+    queues = list(queues)
+    everything = {
+        **values,
+        "phones": "\n".join(map(_phone, phones, phones.values())),
+        "queues": "\n".join(map(_queue, queues)),
+        "queue_contexts": "\n".join(map(_queue_context, queues)),
+    }
+    for name in _EMPTY:
+        (folder / f"{name}.conf").touch()
+    for template in resources.files(__package__).joinpath("conf").iterdir():
+        text = re.sub(r"@([a-z_]+)@", lambda found: str(everything[found[1]]), template.read_text())
+        (folder / template.name).write_text(text)
+
+
+def _phone(extension: str, port: int) -> str:
+    return (
+        f"[{extension}](phone)\naors = {extension}\n[{extension}]\ntype = aor\n"
+        f"contact = sip:{extension}@127.0.0.1:{port}\n"
+    )
+
+
+def _queue(name: str) -> str:
+    lines = [f"[{name}](common)", f"strategy = {'linear' if name.startswith('linear') else 'ringall'}"]
+    if name.startswith("strict"):
+        lines += ["joinempty = no", "leavewhenempty = yes"]
+    return "\n".join(lines) + "\n"
+
+
+def _queue_context(name: str) -> str:
+    """Make `queue:NAME` work, which is the extension `s` of a context of its own."""
+    return f"[{name}]\nexten => s,1,Goto(queues,{name},1)\n"

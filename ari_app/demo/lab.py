@@ -1,0 +1,51 @@
+"""The lab that tests and the demo use: one Asterisk, phones for its extensions, customers who call."""
+
+from __future__ import annotations
+
+from ari_app.demo.asterisk import Asterisk
+from ari_app.demo.customers import Customer
+from ari_app.demo.phones import Behaviour, Phone
+
+
+class Lab:
+    """Hands out the extensions, queues, phones and callers of one running Asterisk."""
+
+    def __init__(self, asterisk: Asterisk) -> None:
+        self.asterisk = asterisk
+        self._extensions = iter(asterisk.phones)
+        self._queues = list(asterisk.queues)
+
+    def extensions(self, count: int) -> list[str]:
+        """Return extensions that nobody else has got."""
+        return [next(self._extensions) for _ in range(count)]
+
+    def queue(self, kind: str = "q") -> str:
+        """Return a queue that nobody else has got.
+
+        `q` rings all, `linear` rings in turn, `strict` refuses callers when nobody can be rung.
+        """
+        name = next(queue for queue in self._queues if queue.rstrip("0123456789") == kind)
+        self._queues.remove(name)
+        return name
+
+    def phone(self, extension: str, behaviour: Behaviour) -> Phone:
+        """Return the phone of `extension`, to be entered as an async context."""
+        return Phone(extension, self.asterisk.phones[extension], behaviour)
+
+    def customer_phone(self, behaviour: Behaviour) -> Phone:
+        """Return the phone of every customer that is called through the trunk."""
+        return Phone("trunk", self.asterisk.ports.trunk, behaviour)
+
+    def call(
+        self,
+        number: str,
+        called: str,
+        *,
+        app: str | None = None,
+        name: str = "",
+        talks: float | None = None,
+        gives_up_after: float | None = None,
+    ) -> Customer:
+        """Return a customer at `number` who calls `called` when entered as an async context."""
+        ports = self.asterisk.ports
+        return Customer(number, called, ports.caller(), ports.sip, app, name, talks, gives_up_after)

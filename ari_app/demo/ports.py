@@ -1,0 +1,77 @@
+"""Ports of 127.0.0.1 for one Asterisk and its phones: a block of its own, outside the ephemeral range."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+_FIRST, _LAST, _SIZE = 10_000, 32_700, 3_200
+_PHONES, _SERVICES, _CALLERS = 400, 20, 180
+
+
+class NoFreePorts(Exception):
+    """Every block is taken or has a port in use."""
+
+
+class PortBlock:
+    """A block of ports that no other lab of this machine uses until it is released (or its process ends)."""
+
+    def __init__(self) -> None:
+        self._lock, self._base = _take()
+        services = itertools.count(self._base + _PHONES)
+        self.sip, self.http, self.ami, self.trunk = itertools.islice(services, 4)
+        callers = self._base + _PHONES + _SERVICES
+        self._callers = itertools.cycle(range(callers, callers + _CALLERS))
+        self.rtp_start, self.rtp_end = callers + _CALLERS, self._base + _SIZE - 1
+
+    def phone(self, index: int) -> int:
+        """Return the port of the phone at `index`, below 400."""
+        if index >= _PHONES:
+            raise NoFreePorts(f"a block has ports for {_PHONES} phones")
+        return self._base + index
+
+    def caller(self) -> int:
+        """Return a free port for one more caller."""
+        for port in itertools.islice(self._callers, _CALLERS):
+            if _is_free(port):
+                return port
+        raise NoFreePorts(f"{_CALLERS} callers are calling already")
+
+    def release(self) -> None:
+        """Let others have the block."""
+        self._lock.close()
+
+
+def _take() -> tuple[IO[str], int]:
+    for base in range(_FIRST, _LAST - _SIZE, _SIZE):
+        lock = (Path(tempfile.gettempdir()) / f"ari-app-ports-{base}.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            continue
+        if all(_is_free(port) for port in _fixed(base)):
+            return lock, base
+        lock.close()
+    raise NoFreePorts(f"no block of {_SIZE} ports is free between {_FIRST} and {_LAST}")
+
+
+def _fixed(base: int) -> Iterator[int]:
+    return iter(range(base, base + _PHONES + _SERVICES))
+
+
+def _is_free(port: int) -> bool:
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True
