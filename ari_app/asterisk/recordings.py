@@ -17,6 +17,7 @@ import tenacity
 
 from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import AriError, AriRefused, AriUnknown
+from ari_app.asterisk.pbx import Pbx
 
 HEADER_BYTES = 44
 BYTES_A_SECOND = 16_000
@@ -102,7 +103,7 @@ def _finish(wav: BinaryIO, size: int) -> None:
     os.fsync(wav.fileno())
 
 
-async def fetch_recording(ari: Ari, store: RecordingStore, name: str) -> StoredFile:
+async def fetch_recording(pbx: Pbx, store: RecordingStore, name: str) -> StoredFile:
     """Fetch the recording `name` (a call's id) and remove it from the PBX.
 
     While the PBX can't be asked it is asked again, for ten minutes.
@@ -110,13 +111,13 @@ async def fetch_recording(ari: Ari, store: RecordingStore, name: str) -> StoredF
     Raises:
         NoRecording: the PBX has none, or an empty one, or could not be asked in that time.
     """
-    stored = store.find(name) or await _fetch(ari, store, name)
+    stored = store.find(name) or await _fetch(pbx, store, name)
     with suppress(AriError):
-        await ari("recordings", "deleteStored", recordingName=name)
+        await pbx.ari("recordings", "deleteStored", recordingName=name)
     return stored
 
 
-async def _fetch(ari: Ari, store: RecordingStore, name: str) -> StoredFile:
+async def _fetch(pbx: Pbx, store: RecordingStore, name: str) -> StoredFile:
     attempts = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type((AriError, aiohttp.ClientError, TimeoutError, OSError)),
         wait=tenacity.wait_exponential_jitter(initial=0.2, max=15),
@@ -126,7 +127,7 @@ async def _fetch(ari: Ari, store: RecordingStore, name: str) -> StoredFile:
     try:
         async for attempt in attempts:
             with attempt:
-                return await _download(ari, store, name)
+                return await _download(pbx.ari, store, name)
     except (AriError, aiohttp.ClientError, TimeoutError, OSError) as error:
         raise NoRecording(f"the recording can't be fetched: {error or type(error).__name__}") from error
     raise AssertionError("tenacity ends with a result or an error")

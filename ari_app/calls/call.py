@@ -141,6 +141,8 @@ class Call:
     external: str | None
     """The shop's number that was called."""
     policy: Policy
+    known: bool = False
+    """Whether the CRM knows the number."""
     name: str | None = None
     """The customer's name as the CRM knows it."""
     responsible: str | None = None

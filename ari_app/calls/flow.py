@@ -156,6 +156,7 @@ _TALKING: dict[type, Move] = {
 }
 _DIALPLAN: dict[type, Move] = {
     h.CallerAnswered: moves.dialplan_answered,
+    h.CallerReturned: moves.caller_returned,
     h.CallerEnded: moves.dialplan_ended,
     h.LegEnded: moves.late_leg_ended,
     h.LegRefused: moves.late_leg_ended,

@@ -19,6 +19,13 @@ class CallArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerReturned:
+    """The caller's channel entered our application again, out of the dialplan to which we had sent it."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class CustomerFound:
     """The CRM knows the number. `responsible` is the extension of the customer's manager, if there is one."""
 
@@ -209,6 +216,7 @@ class ServiceStopping:
 
 Happening: TypeAlias = (
     CallArrived
+    | CallerReturned
     | CustomerFound
     | CustomerUnknown
     | CallerAnswered

@@ -59,7 +59,7 @@ def look_up_expired(turn: Turn, expired: h.TimerExpired) -> None:
 def _route(turn: Turn, known: bool) -> None:
     turn.clear_timer(TimerName.LOOK_UP)
     destinations = plan(turn.call.policy, known, turn.call.responsible)
-    turn.call = replace(turn.call, stage=Stage.RINGING, destinations=destinations)
+    turn.call = replace(turn.call, stage=Stage.RINGING, known=known, destinations=destinations)
     _try_next(turn)
 
 
@@ -321,6 +321,21 @@ def dialplan_answered(turn: Turn, _: h.CallerAnswered) -> None:
     if turn.call.caller.pending:
         turn.change(turn.call.caller, LegState.UP)
         turn.call = replace(turn.call, answered_at=turn.at)
+
+
+def caller_returned(turn: Turn, _: h.CallerReturned) -> None:
+    """The caller comes back to us: their destinations are tried again, but for those in the dialplan."""
+    call = turn.call
+    again = plan(call.policy, call.known, call.responsible)
+    turn.call = replace(
+        call,
+        stage=Stage.RINGING,
+        destinations=tuple(place for place in again if not isinstance(place, Dialplan)),
+        attempt=-1,
+        handed_on=False,
+        answered_at=None,
+    )
+    _try_next(turn)
 
 
 def dialplan_ended(turn: Turn, ended: h.CallerEnded) -> None:

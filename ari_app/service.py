@@ -1,0 +1,141 @@
+"""The composition root: builds, starts and stops everything."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import aiohttp
+import structlog
+from redis.asyncio import Redis
+
+from ari_app.accounts import Account
+from ari_app.asterisk.pbx import PbxState
+from ari_app.asterisk.recordings import RecordingStore
+from ari_app.errors import StoreUnavailable
+from ari_app.retailcrm.pace import Pace
+from ari_app.settings import Settings
+from ari_app.shop import Shop
+from ari_app.store.accounts import Accounts, WrongSecretKey
+from ari_app.store.connection import check_persistence
+from ari_app.store.leases import Holder
+
+log = structlog.get_logger(__name__)
+
+REVISION_SECONDS = 0.5
+"""How often the accounts are looked at for changes."""
+DRAIN_SECONDS = 5.0
+KEEP_ALIVE_SECONDS = 10.0
+"""Idle connections are closed before Asterisk does (15 s), so that no request meets a closed one."""
+
+
+class Service:
+    """All accounts at work."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        redis: Redis,
+        secret_key: str,
+        holder_id: str,
+        pace: Callable[[], Pace] = Pace,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.shops: dict[str, Shop] = {}
+        self.recordings = RecordingStore(settings.data_dir / "recordings", secret_key)
+        self.redis = redis
+        self._settings = settings
+        self._accounts = Accounts(redis, secret_key)
+        self._holder = Holder(redis, holder_id)
+        self._pace = pace
+        self._clock = clock
+        self._revision = -1
+        self._reopening: set[str] = set()
+        self.loaded = asyncio.Event()
+        """Set when the accounts were read for the first time."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether every PBX that we should hold is connected, or known to be unreachable."""
+        return self.loaded.is_set() and all(
+            shop.line.pbx.state is not PbxState.CONNECTING for shop in self.shops.values()
+        )
+
+    async def run(self) -> None:
+        """Work until cancelled; then send on who waits, and end."""
+        await self._holder.take()
+        holding = asyncio.create_task(self._holder.keep(), name="holder")
+        problem = await check_persistence(self.redis)
+        if problem:
+            log.warning(problem)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            try:
+                await self._follow_accounts(session)
+            finally:
+                await asyncio.shield(self._stop())
+                holding.cancel()
+                await asyncio.gather(holding, return_exceptions=True)
+                await self._holder.leave()
+
+    async def _follow_accounts(self, session: aiohttp.ClientSession) -> None:
+        trouble: str | None = None
+        while True:
+            try:
+                await self._take_changes(session)
+            except (StoreUnavailable, WrongSecretKey) as error:
+                if str(error) != trouble:
+                    log.warning("the accounts can't be read", problem=str(error))
+                trouble = str(error)
+            else:
+                if trouble is not None:
+                    log.info("the accounts can be read again")
+                trouble = None
+            await asyncio.sleep(REVISION_SECONDS)
+
+    async def _take_changes(self, session: aiohttp.ClientSession) -> None:
+        revision = await self._accounts.revision()
+        if revision == self._revision and not self._reopening:
+            return
+        accounts = {account.id: account for account in await self._accounts.all()}
+        for gone in self.shops.keys() - accounts.keys():
+            log.info("account removed", account=gone)
+            await self.shops.pop(gone).stop(drain_seconds=None)
+        for account in accounts.values():
+            await self._take_account(account, session)
+        self._revision = revision
+        self.loaded.set()
+
+    async def _take_account(self, account: Account, session: aiohttp.ClientSession) -> None:
+        shop = self.shops.get(account.id)
+        if shop is not None and shop.settings == account:
+            return
+        if shop is not None and account.pbx == shop.settings.pbx and account.crm == shop.settings.crm:
+            shop.change(account)
+            log.info("account changed", account=account.id)
+            return
+        if shop is not None:
+            if account.pbx.identity != shop.settings.pbx.identity and shop.line.listening and shop.line.calls:
+                if account.id not in self._reopening:
+                    log.info(
+                        "the other PBX is taken when the calls in progress have ended", account=account.id
+                    )
+                self._reopening.add(account.id)
+                return
+            await shop.stop(drain_seconds=None)
+            log.info("account changed", account=account.id)
+        self._reopening.discard(account.id)
+        shop = self.shops[account.id] = Shop(
+            account,
+            self.redis,
+            session,
+            self.recordings,
+            self._settings.recordings_url,
+            self._pace(),
+            self._clock,
+        )
+        await shop.open()
+
+    async def _stop(self) -> None:
+        await asyncio.gather(*(shop.stop(DRAIN_SECONDS) for shop in self.shops.values()))

@@ -1,0 +1,194 @@
+"""One account at work: its telephone line, the CRM that knows its customers, its calls in Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import aiohttp
+import structlog
+from redis.asyncio import Redis
+
+from ari_app.accounts import Account
+from ari_app.asterisk.pbx import Pbx, PbxTarget
+from ari_app.asterisk.recordings import NoRecording, RecordingStore, fetch_recording
+from ari_app.calls import happenings as h
+from ari_app.calls.call import Call
+from ari_app.calls.routing import Policy
+from ari_app.errors import StoreUnavailable
+from ari_app.journal import Line as JournalLine
+from ari_app.numbers import e164
+from ari_app.retailcrm.client import RetailCrm
+from ari_app.retailcrm.delivery import Delivery
+from ari_app.retailcrm.errors import CrmError
+from ari_app.retailcrm.pace import Pace
+from ari_app.retailcrm.wording import Wording
+from ari_app.store.calls import CallStore, Step
+from ari_app.store.ledger import Ledger
+from ari_app.switchboard import Line
+
+log = structlog.get_logger(__name__)
+
+LOOK_UP_SECONDS = 2.0
+SEEN_SECONDS = 1.0
+"""How often the moment is kept at which the PBX was last heard, while there are calls."""
+ZONE_SECONDS = 3600.0
+ZONE_RETRY_SECONDS = 60.0
+
+
+class Shop:
+    """One account at work. It is the desk of its line (`ari_app.switchboard.Desk`)."""
+
+    def __init__(
+        self,
+        account: Account,
+        redis: Redis,
+        session: aiohttp.ClientSession,
+        recordings: RecordingStore,
+        recordings_url: str,
+        pace: Pace,
+        clock: Callable[[], float],
+    ) -> None:
+        self.settings = account
+        self.account = account.id
+        self.policy: Policy = account.policy()
+        self.calls = CallStore(redis, account.id)
+        self._log = log.bind(account=account.id)
+        self._clock = clock
+        self._recordings = recordings
+        self._wording = Wording(
+            ZoneInfo(account.timezone_name), lambda number: self.settings.site_of(number), recordings_url
+        )
+        self._crm = RetailCrm(session, account.crm.url, account.crm.api_key.get_secret_value(), pace)
+        self.delivery = Delivery(self.calls, self._crm, self._wording, account.id, clock)
+        self.ledger = Ledger(self.calls, account.id, self.delivery.wake)
+        self.line = Line(self, lambda line: Pbx(_target(account), session, line, account.id, clock), clock)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._listening: asyncio.Task[None] | None = None
+
+    # -- life ---------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Take up the calls that were live, and begin to work.
+
+        Raises:
+            StoreUnavailable
+        """
+        live, seen = await self.calls.live(), await self.calls.last_seen()
+        if live:
+            self._log.info("calls are taken up again", calls=len(live))
+        self._work("ledger", self.ledger.run)
+        self._work("delivery", self.delivery.run)
+        self.line.resume(live, seen)
+        self._listening = self._work("pbx", self.line.pbx.run)
+        self._work("audit", self.line.audit)
+        self._work("seen", self._note_when_seen)
+        self._work("zone", self._follow_crm_zone)
+
+    def change(self, account: Account) -> None:
+        """Take changed settings that need no new connection; calls in progress keep what they began with."""
+        self.settings, self.policy = account, account.policy()
+
+    async def stop(self, drain_seconds: float | None) -> None:
+        """End the work; with `drain_seconds` callers who wait are sent on first."""
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
+        if drain_seconds is not None:
+            await self.line.drain(drain_seconds)
+        await self.line.close()
+        if not await self.ledger.flush(2.0):
+            self._log.error("steps of calls could not be written to Redis", steps=self.ledger.backlog)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _work(self, name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+        async def keep_working() -> None:
+            while True:
+                try:
+                    await job()
+                except Exception:
+                    self._log.exception("a task of the account failed; it is started again", task=name)
+                    await asyncio.sleep(1.0)
+                else:
+                    return
+
+        task = asyncio.create_task(keep_working(), name=f"{self.account} {name}")
+        self._tasks.append(task)
+        return task
+
+    # -- the line's desk ----------------------------------------------------------------------------------
+
+    def normal_form(self, number: str | None) -> str | None:
+        """Bring a number into E.164, the account's country first; None when it is withheld."""
+        return e164(number, self.settings.crm.country)
+
+    async def look_up(self, number: str, at: Callable[[], float]) -> h.CustomerFound | h.CustomerUnknown:
+        """Ask the CRM who has a number."""
+        try:
+            found = await self._crm.manager_for(number, timeout=LOOK_UP_SECONDS)
+        except CrmError as error:
+            return h.CustomerUnknown(at(), problem=str(error))
+        code = found.manager_code
+        if code is None and found.manager_id is not None:
+            code = self.settings.code_of_user(found.manager_id)
+        if found.customer_id is None and found.customer_name is None and code is None:
+            return h.CustomerUnknown(at())
+        return h.CustomerFound(at(), found.customer_name, code)
+
+    async def fetch_recording(self, name: str, at: Callable[[], float]) -> h.Happening:
+        """Bring a call's recording into our store."""
+        try:
+            stored = await fetch_recording(self.line.pbx, self._recordings, name)
+        except NoRecording as error:
+            return h.RecordingFailed(at(), str(error))
+        except OSError as error:
+            self._log.error("recordings cannot be stored", problem=str(error))
+            return h.RecordingFailed(at(), f"the recording can't be stored: {error.strerror or error}")
+        return h.RecordingStored(at(), stored.name, stored.seconds)
+
+    async def write(self, call: Call, line: JournalLine) -> None:
+        """Keep a step of a call."""
+        await self.ledger.write(Step(call, line))
+
+    # -- beside the calls ---------------------------------------------------------------------------------
+
+    async def _note_when_seen(self) -> None:
+        noted: str | None = None
+        while True:
+            startup = self.line.startup
+            if startup is not None and self.line.listening and (self.line.calls or startup != noted):
+                with suppress(StoreUnavailable):
+                    await self.calls.seen(self._clock(), startup)
+                    noted = startup
+            await asyncio.sleep(SEEN_SECONDS)
+
+    async def _follow_crm_zone(self) -> None:
+        """The CRM's own time zone wins, when it can be read."""
+        while True:
+            try:
+                name = await self._crm.timezone()
+                if name:
+                    self._wording.zone = ZoneInfo(name)
+                pause = ZONE_SECONDS
+            except CrmError:
+                pause = ZONE_RETRY_SECONDS
+            except (ValueError, LookupError, OSError):
+                self._log.warning("the CRM names a time zone that is not known here", zone=name)
+                pause = ZONE_SECONDS
+            await asyncio.sleep(pause)
+
+
+def _target(account: Account) -> PbxTarget:
+    pbx = account.pbx
+    return PbxTarget(
+        url=pbx.ari_url,
+        username=pbx.ari_username,
+        password=pbx.ari_password.get_secret_value(),
+        stasis_app=pbx.stasis_app,
+        channel_format=pbx.channel_format,
+    )

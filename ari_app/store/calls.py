@@ -1,0 +1,190 @@
+"""Calls in Redis: their state, their journal, and what the CRM is still to be told.
+
+A step of a call is one transaction: the new state, the journal's line and the outbox entries, together or
+not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import orjson
+from pydantic import TypeAdapter
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from ari_app.calls.call import Call
+from ari_app.calls.orders import Tell
+from ari_app.errors import StoreUnavailable
+from ari_app.journal import CrmTold, Line, OutboxEntry, dump_line, load_line, order_from, tagged
+from ari_app.store.keys import Keys
+
+WATCHED_LINES = 10_000
+"""How many of the newest journal lines of an account can be watched; each call keeps all of its own."""
+
+_CALL = TypeAdapter(Call)
+_TELLS = get_args(Tell)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a call: its new state, and the line for the journal."""
+
+    call: Call
+    line: Line
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Something that the CRM refused for good, kept for a person to see."""
+
+    id: str
+    call: str
+    tell: Tell
+    at: float
+    problem: str
+
+
+class CallStore:
+    """The calls of one account."""
+
+    def __init__(self, redis: Redis, account: str) -> None:
+        self._redis = redis
+        self._account = account
+        self._keys = Keys(account)
+
+    # -- writing ------------------------------------------------------------------------------------------
+
+    async def write(self, steps: Sequence[Step]) -> None:
+        """Write steps, in order, in one transaction.
+
+        Raises:
+            StoreUnavailable: nothing was written, or it is not known whether it was.
+        """
+        keys = self._keys
+        newest = {step.call.id: step.call for step in steps}
+        pipe = self._redis.pipeline(transaction=True)
+        for call in newest.values():
+            pipe.set(keys.call(call.id), orjson.dumps(call))
+            if call.over:
+                pipe.srem(keys.live, call.id)
+                pipe.zadd(keys.ended, {call.id: call.started_at})
+            else:
+                pipe.sadd(keys.live, call.id)
+        for step in steps:
+            self._add_line(pipe, step.line)
+            for order in step.line.orders:
+                if isinstance(order, _TELLS):
+                    pipe.xadd(keys.outbox, {"call": step.call.id, "tell": orjson.dumps(tagged(order))})
+        await self._execute(pipe)
+
+    async def told(self, entries: Iterable[OutboxEntry], at: float, problem: str | None = None) -> None:
+        """Take entries out of the outbox: the CRM was told, or (`problem`) need not be told any more."""
+        pipe = self._redis.pipeline(transaction=True)
+        for entry in entries:
+            pipe.xdel(self._keys.outbox, entry.id)
+            self._add_line(pipe, Line(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
+        await self._execute(pipe)
+
+    async def refused(self, entry: OutboxEntry, at: float, problem: str) -> None:
+        """Move an entry that the CRM refused for good to the list that a person can see."""
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.xdel(self._keys.outbox, entry.id)
+        data = {"id": entry.id, "call": entry.call, "at": at, "problem": problem, "tell": tagged(entry.tell)}
+        pipe.hset(self._keys.refused, entry.id, orjson.dumps(data).decode())
+        self._add_line(pipe, Line(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
+        await self._execute(pipe)
+
+    async def seen(self, at: float, startup: str) -> None:
+        """Note the last moment at which the PBX was connected, and when it had been started."""
+        try:
+            await self._redis.hset(self._keys.pbx, mapping={"seen": repr(at), "startup": startup})
+        except RedisError as error:
+            raise StoreUnavailable(str(error)) from error
+
+    def _add_line(self, pipe: Any, line: Line) -> None:
+        data = dump_line(line)
+        pipe.rpush(self._keys.journal(line.call), data)
+        pipe.xadd(self._keys.watched, {"line": data}, maxlen=WATCHED_LINES, approximate=True)
+
+    async def _execute(self, pipe: Any) -> None:
+        try:
+            await pipe.execute()
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(str(error)) from error
+
+    # -- reading ------------------------------------------------------------------------------------------
+
+    async def live(self) -> list[Call]:
+        """Give the calls that are not over, oldest first."""
+        ids = await self._ask(self._redis.smembers(self._keys.live))
+        return sorted(await self._load(ids), key=lambda call: call.started_at)
+
+    async def ended(self, limit: int) -> list[Call]:
+        """Give the newest calls that are over, newest first."""
+        ids = await self._ask(self._redis.zrevrange(self._keys.ended, 0, limit - 1))
+        return await self._load(ids)
+
+    async def get(self, call_id: str) -> Call | None:
+        """Give one call."""
+        found = await self._load([call_id.encode()])
+        return found[0] if found else None
+
+    async def journal(self, call_id: str) -> list[Line]:
+        """Give a call's lines, oldest first; one written twice (Redis' answer was lost) counts once."""
+        lines = await self._ask(self._redis.lrange(self._keys.journal(call_id), 0, -1))
+        return [load_line(line) for line in dict.fromkeys(lines)]
+
+    async def watch(self, since: str = "$") -> AsyncIterator[Line]:
+        """Give the account's new lines as they are written, for ever. `since` is a stream id."""
+        while True:
+            found = await self._ask(self._redis.xread({self._keys.watched: since}, block=1000, count=500))
+            for _, entries in found or []:
+                for ident, fields in entries:
+                    since = ident.decode()
+                    yield load_line(fields[b"line"])
+
+    async def watched_until(self) -> str:
+        """Give the stream id after which `watch` gives only what is still to come."""
+        newest = await self._ask(self._redis.xrevrange(self._keys.watched, count=1))
+        return newest[0][0].decode() if newest else "0"
+
+    async def outbox(self, after: str = "0", limit: int = 500) -> list[OutboxEntry]:
+        """Give what the CRM is still to be told, behind an entry's id, oldest first."""
+        entries = await self._ask(self._redis.xrange(self._keys.outbox, min=f"({after}", count=limit))
+        return [
+            OutboxEntry(ident.decode(), fields[b"call"].decode(), order_from(orjson.loads(fields[b"tell"])))
+            for ident, fields in entries
+        ]
+
+    async def refusals(self) -> list[Refusal]:
+        """Give what the CRM refused for good, oldest first."""
+        found = await self._ask(self._redis.hvals(self._keys.refused))
+        read = (orjson.loads(data) for data in found)
+        refusals = (
+            Refusal(data["id"], data["call"], order_from(data["tell"]), data["at"], data["problem"])
+            for data in read
+        )
+        return sorted(refusals, key=lambda refusal: refusal.at)
+
+    async def last_seen(self) -> tuple[float, str] | None:
+        """Give the last moment at which the PBX was connected, and when it had been started."""
+        fields = await self._ask(self._redis.hgetall(self._keys.pbx))
+        if not fields:
+            return None
+        return float(fields[b"seen"]), fields[b"startup"].decode()
+
+    async def _load(self, ids: Iterable[bytes]) -> list[Call]:
+        keys = [self._keys.call(ident.decode()) for ident in ids]
+        if not keys:
+            return []
+        found = await self._ask(self._redis.mget(keys))
+        return [_CALL.validate_json(data) for data in found if data is not None]
+
+    async def _ask(self, request: Any) -> Any:
+        try:
+            return await request
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(str(error)) from error

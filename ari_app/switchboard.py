@@ -1,0 +1,425 @@
+"""Joins the parts: one mailbox and one task a call; happenings in, orders out.
+
+A `Line` is one account's telephone line: its PBX, the CRM that knows its customers, and its live calls. The
+PBX's reader only puts happenings into mailboxes, so a slow call delays no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Protocol
+
+import structlog
+
+from ari_app.asterisk.errors import AriError, AriRefused
+from ari_app.asterisk.events import Heard, NewCaller
+from ari_app.asterisk.pbx import Pbx, Snapshot
+from ari_app.calls import happenings as h
+from ari_app.calls import orders as o
+from ari_app.calls.call import Call, Role, Stage, TimerName
+from ari_app.calls.flow import advance, begin
+from ari_app.calls.orders import Order
+from ari_app.calls.routing import Policy
+from ari_app.journal import Line as JournalLine
+from ari_app.numbers import masked
+
+log = structlog.get_logger(__name__)
+
+DOUBT_FIRST_SECONDS, DOUBT_LAST_SECONDS = 0.1, 10.0
+AUDIT_SECONDS = 30.0
+"""How often the live calls are compared with what the PBX says, in case an event was lost."""
+
+
+class Desk(Protocol):
+    """What a line needs of the rest of the application."""
+
+    account: str
+    policy: Policy
+
+    def normal_form(self, number: str | None) -> str | None:
+        """Bring a number into the form in which numbers are compared; None when it is withheld."""
+
+    async def look_up(self, number: str, at: Callable[[], float]) -> h.CustomerFound | h.CustomerUnknown:
+        """Ask the CRM who has a number; never raises."""
+
+    async def fetch_recording(self, name: str, at: Callable[[], float]) -> h.Happening:
+        """Bring a recording into our store; never raises."""
+
+    async def write(self, call: Call, line: JournalLine) -> None:
+        """Keep a step of a call."""
+
+    async def last_seen(self) -> tuple[float, str] | None:
+        """Say when the PBX was last connected, and when it had been started then."""
+
+
+class LiveCall:
+    """One call: its state, its mailbox, and the task that advances it."""
+
+    def __init__(self, line: Line, call: Call) -> None:
+        self.call = call
+        self._line = line
+        self._mailbox: asyncio.Queue[h.Happening] = asyncio.Queue()
+        self._errands: dict[str, asyncio.Task[None]] = {}
+        self._asking = 0
+        self._questions = itertools.count()
+        self._doubts = 0
+        self._log = log.bind(account=call.account, call=call.id)
+
+    def put(self, happening: h.Happening) -> None:
+        """Let something happen to the call, when its turn comes."""
+        self._mailbox.put_nowait(happening)
+
+    async def settled(self) -> None:
+        """Wait until all that has happened so far is dealt with."""
+        await self._mailbox.join()
+
+    async def run(self, first: h.CallArrived | None, orders: tuple[Order, ...]) -> None:
+        """Live: take what happens, keep it, carry out what it asks for; until the call is over."""
+        try:
+            if first is not None:
+                await self._keep(None, first, orders)
+            await self._carry_out(orders)
+            while not self.call.over:
+                await self._live_on()
+        finally:
+            for errand in self._errands.values():
+                errand.cancel()
+
+    async def _live_on(self) -> None:
+        happening, from_mailbox = await self._next()
+        try:
+            await self._step(happening)
+        except Exception:
+            self._log.exception("a step of the call failed; the call goes on")
+        finally:
+            if from_mailbox:
+                self._mailbox.task_done()
+
+    async def _next(self) -> tuple[h.Happening, bool]:
+        """Wait for what happens next: a letter in the mailbox, or a timer."""
+        while self._mailbox.empty():
+            timer = self.call.next_timer
+            if timer is None or not self._may_expire(timer.name):
+                return await self._mailbox.get(), True
+            remaining = timer.due - self._line.clock()
+            if remaining <= 0:
+                return h.TimerExpired(self._line.clock(), timer.name), False
+            try:
+                async with asyncio.timeout(remaining):
+                    return await self._mailbox.get(), True
+            except TimeoutError:
+                continue
+        return self._mailbox.get_nowait(), True
+
+    def _may_expire(self, timer: TimerName) -> bool:
+        """Nobody is given up while we don't hear the PBX, or have yet to learn what we missed."""
+        return timer is TimerName.RECORDING or (self._line.listening and not self._asking)
+
+    async def _step(self, happening: h.Happening) -> None:
+        before = self.call
+        self.call, orders = advance(before, happening)
+        idle = self.call is before and all(isinstance(order, o.AskPbx) for order in orders)
+        if not (idle and isinstance(happening, h.OutcomeUnknown | h.PbxSaid)):
+            await self._keep(before.stage, happening, orders)
+        await self._carry_out(orders)
+
+    async def _keep(self, before: Stage | None, happening: h.Happening, orders: tuple[Order, ...]) -> None:
+        call = self.call
+        await self._line.desk.write(
+            call, JournalLine(happening.at, call.id, before, call.stage, happening, orders)
+        )
+        if call.stage is not before:
+            self._log.info(
+                call.stage.value,
+                number=masked(call.number) if call.number else "withheld",
+                **({"talker": call.talker} if call.talker else {}),
+                **({"ending": call.ending.value} if call.ending else {}),
+            )
+
+    # -- orders -------------------------------------------------------------------------------------------
+
+    async def _carry_out(self, orders: tuple[Order, ...]) -> None:
+        desk, clock = self._line.desk, self._line.clock
+        for order in orders:
+            match order:
+                case o.LookUp(number):
+                    self._send("look-up", desk.look_up(number, clock))
+                case o.FetchRecording(name):
+                    self._send("recording", desk.fetch_recording(name, clock))
+                case o.AskPbx(channels):
+                    self._asking += 1
+                    self._send(f"facts {next(self._questions)}", self._ask(channels))
+                case o.TellRinging() | o.TellHangup() | o.TellResult():
+                    pass  # it is in the outbox since the step was kept
+                case _:
+                    await self._at_the_pbx(order)
+
+    def _send(self, errand: str, going: Coroutine[Any, Any, h.Happening | None]) -> None:
+        """Run an errand beside the call; one of each kind at a time."""
+        if errand in self._errands:
+            going.close()
+            return
+
+        async def run() -> None:
+            try:
+                happening = await going
+                if happening is not None:
+                    self.put(happening)
+            except Exception:
+                self._log.exception("an errand failed", errand=errand)
+            finally:
+                self._errands.pop(errand, None)
+
+        self._errands[errand] = asyncio.create_task(run())
+
+    async def _ask(self, channels: tuple[str, ...]) -> h.Happening | None:
+        try:
+            return await self._line.facts(self.call, channels)
+        except AriError as error:
+            self._doubt(f"the PBX could not be asked: {error}")
+            return None
+        finally:
+            self._asking -= 1
+
+    async def _at_the_pbx(self, order: Order) -> None:
+        try:
+            await self._line.pbx.carry_out(order)
+        except AriRefused as refusal:
+            self._refused(order, refusal)
+        except AriError as error:
+            self._doubt(f"{type(order).__name__}: {error}")
+
+    def _refused(self, order: Order, refusal: AriRefused) -> None:
+        at = self._line.clock()
+        match order:
+            case o.Ring(leg) | o.Dial(leg):
+                self.put(h.LegRefused(at, leg, str(refusal)))
+            case o.Record():
+                self.put(h.RecordingFailed(at, str(refusal)))
+            case o.StopRecording() if refusal.status == 404:
+                self.put(h.RecordingFinished(at))
+            case _:
+                self._doubt(f"{type(order).__name__}: {refusal}")
+
+    def _doubt(self, why: str) -> None:
+        """Ask the PBX what is true: soon at first, later if the answer leads to the same doubt again.
+
+        While the PBX is away this is not needed: it is asked as soon as it is back.
+        """
+        if not self._line.listening:
+            return
+        delay = min(DOUBT_FIRST_SECONDS * 2**self._doubts, DOUBT_LAST_SECONDS)
+        self._doubts += 1
+        self._log.debug("in doubt", why=why)
+        loop = asyncio.get_running_loop()
+        loop.call_later(delay, lambda: self.put(h.OutcomeUnknown(self._line.clock(), why)))
+
+
+class Line:
+    """One account's telephone line."""
+
+    def __init__(self, desk: Desk, pbx: Callable[[Line], Pbx], clock: Callable[[], float]) -> None:
+        self.desk = desk
+        self.clock = clock
+        self.pbx = pbx(self)
+        self.listening = False
+        self._calls: dict[str, LiveCall] = {}
+        self._callers: dict[str, LiveCall] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._startup: str | None = None
+        self._restart_seen_at = 0.0
+        self._heard_until = clock()
+        self._log = log.bind(account=desk.account)
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The live calls."""
+        return tuple(live.call for live in self._calls.values())
+
+    @property
+    def startup(self) -> str | None:
+        """When the PBX was started, in its own words; none before the first connection."""
+        return self._startup
+
+    def resume(self, calls: list[Call], seen: tuple[float, str] | None) -> None:
+        """Take calls up again that were live when the service ended."""
+        if seen is not None:
+            self._heard_until, self._startup = seen
+        for call in calls:
+            self._start(LiveCall(self, call), None, ())
+
+    # -- what the PBX says --------------------------------------------------------------------------------
+
+    def heard(self, heard: Heard) -> None:
+        """Put what happened into the mailbox of its call; an unknown channel is nothing to us."""
+        live = self._callers.get(heard.key)
+        if live is None:
+            live = self._calls.get(self.pbx.ids.call_of(heard.key) or "")
+        if live is not None:
+            live.put(heard.happening)
+
+    def arrived(self, caller: NewCaller, at: float) -> None:
+        """Take a new caller."""
+        known = self._callers.get(caller.channel)
+        if known is not None:
+            known.put(h.CallerReturned(at))
+            return
+        match caller.arguments:
+            case ("incoming", exten, *_):
+                self._take(caller, exten, at)
+            case _:
+                self._log.warning(
+                    "a call came with arguments that are not known: expected Stasis(APP,incoming,NUMBER)",
+                    arguments=caller.arguments,
+                )
+                self._send_away(caller.channel)
+
+    def lost(self) -> None:
+        """Nothing is heard any more."""
+        if self.listening:
+            self._heard_until = self.clock()
+        self.listening = False
+
+    async def connected(self, startup: str) -> None:
+        """Make up for what was missed: every live call asks what is true, and strangers are dealt with."""
+        if self._startup is not None and startup != self._startup:
+            self._restart_seen_at = self.clock()
+            self._log.warning("the PBX was restarted", calls_in_progress=len(self._calls))
+        self._startup = startup
+        missed = tuple(self._calls.values())
+        await self.adopt()
+        self.listening = True
+        for live in missed:
+            live.put(h.OutcomeUnknown(self.clock(), "the PBX is connected again"))
+
+    async def adopt(self) -> None:
+        """Take callers of whom we know nothing, and remove legs and bridges that belong to no call.
+
+        Raises:
+            AriError
+        """
+        snapshot = await self.pbx.snapshot()
+        ids, at = self.pbx.ids, self.clock()
+        for ident, channel in snapshot.channels.items():
+            leg = ids.leg_of(ident)
+            if leg is not None and ids.call_of(ident) not in self._calls:
+                await self._remove(o.HangUp(ident))
+            elif leg is None and ident not in self._callers:
+                arguments = _stasis_arguments(channel, self.pbx.target.stasis_app)
+                if arguments is not None:
+                    self.arrived(NewCaller(ident, arguments, str(channel["caller"]["number"])), at)
+        for bridge in snapshot.bridges:
+            if ids.call_of(bridge) == bridge and bridge not in self._calls:
+                await self._remove(o.CloseBridge(bridge))
+
+    async def facts(self, call: Call, channels: tuple[str, ...]) -> h.PbxSaid:
+        """Say what is true of some channels of a call.
+
+        Raises:
+            AriError
+        """
+        snapshot = await self.pbx.snapshot()
+        found = [await self._fact(call, snapshot, channel) for channel in channels]
+        recording = call.recording.awaited and await self.pbx.is_recording(call.recording_name)
+        return h.PbxSaid(
+            at=self.clock(),
+            asked=channels,
+            channels=tuple(fact for fact in found if fact is not None),
+            recording=recording,
+            known_up_at=max(call.started_at, self._heard_until),
+            restarted=call.started_at < self._restart_seen_at,
+        )
+
+    async def _fact(self, call: Call, snapshot: Snapshot, channel: str) -> h.ChannelFact | None:
+        fact, leg = snapshot.fact(channel), call.leg(channel)
+        if fact is None or leg is None or leg.role is not Role.QUEUE or call.stage is not Stage.RINGING:
+            return fact
+        member = await self.pbx.bridge_peer(leg.far_id)
+        if member is None:
+            return fact
+        return replace(fact, member=member, code=self.pbx.extensions.code_of(member))
+
+    async def audit(self) -> None:
+        """Compare the live calls with what the PBX says, for ever, in case an event was lost."""
+        while True:
+            await asyncio.sleep(AUDIT_SECONDS)
+            if not self.listening or not self._calls:
+                continue
+            before = self.clock() - AUDIT_SECONDS / 2
+            with suppress(AriError):
+                exist = (await self.pbx.snapshot()).channels
+                for live in tuple(self._calls.values()):
+                    legs = [live.call.caller, *live.call.our_legs]
+                    if any(leg.alive and leg.at < before and leg.id not in exist for leg in legs):
+                        live.put(h.OutcomeUnknown(self.clock(), "a channel of the call is gone"))
+
+    # -- the end of the service ---------------------------------------------------------------------------
+
+    async def drain(self, seconds: float) -> None:
+        """Send on who still waits, and leave the talking calls talking; at most so many seconds."""
+        with suppress(AriError, TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.adopt()
+        for live in self._calls.values():
+            live.put(h.ServiceStopping(self.clock()))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*(live.settled() for live in self._calls.values()))
+
+    async def close(self) -> None:
+        """End the tasks; the calls stay as they were kept."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # -- calls --------------------------------------------------------------------------------------------
+
+    def _take(self, caller: NewCaller, exten: str, at: float) -> None:
+        desk = self.desk
+        call_id = f"{self.pbx.ids.prefix}{secrets.token_hex(8)}"
+        first = h.CallArrived(at, caller.channel, desk.normal_form(caller.number), desk.normal_form(exten))
+        call, orders = begin(call_id, desk.account, desk.policy, first)
+        self._start(LiveCall(self, call), first, orders)
+
+    def _start(self, live: LiveCall, first: h.CallArrived | None, orders: tuple[Order, ...]) -> None:
+        call = live.call
+        self._calls[call.id] = self._callers[call.caller.id] = live
+        task = asyncio.create_task(live.run(first, orders), name=f"call {call.id}")
+        self._tasks.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            self._calls.pop(call.id, None)
+            self._callers.pop(call.caller.id, None)
+            if not task.cancelled() and task.exception() is not None:
+                self._log.error("a call's task failed", call=call.id, exc_info=task.exception())
+
+        task.add_done_callback(ended)
+
+    def _send_away(self, channel: str) -> None:
+        async def go() -> None:
+            with suppress(AriError):
+                await self.pbx.ari("channels", "continueInDialplan", channelId=channel)
+
+        task = asyncio.create_task(go())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _remove(self, order: o.HangUp | o.CloseBridge) -> None:
+        self._log.info("something of a call that is over is removed", what=str(order))
+        with suppress(AriRefused):
+            await self.pbx.carry_out(order)
+
+
+def _stasis_arguments(channel: dict[str, Any], stasis_app: str) -> tuple[str, ...] | None:
+    """Read the arguments of ``Stasis(APP,...)`` off a channel that is in it."""
+    dialplan = channel["dialplan"]
+    if dialplan.get("app_name") != "Stasis":
+        return None
+    app, *arguments = str(dialplan.get("app_data", "")).split(",")
+    return tuple(arguments) if app == stasis_app and arguments else None
