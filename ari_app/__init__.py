@@ -1,0 +1,1 @@
+"""The telephone side of retailCRM for shops that run Asterisk."""

@@ -53,9 +53,6 @@ class Desk(Protocol):
     async def write(self, call: Call, line: JournalLine) -> None:
         """Keep a step of a call."""
 
-    async def last_seen(self) -> tuple[float, str] | None:
-        """Say when the PBX was last connected, and when it had been started then."""
-
 
 class LiveCall:
     """One call: its state, its mailbox, and the task that advances it."""

@@ -18,7 +18,7 @@ _REFUSALS = (
     500, 501, 502, 503, 504, 505, 513, 600, 603, 604, 606,
 )  # fmt: skip
 _REFUSAL = """\
-  <recv response="{code}" optional="true" next="2">
+  <recv response="{code}" optional="global" next="2">
     <action>
       <ereg regexp=".*" search_in="hdr" header="Reason:" assign_to="reason"/>
       <log message="final [call_id] {code} [$reason] "/>

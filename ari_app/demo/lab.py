@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ari_app.demo.asterisk import Asterisk
 from ari_app.demo.customers import Customer
+from ari_app.demo.load import Load, LoadResult
 from ari_app.demo.phones import Behaviour, Phone
 
 
@@ -35,6 +38,19 @@ class Lab:
     def customer_phone(self, behaviour: Behaviour) -> Phone:
         """Return the phone of every customer that is called through the trunk."""
         return Phone("trunk", self.asterisk.ports.trunk, behaviour)
+
+    async def load(
+        self,
+        rate: int,
+        seconds: float,
+        called: Sequence[str],
+        *,
+        talks: float = 2.0,
+        app: str | None = None,
+    ) -> LoadResult:
+        """Place `rate` calls a second for `seconds` to the numbers `called` in turn, and wait for their end."""
+        ports = self.asterisk.ports
+        return await Load(rate, seconds, called, talks, app).run(ports.caller(), ports.sip)
 
     def call(
         self,

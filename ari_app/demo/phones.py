@@ -210,7 +210,7 @@ _SOUND = """\
     s=-
     c=IN IP4 [media_ip]
     t=0 0
-    m=audio [media_port] RTP/AVP 0 8
+    m=audio [rtpstream_audio_port] RTP/AVP 0 8
     a=rtpmap:0 PCMU/8000
     a=rtpmap:8 PCMA/8000
 """

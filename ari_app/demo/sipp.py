@@ -16,6 +16,8 @@ from pathlib import Path
 Happening = Callable[[list[str]], None]
 """Told each line that the scenario logs, as its words: what happened, the call's id, the rest in one word."""
 
+_CALLS_FAILED = 1
+"""SIPp's exit code when it has placed its calls and some of them failed."""
 _EXPECTED_TIMEOUT = re.compile(
     r"\d{4}-\d\d-\d\d\t\S+\t\S+: Call-Id: \S+ receive timeout on message \S+ jumping to label \d+"
 )
@@ -31,12 +33,13 @@ class Sipp:
     def __init__(self, port: int, happening: Happening) -> None:
         self.port = port
         self._happening = happening
-        self._folder = Path(tempfile.mkdtemp(prefix="ari-app-sipp-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="ari-app-sipp-"))
         self._fifo = -1
         self._unfinished = b""
         self._process: asyncio.subprocess.Process | None = None
         self._reaper: asyncio.Task[None] | None = None
         self._stopping = False
+        self._calls_may_fail = False
         self._changed: asyncio.Future[None] | None = None
         self._failure = ""
 
@@ -45,21 +48,28 @@ class Sipp:
         """Whether the process is there."""
         return self._process is not None and self._process.returncode is None
 
-    async def start(self, scenario: str, values: Mapping[str, object], arguments: Sequence[str]) -> None:
-        """Start `scenarios/SCENARIO.xml`, each `@name@` in it replaced; returns when its port is bound."""
+    async def start(
+        self, scenario: str, values: Mapping[str, object], arguments: Sequence[str], *, fails: bool = False
+    ) -> None:
+        """Start `scenarios/SCENARIO.xml`, each `@name@` in it replaced; returns when its port is bound.
+
+        With `fails`, calls that fail are a result and no error.
+        """
+        self._calls_may_fail = fails
         text = resources.files(__package__).joinpath("scenarios", f"{scenario}.xml").read_text()
         text = re.sub(r"@([a-z_]+)@", lambda found: str(values[found[1]]), text)
-        (self._folder / "scenario.xml").write_text(text)
-        fifo = self._folder / "log"
+        (self.folder / "sound.ulaw").write_bytes(bytes(abs((i*self.port)%256) for i in range(8000)))
+        (self.folder / "scenario.xml").write_text(text)
+        fifo = self.folder / "log"
         os.mkfifo(fifo)
         self._fifo = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
         asyncio.get_running_loop().add_reader(self._fifo, self._read)
         common = "-nostdin -trace_logs -log_file log -trace_err -error_file errors -timer_resol 1"
-        with (self._folder / "console").open("wb") as console:
+        with (self.folder / "console").open("wb") as console:
             self._process = await asyncio.create_subprocess_exec(
                 *("setpriv", "--pdeathsig", "KILL", "sipp", "-sf", "scenario.xml", *common.split()),
                 *("-i", "127.0.0.1", "-mi", "127.0.0.1", "-p", str(self.port), *arguments),
-                cwd=self._folder,
+                cwd=self.folder,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
@@ -95,9 +105,9 @@ class Sipp:
                     self._changed = asyncio.get_running_loop().create_future()
                 await asyncio.wait([self._changed], timeout=poll)
 
-    async def ended(self) -> None:
+    async def ended(self, timeout: float = 30.0) -> None:
         """Wait until the process has ended by itself."""
-        await self.until(lambda: not self.running)
+        await self.until(lambda: not self.running, timeout)
 
     async def kill(self) -> None:
         """End the process at once, without a word to the other side, and remove its folder."""
@@ -113,11 +123,11 @@ class Sipp:
                 asyncio.get_running_loop().remove_reader(self._fifo)
                 os.close(self._fifo)
                 self._fifo = -1
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def errors(self) -> str:
         """Return what SIPp complained about so far: messages that the scenario doesn't know."""
-        file = self._folder / "errors"
+        file = self.folder / "errors"
         said = file.read_text(errors="replace") if file.exists() else ""
         said = said.removeprefix("The following events occurred:")
         return _EXPECTED_TIMEOUT.sub("", said).strip()
@@ -126,8 +136,8 @@ class Sipp:
         assert self._process is not None
         code = await self._process.wait()
         self._read()
-        if code and not self._stopping:
-            console = (self._folder / "console").read_text(errors="replace").strip()
+        if code and not self._stopping and not (self._calls_may_fail and code == _CALLS_FAILED):
+            console = (self.folder / "console").read_text(errors="replace").strip()
             self._failure = self.errors() or console or f"SIPp ended with code {code}"
         self._tell_the_waiting()
 

@@ -222,18 +222,22 @@ class Delivery:
                 self._rest(min(FIRST_RETRY_SECONDS * 2**self._failures, LAST_RETRY_SECONDS))
 
     async def _remove(self, entries: list[OutboxEntry], problem: str | None = None) -> None:
-        """Take entries out of the outbox; what the CRM has been told is not told again while Redis is away."""
+        """Take entries out of the outbox, now or as soon as Redis is back."""
         for entry in entries:
             self._drop(entry)
-        await self._outbox_does(self._outbox.told(entries, self._clock(), problem))
+        at = self._clock()
+        await self._settle(lambda: self._outbox.told(entries, at, problem))
 
-    async def _outbox_does(self, change: Coroutine[Any, Any, None]) -> None:
+    async def _settle(self, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await change
-        except StoreUnavailable as error:
-            self._log.warning(
-                "Redis is away: it may happen that the CRM is told once more", problem=str(error)
-            )
+            await change()
+        except StoreUnavailable:
+            self._unsettled.append(change)
+            asyncio.get_running_loop().call_later(1.0, self._wake.set)
+
+    async def _settle_rest(self) -> None:
+        for _ in range(len(self._unsettled)):
+            await self._settle(self._unsettled.popleft())
 
     def _drop(self, entry: OutboxEntry) -> None:
         queue = self._waiting.get(entry.call)

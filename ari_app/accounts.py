@@ -1,0 +1,313 @@
+"""An account: one shop's CRM, its PBX, and how it wants its calls handled. Written as TOML."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import secrets
+import tomllib
+import zoneinfo
+from functools import cached_property
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import phonenumbers
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from ari_app.calls.routing import BadDestination, Policy, is_extension, parse_destinations
+from ari_app.numbers import e164
+
+DEFAULT_TIMEZONE = "Europe/Moscow"
+
+
+class BadAccount(ValueError):
+    """An account's file is wrong; the text names each wrong field and what was expected, a line each."""
+
+
+def _word(pattern: str, expected: str) -> AfterValidator:
+    regex = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if regex.fullmatch(value) is None:
+            raise ValueError(f"expected {expected}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _printable_secret(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text or not text.isascii() or not text.isprintable():
+        raise ValueError("expected printable ASCII characters")
+    return value
+
+
+Extension = Annotated[
+    str, AfterValidator(lambda code: code if is_extension(code) else _fail("expected digits, * and # only"))
+]
+Secret = Annotated[SecretStr, AfterValidator(_printable_secret)]
+Seconds = Annotated[int, Field(ge=1, le=600)]
+
+
+def _fail(expected: str) -> str:
+    raise ValueError(expected)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+
+
+class Crm(_Section):
+    """The shop's retailCRM."""
+
+    url: str
+    api_key: Secret
+    client_id: Secret = Field(default_factory=lambda: SecretStr(secrets.token_hex(16)))
+    timezone: str | None = None
+    country: str = "RU"
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        parts = urlsplit(url.strip())
+        try:
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host, port = None, None
+        if parts.scheme not in ("https", "http") or not host or parts.username or parts.query:
+            raise ValueError("expected an address such as https://shop.retailcrm.ru")
+        if parts.path not in ("", "/"):
+            raise ValueError("expected an address without a path, such as https://shop.retailcrm.ru")
+        if parts.scheme == "http" and not _is_loopback(host):
+            raise ValueError("expected https:// (plain http only for loopback)")
+        return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, name: str | None) -> str | None:
+        if name is not None and name not in zoneinfo.available_timezones():
+            raise ValueError(f"expected a time zone such as {DEFAULT_TIMEZONE}")
+        return name
+
+    @field_validator("country")
+    @classmethod
+    def _country(cls, code: str) -> str:
+        if code.upper() not in phonenumbers.SUPPORTED_REGIONS:
+            raise ValueError("expected a country's two letters, such as RU")
+        return code.upper()
+
+
+class PbxSettings(_Section):
+    """The shop's Asterisk."""
+
+    host: Annotated[str, _word(r"[A-Za-z0-9._:-]{1,253}", "a host name or an address")]
+    http_port: int = Field(default=8088, ge=1, le=65535)
+    http_prefix: Annotated[
+        str, _word(r"[A-Za-z0-9_/-]{0,80}", "the prefix of http.conf, such as asterisk")
+    ] = "asterisk"
+    tls: bool = False
+    stasis_app: Annotated[str, _word(r"[A-Za-z0-9_]{1,40}", "letters, digits and _, 40 at most")] = (
+        "retailcrm"
+    )
+    ari_username: Annotated[str, _word(r"[^\s:]{1,80}", "a user of ari.conf")]
+    ari_password: Secret
+    ami_username: Annotated[str, _word(r"[a-zA-Z0-9_]{1,80}", "letters, digits and _")] = "asterisk"
+    ami_password: Secret | None = None
+    channel_format: Annotated[
+        str, _word(r"[A-Za-z0-9]+/[^#\s,&]*##[^#\s,&]*", "a channel such as PJSIP/##, ## being the extension")
+    ] = "PJSIP/##"
+    outgoing: Annotated[
+        str, _word(r"[A-Za-z0-9_.-]{1,79}(,[1-9]\d{0,4})?", "context[,priority], such as default,1")
+    ] = "default,1"
+
+    @field_validator("http_prefix")
+    @classmethod
+    def _prefix(cls, prefix: str) -> str:
+        return prefix.strip("/")
+
+    @property
+    def ari_url(self) -> str:
+        """The address of the PBX's HTTP server, with prefix and final slash."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        prefix = f"{self.http_prefix}/" if self.http_prefix else ""
+        return f"{'https' if self.tls else 'http'}://{host}:{self.http_port}/{prefix}"
+
+    @property
+    def identity(self) -> tuple[str, int, str, str]:
+        """What makes it this PBX and this application, and no other."""
+        return self.host.lower(), self.http_port, self.http_prefix, self.stasis_app
+
+
+class CallSettings(_Section):
+    """How the shop wants its calls handled; times in seconds."""
+
+    caller_name_prefix: str = Field(default="", max_length=40)
+    manager_caller_name: str = Field(default="CRM", max_length=40)
+    ring_manager_seconds: Seconds = 60
+    ring_group_seconds: Seconds = 60
+    ignore_manager_status: bool = False
+    blank_unknown_caller: bool = False
+    record: bool = True
+    fallback: str = ""
+    unknown: str = ""
+
+    @field_validator("fallback", "unknown")
+    @classmethod
+    def _destinations(cls, text: str) -> str:
+        try:
+            parse_destinations(text, 60)
+        except BadDestination as error:
+            raise ValueError(f"expected destinations: {error}") from error
+        return text
+
+
+class ExtensionOf(_Section):
+    """A CRM user's extension."""
+
+    user_id: int = Field(ge=1)
+    code: Extension
+
+
+class ExternalPhone(_Section):
+    """A number of the shop's, and the CRM's shop (site) that it belongs to."""
+
+    number: str
+    site: str | None = None
+
+
+class Account(_Section):
+    """One shop."""
+
+    crm: Crm
+    pbx: PbxSettings
+    calls: CallSettings = CallSettings()
+    extensions: tuple[ExtensionOf, ...] = ()
+    external_phones: tuple[ExternalPhone, ...] = ()
+
+    @field_validator("extensions")
+    @classmethod
+    def _one_each(cls, extensions: tuple[ExtensionOf, ...]) -> tuple[ExtensionOf, ...]:
+        for name in ("code", "user_id"):
+            values = [str(getattr(extension, name)) for extension in extensions]
+            twice = {value for value in values if values.count(value) > 1}
+            if twice:
+                raise ValueError(f"expected each {name} once; twice: {', '.join(sorted(twice))}")
+        return extensions
+
+    @model_validator(mode="after")
+    def _numbers(self, _: ValidationInfo) -> Account:
+        for index, phone in enumerate(self.external_phones):
+            number = e164(phone.number, self.crm.country)
+            if number is None or not re.fullmatch(r"\+?\d{2,15}", number):
+                raise ValueError(f"external_phones[{index}].number: expected a phone number")
+        return self
+
+    @property
+    def id(self) -> str:
+        """The account's name everywhere: its CRM's host, and the port if it has one of its own."""
+        parts = urlsplit(self.crm.url)
+        host = (parts.hostname or "").replace(":", "-")
+        return f"{host}-{parts.port}" if parts.port else host
+
+    @property
+    def timezone_name(self) -> str:
+        """The time zone to use when the CRM's own settings can't be read."""
+        return self.crm.timezone or DEFAULT_TIMEZONE
+
+    @cached_property
+    def _sites(self) -> dict[str | None, str]:
+        return {
+            e164(phone.number, self.crm.country): phone.site for phone in self.external_phones if phone.site
+        }
+
+    def site_of(self, number: str | None) -> str | None:
+        """Say which of the CRM's shops a number of ours (E.164) belongs to."""
+        return self._sites.get(number) if number else None
+
+    def code_of_user(self, user_id: int) -> str | None:
+        """Say which extension a CRM user has."""
+        return next((ext.code for ext in self.extensions if ext.user_id == user_id), None)
+
+    def policy(self) -> Policy:
+        """Say how calls are handled, in the call model's terms."""
+        calls = self.calls
+        return Policy(
+            channel_format=self.pbx.channel_format,
+            fallback=parse_destinations(calls.fallback, calls.ring_group_seconds),
+            unknown=parse_destinations(calls.unknown, calls.ring_group_seconds),
+            ring_manager_seconds=calls.ring_manager_seconds,
+            caller_name_prefix=calls.caller_name_prefix,
+            blank_unknown_caller=calls.blank_unknown_caller,
+            record=calls.record,
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def read_account(text: str) -> Account:
+    """Read an account's TOML.
+
+    Raises:
+        BadAccount: each wrong field is named with what was expected; no secret is shown.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadAccount(f"this is not TOML: {error}") from error
+    try:
+        return Account.model_validate(data)
+    except ValidationError as error:
+        raise BadAccount("\n".join(_wrong_field(problem, data) for problem in error.errors())) from None
+
+
+def _wrong_field(problem: Any, data: dict[str, Any]) -> str:
+    where = _path(problem["loc"])
+    match problem["type"]:
+        case "missing":
+            return f"{where}: is missing"
+        case "extra_forbidden":
+            return f"{where}: is not a field{_suggestion(problem['loc'])}"
+        case "value_error":
+            return f"{where}: {problem['ctx']['error']}" if where else str(problem["ctx"]["error"])
+    expected = str(problem["msg"]).replace("Input should be", "expected")
+    return f"{where}: {expected[0].lower()}{expected[1:]}"
+
+
+def _path(loc: tuple[str | int, ...]) -> str:
+    path = ""
+    for part in loc:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.lstrip(".")
+
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "crm": Crm,
+    "pbx": PbxSettings,
+    "calls": CallSettings,
+    "extensions": ExtensionOf,
+    "external_phones": ExternalPhone,
+}
+
+
+def _suggestion(loc: tuple[str | int, ...]) -> str:
+    section = _SECTIONS.get(str(loc[0])) if len(loc) > 1 else Account
+    near = difflib.get_close_matches(str(loc[-1]), section.model_fields if section else (), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,26 @@
+"""The command line, `ari-app`."""
+
+from __future__ import annotations
+
+import typer
+
+from ari_app.commands import account, calls, serve
+
+app = typer.Typer(
+    help="The telephone side of retailCRM for shops that run Asterisk.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+serve.register(app)
+app.add_typer(account.app, name="account")
+app.add_typer(calls.app, name="calls")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

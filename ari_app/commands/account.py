@@ -1,0 +1,127 @@
+"""`ari-app account`: provisioning for people who automate."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import tomli_w
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ari_app.accounts import Account, read_account
+from ari_app.calls.routing import People
+from ari_app.commands import fail, run, store
+from ari_app.settings import load_secret_key, read_settings
+from ari_app.store.accounts import Accounts
+
+app = typer.Typer(
+    help="Shops: their CRM, their PBX, how they want their calls handled.", no_args_is_help=True
+)
+
+
+@asynccontextmanager
+async def _accounts() -> AsyncIterator[Accounts]:
+    settings = read_settings()
+    key, made = load_secret_key(settings)
+    if made is not None:
+        typer.echo(f"A secret key was made and kept in {made}; keep a copy of it.", err=True)
+    async with store(settings) as redis:
+        yield Accounts(redis, key)
+
+
+@app.command()
+def apply(file: Annotated[Path, typer.Argument(help="The account's TOML file.")]) -> None:
+    """Add a shop, or change it. A running service takes the change within a second."""
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"{file} can't be read: {getattr(error, 'strerror', None) or error}")
+
+    async def work() -> None:
+        account = read_account(text)
+        names_client_id = "client_id" in tomllib.loads(text)["crm"]
+        async with _accounts() as accounts:
+            stored = await accounts.apply(account, keep_client_id=not names_client_id)
+        typer.echo(f"{stored.id}: applied.")
+        for remark in _remarks(stored):
+            typer.echo(f"  note: {remark}", err=True)
+
+    run(work())
+
+
+@app.command("list")
+def list_() -> None:
+    """List the shops."""
+
+    async def work() -> list[Account]:
+        async with _accounts() as accounts:
+            return await accounts.all()
+
+    found = run(work())
+    if not found:
+        typer.echo("There are no accounts yet: add one with ari-app account apply FILE.toml")
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("ACCOUNT", "PBX", "APPLICATION", "EXTENSIONS"):
+        table.add_column(heading)
+    for account in found:
+        pbx = account.pbx
+        table.add_row(account.id, f"{pbx.host}:{pbx.http_port}", pbx.stasis_app, str(len(account.extensions)))
+    Console().print(table)
+
+
+@app.command()
+def show(account: Annotated[str, typer.Argument(help="The account, as `account list` names it.")]) -> None:
+    """Show a shop's settings; secrets are not printed."""
+
+    async def work() -> Account | None:
+        async with _accounts() as accounts:
+            return await accounts.get(account)
+
+    found = run(work())
+    if found is None:
+        fail(f"There is no account {account}; ari-app account list names those that there are.")
+    typer.echo(tomli_w.dumps(_without_none(found.model_dump(mode="json"))).rstrip())
+
+
+@app.command()
+def remove(account: Annotated[str, typer.Argument(help="The account, as `account list` names it.")]) -> None:
+    """Remove a shop with its call log."""
+
+    async def work() -> bool:
+        async with _accounts() as accounts:
+            return await accounts.remove(account)
+
+    if not run(work()):
+        fail(f"There is no account {account}; ari-app account list names those that there are.")
+    typer.echo(f"{account}: removed.")
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
+    return [_without_none(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _remarks(account: Account) -> list[str]:
+    policy = account.policy()
+    remarks = []
+    if not policy.fallback:
+        remarks.append("calls.fallback is empty: a call that the manager doesn't take ends there")
+    if not policy.unknown and not policy.fallback:
+        remarks.append("calls.unknown is empty too: unknown customers reach nobody")
+    listed = {extension.code for extension in account.extensions}
+    rung = {
+        code
+        for place in (*policy.fallback, *policy.unknown)
+        if isinstance(place, People)
+        for code in place.codes
+    }
+    if strange := sorted(rung - listed):
+        remarks.append(f"no CRM user has these extensions, so nobody sees their popups: {', '.join(strange)}")
+    return remarks

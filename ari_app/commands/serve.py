@@ -1,0 +1,88 @@
+"""`ari-app serve`: the service."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from contextlib import suppress
+
+import structlog
+import typer
+import uvloop
+from aiohttp import web
+
+from ari_app.commands import EXPECTED, fail, store
+from ari_app.service import Service
+from ari_app.settings import Settings, holder_id, load_secret_key, read_settings, unknown_settings
+from cabinet.app import make_app
+
+log = structlog.get_logger(__name__)
+
+
+def serve() -> None:
+    """Run the service until it is told to stop (SIGTERM or Ctrl-C)."""
+    set_up_logging()
+    try:
+        uvloop.run(_serve(read_settings()))
+    except EXPECTED as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"The service can't start: {error.strerror or error}")
+
+
+def set_up_logging() -> None:
+    """Log to the error output: coloured lines on a terminal, plain ones elsewhere."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S.%f", utc=False),
+            structlog.processors.StackInfoRenderer(),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+async def _serve(settings: Settings) -> None:
+    for warning in unknown_settings():
+        log.warning(warning)
+    key, made = load_secret_key(settings)
+    if made is not None:
+        log.info("a secret key was made; keep a copy of it", file=str(made))
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with store(settings, own=True) as redis:
+        service = Service(settings, redis, key, holder_id(settings.data_dir))
+        runner = web.AppRunner(make_app(service), access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, settings.host, settings.port).start()
+            log.info("serving", address=settings.public_url)
+            await _work_until(stop, service)
+        finally:
+            await runner.cleanup()
+    log.info("stopped")
+
+
+async def _work_until(stop: asyncio.Event, service: Service) -> None:
+    work = asyncio.create_task(service.run())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if not work.done():
+        log.info("stopping: callers who wait are sent on, talking calls go on without us")
+        work.cancel()
+    stopping.cancel()
+    with suppress(asyncio.CancelledError):
+        await work
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(serve)

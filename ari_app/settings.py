@@ -1,0 +1,143 @@
+"""The process's settings: environment variables ``ARI_APP_*``, or the same in a file ``.env``."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "ARI_APP_"
+SECRET_KEY_LENGTH = 32
+
+
+class BadSettings(ValueError):
+    """A setting is wrong; the text names it and what was expected."""
+
+
+class Settings(BaseSettings):
+    """Settings of `ari-app serve` and the commands beside it."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    redis_url: str | None = None
+    """Without it the service runs a redis-server of its own in its data folder."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    public_url: str = ""
+    """Where the CRM and people reach this service."""
+    data_dir: Path = Path("data")
+    secret_key: SecretStr | None = None
+    """Any string of 32 characters or more; it encrypts the accounts' secrets."""
+    recordings_url: str = ""
+    """Where recordings are found; by default below the public address."""
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("expected redis://HOST:PORT, rediss://HOST:PORT or unix://PATH")
+        return url
+
+    @field_validator("public_url", "recordings_url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("expected an address that begins with https:// or http://")
+        return url.rstrip("/")
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < SECRET_KEY_LENGTH:
+            raise ValueError(f"expected {SECRET_KEY_LENGTH} characters or more")
+        return key
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive(cls, data: Any) -> Any:
+        host, port = data.get("host", "127.0.0.1"), data.get("port", 8080)
+        shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::") else host
+        public = data.get("public_url") or f"http://{shown}:{port}"
+        return {
+            **data,
+            "public_url": public,
+            "recordings_url": data.get("recordings_url") or f"{public.rstrip('/')}/recordings",
+        }
+
+
+def read_settings() -> Settings:
+    """Read the settings.
+
+    Raises:
+        BadSettings: a setting is wrong; no secret is shown.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = (
+            f"{PREFIX}{'_'.join(map(str, problem['loc'])).upper()}: "
+            f"{problem.get('ctx', {}).get('error') or problem['msg']}"
+            for problem in error.errors()
+        )
+        raise BadSettings("\n".join(lines)) from None
+
+
+def unknown_settings() -> list[str]:
+    """Name the ``ARI_APP_*`` variables that mean nothing, with what may have been meant."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    given = {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
+    warnings = []
+    for name in sorted(name for name in given if name.startswith(PREFIX) and name not in known):
+        near = difflib.get_close_matches(name, known, n=1)
+        warnings.append(f"{name} is not a setting{f'; did you mean {near[0]}?' if near else ''}")
+    return warnings
+
+
+def load_secret_key(settings: Settings) -> tuple[str, Path | None]:
+    """Give the secret key, and the file that it was made in just now, if it was.
+
+    Raises:
+        BadSettings: the data folder can't be used.
+    """
+    if settings.secret_key is not None:
+        return settings.secret_key.get_secret_value(), None
+    return _kept(settings.data_dir, "secret.key")
+
+
+def holder_id(data_dir: Path) -> str:
+    """Give the name by which a service with this data folder is known, after a crash too.
+
+    Raises:
+        BadSettings: the data folder can't be used.
+    """
+    return _kept(data_dir, "holder.id")[0]
+
+
+def _kept(folder: Path, name: str) -> tuple[str, Path | None]:
+    """Read a random word from a file that only we may read; make it when it is not there."""
+    path = folder / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            word = path.read_text().strip()
+            if len(word) < SECRET_KEY_LENGTH:
+                raise BadSettings(
+                    f"{path} is damaged: expected {SECRET_KEY_LENGTH} characters or more"
+                ) from None
+            return word, None
+        with os.fdopen(descriptor, "w") as file:
+            word = secrets.token_hex(32)
+            file.write(word + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise BadSettings(f"the data folder {folder} can't be used: {error.strerror or error}") from error
+    return word, path

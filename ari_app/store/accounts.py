@@ -1,0 +1,167 @@
+"""Accounts in Redis: what a person may read as JSON, their secrets encrypted."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from pydantic import SecretStr
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, WatchError
+
+from ari_app.accounts import Account
+from ari_app.errors import StoreUnavailable
+from ari_app.store.keys import ACCOUNTS, REVISION, Keys
+
+_SECRETS = (("crm", "api_key"), ("crm", "client_id"), ("pbx", "ari_password"), ("pbx", "ami_password"))
+
+
+class AccountConflict(Exception):
+    """The account can't be there beside the others, or can't go now; the text says why."""
+
+
+class WrongSecretKey(Exception):
+    """The secret key is not the one with which the accounts were encrypted."""
+
+
+class Accounts:
+    """All accounts. Every method may raise `StoreUnavailable`."""
+
+    def __init__(self, redis: Redis, secret_key: str) -> None:
+        self._redis = redis
+        key = HKDF(SHA256(), 32, salt=None, info=b"ari-app account secrets").derive(secret_key.encode())
+        self._cipher = Fernet(base64.urlsafe_b64encode(key))
+
+    async def apply(self, account: Account, keep_client_id: bool) -> Account:
+        """Store an account, new or changed, and give it as it is stored.
+
+        With `keep_client_id` (the file names none) one that is there already is kept.
+
+        Raises:
+            AccountConflict: another account uses the same application of the same PBX.
+            WrongSecretKey
+        """
+
+        async def change(pipe: Any) -> Account:
+            others = {other.id: other for other in self._read(await pipe.hgetall(ACCOUNTS))}
+            before = others.pop(account.id, None)
+            stored = account
+            if before is not None and keep_client_id:
+                crm = account.crm.model_copy(update={"client_id": before.crm.client_id})
+                stored = account.model_copy(update={"crm": crm})
+            for other in others.values():
+                if other.pbx.identity == account.pbx.identity:
+                    raise AccountConflict(
+                        f"{other.id} uses the same Stasis application of the same PBX: "
+                        "give one of them another pbx.stasis_app"
+                    )
+            pipe.multi()
+            pipe.hset(ACCOUNTS, account.id, self._write(stored))
+            pipe.incr(REVISION)
+            return stored
+
+        stored: Account = await self._transaction(change)
+        return stored
+
+    async def remove(self, account_id: str) -> bool:
+        """Remove an account with its calls; tell whether it was there.
+
+        Raises:
+            AccountConflict: it has calls in progress.
+        """
+
+        async def change(pipe: Any) -> bool:
+            found = await pipe.hexists(ACCOUNTS, account_id)
+            live = await pipe.scard(Keys(account_id).live)
+            if live:
+                raise AccountConflict(
+                    f"{account_id} has calls in progress ({live}): try again when they have ended"
+                )
+            pipe.multi()
+            pipe.hdel(ACCOUNTS, account_id)
+            pipe.incr(REVISION)
+            return bool(found)
+
+        removed: bool = await self._transaction(change)
+        if removed:
+            await self._forget(Keys(account_id).all)
+        return removed
+
+    async def all(self) -> list[Account]:
+        """Give all accounts, by name.
+
+        Raises:
+            WrongSecretKey
+        """
+        try:
+            found = await self._redis.hgetall(ACCOUNTS)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(str(error)) from error
+        return self._read(found)
+
+    async def get(self, account_id: str) -> Account | None:
+        """Give one account."""
+        return next((account for account in await self.all() if account.id == account_id), None)
+
+    async def revision(self) -> int:
+        """Give a number that grows with every change."""
+        try:
+            return int(await self._redis.get(REVISION) or 0)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(str(error)) from error
+
+    async def _transaction(self, change: Callable[[Any], Any]) -> Any:
+        try:
+            async with self._redis.pipeline(transaction=True) as pipe:
+                while True:
+                    await pipe.watch(ACCOUNTS)
+                    try:
+                        result = await change(pipe)
+                        await pipe.execute()
+                    except WatchError:
+                        continue
+                    return result
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(str(error)) from error
+
+    async def _forget(self, pattern: str) -> None:
+        try:
+            async for key in self._redis.scan_iter(match=pattern, count=500):
+                await self._redis.unlink(key)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(str(error)) from error
+
+    def _write(self, account: Account) -> bytes:
+        data = account.model_dump(mode="json")
+        for section, name in _SECRETS:
+            secret: SecretStr | None = getattr(getattr(account, section), name)
+            data[section][name] = (
+                self._cipher.encrypt(secret.get_secret_value().encode()).decode()
+                if secret is not None
+                else None
+            )
+        return orjson.dumps(data)
+
+    def _read(self, found: Mapping[Any, Any]) -> list[Account]:
+        accounts = []
+        for ident in sorted(found):
+            data = orjson.loads(found[ident])
+            for section, name in _SECRETS:
+                sealed = data[section][name]
+                if sealed is not None:
+                    data[section][name] = self._open(sealed)
+            accounts.append(Account.model_validate(data))
+        return accounts
+
+    def _open(self, sealed: str) -> str:
+        try:
+            return self._cipher.decrypt(sealed.encode()).decode()
+        except InvalidToken:
+            raise WrongSecretKey(
+                "the accounts were encrypted with another secret key: set ARI_APP_SECRET_KEY to that one"
+            ) from None

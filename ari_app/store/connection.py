@@ -1,0 +1,49 @@
+"""The connection to Redis."""
+
+from __future__ import annotations
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from ari_app.errors import StoreUnavailable
+
+ANSWER_SECONDS = 2.0
+CONNECTIONS = 64
+
+
+def connect(url: str) -> Redis:
+    """Make a client; it connects when it is used. It doesn't retry by itself: whoever asks decides."""
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=CONNECTIONS,
+        timeout=ANSWER_SECONDS,
+        socket_timeout=ANSWER_SECONDS,
+        socket_connect_timeout=ANSWER_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return Redis.from_pool(pool)
+
+
+async def ping(redis: Redis) -> None:
+    """Make sure that Redis answers.
+
+    Raises:
+        StoreUnavailable
+    """
+    try:
+        await redis.ping()
+    except (RedisError, OSError, TimeoutError) as error:
+        raise StoreUnavailable(f"Redis does not answer: {error}") from error
+
+
+async def check_persistence(redis: Redis) -> str | None:
+    """Say what is wrong when Redis would forget everything at its own restart."""
+    try:
+        info = await redis.info("persistence")
+    except (RedisError, OSError, TimeoutError):
+        return None  # it will be asked again soon enough by everybody else
+    if info.get("aof_enabled"):
+        return None
+    return "Redis keeps nothing when it is restarted: set 'appendonly yes' in its configuration"

@@ -1,0 +1,43 @@
+"""Every key in Redis, in one place. Keys of an account begin with its hash tag, so that they share a slot."""
+
+from __future__ import annotations
+
+ACCOUNTS = "accounts"
+"""Hash: account id -> its settings."""
+REVISION = "accounts:revision"
+"""Counter: grows with every change of an account."""
+HOLDER = "holder"
+"""Who holds the PBXs."""
+
+
+class Keys:
+    """The keys of one account."""
+
+    def __init__(self, account: str) -> None:
+        tag = f"{{{account}}}"
+        self._tag = tag
+        self.live = f"{tag}:calls:live"
+        """Set: ids of the calls that are not over."""
+        self.ended = f"{tag}:calls:ended"
+        """Sorted set: ids of the calls that are over, by the moment of their start."""
+        self.outbox = f"{tag}:outbox"
+        """Stream: what the CRM is still to be told."""
+        self.refused = f"{tag}:refused"
+        """Hash: outbox entry id -> what the CRM refused for good."""
+        self.watched = f"{tag}:journal"
+        """Stream: the newest journal lines of all calls."""
+        self.pbx = f"{tag}:pbx"
+        """Hash: when the PBX was last connected, and when it had been started."""
+
+    def call(self, call_id: str) -> str:
+        """String: a call's state."""
+        return f"{self._tag}:call:{call_id}"
+
+    def journal(self, call_id: str) -> str:
+        """List: a call's journal lines."""
+        return f"{self._tag}:call:{call_id}:journal"
+
+    @property
+    def all(self) -> str:
+        """Pattern of all keys of the account."""
+        return f"{self._tag}:*"

@@ -1,0 +1,52 @@
+"""The aiohttp application: recordings, health and metrics. The administrator's pages will live here too."""
+
+from __future__ import annotations
+
+import re
+
+from aiohttp import web
+
+from ari_app.service import Service
+from cabinet.metrics import render_metrics
+
+SERVICE = web.AppKey("service", Service)
+
+_RECORDING = re.compile(r"[0-9a-f]{40}\.wav")
+
+
+def make_app(service: Service) -> web.Application:
+    """Build the web application of a running service."""
+    app = web.Application()
+    app[SERVICE] = service
+    app.router.add_get("/recordings/{name}", recording)
+    app.router.add_get("/healthz", alive)
+    app.router.add_get("/readyz", ready)
+    app.router.add_get("/metrics", metrics)
+    return app
+
+
+async def recording(request: web.Request) -> web.StreamResponse:
+    """Give a recording to whoever knows its name; range requests are answered."""
+    name = request.match_info["name"]
+    path = request.app[SERVICE].recordings.path_of(name)
+    if _RECORDING.fullmatch(name) is None or not path.is_file():
+        raise web.HTTPNotFound(text="There is no such recording.\n")
+    return web.FileResponse(path, headers={"Content-Type": "audio/wav", "Cache-Control": "private"})
+
+
+async def alive(_: web.Request) -> web.Response:
+    """Say that the process runs."""
+    return web.Response(text="ok\n")
+
+
+async def ready(request: web.Request) -> web.Response:
+    """Say whether every PBX is connected, or known to be unreachable."""
+    service = request.app[SERVICE]
+    connected = sum(1 for shop in service.shops.values() if shop.line.listening)
+    body = {"ready": service.ready, "accounts": len(service.shops), "connected": connected}
+    return web.json_response(body, status=200 if service.ready else 503)
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Give Prometheus' figures."""
+    return web.Response(body=render_metrics(request.app[SERVICE]), content_type="text/plain", charset="utf-8")
