@@ -41,7 +41,13 @@ class Actions:
                 limit = {} if seconds is None else {"timeout": int(seconds)}
                 await ari("channels", "dial", channelId=leg, **limit)
             case o.Join(bridge, channels):
-                await ari("bridges", "addChannel", bridgeId=bridge, channel=",".join(channels))
+                await ari(
+                    "bridges",
+                    "addChannel",
+                    bridgeId=bridge,
+                    channel=",".join(channels),
+                    inhibitConnectedLineUpdates="true",  # else the phone shows the number, not the name
+                )
             case o.Answer(channel):
                 await ari("channels", "answer", channelId=channel)
             case o.HangUp(channel, reason):

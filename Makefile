@@ -1,0 +1,55 @@
+# The two commands: make demo, make test. Both install what they need first.
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTHON ?= python3
+ARGS   ?=
+
+.PHONY: help demo test test-fast bench install lint lock clean
+
+help:
+	@echo "make demo       real calls on a real Asterisk, with a simulated retailCRM (Ctrl-C ends it)"
+	@echo "make test       all tests and checks"
+	@echo "make test-fast  the tests that need no Asterisk"
+	@echo "make bench      calls at 20, 60 and 120 a second, through plain Dial() and through us"
+	@echo "make install    the set-up alone; leaves $(BIN)/ari-app"
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	@echo "Installing the Python packages into $(VENV) ..."
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "Python's venv module is missing: install it (python3-venv), or run this as root on Debian."; exit 1; }; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null; }
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+install: $(VENV)/installed
+	@$(BIN)/python -m ari_app.demo.machine
+
+demo: install
+	@exec $(BIN)/ari-app demo $(ARGS)
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: install lint
+	$(BIN)/pytest $(ARGS)
+
+test-fast: $(VENV)/installed lint
+	$(BIN)/pytest --ignore=tests/asterisk --ignore=tests/faults $(ARGS)
+
+bench: install
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+lock:
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --extra dev --no-emit-index-url \
+		--no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
