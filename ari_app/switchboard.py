@@ -169,6 +169,7 @@ class LiveCall:
                     self.put(happening)
             except Exception:
                 self._log.exception("an errand failed", errand=errand)
+                self._doubt(f"the errand {errand} failed")
             finally:
                 self._errands.pop(errand, None)
 

@@ -120,7 +120,7 @@ async def fetch_recording(pbx: Pbx, store: RecordingStore, name: str) -> StoredF
 async def _fetch(pbx: Pbx, store: RecordingStore, name: str) -> StoredFile:
     attempts = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type((AriError, aiohttp.ClientError, TimeoutError, OSError)),
-        wait=tenacity.wait_exponential_jitter(initial=0.2, max=15),
+        wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=15, jitter=0.1),
         stop=tenacity.stop_after_delay(FETCH_SECONDS),
         reraise=True,
     )

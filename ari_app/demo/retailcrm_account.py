@@ -137,6 +137,10 @@ class CrmAccount:
         for phone in customer.phones:
             self._customers.setdefault(_last_digits(phone), customer)
 
+    def add_manager(self, manager: Manager) -> None:
+        """Hire one more."""
+        self._managers[manager.id] = manager
+
     def set_manager_status(self, manager_id: int, status: str) -> None:
         """Let a manager be free, busy, at dinner or have a break."""
         self._managers[manager_id] = replace(self._managers[manager_id], status=status)

@@ -1,0 +1,65 @@
+"""What the tests share: one Redis, one real Asterisk, and a shop for each test that wants one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from ari_app.demo.asterisk import Asterisk
+from ari_app.demo.lab import Lab
+from ari_app.demo.machine import Installation, prepare
+from ari_app.demo.retailcrm import SimulatedCrm
+from ari_app.store.connection import connect
+from ari_app.store.server import private_redis
+from tests.office import API_KEY, Office
+
+IN_ASTERISKS_LOOP = {"asterisk", "faults"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of these folders in the loop that Asterisk was started in."""
+    for item in items:
+        if IN_ASTERISKS_LOOP & set(item.path.parts) and item.get_closest_marker("asyncio"):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest.fixture(scope="session")
+def installation() -> Installation:
+    return prepare()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def lab(installation: Installation) -> AsyncIterator[Lab]:
+    async with Asterisk(installation) as asterisk:
+        yield Lab(asterisk)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def redis_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    async with private_redis(tmp_path_factory.mktemp("redis"), own=True) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def crm() -> AsyncIterator[SimulatedCrm]:
+    """A simulated retailCRM; a test in which it was told something wrong fails."""
+    async with SimulatedCrm() as crm:
+        yield crm
+        assert crm.violations == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def office(lab: Lab, crm: SimulatedCrm, redis_url: str, tmp_path: Path) -> AsyncIterator[Office]:
+    """A shop; a test that leaves something of it on the PBX, live in Redis or untold fails."""
+    redis = connect(redis_url)
+    await redis.flushdb()
+    office = Office(lab, crm, crm.account(key=API_KEY), redis, tmp_path)
+    try:
+        yield office
+        if office.service is not None:
+            await office.is_clean()
+    finally:
+        await asyncio.shield(office.stop())
+        await redis.aclose()
