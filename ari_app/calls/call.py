@@ -15,7 +15,7 @@ from ari_app.calls.routing import Destination, People, Policy
 
 
 class Stage(StrEnum):
-    """Where a call stands. ``dialplan``: handed on, followed to its end. ``ending``: nobody talks any more."""
+    """Where a call stands. ``dialplan``: handed on, followed to its end. ``ending``: nobody talks now."""
 
     ARRIVING = "arriving"
     RINGING = "ringing"
@@ -230,6 +230,10 @@ class Call:
     def without_timer(self, name: TimerName) -> Call:
         """Clear a timer, set or not."""
         return replace(self, timers=tuple(timer for timer in self.timers if timer.name is not name))
+
+    def is_due(self, name: TimerName, at: float) -> bool:
+        """Tell whether a deadline is set and has passed."""
+        return any(timer.name is name and timer.due <= at for timer in self.timers)
 
     def rings_one(self, leg: Leg) -> bool:
         """Tell whether a leg is rung alone, so that the caller may hear its early media."""

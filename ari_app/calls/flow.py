@@ -1,24 +1,23 @@
 """The life of a call: `advance` takes a call and something that happened, and gives the call as it is then
 and what it orders.
 
-The legal moves are the table `MOVES`. What a stage doesn't know changes nothing; nothing ever raises on a
-late or repeated happening.
+The legal moves are the table `MOVES`. What a stage doesn't know changes nothing, nor does a timer that isn't
+set or not due; nothing ever raises on a late or repeated happening.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 from ari_app.calls import happenings as h
 from ari_app.calls import moves
 from ari_app.calls.call import Call, Direction, Leg, LegState, RecordingState, Role, Stage
 from ari_app.calls.happenings import Happening
-from ari_app.calls.orders import Answer, FetchRecording, HangUp, HangUpReason, Join, Order, Record, Watch
+from ari_app.calls.orders import Answer, FetchRecording, HangUp, Join, Order, Record, Watch
 from ari_app.calls.outcome import LINE_FAILURES
 from ari_app.calls.routing import Policy
-from ari_app.calls.turn import Turn
+from ari_app.calls.turn import Turn, farewell
 
 Move: TypeAlias = Callable[[Turn, Any], None]
 
@@ -51,6 +50,8 @@ def advance(call: Call, happening: Happening) -> tuple[Call, tuple[Order, ...]]:
     """Let something happen to a call; pure and total."""
     move = MOVES.get((call.stage, type(happening)))
     if move is None:
+        return call, ()
+    if isinstance(happening, h.TimerExpired) and not call.is_due(happening.timer, happening.at):
         return call, ()
     turn = Turn(call, happening.at)
     move(turn, happening)
@@ -110,9 +111,11 @@ def _lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Itera
             lost.append(Record(call.bridge_id, call.recording_name))
     if call.stage is Stage.ENDING and call.recording.state is RecordingState.FINISHED:
         lost.append(FetchRecording(call.recording_name))
-    for leg in (call.caller, *call.our_legs):
-        if leg.state is LegState.LEAVING and leg.id in facts:
-            lost.append(HangUp(leg.id, HangUpReason.NORMAL))
+    lost += (
+        HangUp(leg.id, farewell(call, leg))
+        for leg in (call.caller, *call.our_legs)
+        if leg.state is LegState.LEAVING and leg.id in facts
+    )
     already = {_kind_and_target(order) for order in given}
     return (order for order in lost if _kind_and_target(order) not in already)
 
@@ -148,8 +151,11 @@ _RINGING: dict[type, Move] = {
 _TALKING: dict[type, Move] = {
     h.CallerAnswered: moves.caller_up,
     h.CallerEnded: moves.caller_hung_up,
+    h.LegReady: moves.stray_leg,
     h.LegEnded: moves.talker_hung_up,
     h.LegRefused: moves.losing_leg_refused,
+    h.RecordingFinished: moves.recording_finished,
+    h.RecordingStored: moves.recording_noted,
     h.RecordingFailed: moves.recording_failed,
     h.OutcomeUnknown: moves.ask,
     h.PbxSaid: _take_facts,
@@ -158,6 +164,7 @@ _DIALPLAN: dict[type, Move] = {
     h.CallerAnswered: moves.dialplan_answered,
     h.CallerReturned: moves.caller_returned,
     h.CallerEnded: moves.dialplan_ended,
+    h.LegReady: moves.stray_leg,
     h.LegEnded: moves.late_leg_ended,
     h.LegRefused: moves.late_leg_ended,
     h.OutcomeUnknown: moves.ask,
@@ -165,6 +172,7 @@ _DIALPLAN: dict[type, Move] = {
 }
 _ENDING: dict[type, Move] = {
     h.CallerEnded: moves.caller_gone,
+    h.LegReady: moves.stray_leg,
     h.LegEnded: moves.late_leg_ended,
     h.LegRefused: moves.late_leg_ended,
     h.RecordingFinished: moves.recording_finished,

@@ -10,7 +10,16 @@ from dataclasses import replace
 
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call, Leg, LegState, RecordingState, Role, Stage, TimerName
-from ari_app.calls.orders import AskPbx, FetchRecording, HangUpReason, LookUp, Ringback, SendToDialplan, Watch
+from ari_app.calls.orders import (
+    AskPbx,
+    FetchRecording,
+    HangUp,
+    HangUpReason,
+    LookUp,
+    Ringback,
+    SendToDialplan,
+    Watch,
+)
 from ari_app.calls.outcome import LINE_FAILURES, Ending, LegResult, leg_result, member_result, unanswered
 from ari_app.calls.routing import Dialplan, People, Queue, is_extension, plan, way_out
 from ari_app.calls.turn import Turn
@@ -70,6 +79,7 @@ def leg_ready(turn: Turn, ready: h.LegReady) -> None:
     """The leg is dialled; one that rings alone is bridged first, so that early media is heard."""
     leg = turn.call.leg(ready.leg)
     if leg is None or leg.state is not LegState.PLACED:
+        stray_leg(turn, ready)
         return
     destination = turn.call.destinations[leg.attempt]
     if turn.call.rings_one(leg):
@@ -88,7 +98,7 @@ def leg_ringing(turn: Turn, ringing: h.LegRinging) -> None:
 
 
 def leg_answered(turn: Turn, answered: h.LegAnswered) -> None:
-    """The first answer wins: the caller is answered and joined, the others are hung up as answered elsewhere."""
+    """The first answer wins: the caller is answered and joined, the others hung up as answered elsewhere."""
     leg = turn.call.leg(answered.leg)
     if leg is None or not leg.pending:
         return
@@ -114,9 +124,12 @@ def leg_ended(turn: Turn, ended: h.LegEnded) -> None:
 def leg_refused(turn: Turn, refused: h.LegRefused) -> None:
     """The leg counts as unreachable; after the last one the next destination is tried."""
     leg = turn.call.leg(refused.leg)
-    if leg is None or not leg.alive:
+    if leg is None or leg.state in (LegState.RINGING, LegState.UP, LegState.GONE):
         return
-    turn.change(leg, LegState.GONE, result=LegResult.UNREACHABLE)
+    if leg.state is LegState.DIALLED:  # it was made, so its channel may be there still
+        turn.hang_up(leg, HangUpReason.NORMAL, LegResult.UNREACHABLE)
+    else:
+        turn.change(leg, LegState.GONE, result=LegResult.UNREACHABLE)
     _try_next_when_done(turn)
 
 
@@ -137,12 +150,12 @@ def member_answered(turn: Turn, answered: h.MemberAnswered) -> None:
     if leg is None or not leg.alive or leg.state is LegState.LEAVING:
         return
     member = _member(turn.call, answered)
-    turn.change(replace(member, result=None), LegState.UP, code=answered.code, result=LegResult.ANSWERED)
-    _tell_round(turn, *([answered.code] if answered.code else []))
+    member = turn.change(member, LegState.UP, code=answered.code, result=LegResult.ANSWERED)
+    _tell_round(turn, *([member.code] if member.code else []))
     for other in turn.call.legs:
         if other.role is Role.MEMBER and other.id != member.id and other.alive:
             turn.change(other, LegState.GONE, result=LegResult.ELSEWHERE)
-    _talk(turn, leg, answered.code)
+    _talk(turn, leg, member.code)
 
 
 def member_ended(turn: Turn, ended: h.MemberEnded) -> None:
@@ -212,7 +225,7 @@ def _try_next(turn: Turn) -> None:
 
 def _talk(turn: Turn, leg: Leg, code: str | None) -> None:
     turn.call = replace(
-        turn.call, stage=Stage.TALKING, talker_leg=leg.id, talker=code, answered_at=turn.at, timers=()
+        turn.call, stage=Stage.TALKING, talker_leg=leg.id, talker=code, answered_at=turn.moment, timers=()
     )
     turn.change(leg, LegState.UP, result=LegResult.ANSWERED)
     turn.answer()
@@ -255,7 +268,7 @@ def _is_alive(call: Call, leg_id: str) -> bool:
 
 
 def _member_id(leg_id: str, member: str) -> str:
-    """One leg for each member of a queue, however many rounds ring it: ``PJSIP/101-0000002a`` is PJSIP/101."""
+    """One leg for each member of a queue, however often it is rung: ``PJSIP/101-0000002a`` is PJSIP/101."""
     return f"{leg_id}/{re.sub(r'-[0-9a-f]{8}(;[12])?$', '', member)}"
 
 
@@ -295,9 +308,9 @@ def talker_hung_up(turn: Turn, ended: h.LegEnded) -> None:
 
 
 def losing_leg_refused(turn: Turn, refused: h.LegRefused) -> None:
-    """Noted."""
+    """Noted; of the talker it is not believed."""
     leg = turn.call.leg(refused.leg)
-    if leg is not None and leg.alive:
+    if leg is not None and leg.alive and leg.id != turn.call.talker_leg:
         turn.change(leg, LegState.GONE, result=LegResult.UNREACHABLE)
 
 
@@ -305,6 +318,12 @@ def caller_up(turn: Turn, _: h.CallerAnswered) -> None:
     """Noted."""
     if turn.call.caller.pending:
         turn.change(turn.call.caller, LegState.UP)
+
+
+def recording_noted(turn: Turn, stored: h.RecordingStored) -> None:
+    """Noted; the CRM is told of it at the call's end."""
+    if turn.call.recording.awaited:
+        turn.recording(RecordingState.STORED, file=stored.file, seconds=stored.seconds)
 
 
 def recording_failed(turn: Turn, failed: h.RecordingFailed) -> None:
@@ -320,7 +339,7 @@ def dialplan_answered(turn: Turn, _: h.CallerAnswered) -> None:
     """The shop's dialplan answered the caller."""
     if turn.call.caller.pending:
         turn.change(turn.call.caller, LegState.UP)
-        turn.call = replace(turn.call, answered_at=turn.at)
+        turn.call = replace(turn.call, answered_at=turn.moment)
 
 
 def caller_returned(turn: Turn, _: h.CallerReturned) -> None:
@@ -334,7 +353,9 @@ def caller_returned(turn: Turn, _: h.CallerReturned) -> None:
         attempt=-1,
         handed_on=False,
         answered_at=None,
+        caller=replace(call.caller, joined=False),
     )
+    turn.order(Ringback(call.caller.id))
     _try_next(turn)
 
 
@@ -372,12 +393,9 @@ def recording_finished(turn: Turn, _: h.RecordingFinished) -> None:
 def recording_stored(turn: Turn, stored: h.RecordingStored) -> None:
     """The CRM is told the result with the recording; an end that nobody saw is dated by its length."""
     call = turn.call
-    if call.recording.awaited:
-        turn.recording(RecordingState.STORED, file=stored.file, seconds=stored.seconds)
-    if call.stage is not Stage.ENDING:
-        return
+    recording_noted(turn, stored)
     if call.end_unseen and call.recording.started_at is not None and not call.reported:
-        turn.call = replace(turn.call, ended_at=min(turn.at, call.recording.started_at + stored.seconds))
+        turn.call = replace(turn.call, ended_at=min(turn.moment, call.recording.started_at + stored.seconds))
     turn.report()
     turn.tidy()
 
@@ -405,6 +423,13 @@ def recording_overdue(turn: Turn, expired: h.TimerExpired) -> None:
 # -- at any stage -----------------------------------------------------------------------------------------
 
 
+def stray_leg(turn: Turn, ready: h.LegReady) -> None:
+    """A leg that had been given up but turns up all the same is hung up."""
+    leg = turn.call.leg(ready.leg)
+    if leg is not None and not leg.alive:
+        turn.order(HangUp(leg.id))
+
+
 def ask(turn: Turn, _: h.OutcomeUnknown) -> None:
     """The PBX is asked what is true."""
     legs = [turn.call.caller, *turn.call.our_legs]
@@ -415,7 +440,7 @@ def _clean(name: str | None) -> str | None:
     r"""Make a customer's name fit to be shown by a phone: no control characters, quotes, ``<>`` or ``${``."""
     if name is None:
         return None
-    kept = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\"'`<>\\]|[$][{\[]", " ", name)
+    kept = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\"'`<>\\]|[$][{\[]", " ", name)
     return " ".join(kept.split())[:NAME_LENGTH].strip() or None
 
 

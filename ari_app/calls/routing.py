@@ -15,6 +15,7 @@ IN_TURN_SECONDS = 20.0
 
 _CODE = re.compile(r"[0-9*#]{1,20}")
 _DIALPLAN_WORD = re.compile(r"[A-Za-z0-9_.+*#-]{1,79}")
+_PRIORITY = re.compile(r"[1-9][0-9]{0,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def _read_queue(part: str, rest: str, _: float) -> list[Destination]:
 
 def _read_dialplan(part: str, rest: str, _: float) -> list[Destination]:
     words = [word.strip() for word in rest.split(",")]
-    if len(words) != 3 or not all(map(_DIALPLAN_WORD.fullmatch, words)) or not words[2].isdigit():
+    if len(words) != 3 or not all(map(_DIALPLAN_WORD.fullmatch, words)) or not _PRIORITY.fullmatch(words[2]):
         raise BadDestination(f"{part!r}: a dialplan destination is dialplan:CONTEXT,EXTEN,PRIORITY")
     return [Dialplan(words[0], words[1], int(words[2]))]
 
@@ -127,7 +128,7 @@ _READERS = {"group": _read_group, "queue": _read_queue, "dialplan": _read_dialpl
 
 
 def plan(policy: Policy, known: bool, responsible: str | None) -> tuple[Destination, ...]:
-    """List what a call tries: the responsible manager, then the fallback; unknown customers have their own."""
+    """List what a call tries: the responsible manager, then the fallback; unknown customers have theirs."""
     if not known:
         return policy.unknown or policy.fallback
     if responsible is None:

@@ -38,6 +38,11 @@ class Turn:
         self.at = at
         self.orders: list[Order] = []
 
+    @property
+    def moment(self) -> float:
+        """Now, but never before the call began or was answered, whatever the clock says."""
+        return max(self.at, self.call.started_at, self.call.answered_at or self.call.started_at)
+
     def order(self, *orders: Order) -> None:
         """Give orders, in this order."""
         self.orders += orders
@@ -178,14 +183,13 @@ class Turn:
             self.call,
             stage=Stage.ENDING,
             ending=ending,
-            ended_at=max(began, self.at if seen_at is None else seen_at),
+            ended_at=self.moment if seen_at is None else max(began, seen_at),
             end_unseen=seen_at is not None,
             timers=(),
             round=(),
         )
-        reason = _FAREWELL.get(ending, HangUpReason.NO_ANSWER)
         if self.call.caller.alive:
-            self.hang_up(self.call.caller, reason)
+            self.hang_up(self.call.caller, farewell(self.call, self.call.caller))
         for leg in self.call.legs:
             if leg.role is Role.MEMBER:
                 self._end_member(leg)
@@ -220,3 +224,11 @@ class Turn:
 
 
 _FAREWELL = {Ending.ANSWERED: HangUpReason.NORMAL, Ending.BUSY: HangUpReason.BUSY}
+
+
+def farewell(call: Call, leg: Leg) -> HangUpReason:
+    """Say why a channel of the call is hung up."""
+    if leg.role is Role.CALLER:
+        return _FAREWELL.get(call.ending, HangUpReason.NO_ANSWER) if call.ending else HangUpReason.NORMAL
+    elsewhere = leg.result is LegResult.ELSEWHERE
+    return HangUpReason.ANSWERED_ELSEWHERE if elsewhere else HangUpReason.NORMAL
