@@ -7,6 +7,7 @@ import os
 import secrets
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -14,6 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "ARI_APP_"
 SECRET_KEY_LENGTH = 32
+
+_REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
 class BadSettings(ValueError):
@@ -23,9 +26,11 @@ class BadSettings(ValueError):
 class Settings(BaseSettings):
     """Settings of `ari-app serve` and the commands beside it."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
-    redis_url: str | None = None
+    redis_url: str | None = Field(default=None, repr=False)
     """Without it the service runs a redis-server of its own in its data folder."""
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
@@ -40,7 +45,11 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(("redis://", "rediss://", "unix://")):
+        try:
+            known = url is None or (urlsplit(url).scheme in _REDIS_SCHEMES and urlsplit(url).port != 0)
+        except ValueError:
+            known = False
+        if not known:
             raise ValueError("expected redis://HOST:PORT, rediss://HOST:PORT or unix://PATH")
         return url
 
@@ -62,7 +71,9 @@ class Settings(BaseSettings):
     @classmethod
     def _derive(cls, data: Any) -> Any:
         host, port = data.get("host", "127.0.0.1"), data.get("port", 8080)
-        shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::") else host
+        shown = (
+            "localhost" if host in ("127.0.0.1", "0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+        )
         public = data.get("public_url") or f"http://{shown}:{port}"
         return {
             **data,
@@ -124,20 +135,28 @@ def _kept(folder: Path, name: str) -> tuple[str, Path | None]:
     path = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            word = path.read_text().strip()
-            if len(word) < SECRET_KEY_LENGTH:
-                raise BadSettings(
-                    f"{path} is damaged: expected {SECRET_KEY_LENGTH} characters or more"
-                ) from None
-            return word, None
+        made = not path.exists() and _keep(path, secrets.token_hex(32))
+        word = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        problem = getattr(error, "strerror", None) or error
+        raise BadSettings(f"the data folder {folder} can't be used: {problem}") from error
+    if len(word) < SECRET_KEY_LENGTH:
+        raise BadSettings(f"{path} is damaged: expected {SECRET_KEY_LENGTH} characters or more")
+    return word, path if made else None
+
+
+def _keep(path: Path, word: str) -> bool:
+    """Write a file that is there whole or not at all; False when somebody else was first."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
         with os.fdopen(descriptor, "w") as file:
-            word = secrets.token_hex(32)
             file.write(word + "\n")
             file.flush()
             os.fsync(file.fileno())
-    except OSError as error:
-        raise BadSettings(f"the data folder {folder} can't be used: {error.strerror or error}") from error
-    return word, path
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+    return True

@@ -1,8 +1,9 @@
 """The private redis-server: in the data folder, on a unix socket, append-only file on.
 
-The service owns it and shuts it down at its end; one that a killed service has left behind is taken over. A
-command line tool that finds none running starts one for as long as it needs it. A lock in the data folder
-keeps the two from doing so at the same time.
+Whoever needs it (the service, a command) holds a shared lock on ``users`` while it does; the last one to
+leave shuts the server down. The server itself inherits an exclusive lock on ``running``, so that the lock is
+held as long as its process lives: meanwhile no second server is started on the same files, however slow the
+first one is to answer. Both locks are the kernel's: a `kill -9` leaves nothing to clean up.
 """
 
 from __future__ import annotations
@@ -12,121 +13,256 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
+from urllib.parse import quote
 
-from redis.exceptions import RedisError
+import structlog
+from redis.exceptions import BusyLoadingError, RedisError
 
 from ari_app.errors import StoreUnavailable
 from ari_app.store.connection import connect
 
-START_SECONDS = 15.0
+log = structlog.get_logger(__name__)
+
+SILENCE_SECONDS = 15.0
+"""How long a server may give no sign of life before we give up; reading its files counts as a sign."""
+LOOK_SECONDS = 0.25
+"""How often the service looks whether its server is still there."""
 LONGEST_SOCKET_PATH = 100
+"""Bytes; the kernel takes 107."""
 
 
 @asynccontextmanager
 async def private_redis(data_dir: Path, *, own: bool) -> AsyncIterator[str]:
     """Give the URL of the data folder's redis-server, started if need be.
 
-    With `own` it is shut down at the end even if it was running before.
+    It is shut down when the last one who uses it leaves. With `own` it is started again when it dies.
 
     Raises:
         StoreUnavailable: there is no redis-server program, or it does not start; the text says what to do.
     """
-    folder = (data_dir / "redis").resolve()
+    server = _Server.at(data_dir)
+    users = _open_lock(server.folder / "users")
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise StoreUnavailable(f"the folder {folder} can't be made: {error.strerror}") from error
-    socket = _socket_path(folder)
-    url = f"unix://{socket}"
-    with _lock(folder):
-        started = not await _answers(url)
-        if started:
-            await _start(folder, socket, url)
+        await _wait_for_lock(users, fcntl.LOCK_SH)
+    except BaseException:
+        os.close(users)
+        raise
     try:
-        yield url
+        await server.be_there()
+        guard = asyncio.create_task(server.keep_alive(), name="private redis") if own else None
+        try:
+            yield server.url
+        finally:
+            if guard is not None:
+                guard.cancel()
+                await asyncio.gather(guard, return_exceptions=True)
     finally:
-        if own or started:
-            await asyncio.shield(_shut_down(url))
+        await asyncio.shield(server.leave(users))
+
+
+class _Answer(Enum):
+    READY = auto()
+    LOADING = auto()
+    NONE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    folder: Path
+    socket: Path
+
+    @classmethod
+    def at(cls, data_dir: Path) -> _Server:
+        folder = (data_dir / "redis").resolve()
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise StoreUnavailable(f"the folder {folder} can't be made: {error.strerror}") from error
+        return cls(folder, _socket_path(folder))
+
+    @property
+    def url(self) -> str:
+        return f"unix://{quote(str(self.socket))}"
+
+    async def be_there(self) -> None:
+        """Return when the server answers; start it when there is none."""
+        loop = asyncio.get_running_loop()
+        started, silent_since, delay = False, loop.time(), 0.005
+        while True:
+            if not self._running():
+                if started:
+                    raise StoreUnavailable(f"redis-server did not start: {self._last_words()}")
+                started = await self._start()
+            match await self._ask():
+                case _Answer.READY:
+                    return
+                case _Answer.LOADING:
+                    silent_since = loop.time()
+                case _Answer.NONE:
+                    if loop.time() - silent_since > SILENCE_SECONDS:
+                        raise StoreUnavailable(
+                            f"the redis-server of {self.folder} runs but is silent: {self._last_words()}"
+                        )
+            await asyncio.sleep(delay)
+            delay = min(delay * 1.5, 0.2)
+
+    async def keep_alive(self) -> None:
+        """Start the server again whenever it is gone, for ever."""
+        trouble = False
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._running():
+                continue
+            if not trouble:
+                log.warning(
+                    "the private redis-server has ended; it is started again", folder=str(self.folder)
+                )
+            try:
+                await self.be_there()
+            except StoreUnavailable as error:
+                if not trouble:
+                    log.error("the private redis-server can't be started", problem=str(error))
+                trouble = True
+                await asyncio.sleep(1.0)
+            else:
+                log.info("the private redis-server is back")
+                trouble = False
+
+    async def leave(self, users: int) -> None:
+        """Stop using the server (`users` is closed); shut it down when nobody else uses it."""
+        try:
+            fcntl.flock(users, fcntl.LOCK_UN)
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            await self._shut_down()
+        finally:
+            os.close(users)
+
+    async def _shut_down(self) -> None:
+        """Shut the server down and wait for its end. SHUTDOWN writes and syncs the append-only file."""
+        redis = connect(self.url)
+        try:
+            await redis.shutdown()
+        except (RedisError, OSError, TimeoutError) as error:
+            if self._running():
+                log.warning("the private redis-server does not end", problem=str(error))
+            return
+        finally:
+            await redis.aclose()
+        for _ in range(int(SILENCE_SECONDS / 0.01)):
+            if not self._running():
+                return
+            await asyncio.sleep(0.01)
+
+    async def _ask(self) -> _Answer:
+        redis = connect(self.url)
+        try:
+            await redis.ping()
+        except BusyLoadingError:
+            return _Answer.LOADING
+        except (RedisError, OSError, TimeoutError):
+            return _Answer.NONE
+        finally:
+            await redis.aclose()
+        return _Answer.READY
+
+    def _running(self) -> bool:
+        lock = _open_lock(self.folder / "running")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+    async def _start(self) -> bool:
+        """Start the server unless one runs or is being started; tell whether it was started."""
+        program = shutil.which("redis-server")
+        if program is None:
+            raise StoreUnavailable(
+                "there is no redis-server on this machine: install it (apt-get install redis-server), "
+                "or name another machine's with ARI_APP_REDIS_URL"
+            )
+        settings = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "700",
+            "dir": str(self.folder),
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": "",
+            "daemonize": "yes",  # a session of its own: Ctrl-C in our terminal is not for it
+            "loglevel": "notice",
+            "logfile": str(self._log_file),
+        }
+        arguments = [word for name, value in settings.items() for word in (f"--{name}", value)]
+        lock = _open_lock(self.folder / "running")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            process = await asyncio.create_subprocess_exec(
+                program,
+                *arguments,
+                pass_fds=(lock,),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            _, complaint = await process.communicate()
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(lock)
+        if process.returncode:
+            said = complaint.decode(errors="replace").strip() or self._last_words()
+            raise StoreUnavailable(f"redis-server did not start: {said}")
+        return True
+
+    @property
+    def _log_file(self) -> Path:
+        return self.folder / "redis.log"
+
+    def _last_words(self) -> str:
+        try:
+            lines = self._log_file.read_text(errors="replace").splitlines()
+        except OSError:
+            lines = []
+        return f"{lines[-1].strip()} ({self._log_file})" if lines else f"see {self._log_file}"
+
+
+def _open_lock(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreUnavailable(f"{path} can't be used: {error.strerror}") from error
+
+
+async def _wait_for_lock(descriptor: int, kind: int) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            await asyncio.sleep(0.02)
+        else:
+            return
 
 
 def _socket_path(folder: Path) -> Path:
-    """A unix socket's path has a limit; of a long folder a short name below /tmp is made."""
+    """A unix socket's path has a limit; for a long folder a short name below /tmp is made."""
     path = folder / "redis.sock"
     if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
         return path
     short = Path(f"/tmp/ari-app-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}")
     short.mkdir(mode=0o700, exist_ok=True)
-    if short.stat().st_uid != os.getuid() or short.is_symlink():
-        raise StoreUnavailable(f"{short} belongs to somebody else: choose a data folder with a shorter path")
+    found = short.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise StoreUnavailable(f"{short} is not ours alone: choose a data folder with a shorter path")
     return short / "redis.sock"
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-async def _start(folder: Path, socket: Path, url: str) -> None:
-    program = shutil.which("redis-server")
-    if program is None:
-        raise StoreUnavailable(
-            "there is no redis-server on this machine: install it (apt-get install redis-server), "
-            "or name another machine's with ARI_APP_REDIS_URL"
-        )
-    settings = {
-        "port": "0",
-        "unixsocket": str(socket),
-        "unixsocketperm": "700",
-        "dir": str(folder),
-        "appendonly": "yes",
-        "appendfsync": "everysec",
-        "save": "",
-        "daemonize": "no",
-        "loglevel": "warning",
-        "logfile": str(folder / "redis.log"),
-    }
-    arguments = [word for name, value in settings.items() for word in (f"--{name}", value)]
-    process = await asyncio.create_subprocess_exec(
-        program,
-        *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    delay = 0.01
-    deadline = asyncio.get_running_loop().time() + START_SECONDS
-    while not await _answers(url):
-        if process.returncode is not None or asyncio.get_running_loop().time() > deadline:
-            raise StoreUnavailable(f"redis-server did not start: see {folder / 'redis.log'}")
-        await asyncio.sleep(delay)
-        delay = min(delay * 2, 0.2)
-
-
-async def _answers(url: str) -> bool:
-    redis = connect(url)
-    try:
-        return bool(await redis.ping())
-    except (RedisError, OSError, TimeoutError):
-        return False
-    finally:
-        await redis.aclose()
-
-
-async def _shut_down(url: str) -> None:
-    redis = connect(url)
-    try:
-        await redis.shutdown()
-    except (RedisError, OSError, TimeoutError):
-        pass  # it is gone already, or goes: SHUTDOWN closes the connection instead of answering
-    finally:
-        await redis.aclose()
-    for _ in range(250):
-        if not await _answers(url):
-            return
-        await asyncio.sleep(0.02)
