@@ -111,10 +111,11 @@ async def fetch_recording(pbx: Pbx, store: RecordingStore, name: str) -> StoredF
     Raises:
         NoRecording: the PBX has none, or an empty one, or could not be asked in that time.
     """
-    stored = store.find(name) or await _fetch(pbx, store, name)
-    with suppress(AriError):
-        await pbx.ari("recordings", "deleteStored", recordingName=name)
-    return stored
+    try:
+        return store.find(name) or await _fetch(pbx, store, name)
+    finally:
+        with suppress(AriError):
+            await pbx.ari("recordings", "deleteStored", recordingName=name)
 
 
 async def _fetch(pbx: Pbx, store: RecordingStore, name: str) -> StoredFile:

@@ -235,7 +235,10 @@ class Call:
         """Tell whether a deadline is set and has passed."""
         return any(timer.name is name and timer.due <= at for timer in self.timers)
 
-    def rings_one(self, leg: Leg) -> bool:
-        """Tell whether a leg is rung alone, so that the caller may hear its early media."""
+    def rings_alone(self, leg: Leg) -> bool:
+        """Tell whether a phone is rung alone, so that the caller may hear its early media.
+
+        A queue is not: its dialplan may answer before a person does, and a bridge would pass that on.
+        """
         destination = self.destinations[leg.attempt]
-        return not isinstance(destination, People) or len(destination.codes) == 1
+        return isinstance(destination, People) and len(destination.codes) == 1

@@ -82,7 +82,7 @@ def leg_ready(turn: Turn, ready: h.LegReady) -> None:
         stray_leg(turn, ready)
         return
     destination = turn.call.destinations[leg.attempt]
-    if turn.call.rings_one(leg):
+    if turn.call.rings_alone(leg):
         turn.join(turn.call.caller, leg)
     if leg.role is Role.QUEUE:
         turn.order(Watch(leg.far_id))
