@@ -29,6 +29,7 @@ from ari_app.demo.retailcrm_account import Manager as CrmManager
 from ari_app.journal import Line
 from ari_app.service import Service
 from ari_app.settings import Settings
+from ari_app.shop import Shop
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore
 from ari_app.timeline import tell
@@ -118,19 +119,24 @@ class Office:
 
     async def apply(self, **calls: Any) -> None:
         """Store the account, as `ari-app account apply` does."""
-        self.account = read_account(self.toml(**calls))
-        self.calls = CallStore(self.redis, self.account.id)
-        await Accounts(self.redis, SECRET_KEY).apply(self.account, keep_client_id=True)
+        account = read_account(self.toml(**calls))
+        self.account = await Accounts(self.redis, SECRET_KEY).apply(account, keep_client_id=True)
+        self.calls = CallStore(self.redis, account.id)
 
     async def open(self, **calls: Any) -> None:
         """Apply the account and start the service; return when the PBX is connected."""
         await self.apply(**calls)
         await self.start()
 
-    async def start(self) -> None:
-        """Start the service; return when the PBX is connected."""
+    async def start_without_account(self) -> None:
+        """Start the service; return when it has looked for accounts."""
         self.service = Service(self.settings, self.redis, SECRET_KEY, "office")
         self._work = asyncio.create_task(self.service.run())
+        await self.service.loaded.wait()
+
+    async def start(self) -> None:
+        """Start the service; return when the PBX is connected."""
+        await self.start_without_account()
         await self.until(lambda: self.listening, "the PBX was not connected")
 
     async def stop(self) -> None:
@@ -139,6 +145,12 @@ class Office:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
         self._work = self.service = None
+
+    @property
+    def shop(self) -> Shop:
+        """The account at work."""
+        assert self.service is not None
+        return self.service.shops[self.account.id]
 
     @property
     def listening(self) -> bool:

@@ -1,0 +1,73 @@
+"""What is reached by HTTP: recordings, health, metrics."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from redis.asyncio import Redis
+
+from ari_app.service import Service
+from ari_app.settings import Settings
+from cabinet.app import make_app
+
+Client: TypeAlias = TestClient[web.Request, web.Application]
+
+NAME = "0123456789abcdef0123456789abcdef01234567.wav"
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> Service:
+    return Service(Settings(data_dir=tmp_path, _env_file=None), Redis(), "s" * 32, "web")
+
+
+@pytest.fixture
+async def client(service: Service) -> AsyncIterator[Client]:
+    async with TestClient(TestServer(make_app(service))) as client:
+        yield client
+
+
+def keep(service: Service, name: str, content: bytes) -> None:
+    path = service.recordings.path_of(name)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+
+
+async def test_a_recording_is_given_to_who_knows_its_name(service: Service, client: Client) -> None:
+    keep(service, NAME, b"RIFF" + bytes(100))
+    answer = await client.get(f"/recordings/{NAME}")
+    assert answer.status == 200
+    assert answer.content_type == "audio/wav"
+    assert await answer.read() == b"RIFF" + bytes(100)
+
+
+async def test_a_part_of_a_recording_is_given(service: Service, client: Client) -> None:
+    keep(service, NAME, b"0123456789")
+    answer = await client.get(f"/recordings/{NAME}", headers={"Range": "bytes=2-4"})
+    assert answer.status == 206
+    assert await answer.read() == b"234"
+
+
+@pytest.mark.parametrize(
+    "name", ["..%2f..%2fsecret.key", "x.wav", NAME.upper(), NAME.replace(".wav", ".mp3")]
+)
+async def test_nothing_else_is_given(service: Service, client: Client, name: str) -> None:
+    keep(service, NAME, b"0123456789")
+    assert (await client.get(f"/recordings/{name}")).status == 404
+
+
+async def test_the_service_is_alive_before_it_is_ready(service: Service, client: Client) -> None:
+    assert (await client.get("/healthz")).status == 200
+    assert (await client.get("/readyz")).status == 503
+    service.loaded.set()
+    answer = await client.get("/readyz")
+    assert answer.status == 200
+    assert await answer.json() == {"ready": True, "accounts": 0, "connected": 0}
+
+
+async def test_metrics_are_in_prometheus_format(client: Client) -> None:
+    answer = await client.get("/metrics")
+    assert answer.status == 200
+    assert "# TYPE ari_app_calls gauge" in await answer.text()
