@@ -8,10 +8,8 @@ import os
 import re
 import resource
 import secrets
-import shutil
 import signal
 import socket
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -78,7 +76,7 @@ class Asterisk:
         self.ports = PortBlock()
         self.phones = {extension: self.ports.phone(index) for index, extension in enumerate(extensions)}
         """The port at which Asterisk looks for each extension's phone."""
-        self.folder = Path(tempfile.mkdtemp(prefix="ari-app-lab-"))
+        self.folder = self.ports.folder
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -148,7 +146,8 @@ class Asterisk:
             return
         try:
             if process.returncode is None:
-                process.send_signal(signal.SIGKILL if hard else signal.SIGTERM)
+                # Process.send_signal() may take the exit code from asyncio.
+                os.kill(process.pid, signal.SIGKILL if hard else signal.SIGTERM)
             async with asyncio.timeout(_STOP_TIMEOUT):
                 await process.wait()
         except TimeoutError:
@@ -156,7 +155,7 @@ class Asterisk:
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+                    os.kill(process.pid, signal.SIGKILL)
                 await process.wait()
 
     async def restart(self, hard: bool = False) -> None:
@@ -257,7 +256,6 @@ class Asterisk:
             await self.stop()
         finally:
             self.ports.release()
-            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _text(file: Path) -> str:

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
@@ -18,7 +19,7 @@ _REFUSALS = (
     500, 501, 502, 503, 504, 505, 513, 600, 603, 604, 606,
 )  # fmt: skip
 _REFUSAL = """\
-  <recv response="{code}" optional="global" next="2">
+  <recv response="{code}" response_txn="invite" optional="global" next="2">
     <action>
       <ereg regexp=".*" search_in="hdr" header="Reason:" assign_to="reason"/>
       <log message="final [call_id] {code} [$reason] "/>
@@ -37,6 +38,8 @@ class Customer:
     """Whose number is shown; `anonymous` for one who withholds it."""
     called: str
     port: int
+    folder: Path
+    """Where its files may be during the call."""
     asterisk_port: int
     app: str | None = None
     """The Stasis application that shall get the call; None: the dialplan's own."""
@@ -63,7 +66,7 @@ class Customer:
         self._gave_up = False
         self._began = 0.0
         self._timers: list[asyncio.TimerHandle] = []
-        self._sipp = Sipp(self.port, self._happening)
+        self._sipp = Sipp(self.port, self.folder, self._happening)
         arguments = ["-m", "1", "-r", "1000", "-cid_str", self._id, f"127.0.0.1:{self.asterisk_port}"]
         try:
             await self._sipp.start("customer", self._scenario(), arguments)
@@ -156,6 +159,8 @@ class Customer:
                 self.over, self.ended_after = True, after
 
     def _final(self, rest: str, after: float) -> None:
+        if self.status is not None:
+            return
         code, _, reason = rest.partition(" ")
         self.reason = reason.strip()
         self.status = int(re.sub(r"\D", "", code))

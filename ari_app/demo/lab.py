@@ -31,13 +31,13 @@ class Lab:
         self._queues.remove(name)
         return name
 
-    def phone(self, extension: str, behaviour: Behaviour) -> Phone:
+    def phone(self, extension: str, behaviour: Behaviour, *, sound: bool = True) -> Phone:
         """Return the phone of `extension`, to be entered as an async context."""
-        return Phone(extension, self.asterisk.phones[extension], behaviour)
+        return Phone(extension, self.asterisk.phones[extension], behaviour, self.asterisk.folder, sound)
 
     def customer_phone(self, behaviour: Behaviour) -> Phone:
         """Return the phone of every customer that is called through the trunk."""
-        return Phone("trunk", self.asterisk.ports.trunk, behaviour)
+        return Phone("trunk", self.asterisk.ports.trunk, behaviour, self.asterisk.folder)
 
     async def load(
         self,
@@ -48,9 +48,11 @@ class Lab:
         talks: float = 2.0,
         app: str | None = None,
     ) -> LoadResult:
-        """Place `rate` calls a second for `seconds` to the numbers `called` in turn, and wait for their end."""
+        """Place `rate` calls a second for `seconds`, to `called` in turn; returns after the last one."""
         ports = self.asterisk.ports
-        return await Load(rate, seconds, called, talks, app).run(ports.caller(), ports.sip)
+        return await Load(rate, seconds, called, talks, app).run(
+            ports.caller(), ports.sip, self.asterisk.folder
+        )
 
     def call(
         self,
@@ -64,4 +66,5 @@ class Lab:
     ) -> Customer:
         """Return a customer at `number` who calls `called` when entered as an async context."""
         ports = self.asterisk.ports
-        return Customer(number, called, ports.caller(), ports.sip, app, name, talks, gives_up_after)
+        folder = self.asterisk.folder
+        return Customer(number, called, ports.caller(), folder, ports.sip, app, name, talks, gives_up_after)

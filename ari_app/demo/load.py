@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
+from pathlib import Path
 
 from ari_app.demo.sipp import Sipp
 
@@ -22,7 +23,7 @@ class LoadResult:
     """Seconds from INVITE to 200 of each answered call, in ascending order."""
 
     def percentile(self, percent: float) -> float:
-        """Return the answer time in seconds that `percent` of the answered calls don't exceed; NaN without any."""
+        """Return the seconds that `percent` of the answer times don't exceed; NaN without any."""
         if not self.answer_times:
             return math.nan
         return self.answer_times[max(0, math.ceil(len(self.answer_times) * percent / 100) - 1)]
@@ -38,10 +39,10 @@ class Load:
     talks: float = 2.0
     app: str | None = None
 
-    async def run(self, port: int, asterisk_port: int) -> LoadResult:
+    async def run(self, port: int, asterisk_port: int, folder: Path) -> LoadResult:
         """Place the calls from `port` and wait until the last one is over."""
         calls = round(self.rate * self.seconds)
-        sipp = Sipp(port, lambda words: None)
+        sipp = Sipp(port, folder, lambda words: None)
         numbers = sipp.folder / "numbers.csv"
         numbers.write_text("SEQUENTIAL\n" + "".join(f"{line}\n" for line in self._numbers(calls)))
         values = {

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -87,12 +88,16 @@ class Phone:
     extension: str
     port: int
     behaviour: Behaviour
+    folder: Path
+    """Where its files may be while it is on."""
+    sound: bool = True
+    """Whether it sends a hum while talking; without it a phone costs less."""
     calls: list[PhoneCall] = field(default_factory=list)
 
     async def __aenter__(self) -> Self:
-        self._sipp = Sipp(self.port, self._happening)
+        self._sipp = Sipp(self.port, self.folder, self._happening)
         try:
-            await self._sipp.start("phone", _scenario(self.behaviour), [])
+            await self._sipp.start("phone", _scenario(self.behaviour, self.sound), [])
         except BaseException:
             await self._sipp.kill()
             raise
@@ -141,7 +146,7 @@ class Phone:
 
     def decline(self) -> None:
         """Decline every call that rings now."""
-        self._tell("DECLINE", self.ringing)
+        self._tell("HANGUP", self.ringing)
 
     def hang_up(self) -> None:
         """End every call: decline those that ring, BYE to those that talk."""
@@ -173,7 +178,7 @@ class Phone:
         if call is None:
             return
         match what:
-            case "answered":
+            case "ack" if call.fate is Fate.RINGING:  # not the one that confirms a refusal
                 call.fate, call.answered_at = Fate.TALKING, now
             case "cancelled":
                 call.fate, call.reason = Fate.CANCELLED, rest
@@ -200,8 +205,9 @@ _RINGING = """\
 {body}
   ]]></send>
 """
+_HUM = '<action><exec rtp_stream="sound.ulaw,-1,0,PCMU/8000"/></action>'
 _NO_BODY = "    Content-Length: 0\n"
-_SOUND = """\
+_EARLY_MEDIA = """\
     Content-Type: application/sdp
     Content-Length: [len]
 
@@ -216,7 +222,7 @@ _SOUND = """\
 """
 
 
-def _scenario(behaviour: Behaviour) -> dict[str, str]:
+def _scenario(behaviour: Behaviour, sound: bool) -> dict[str, str]:
     progress, refusal, ring, talk = (
         _RINGING.format(status="180 Ringing", body=_NO_BODY),
         "603 Decline",
@@ -226,7 +232,7 @@ def _scenario(behaviour: Behaviour) -> dict[str, str]:
     match behaviour:
         case Answers(after, hangs_up_after, early_media):
             if early_media:
-                progress = _RINGING.format(status="183 Session Progress", body=_SOUND)
+                progress = _RINGING.format(status="183 Session Progress", body=_EARLY_MEDIA)
             ring, talk = _timeout(after, 3), "" if hangs_up_after is None else _timeout(hangs_up_after, 6)
         case Declines(after):
             ring = _timeout(after, 4)
@@ -234,7 +240,13 @@ def _scenario(behaviour: Behaviour) -> dict[str, str]:
             progress, refusal = '  <nop next="4"/>\n', "486 Busy Here"
         case Rings():
             pass
-    return {"progress": progress, "refusal": refusal, "ring_timeout": ring, "talk_timeout": talk}
+    return {
+        "progress": progress,
+        "refusal": refusal,
+        "ring_timeout": ring,
+        "talk_timeout": talk,
+        "sound": _HUM if sound else "",
+    }
 
 
 def _timeout(seconds: float, then: int) -> str:

@@ -1,9 +1,10 @@
-"""Ports of 127.0.0.1 for one Asterisk and its phones: a block of its own, outside the ephemeral range."""
+"""Ports of 127.0.0.1 and a folder for one Asterisk and its phones: a block outside the ephemeral range."""
 
 from __future__ import annotations
 
 import fcntl
 import itertools
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ class PortBlock:
 
     def __init__(self) -> None:
         self._lock, self._base = _take()
+        self.folder = _folder(self._base)
+        """An empty folder that goes with the block; what a killed owner has left in it is gone."""
         services = itertools.count(self._base + _PHONES)
         self.sip, self.http, self.ami, self.trunk = itertools.islice(services, 4)
         callers = self._base + _PHONES + _SERVICES
@@ -43,7 +46,8 @@ class PortBlock:
         raise NoFreePorts(f"{_CALLERS} callers are calling already")
 
     def release(self) -> None:
-        """Let others have the block."""
+        """Remove the folder and let others have the block."""
+        shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.close()
 
 
@@ -59,6 +63,13 @@ def _take() -> tuple[IO[str], int]:
             return lock, base
         lock.close()
     raise NoFreePorts(f"no block of {_SIZE} ports is free between {_FIRST} and {_LAST}")
+
+
+def _folder(base: int) -> Path:
+    folder = Path(tempfile.gettempdir()) / f"ari-app-lab-{base}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 def _fixed(base: int) -> Iterator[int]:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,9 @@ _EXPECTED_TIMEOUT = re.compile(
     r"\d{4}-\d\d-\d\d\t\S+\t\S+: Call-Id: \S+ receive timeout on message \S+ jumping to label \d+"
 )
 
+_SOUND = bytes((0x80 + step if rising else step) for rising in (0, 1) for step in range(0x20, 0x2A)) * 400
+"""A second of a 400 Hz hum in G.711 u-law, so that recordings aren't silent."""
+
 
 class SippFailed(Exception):
     """SIPp ended by itself, or met a SIP message that its scenario doesn't know; with its own words."""
@@ -30,10 +34,11 @@ class SippFailed(Exception):
 class Sipp:
     """A SIPp process; its folder goes with it, and it is killed when the thread that started it dies."""
 
-    def __init__(self, port: int, happening: Happening) -> None:
+    def __init__(self, port: int, folder: Path, happening: Happening) -> None:
+        """`folder` is where the process gets a folder of its own."""
         self.port = port
         self._happening = happening
-        self.folder = Path(tempfile.mkdtemp(prefix="ari-app-sipp-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"sipp-{port}-", dir=folder))
         self._fifo = -1
         self._unfinished = b""
         self._process: asyncio.subprocess.Process | None = None
@@ -58,7 +63,7 @@ class Sipp:
         self._calls_may_fail = fails
         text = resources.files(__package__).joinpath("scenarios", f"{scenario}.xml").read_text()
         text = re.sub(r"@([a-z_]+)@", lambda found: str(values[found[1]]), text)
-        (self.folder / "sound.ulaw").write_bytes(bytes(abs((i*self.port)%256) for i in range(8000)))
+        (self.folder / "sound.ulaw").write_bytes(_SOUND)
         (self.folder / "scenario.xml").write_text(text)
         fifo = self.folder / "log"
         os.mkfifo(fifo)
@@ -115,7 +120,9 @@ class Sipp:
         try:
             if self._process is not None and self._process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
-                    self._process.kill()
+                    os.kill(
+                        self._process.pid, signal.SIGKILL
+                    )  # Process.kill() may take the exit code from asyncio
             if self._reaper is not None:
                 await self._reaper
         finally:

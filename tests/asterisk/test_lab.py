@@ -101,7 +101,7 @@ async def test_one_phone_takes_calls_at_the_same_time_and_one_after_another(lab:
             ):
                 await one.answered()
                 await other.answered()
-                assert len(phone.talking) == 2
+                await phone.until(lambda: len(phone.talking) == 2)
             await phone.is_free()
     assert len(phone.calls) == 4
 
