@@ -153,7 +153,6 @@ _TALKING: dict[type, Move] = {
     h.CallerEnded: moves.caller_hung_up,
     h.LegReady: moves.stray_leg,
     h.LegEnded: moves.talker_hung_up,
-    h.LegRefused: moves.losing_leg_refused,
     h.RecordingFinished: moves.recording_finished,
     h.RecordingStored: moves.recording_noted,
     h.RecordingFailed: moves.recording_failed,
@@ -166,7 +165,6 @@ _DIALPLAN: dict[type, Move] = {
     h.CallerEnded: moves.dialplan_ended,
     h.LegReady: moves.stray_leg,
     h.LegEnded: moves.late_leg_ended,
-    h.LegRefused: moves.late_leg_ended,
     h.OutcomeUnknown: moves.ask,
     h.PbxSaid: _take_facts,
 }
@@ -174,7 +172,6 @@ _ENDING: dict[type, Move] = {
     h.CallerEnded: moves.caller_gone,
     h.LegReady: moves.stray_leg,
     h.LegEnded: moves.late_leg_ended,
-    h.LegRefused: moves.late_leg_ended,
     h.RecordingFinished: moves.recording_finished,
     h.RecordingStored: moves.recording_stored,
     h.RecordingFailed: moves.recording_lost,

@@ -124,12 +124,12 @@ def leg_ended(turn: Turn, ended: h.LegEnded) -> None:
 def leg_refused(turn: Turn, refused: h.LegRefused) -> None:
     """The leg counts as unreachable; after the last one the next destination is tried."""
     leg = turn.call.leg(refused.leg)
-    if leg is None or leg.state in (LegState.RINGING, LegState.UP, LegState.GONE):
-        return
-    if leg.state is LegState.DIALLED:  # it was made, so its channel may be there still
+    if leg is not None and leg.state is LegState.PLACED:
+        turn.change(leg, LegState.GONE, result=LegResult.UNREACHABLE)
+    elif leg is not None and leg.state is LegState.DIALLED:  # it was made: its channel may be there still
         turn.hang_up(leg, HangUpReason.NORMAL, LegResult.UNREACHABLE)
     else:
-        turn.change(leg, LegState.GONE, result=LegResult.UNREACHABLE)
+        return
     _try_next_when_done(turn)
 
 
@@ -307,13 +307,6 @@ def talker_hung_up(turn: Turn, ended: h.LegEnded) -> None:
         turn.finish(Ending.ANSWERED, seen_at=ended.known_up_at)
 
 
-def losing_leg_refused(turn: Turn, refused: h.LegRefused) -> None:
-    """Noted; of the talker it is not believed."""
-    leg = turn.call.leg(refused.leg)
-    if leg is not None and leg.alive and leg.id != turn.call.talker_leg:
-        turn.change(leg, LegState.GONE, result=LegResult.UNREACHABLE)
-
-
 def caller_up(turn: Turn, _: h.CallerAnswered) -> None:
     """Noted."""
     if turn.call.caller.pending:
@@ -366,7 +359,7 @@ def dialplan_ended(turn: Turn, ended: h.CallerEnded) -> None:
     turn.finish(Ending.ANSWERED if answered else Ending.NOT_ANSWERED, seen_at=ended.known_up_at)
 
 
-def late_leg_ended(turn: Turn, ended: h.LegEnded | h.LegRefused) -> None:
+def late_leg_ended(turn: Turn, ended: h.LegEnded) -> None:
     """Noted; after the last channel the bridge is removed, and the call ends when all is reported."""
     leg = turn.call.leg(ended.leg)
     if leg is not None and leg.alive:

@@ -119,7 +119,9 @@ class Turn:
 
     def record(self) -> None:
         """Record the bridge from now on."""
-        self.call = replace(self.call, recording=Recording(state=RecordingState.RUNNING, started_at=self.at))
+        self.call = replace(
+            self.call, recording=Recording(state=RecordingState.RUNNING, started_at=self.moment)
+        )
         self.order(Record(self.call.bridge_id, self.call.recording_name))
 
     def recording(self, state: RecordingState, **changes: str | float | None) -> None:
