@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import aiohttp
 import structlog
-from redis.asyncio import Redis
 
 from ari_app.accounts import Account
 from ari_app.asterisk.pbx import PbxState
@@ -18,7 +17,7 @@ from ari_app.retailcrm.pace import Pace
 from ari_app.settings import Settings
 from ari_app.shop import Shop
 from ari_app.store.accounts import Accounts, WrongSecretKey
-from ari_app.store.connection import check_persistence
+from ari_app.store.connection import Redis, check_persistence
 from ari_app.store.leases import Holder
 
 log = structlog.get_logger(__name__)

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 import structlog
-from redis.asyncio import Redis
 
 from ari_app.accounts import Account
 from ari_app.asterisk.pbx import Pbx, PbxTarget
@@ -27,6 +26,7 @@ from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.pace import Pace
 from ari_app.retailcrm.wording import Wording
 from ari_app.store.calls import CallStore, Step
+from ari_app.store.connection import Redis
 from ari_app.store.ledger import Ledger
 from ari_app.switchboard import Line
 

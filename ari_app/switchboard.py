@@ -31,6 +31,8 @@ from ari_app.numbers import masked
 log = structlog.get_logger(__name__)
 
 DOUBT_FIRST_SECONDS, DOUBT_LAST_SECONDS = 0.1, 10.0
+BREATH_SECONDS = 0.5
+"""A pause after a step that failed, so that a defect can't keep the process busy."""
 AUDIT_SECONDS = 30.0
 """How often the live calls are compared with what the PBX says, in case an event was lost."""
 
@@ -93,6 +95,7 @@ class LiveCall:
             await self._step(happening)
         except Exception:
             self._log.exception("a step of the call failed; the call goes on")
+            await asyncio.sleep(BREATH_SECONDS)
         finally:
             if from_mailbox:
                 self._mailbox.task_done()

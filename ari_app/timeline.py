@@ -69,9 +69,12 @@ def _event(line: Line, call: Call) -> Iterator[tuple[str, Tone]]:
             yield text, Tone.BAD if problem else Tone.CRM
         case h.CallerEnded(_, _, known_up_at):
             unseen = " (nobody saw it)" if known_up_at is not None else ""
-            yield f"the caller is gone{unseen}" if line.before is Stage.ENDING else (
-                f"the caller hung up{unseen}"
-            ), Tone.QUIET if line.before is Stage.ENDING else Tone.CALLER
+            yield (
+                f"the caller is gone{unseen}"
+                if line.before is Stage.ENDING
+                else (f"the caller hung up{unseen}"),
+                Tone.QUIET if line.before is Stage.ENDING else Tone.CALLER,
+            )
         case h.CallerAnswered() if line.before is Stage.DIALPLAN:
             yield "the dialplan answered", Tone.GOOD
         case h.CallerReturned():

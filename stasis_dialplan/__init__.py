@@ -1,0 +1,1 @@
+"""What goes onto the PBX: dialplan and configuration templates."""

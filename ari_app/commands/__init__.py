@@ -8,13 +8,12 @@ from contextlib import asynccontextmanager
 from typing import Any, NoReturn, TypeVar
 
 import typer
-from redis.asyncio import Redis
 
 from ari_app.accounts import BadAccount
 from ari_app.errors import StoreUnavailable
 from ari_app.settings import BadSettings, Settings, read_settings
 from ari_app.store.accounts import AccountConflict, WrongSecretKey
-from ari_app.store.connection import connect, ping
+from ari_app.store.connection import Redis, connect, ping
 from ari_app.store.server import private_redis
 
 T = TypeVar("T")

@@ -38,7 +38,7 @@ async def _accounts() -> AsyncIterator[Accounts]:
 def apply(file: Annotated[Path, typer.Argument(help="The account's TOML file.")]) -> None:
     """Add a shop, or change it. A running service takes the change within a second."""
     try:
-        text = file.read_text("utf-8")
+        text = file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         fail(f"{file} can't be read: {getattr(error, 'strerror', None) or error}")
 
@@ -123,5 +123,5 @@ def _remarks(account: Account) -> list[str]:
         for code in place.codes
     }
     if strange := sorted(rung - listed):
-        remarks.append(f"no CRM user has these extensions, so nobody sees their popups: {', '.join(strange)}")
+        remarks.append(f"not in [[extensions]], so the CRM must know whose they are: {', '.join(strange)}")
     return remarks

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import orjson
 import typer
-from redis.asyncio import Redis
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +20,7 @@ from ari_app.journal import Line, dump_line
 from ari_app.settings import load_secret_key, read_settings
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore
+from ari_app.store.connection import Redis
 from ari_app.timeline import Sentence, Tone, summary, tell
 
 app = typer.Typer(help="Calls: live ones, ended ones, and what happened to each.", no_args_is_help=True)
@@ -93,15 +93,18 @@ def show(
 ) -> None:
     """Show a call's timeline."""
 
-    async def work() -> tuple[Call, list[Line]]:
+    async def work() -> tuple[Call, list[Line]] | None:
         async with _stores(None) as stores:
             for calls in stores:
                 found = await calls.get(call)
                 if found is not None:
                     return found, await calls.journal(call)
-        fail(f"There is no call {call}; ari-app calls list names the newest.")
+        return None
 
-    found, lines = run(work())
+    known = run(work())
+    if known is None:
+        fail(f"There is no call {call}; ari-app calls list names the newest.")
+    found, lines = known
     if as_json:
         journal = [orjson.loads(dump_line(line)) for line in lines]
         typer.echo(orjson.dumps({"call": found, "journal": journal}))

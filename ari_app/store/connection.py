@@ -9,6 +9,8 @@ from redis.exceptions import RedisError
 
 from ari_app.errors import StoreUnavailable
 
+__all__ = ["Redis", "check_persistence", "connect", "ping", "unavailable"]
+
 ANSWER_SECONDS = 2.0
 CONNECTIONS = 64
 
@@ -26,6 +28,11 @@ def connect(url: str) -> Redis:
     return Redis.from_pool(pool)
 
 
+def unavailable(error: Exception) -> StoreUnavailable:
+    """Put what the client says into our words."""
+    return StoreUnavailable(f"Redis does not do what it is asked: {error}")
+
+
 async def ping(redis: Redis) -> None:
     """Make sure that Redis answers.
 
@@ -35,7 +42,7 @@ async def ping(redis: Redis) -> None:
     try:
         await redis.ping()
     except (RedisError, OSError, TimeoutError) as error:
-        raise StoreUnavailable(f"Redis does not answer: {error}") from error
+        raise unavailable(error) from error
 
 
 async def check_persistence(redis: Redis) -> str | None:
