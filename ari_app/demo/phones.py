@@ -113,6 +113,11 @@ class Phone:
             await self._sipp.kill()
 
     @property
+    def pid(self) -> int | None:
+        """The id of its SIPp process; None before it is on."""
+        return self._sipp.pid
+
+    @property
     def ringing(self) -> list[PhoneCall]:
         """The calls that ring now."""
         return [call for call in self.calls if call.fate is Fate.RINGING]

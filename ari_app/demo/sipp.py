@@ -49,6 +49,11 @@ class Sipp:
         self._failure = ""
 
     @property
+    def pid(self) -> int | None:
+        """The process's id; None before it is started."""
+        return None if self._process is None else self._process.pid
+
+    @property
     def running(self) -> bool:
         """Whether the process is there."""
         return self._process is not None and self._process.returncode is None

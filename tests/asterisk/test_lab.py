@@ -1,5 +1,9 @@
 """The lab itself: what the other tests rely on when they say that a phone rang."""
 
+import asyncio
+import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -198,6 +202,76 @@ async def test_asterisk_comes_back_on_its_ports_and_goes_without_a_trace(
     assert not is_running(last)
     assert not asterisk.folder.exists()
     assert str(asterisk.folder) not in _mounts()
+
+
+async def test_a_killed_run_takes_its_asterisk_and_its_phones_with_it(installation: Installation) -> None:
+    run = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _A_RUN, repr(installation), stdout=asyncio.subprocess.PIPE
+    )
+    assert run.stdout is not None
+    pids = [int(pid) for pid in (await run.stdout.readline()).split()]
+    assert len(pids) == 2
+    os.kill(run.pid, signal.SIGKILL)
+    async with asyncio.timeout(10):
+        for pid in pids:
+            await _gone(pid)
+        await run.wait()
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing(installation: Installation) -> None:
+    asterisk = Asterisk(installation)
+    starting = asyncio.create_task(asterisk.__aenter__())
+    async with asyncio.timeout(10):
+        while asterisk.pid is None:
+            await asyncio.wait([starting], timeout=0.01)
+    pid = asterisk.pid
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert not is_running(pid)
+    assert not asterisk.folder.exists()
+
+
+async def test_a_load_counts_answered_and_failed_calls(lab: Lab) -> None:
+    answering, busy = lab.extensions(2)
+    called = ["00" + answering, "00" + busy]
+    async with lab.phone(answering, Answers(after=0.2), sound=False), lab.phone(busy, Busy()):
+        result = await lab.load(rate=20, seconds=1, called=called, talks=0.2)
+    assert (result.placed, result.failed) == (20, 10)
+    assert len(result.answer_times) == 10
+    assert 0.2 <= result.percentile(50) <= result.percentile(99) < 1
+
+
+_A_RUN = """
+import asyncio, sys
+from pathlib import PosixPath
+from ari_app.demo.asterisk import Asterisk
+from ari_app.demo.lab import Lab
+from ari_app.demo.machine import Installation
+from ari_app.demo.phones import Rings
+
+async def main():
+    async with Asterisk(eval(sys.argv[1])) as asterisk, Lab(asterisk).phone("101", Rings()) as phone:
+        print(asterisk.pid, phone.pid, flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def _gone(pid: int) -> None:
+    """Wait until the process is gone or nobody but its new parent knows of it."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    gone = asyncio.Event()
+    asyncio.get_running_loop().add_reader(handle, gone.set)
+    try:
+        await gone.wait()
+    finally:
+        asyncio.get_running_loop().remove_reader(handle)
+        os.close(handle)
 
 
 def _mounts() -> str:
