@@ -20,7 +20,6 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -29,6 +28,14 @@ from ari_app.calls.routing import BadDestination, Policy, is_extension, parse_de
 from ari_app.numbers import e164
 
 DEFAULT_TIMEZONE = "Europe/Moscow"
+EXAMPLE_URL = "https://shop.retailcrm.ru"
+
+SECRETS = (("crm", "api_key"), ("crm", "client_id"), ("pbx", "ari_password"), ("pbx", "ami_password"))
+"""The fields that are never shown and are encrypted where they are kept."""
+
+_PORTS = {"https": 443, "http": 80}
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:]*:[0-9a-f:.]*")
+"""What may become a part of a key in Redis and of a file's name."""
 
 
 class BadAccount(ValueError):
@@ -48,6 +55,8 @@ def _word(pattern: str, expected: str) -> AfterValidator:
 
 def _printable_secret(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
+    if set(text) == {"*"}:
+        raise ValueError("expected the secret itself: asterisks are what is shown in its place")
     if not text or not text.isascii() or not text.isprintable():
         raise ValueError("expected printable ASCII characters")
     return value
@@ -57,7 +66,9 @@ Extension = Annotated[
     str, AfterValidator(lambda code: code if is_extension(code) else _fail("expected digits, * and # only"))
 ]
 Secret = Annotated[SecretStr, AfterValidator(_printable_secret)]
-Seconds = Annotated[int, Field(ge=1, le=600)]
+Seconds = Annotated[int, Field(ge=1, le=600, strict=True)]
+Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+Switch = Annotated[bool, Field(strict=True)]
 
 
 def _fail(expected: str) -> str:
@@ -80,24 +91,32 @@ class Crm(_Section):
     @field_validator("url")
     @classmethod
     def _address(cls, url: str) -> str:
-        parts = urlsplit(url.strip())
         try:
-            host, port = parts.hostname, parts.port
+            parts = urlsplit(url.strip())
+            host, port = (parts.hostname or "").rstrip("."), parts.port
+            host = host if ":" in host else host.encode("idna").decode()
         except ValueError:
-            host, port = None, None
-        if parts.scheme not in ("https", "http") or not host or parts.username or parts.query:
-            raise ValueError("expected an address such as https://shop.retailcrm.ru")
+            raise ValueError(f"expected an address such as {EXAMPLE_URL}") from None
+        if parts.scheme not in _PORTS or not _HOST.fullmatch(host) or parts.username or parts.query:
+            raise ValueError(f"expected an address such as {EXAMPLE_URL}")
         if parts.path not in ("", "/"):
-            raise ValueError("expected an address without a path, such as https://shop.retailcrm.ru")
+            raise ValueError(f"expected an address without a path, such as {EXAMPLE_URL}")
         if parts.scheme == "http" and not _is_loopback(host):
             raise ValueError("expected https:// (plain http only for loopback)")
-        return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
+        shown = f"[{host}]" if ":" in host else host
+        return f"{parts.scheme}://{shown}{f':{port}' if port not in (None, _PORTS[parts.scheme]) else ''}"
 
     @field_validator("timezone")
     @classmethod
     def _zone(cls, name: str | None) -> str | None:
-        if name is not None and name not in zoneinfo.available_timezones():
-            raise ValueError(f"expected a time zone such as {DEFAULT_TIMEZONE}")
+        if name is None:
+            return None
+        try:
+            zoneinfo.ZoneInfo(name)
+        except (ValueError, LookupError, OSError):
+            near = difflib.get_close_matches(name, zoneinfo.available_timezones(), n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"expected a time zone such as {DEFAULT_TIMEZONE}{hint}") from None
         return name
 
     @field_validator("country")
@@ -112,11 +131,11 @@ class PbxSettings(_Section):
     """The shop's Asterisk."""
 
     host: Annotated[str, _word(r"[A-Za-z0-9._:-]{1,253}", "a host name or an address")]
-    http_port: int = Field(default=8088, ge=1, le=65535)
+    http_port: Port = 8088
     http_prefix: Annotated[
         str, _word(r"[A-Za-z0-9_/-]{0,80}", "the prefix of http.conf, such as asterisk")
     ] = "asterisk"
-    tls: bool = False
+    tls: Switch = False
     stasis_app: Annotated[str, _word(r"[A-Za-z0-9_]{1,40}", "letters, digits and _, 40 at most")] = (
         "retailcrm"
     )
@@ -146,7 +165,8 @@ class PbxSettings(_Section):
     @property
     def identity(self) -> tuple[str, int, str, str]:
         """What makes it this PBX and this application, and no other."""
-        return self.host.lower(), self.http_port, self.http_prefix, self.stasis_app
+        host = "127.0.0.1" if self.host.lower() == "localhost" else self.host.lower()
+        return host, self.http_port, self.http_prefix, self.stasis_app
 
 
 class CallSettings(_Section):
@@ -156,9 +176,9 @@ class CallSettings(_Section):
     manager_caller_name: str = Field(default="CRM", max_length=40)
     ring_manager_seconds: Seconds = 60
     ring_group_seconds: Seconds = 60
-    ignore_manager_status: bool = False
-    blank_unknown_caller: bool = False
-    record: bool = True
+    ignore_manager_status: Switch = False
+    blank_unknown_caller: Switch = False
+    record: Switch = True
     fallback: str = ""
     unknown: str = ""
 
@@ -168,14 +188,14 @@ class CallSettings(_Section):
         try:
             parse_destinations(text, 60)
         except BadDestination as error:
-            raise ValueError(f"expected destinations: {error}") from error
+            raise ValueError(str(error)) from error
         return text
 
 
 class ExtensionOf(_Section):
     """A CRM user's extension."""
 
-    user_id: int = Field(ge=1)
+    user_id: int = Field(ge=1, strict=True)
     code: Extension
 
 
@@ -206,18 +226,23 @@ class Account(_Section):
         return extensions
 
     @model_validator(mode="after")
-    def _numbers(self, _: ValidationInfo) -> Account:
+    def _numbers(self) -> Account:
+        seen: dict[str, int] = {}
         for index, phone in enumerate(self.external_phones):
             number = e164(phone.number, self.crm.country)
+            where = f"external_phones[{index}].number"
             if number is None or not re.fullmatch(r"\+?\d{2,15}", number):
-                raise ValueError(f"external_phones[{index}].number: expected a phone number")
+                raise ValueError(f'{where}: found "{phone.number}", expected a phone number')
+            if number in seen:
+                raise ValueError(f"{where}: {number} is external_phones[{seen[number]}] already")
+            seen[number] = index
         return self
 
     @property
     def id(self) -> str:
         """The account's name everywhere: its CRM's host, and the port if it has one of its own."""
         parts = urlsplit(self.crm.url)
-        host = (parts.hostname or "").replace(":", "-")
+        host = (parts.hostname or "").replace(":", "_")
         return f"{host}-{parts.port}" if parts.port else host
 
     @property
@@ -275,10 +300,10 @@ def read_account(text: str) -> Account:
     try:
         return Account.model_validate(data)
     except ValidationError as error:
-        raise BadAccount("\n".join(_wrong_field(problem, data) for problem in error.errors())) from None
+        raise BadAccount("\n".join(_wrong_field(problem) for problem in error.errors())) from None
 
 
-def _wrong_field(problem: Any, data: dict[str, Any]) -> str:
+def _wrong_field(problem: Any) -> str:
     where = _path(problem["loc"])
     match problem["type"]:
         case "missing":
@@ -286,9 +311,39 @@ def _wrong_field(problem: Any, data: dict[str, Any]) -> str:
         case "extra_forbidden":
             return f"{where}: is not a field{_suggestion(problem['loc'])}"
         case "value_error":
-            return f"{where}: {problem['ctx']['error']}" if where else str(problem["ctx"]["error"])
-    expected = str(problem["msg"]).replace("Input should be", "expected")
-    return f"{where}: {expected[0].lower()}{expected[1:]}"
+            wrong = str(problem["ctx"]["error"])
+        case kind if kind in _KINDS:
+            wrong = f"expected {_KINDS[kind]}"
+        case _:
+            wrong = (
+                str(problem["msg"]).replace("Input should be", "expected").replace("String should", "should")
+            )
+    return f"{where}: {_found(problem)}{wrong}" if where else wrong
+
+
+_KINDS = {
+    "string_type": 'text in quotes, such as "101"',
+    "int_type": "a whole number, without quotes",
+    "bool_type": "true or false, without quotes",
+    "model_type": "a section of fields",
+    "tuple_type": "a list",
+}
+
+
+def _found(problem: Any) -> str:
+    """Show what was written, unless it is a secret or may hold one."""
+    loc, value = problem["loc"], problem["input"]
+    if (
+        len(loc) < 2
+        or loc[-1] in ("fallback", "unknown")
+        or (loc[0], loc[-1]) in SECRETS
+        or not isinstance(value, str | int | float)
+    ):
+        return ""
+    if loc[-1] == "url" and set("@?#") & set(str(value)):
+        return ""
+    shown = f'"{value}"' if isinstance(value, str) else str(value).lower()
+    return f"found {shown if len(shown) <= 80 else shown[:79] + '…'}, "
 
 
 def _path(loc: tuple[str | int, ...]) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
+import structlog
 import typer
 
 from ari_app.commands import account, calls, serve
@@ -18,7 +21,8 @@ app.add_typer(calls.app, name="calls")
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. What is logged goes to the error output: the other one is for answers."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     app()
 
 

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 PREFIX = "ARI_APP_"
 SECRET_KEY_LENGTH = 32
 
+_WEB = ("http://", "https://")
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
@@ -56,9 +57,14 @@ class Settings(BaseSettings):
     @field_validator("public_url", "recordings_url")
     @classmethod
     def _address(cls, url: str) -> str:
-        if url and not url.startswith(("http://", "https://")):
+        if url and not url.startswith(_WEB):
             raise ValueError("expected an address that begins with https:// or http://")
         return url.rstrip("/")
+
+    @field_validator("data_dir")
+    @classmethod
+    def _home(cls, folder: Path) -> Path:
+        return folder.expanduser()
 
     @field_validator("secret_key")
     @classmethod
@@ -78,8 +84,13 @@ class Settings(BaseSettings):
         return {
             **data,
             "public_url": public,
-            "recordings_url": data.get("recordings_url") or f"{public.rstrip('/')}/recordings",
+            "recordings_url": data.get("recordings_url") or _below(public),
         }
+
+
+def _below(public: str) -> str:
+    """Give where recordings are found; nothing when the public address is wrong: one complaint is enough."""
+    return f"{public.rstrip('/')}/recordings" if public.startswith(_WEB) else ""
 
 
 def read_settings() -> Settings:
@@ -93,7 +104,7 @@ def read_settings() -> Settings:
     except ValidationError as error:
         lines = (
             f"{PREFIX}{'_'.join(map(str, problem['loc'])).upper()}: "
-            f"{problem.get('ctx', {}).get('error') or problem['msg']}"
+            f"{problem.get('ctx', {}).get('error') or problem['msg'].replace('Input should be', 'expected')}"
             for problem in error.errors()
         )
         raise BadSettings("\n".join(lines)) from None
@@ -101,12 +112,14 @@ def read_settings() -> Settings:
 
 def unknown_settings() -> list[str]:
     """Name the ``ARI_APP_*`` variables that mean nothing, with what may have been meant."""
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    known = [name.upper() for name in Settings.model_fields]
     given = {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
     warnings = []
-    for name in sorted(name for name in given if name.startswith(PREFIX) and name not in known):
-        near = difflib.get_close_matches(name, known, n=1)
-        warnings.append(f"{name} is not a setting{f'; did you mean {near[0]}?' if near else ''}")
+    for name in sorted(name.removeprefix(PREFIX) for name in given if name.startswith(PREFIX)):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {PREFIX}{near[0]}?" if near else ""
+            warnings.append(f"{PREFIX}{name} is not a setting{hint}")
     return warnings
 
 

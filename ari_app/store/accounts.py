@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
+import structlog
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -14,11 +15,11 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, WatchError
 
-from ari_app.accounts import Account
-from ari_app.errors import StoreUnavailable
+from ari_app.accounts import SECRETS, Account
+from ari_app.store.connection import unavailable
 from ari_app.store.keys import ACCOUNTS, REVISION, Keys
 
-_SECRETS = (("crm", "api_key"), ("crm", "client_id"), ("pbx", "ari_password"), ("pbx", "ami_password"))
+log = structlog.get_logger(__name__)
 
 
 class AccountConflict(Exception):
@@ -43,7 +44,7 @@ class Accounts:
         With `keep_client_id` (the file names none) one that is there already is kept.
 
         Raises:
-            AccountConflict: another account uses the same application of the same PBX.
+            AccountConflict: another account uses the same application of the same PBX, or the same client_id.
             WrongSecretKey
         """
 
@@ -55,6 +56,11 @@ class Accounts:
                 crm = account.crm.model_copy(update={"client_id": before.crm.client_id})
                 stored = account.model_copy(update={"crm": crm})
             for other in others.values():
+                if other.crm.client_id == stored.crm.client_id:
+                    raise AccountConflict(
+                        f"{other.id} has the same crm.client_id, by which the CRM names an account: "
+                        "leave it out of the file, or give this account another one"
+                    )
                 if other.pbx.identity == account.pbx.identity:
                     raise AccountConflict(
                         f"{other.id} uses the same Stasis application of the same PBX: "
@@ -76,7 +82,9 @@ class Accounts:
         """
 
         async def change(pipe: Any) -> bool:
-            found = await pipe.hexists(ACCOUNTS, account_id)
+            if not await pipe.hexists(ACCOUNTS, account_id):
+                pipe.multi()
+                return False
             live = await pipe.scard(Keys(account_id).live)
             if live:
                 raise AccountConflict(
@@ -85,7 +93,7 @@ class Accounts:
             pipe.multi()
             pipe.hdel(ACCOUNTS, account_id)
             pipe.incr(REVISION)
-            return bool(found)
+            return True
 
         removed: bool = await self._transaction(change)
         if removed:
@@ -101,7 +109,7 @@ class Accounts:
         try:
             found = await self._redis.hgetall(ACCOUNTS)
         except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(str(error)) from error
+            raise unavailable(error) from error
         return self._read(found)
 
     async def get(self, account_id: str) -> Account | None:
@@ -113,7 +121,7 @@ class Accounts:
         try:
             return int(await self._redis.get(REVISION) or 0)
         except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(str(error)) from error
+            raise unavailable(error) from error
 
     async def _transaction(self, change: Callable[[Any], Any]) -> Any:
         try:
@@ -127,18 +135,18 @@ class Accounts:
                         continue
                     return result
         except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(str(error)) from error
+            raise unavailable(error) from error
 
     async def _forget(self, pattern: str) -> None:
         try:
             async for key in self._redis.scan_iter(match=pattern, count=500):
                 await self._redis.unlink(key)
         except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(str(error)) from error
+            raise unavailable(error) from error
 
     def _write(self, account: Account) -> bytes:
         data = account.model_dump(mode="json")
-        for section, name in _SECRETS:
+        for section, name in SECRETS:
             secret: SecretStr | None = getattr(getattr(account, section), name)
             data[section][name] = (
                 self._cipher.encrypt(secret.get_secret_value().encode()).decode()
@@ -150,12 +158,17 @@ class Accounts:
     def _read(self, found: Mapping[Any, Any]) -> list[Account]:
         accounts = []
         for ident in sorted(found):
-            data = orjson.loads(found[ident])
-            for section, name in _SECRETS:
-                sealed = data[section][name]
-                if sealed is not None:
-                    data[section][name] = self._open(sealed)
-            accounts.append(Account.model_validate(data))
+            try:
+                data = orjson.loads(found[ident])
+                for section, name in SECRETS:
+                    sealed = data[section][name]
+                    if sealed is not None:
+                        data[section][name] = self._open(sealed)
+                accounts.append(Account.model_validate(data))
+            except (ValueError, LookupError, TypeError, AttributeError):
+                log.error(
+                    "an account can't be read and is left out: apply its file again", account=_text(ident)
+                )
         return accounts
 
     def _open(self, sealed: str) -> str:
@@ -163,5 +176,10 @@ class Accounts:
             return self._cipher.decrypt(sealed.encode()).decode()
         except InvalidToken:
             raise WrongSecretKey(
-                "the accounts were encrypted with another secret key: set ARI_APP_SECRET_KEY to that one"
+                "the accounts were encrypted with another secret key: set ARI_APP_SECRET_KEY to that one, "
+                "or remove them and apply their files again"
             ) from None
+
+
+def _text(ident: Any) -> str:
+    return ident.decode(errors="replace") if isinstance(ident, bytes) else str(ident)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 ACCOUNTS = "accounts"
 """Hash: account id -> its settings."""
-REVISION = "accounts:revision"
-"""Counter: grows with every change of an account."""
+REVISION = "{accounts}:revision"
+"""Counter: grows with every change of an account; in the slot of `ACCOUNTS`."""
 HOLDER = "holder"
 """Who holds the PBXs."""
 

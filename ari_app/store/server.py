@@ -14,6 +14,7 @@ import hashlib
 import os
 import shutil
 import stat
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -66,6 +67,12 @@ async def private_redis(data_dir: Path, *, own: bool) -> AsyncIterator[str]:
         await asyncio.shield(server.leave(users))
 
 
+_children: list[subprocess.Popen[bytes]] = []
+"""Servers that this process started and has not seen end. Kept here, not by asyncio: that would kill those
+which are left to others.
+"""
+
+
 class _Answer(Enum):
     READY = auto()
     LOADING = auto()
@@ -98,7 +105,7 @@ class _Server:
             if not self._running():
                 if started:
                     raise StoreUnavailable(f"redis-server did not start: {self._last_words()}")
-                started = await self._start()
+                started = self._start()
             match await self._ask():
                 case _Answer.READY:
                     return
@@ -175,6 +182,7 @@ class _Server:
         return _Answer.READY
 
     def _running(self) -> bool:
+        _children[:] = [child for child in _children if child.poll() is None]
         lock = _open_lock(self.folder / "running")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -184,7 +192,7 @@ class _Server:
             os.close(lock)
         return False
 
-    async def _start(self) -> bool:
+    def _start(self) -> bool:
         """Start the server unless one runs or is being started; tell whether it was started."""
         program = shutil.which("redis-server")
         if program is None:
@@ -200,30 +208,28 @@ class _Server:
             "appendonly": "yes",
             "appendfsync": "everysec",
             "save": "",
-            "daemonize": "yes",  # a session of its own: Ctrl-C in our terminal is not for it
-            "loglevel": "notice",
             "logfile": str(self._log_file),
         }
         arguments = [word for name, value in settings.items() for word in (f"--{name}", value)]
         lock = _open_lock(self.folder / "running")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            process = await asyncio.create_subprocess_exec(
-                program,
-                *arguments,
-                pass_fds=(lock,),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-            )
-            _, complaint = await process.communicate()
+            with self._log_file.open("ab") as complaints:
+                child = subprocess.Popen(
+                    [program, *arguments],
+                    pass_fds=(lock,),
+                    stdin=subprocess.DEVNULL,
+                    stdout=complaints,
+                    stderr=complaints,
+                    start_new_session=True,  # Ctrl-C in our terminal is not for it
+                )
         except BlockingIOError:
             return False
+        except OSError as error:
+            raise StoreUnavailable(f"redis-server can't be started: {error}") from error
         finally:
             os.close(lock)
-        if process.returncode:
-            said = complaint.decode(errors="replace").strip() or self._last_words()
-            raise StoreUnavailable(f"redis-server did not start: {said}")
+        _children.append(child)
         return True
 
     @property

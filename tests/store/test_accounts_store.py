@@ -1,0 +1,166 @@
+import asyncio
+from pathlib import Path
+
+import orjson
+import pytest
+from redis.asyncio import Redis
+
+from ari_app.accounts import Account, read_account
+from ari_app.errors import StoreUnavailable
+from ari_app.store.accounts import AccountConflict, Accounts, WrongSecretKey
+from ari_app.store.connection import connect
+from ari_app.store.keys import ACCOUNTS, Keys
+
+KEY = "k" * 32
+
+
+def shop(
+    name: str = "shop", app: str | None = None, client_id: str | None = None, prefix: str = ""
+) -> Account:
+    return read_account(f"""
+        [crm]
+        url = "https://{name}.retailcrm.ru"
+        api_key = "hunter2-api"
+        {f'client_id = "{client_id}"' if client_id else ""}
+        [pbx]
+        host = "127.0.0.1"
+        stasis_app = "{app or name}"
+        ari_username = "ari"
+        ari_password = "hunter2-ari"
+        ami_password = "hunter2-ami"
+        [calls]
+        caller_name_prefix = "{prefix}"
+        """)
+
+
+@pytest.fixture
+def accounts(redis: Redis) -> Accounts:
+    return Accounts(redis, KEY)
+
+
+async def test_an_account_comes_back_as_it_was_applied(accounts: Accounts) -> None:
+    stored = await accounts.apply(shop(prefix="Магазин"), keep_client_id=True)
+    assert await accounts.all() == [stored]
+    assert await accounts.get("shop.retailcrm.ru") == stored
+    assert await accounts.get("other.retailcrm.ru") is None
+
+
+async def test_secrets_are_kept_encrypted_and_the_rest_is_readable(accounts: Accounts, redis: Redis) -> None:
+    await accounts.apply(shop(client_id="hunter2-client"), keep_client_id=False)
+    kept = await redis.hget(ACCOUNTS, "shop.retailcrm.ru")
+    assert kept is not None
+    assert b"hunter2" not in kept
+    assert orjson.loads(kept)["pbx"]["host"] == "127.0.0.1"
+
+
+async def test_a_generated_client_id_is_kept_when_the_file_is_applied_again(accounts: Accounts) -> None:
+    first = await accounts.apply(shop(), keep_client_id=True)
+    again = await accounts.apply(shop(prefix="new"), keep_client_id=True)
+    assert again.crm.client_id == first.crm.client_id
+    assert again.calls.caller_name_prefix == "new"
+
+
+async def test_a_client_id_in_the_file_wins(accounts: Accounts) -> None:
+    await accounts.apply(shop(), keep_client_id=True)
+    stored = await accounts.apply(shop(client_id="mine"), keep_client_id=False)
+    assert stored.crm.client_id.get_secret_value() == "mine"
+
+
+async def test_two_accounts_cannot_share_an_application_of_a_pbx(accounts: Accounts) -> None:
+    await accounts.apply(shop("one", app="same"), keep_client_id=True)
+    revision = await accounts.revision()
+    with pytest.raises(AccountConflict, match=r"one\.retailcrm\.ru uses the same Stasis application"):
+        await accounts.apply(shop("two", app="same"), keep_client_id=True)
+    assert [account.id for account in await accounts.all()] == ["one.retailcrm.ru"]
+    assert await accounts.revision() == revision
+
+
+async def test_two_accounts_cannot_share_a_client_id(accounts: Accounts) -> None:
+    await accounts.apply(shop("one", client_id="same"), keep_client_id=False)
+    with pytest.raises(AccountConflict, match=r"one\.retailcrm\.ru has the same crm\.client_id") as error:
+        await accounts.apply(shop("two", client_id="same"), keep_client_id=False)
+    assert '"same"' not in str(error.value)
+
+
+async def test_of_rivals_applied_at_once_one_wins(redis: Redis, accounts: Accounts) -> None:
+    rivals = [Accounts(redis, KEY).apply(shop(f"shop{n}", app="same"), keep_client_id=True) for n in range(8)]
+    found = await asyncio.gather(*rivals, return_exceptions=True)
+    assert sum(isinstance(one, Account) for one in found) == 1
+    assert sum(isinstance(one, AccountConflict) for one in found) == 7
+    assert len(await accounts.all()) == 1
+
+
+async def test_accounts_applied_at_once_are_all_kept_and_counted(redis: Redis, accounts: Accounts) -> None:
+    work = [Accounts(redis, KEY).apply(shop(f"shop{n}"), keep_client_id=True) for n in range(8)]
+    await asyncio.gather(*work)
+    assert len(await accounts.all()) == 8
+    assert await accounts.revision() == 8
+
+
+async def test_an_account_is_removed_with_its_calls_and_nobody_elses(
+    redis: Redis, accounts: Accounts
+) -> None:
+    for name in ("one", "two"):
+        await accounts.apply(shop(name), keep_client_id=True)
+        await redis.set(Keys(f"{name}.retailcrm.ru").call("c1"), "state")
+    revision = await accounts.revision()
+    assert await accounts.remove("one.retailcrm.ru")
+    assert [account.id for account in await accounts.all()] == ["two.retailcrm.ru"]
+    assert not await redis.exists(Keys("one.retailcrm.ru").call("c1"))
+    assert await redis.exists(Keys("two.retailcrm.ru").call("c1"))
+    assert await accounts.revision() == revision + 1
+
+
+@pytest.mark.parametrize("name", ["nobody", "*", "", "one.retailcrm.r?"])
+async def test_removing_what_is_not_there_changes_nothing(
+    redis: Redis, accounts: Accounts, name: str
+) -> None:
+    await accounts.apply(shop("one"), keep_client_id=True)
+    await redis.set(Keys("one.retailcrm.ru").call("c1"), "state")
+    assert not await accounts.remove(name)
+    assert await redis.exists(Keys("one.retailcrm.ru").call("c1"))
+    assert await accounts.revision() == 1
+
+
+async def test_an_account_with_calls_in_progress_stays(redis: Redis, accounts: Accounts) -> None:
+    await accounts.apply(shop(), keep_client_id=True)
+    await redis.sadd(Keys("shop.retailcrm.ru").live, "c1", "c2")
+    with pytest.raises(AccountConflict, match=r"shop\.retailcrm\.ru has calls in progress \(2\)"):
+        await accounts.remove("shop.retailcrm.ru")
+    assert await accounts.get("shop.retailcrm.ru") is not None
+
+
+async def test_another_secret_key_is_said_in_words_and_removing_is_the_way_out(
+    redis: Redis, accounts: Accounts
+) -> None:
+    await accounts.apply(shop(), keep_client_id=True)
+    other = Accounts(redis, "o" * 32)
+    with pytest.raises(WrongSecretKey, match="encrypted with another secret key: set ARI_APP_SECRET_KEY"):
+        await other.all()
+    with pytest.raises(WrongSecretKey):
+        await other.apply(shop(), keep_client_id=True)
+    assert await other.remove("shop.retailcrm.ru")
+    await other.apply(shop(), keep_client_id=True)
+    assert len(await other.all()) == 1
+
+
+@pytest.mark.parametrize("damage", [b"not JSON", b"[]", b'{"crm": 1, "pbx": null}', b"{}"])
+async def test_a_damaged_account_does_not_hide_the_others(
+    redis: Redis, accounts: Accounts, capsys: pytest.CaptureFixture[str], damage: bytes
+) -> None:
+    stored = await accounts.apply(shop(), keep_client_id=True)
+    await redis.hset(ACCOUNTS, "damaged.retailcrm.ru", damage.decode())
+    assert await accounts.all() == [stored]
+    assert "damaged.retailcrm.ru" in capsys.readouterr().out
+    assert await accounts.remove("damaged.retailcrm.ru")
+
+
+async def test_a_redis_that_is_away_is_said_in_words(tmp_path: Path) -> None:
+    redis = connect(f"unix://{tmp_path}/nobody.sock")
+    accounts = Accounts(redis, KEY)
+    for request in (accounts.all(), accounts.revision(), accounts.remove("x"), accounts.get("x")):
+        with pytest.raises(StoreUnavailable, match="Redis does not do what it is asked"):
+            await request
+    with pytest.raises(StoreUnavailable):
+        await accounts.apply(shop(), keep_client_id=True)
+    await redis.aclose()

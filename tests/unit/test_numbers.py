@@ -1,0 +1,106 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ari_app.numbers import e164, masked
+
+WRITTEN = [
+    ("RU", "8 (495) 111-22-33", "+74951112233"),
+    ("RU", "84951112233", "+74951112233"),
+    ("RU", "4951112233", "+74951112233"),
+    ("RU", "74951112233", "+74951112233"),
+    ("RU", "+7 916 123-45-67", "+79161234567"),
+    ("RU", "79161234567", "+79161234567"),
+    ("RU", "+89161234567", "+79161234567"),
+    ("RU", "88001234567", "+78001234567"),
+    ("RU", "8-701-234-56-78", "+77012345678"),
+    ("RU", "810380441234567", "+380441234567"),
+    ("RU", "00380441234567", "+380441234567"),
+    ("RU", "375291234567", "+375291234567"),
+    ("RU", "998901234567", "+998901234567"),
+    ("RU", "491711234567", "+491711234567"),
+    ("KZ", "87012345678", "+77012345678"),
+    ("KZ", "7012345678", "+77012345678"),
+    ("KZ", "77012345678", "+77012345678"),
+    ("KZ", "79161234567", "+79161234567"),
+    ("KZ", "810998901234567", "+998901234567"),
+    ("BY", "8 029 123-45-67", "+375291234567"),
+    ("BY", "291234567", "+375291234567"),
+    ("BY", "375291234567", "+375291234567"),
+    ("BY", "74951112233", "+74951112233"),
+    ("UA", "(044) 123-45-67", "+380441234567"),
+    ("UA", "380509876543", "+380509876543"),
+    ("UA", "8 050 987-65-43", "+380509876543"),
+    ("DE", "030 1234567", "+49301234567"),
+    ("DE", "+49 (0)30 1234567", "+49301234567"),
+    ("DE", "004930123456", "+4930123456"),
+    ("DE", "491711234567", "+491711234567"),
+    ("DE", "0 15112 345678", "+4915112345678"),
+    ("DE", "0079161234567", "+79161234567"),
+]
+
+
+@pytest.mark.parametrize(("country", "written", "normal"), WRITTEN)
+def test_a_number_has_one_normal_form_however_it_is_written(country: str, written: str, normal: str) -> None:
+    assert e164(written, country) == normal
+    assert e164(normal, country) == normal
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "sip:+79161234567@pbx.example:5060;user=phone",
+        "sip:%2B79161234567@10.0.0.1",
+        '"Ivan 2" <sip:89161234567@10.0.0.1>',
+        "<sips:89161234567@10.0.0.1>;tag=12",
+        "tel:+7-916-123-45-67",
+        "89161234567@10.0.0.1",
+        "8 916 123-45-67 доб. 12",
+        "8 916 123-45-67 ext 12",
+        "Ivan <89161234567>",
+        "\u00a0+7\u00a0916\u00a0123\u201145\u201167 ",
+    ],
+)
+def test_a_number_is_found_in_what_surrounds_it(written: str) -> None:
+    assert e164(written, "RU") == "+79161234567"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *(None, "", " ", "+", "-", "s", "S", "anonymous", "Anonymous", "UNKNOWN", "restricted", "Private"),
+        *("unavailable", "withheld", "Ivan", "sip:anonymous@anonymous.invalid"),
+        '"Anonymous" <sip:anonymous@10.0.0.1>',
+    ],
+)
+def test_a_withheld_number_is_none(written: str | None) -> None:
+    assert e164(written, "RU") is None
+
+
+@pytest.mark.parametrize("country", ["RU", "KZ", "BY", "UA", "DE", "AT", "US"])
+@pytest.mark.parametrize("code", ["101", "112", "1001", "50012", "*97", "#31#"])
+def test_an_extension_and_a_service_keep_their_digits(code: str, country: str) -> None:
+    assert e164(code, country) == code
+
+
+def test_a_city_number_without_its_code_keeps_its_digits() -> None:
+    assert e164("111-22-33", "RU") == "1112233"
+
+
+@given(
+    text=st.text(alphabet="+0123456789*#()-<>@:;.,% sipxтел\u0664"),
+    country=st.sampled_from(["RU", "DE", "UA"]),
+)
+def test_whatever_comes_the_form_is_stable_and_safe(text: str, country: str) -> None:
+    found = e164(text, country)
+    assert found is None or re.fullmatch(r"\+?[0-9*#]+", found)
+    assert found is None or e164(found, country) == found
+
+
+def test_a_log_shows_only_the_ends_of_a_number() -> None:
+    assert masked("+79161234567") == "+7916***4567"
+    assert masked("1112233") == "***2233"
+    assert masked("101") == "101"
+    assert masked(None) == "withheld"

@@ -1,0 +1,144 @@
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from ari_app.settings import (
+    BadSettings,
+    Settings,
+    holder_id,
+    load_secret_key,
+    read_settings,
+    unknown_settings,
+)
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("ARI_APP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_without_any_setting_the_service_listens_on_this_machine_only() -> None:
+    settings = read_settings()
+    assert (settings.host, settings.port, settings.redis_url) == ("127.0.0.1", 8080, None)
+    assert settings.public_url == "http://localhost:8080"
+    assert settings.recordings_url == "http://localhost:8080/recordings"
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "shown"),
+    [
+        ("0.0.0.0", "80", "http://localhost:80"),
+        ("pbx", "9000", "http://pbx:9000"),
+        ("::1", "1", "http://[::1]:1"),
+    ],
+)
+def test_the_public_address_follows_the_listening_one(
+    monkeypatch: pytest.MonkeyPatch, host: str, port: str, shown: str
+) -> None:
+    monkeypatch.setenv("ARI_APP_HOST", host)
+    monkeypatch.setenv("ARI_APP_PORT", port)
+    assert read_settings().public_url == shown
+
+
+def test_recordings_are_found_below_the_public_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARI_APP_PUBLIC_URL", "https://calls.example/")
+    assert read_settings().recordings_url == "https://calls.example/recordings"
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("ARI_APP_PORT=1\nARI_APP_HOST=filed\nOTHER=1\n")
+    monkeypatch.setenv("ARI_APP_PORT", "2")
+    settings = read_settings()
+    assert (settings.host, settings.port) == ("filed", 2)
+
+
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REDIS_URL", "PORT", "SECRET_KEY", "DATA_DIR"):
+        monkeypatch.setenv(f"ARI_APP_{name}", "")
+    settings = read_settings()
+    assert (settings.redis_url, settings.port, settings.secret_key) == (None, 8080, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "abc"),
+        ("PORT", "70000"),
+        ("SECRET_KEY", "hunter2"),
+        ("REDIS_URL", "http://hunter2"),
+        ("REDIS_URL", "redis://:hunter2@host:abc"),
+        ("PUBLIC_URL", "calls.example"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_was_expected(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"ARI_APP_{name}", value)
+    with pytest.raises(BadSettings, match=f"^ARI_APP_{name}: expected [^\n]*$") as error:
+        read_settings()
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_redis_password_is_not_shown() -> None:
+    settings = Settings(
+        redis_url="redis://:hunter2@host:6379", secret_key=SecretStr("k" * 32), _env_file=None
+    )
+    assert "hunter2" not in repr(settings)
+    assert "kkk" not in repr(settings)
+
+
+def test_an_unknown_setting_is_named_with_what_may_be_meant(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("ARI_APP_XYZ=1\n")
+    monkeypatch.setenv("ARI_APP_REDIS_ULR", "redis://h")
+    monkeypatch.setenv("ARI_APP_PORT", "1")
+    assert unknown_settings() == [
+        "ARI_APP_REDIS_ULR is not a setting; did you mean ARI_APP_REDIS_URL?",
+        "ARI_APP_XYZ is not a setting",
+    ]
+
+
+def test_a_secret_key_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data", _env_file=None)
+    key, made = load_secret_key(settings)
+    assert made is not None
+    assert made.stat().st_mode & 0o777 == 0o600
+    assert made.parent.stat().st_mode & 0o777 == 0o700
+    assert len(key) >= 32
+    assert load_secret_key(settings) == (key, None)
+    assert [file.name for file in made.parent.iterdir()] == [made.name]
+
+
+def test_a_given_secret_key_is_used_as_it_is(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data", secret_key=SecretStr("ключ " * 8), _env_file=None)
+    assert load_secret_key(settings) == ("ключ " * 8, None)
+    assert not (tmp_path / "data").exists()
+
+
+def test_two_that_start_at_once_agree_on_the_key(tmp_path: Path) -> None:
+    for attempt in range(30):
+        settings = Settings(data_dir=tmp_path / str(attempt), _env_file=None)
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda settings: load_secret_key(settings), [settings] * 8))
+        assert len({key for key, _ in found}) == 1
+        assert sum(made is not None for _, made in found) == 1
+
+
+def test_the_same_data_folder_is_the_same_holder(tmp_path: Path) -> None:
+    assert holder_id(tmp_path / "a") == holder_id(tmp_path / "a")
+    assert holder_id(tmp_path / "a") != holder_id(tmp_path / "b")
+
+
+def test_a_damaged_key_and_an_unusable_folder_are_said(tmp_path: Path) -> None:
+    (tmp_path / "secret.key").write_text("")
+    with pytest.raises(BadSettings, match=r"secret\.key is damaged"):
+        load_secret_key(Settings(data_dir=tmp_path, _env_file=None))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadSettings, match="can't be used: Not a directory"):
+        holder_id(tmp_path / "file" / "data")
