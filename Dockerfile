@@ -3,7 +3,7 @@ FROM python:3.12-slim-bookworm AS build
 WORKDIR /src
 COPY requirements.lock ./
 RUN python -m venv /opt/ari-app \
-    && /opt/ari-app/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+    && /opt/ari-app/bin/pip install --no-cache-dir --use-pep517 --require-hashes -r requirements.lock
 COPY pyproject.toml README.md ./
 COPY ari_app ari_app
 COPY cabinet cabinet
