@@ -16,7 +16,7 @@ import shutil
 import stat
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -99,6 +99,8 @@ class _Server:
 
     async def be_there(self) -> None:
         """Return when the server answers; start it when there is none."""
+        if self.socket.parent != self.folder:
+            _make_ours(self.socket.parent)
         loop = asyncio.get_running_loop()
         started, silent_since, delay = False, loop.time(), 0.005
         while True:
@@ -150,6 +152,9 @@ class _Server:
             except BlockingIOError:
                 return
             await self._shut_down()
+            if self.socket.parent != self.folder and not self._running():
+                with suppress(OSError):
+                    self.socket.parent.rmdir()
         finally:
             os.close(users)
 
@@ -266,9 +271,14 @@ def _socket_path(folder: Path) -> Path:
     path = folder / "redis.sock"
     if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
         return path
-    short = Path(f"/tmp/ari-app-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}")
-    short.mkdir(mode=0o700, exist_ok=True)
-    found = short.lstat()
+    return Path(
+        f"/tmp/ari-app-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}/redis.sock"
+    )
+
+
+def _make_ours(folder: Path) -> None:
+    """Make a folder below /tmp that only we may use."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise StoreUnavailable(f"{short} is not ours alone: choose a data folder with a shorter path")
-    return short / "redis.sock"
+        raise StoreUnavailable(f"{folder} is not ours alone: choose a data folder with a shorter path")

@@ -46,6 +46,10 @@ async def process_of(url: str) -> int:
         return int((await redis.info("server"))["process_id"])
 
 
+async def socket_of(redis: Redis) -> Path:
+    return Path((await redis.config_get("unixsocket"))["unixsocket"] or "")
+
+
 async def answers(url: str) -> bool:
     async with client(url) as redis:
         try:
@@ -196,6 +200,23 @@ async def test_a_machine_without_redis_server_is_told_what_to_install(
 
 @pytest.mark.parametrize("name", ["d" * 150, "with space", "100%25?#", "данные"])
 async def test_any_data_folder_will_do(tmp_path: Path, name: str) -> None:
-    async with private_redis(tmp_path / name, own=False) as url:
-        assert await answers(url)
+    async with private_redis(tmp_path / name, own=False) as url, client(url) as redis:
+        assert await redis.ping()
         assert (tmp_path / name / "redis" / "appendonlydir").is_dir()
+        socket = await socket_of(redis)
+        assert len(os.fsencode(socket)) <= server.LONGEST_SOCKET_PATH
+    assert not os.path.lexists(socket)
+    assert socket.parent == tmp_path / name / "redis" or not socket.parent.exists()
+
+
+async def test_a_short_name_that_is_somebody_elses_is_not_used(tmp_path: Path) -> None:
+    data_dir = tmp_path / ("d" * 150)
+    async with private_redis(data_dir, own=False) as url, client(url) as redis:
+        short = await socket_of(redis).parent
+    short.symlink_to(tmp_path)
+    try:
+        with pytest.raises(StoreUnavailable, match="is not ours alone"):
+            async with private_redis(data_dir, own=False):
+                pass
+    finally:
+        short.unlink()
