@@ -205,14 +205,13 @@ async def test_any_data_folder_will_do(tmp_path: Path, name: str) -> None:
         assert (tmp_path / name / "redis" / "appendonlydir").is_dir()
         socket = await socket_of(redis)
         assert len(os.fsencode(socket)) <= server.LONGEST_SOCKET_PATH
-    assert not os.path.lexists(socket)
     assert socket.parent == tmp_path / name / "redis" or not socket.parent.exists()
 
 
 async def test_a_short_name_that_is_somebody_elses_is_not_used(tmp_path: Path) -> None:
     data_dir = tmp_path / ("d" * 150)
     async with private_redis(data_dir, own=False) as url, client(url) as redis:
-        short = await socket_of(redis).parent
+        short = (await socket_of(redis)).parent
     short.symlink_to(tmp_path)
     try:
         with pytest.raises(StoreUnavailable, match="is not ours alone"):
