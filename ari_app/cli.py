@@ -7,7 +7,7 @@ import sys
 import structlog
 import typer
 
-from ari_app.commands import account, calls, serve
+from ari_app.commands import account, calls, demo, serve
 
 app = typer.Typer(
     help="The telephone side of retailCRM for shops that run Asterisk.",
@@ -16,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 serve.register(app)
+demo.register(app)
 app.add_typer(account.app, name="account")
 app.add_typer(calls.app, name="calls")
 

@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 from contextlib import suppress
+from typing import TextIO
 
 import structlog
 import typer
@@ -15,7 +16,7 @@ from aiohttp import web
 
 from ari_app.commands import EXPECTED, fail, store
 from ari_app.service import Service
-from ari_app.settings import Settings, holder_id, load_secret_key, read_settings, unknown_settings
+from ari_app.settings import Settings, claim, holder_id, load_secret_key, read_settings, unknown_settings
 from cabinet.app import make_app
 
 log = structlog.get_logger(__name__)
@@ -25,25 +26,27 @@ def serve() -> None:
     """Run the service until it is told to stop (SIGTERM or Ctrl-C)."""
     set_up_logging()
     try:
-        uvloop.run(_serve(read_settings()))
+        settings = read_settings()
+        with claim(settings.data_dir):
+            uvloop.run(_serve(settings))
     except EXPECTED as error:
         fail(str(error))
     except OSError as error:
         fail(f"The service can't start: {error.strerror or error}")
 
 
-def set_up_logging() -> None:
-    """Log to the error output: coloured lines on a terminal, plain ones elsewhere."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
+def set_up_logging(stream: TextIO = sys.stderr) -> None:
+    """Log to the error output, or another: coloured lines on a terminal, plain ones elsewhere."""
+    logging.basicConfig(level=logging.WARNING, stream=stream, format="%(message)s")
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S.%f", utc=False),
             structlog.processors.StackInfoRenderer(),
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0),
+            structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
 

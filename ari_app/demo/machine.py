@@ -266,3 +266,9 @@ def _run(command: list[str], environment: Mapping[str, str]) -> str:
         reason = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
         raise CannotPrepare(f"`{' '.join(command)}` failed: {reason}")
     return done.stdout
+
+
+if __name__ == "__main__":
+    from ari_app.demo.preparation import main
+
+    main()
