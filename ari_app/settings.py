@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -141,6 +144,22 @@ def holder_id(data_dir: Path) -> str:
         BadSettings: the data folder can't be used.
     """
     return _kept(data_dir, "holder.id")[0]
+
+
+@contextmanager
+def claim(data_dir: Path) -> Iterator[None]:
+    """Make sure that one service at a time works with a data folder; the claim ends with the process.
+
+    Raises:
+        BadSettings: another one does.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (data_dir / "service.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadSettings(f"a service runs already with the data folder {data_dir}") from None
+        yield
 
 
 def _kept(folder: Path, name: str) -> tuple[str, Path | None]:

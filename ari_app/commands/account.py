@@ -90,12 +90,15 @@ def show(account: Annotated[str, typer.Argument(help="The account, as `account l
 
 
 @app.command()
-def remove(account: Annotated[str, typer.Argument(help="The account, as `account list` names it.")]) -> None:
+def remove(
+    account: Annotated[str, typer.Argument(help="The account, as `account list` names it.")],
+    force: Annotated[bool, typer.Option("--force", help="Even if its CRM has not heard everything.")] = False,
+) -> None:
     """Remove a shop with its call log."""
 
     async def work() -> bool:
         async with _accounts() as accounts:
-            return await accounts.remove(account)
+            return await accounts.remove(account, force)
 
     if not run(work()):
         fail(f"There is no account {account}; ari-app account list names those that there are.")

@@ -74,11 +74,11 @@ class Accounts:
         stored: Account = await self._transaction(change)
         return stored
 
-    async def remove(self, account_id: str) -> bool:
+    async def remove(self, account_id: str, force: bool = False) -> bool:
         """Remove an account with its calls; tell whether it was there.
 
         Raises:
-            AccountConflict: it has calls in progress.
+            AccountConflict: it has calls in progress, or (unless `force`) its CRM has not heard everything.
         """
 
         async def change(pipe: Any) -> bool:
@@ -89,6 +89,12 @@ class Accounts:
             if live:
                 raise AccountConflict(
                     f"{account_id} has calls in progress ({live}): try again when they have ended"
+                )
+            untold = 0 if force else await pipe.xlen(Keys(account_id).outbox)
+            if untold:
+                raise AccountConflict(
+                    f"{account_id}: its CRM has not heard everything yet ({untold} messages wait): try again "
+                    "when it has, or remove the account with --force and lose them"
                 )
             pipe.multi()
             pipe.hdel(ACCOUNTS, account_id)

@@ -164,3 +164,14 @@ async def test_a_redis_that_is_away_is_said_in_words(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable):
         await accounts.apply(shop(), keep_client_id=True)
     await redis.aclose()
+
+
+async def test_an_account_whose_crm_has_not_heard_all_is_removed_only_by_force(
+    accounts: Accounts, redis: Redis
+) -> None:
+    stored = await accounts.apply(shop(), keep_client_id=False)
+    await redis.xadd(Keys(stored.id).outbox, {"call": "one", "tell": "something"})
+    with pytest.raises(AccountConflict, match="1 messages wait"):
+        await accounts.remove(stored.id)
+    assert await accounts.remove(stored.id, force=True)
+    assert await accounts.all() == []

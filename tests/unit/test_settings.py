@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from ari_app.settings import (
     BadSettings,
     Settings,
+    claim,
     holder_id,
     load_secret_key,
     read_settings,
@@ -142,3 +143,10 @@ def test_a_damaged_key_and_an_unusable_folder_are_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadSettings, match="can't be used: Not a directory"):
         holder_id(tmp_path / "file" / "data")
+
+
+def test_one_service_at_a_time_works_with_a_data_folder(tmp_path: Path) -> None:
+    with claim(tmp_path), pytest.raises(BadSettings, match="runs already"), claim(tmp_path):
+        pass
+    with claim(tmp_path):
+        pass
