@@ -1,0 +1,145 @@
+"""A shop that is served by a real `ari-app serve`: a process with a data folder and a Redis of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from redis.exceptions import RedisError
+
+from ari_app.accounts import read_account
+from ari_app.demo.asterisk import is_running
+from ari_app.demo.lab import Lab
+from ari_app.demo.retailcrm import CrmAccount, SimulatedCrm
+from ari_app.store.calls import CallStore
+from ari_app.store.connection import connect
+from tests.office import SECRET_KEY, Office
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+class ServedOffice(Office):
+    """One shop, served by a process that can be killed."""
+
+    def __init__(self, lab: Lab, crm: SimulatedCrm, account: CrmAccount) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="ari-app-"))  # short: a socket's path has a limit
+        redis = connect(f"unix://{folder / 'redis' / 'redis.sock'}")
+        super().__init__(lab, crm, account, redis, folder)
+        self.port = _free_port()
+        self.process: asyncio.subprocess.Process | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the service's process is there."""
+        return self.process is not None and self.process.returncode is None
+
+    @property
+    def log(self) -> str:
+        """All that the service has logged, of every start."""
+        return (self.folder / "log").read_text(errors="replace")
+
+    async def apply(self, **calls: Any) -> None:
+        """Store the account by `ari-app account apply`."""
+        text = self.toml(**calls)
+        self.account = read_account(text)
+        self.calls = CallStore(self.redis, self.account.id)
+        file = self.folder / "shop.toml"
+        file.write_text(text)
+        command = await self._run("account", "apply", str(file))
+        assert await command.wait() == 0, self.log
+
+    async def start(self) -> None:
+        """Start `ari-app serve`; return when the PBX is taken."""
+        await self.start_timed()
+
+    async def start_timed(self) -> float:
+        """Start `ari-app serve`; give the seconds until the PBX was taken."""
+        assert not self.running
+        began = time.monotonic()
+        self.process = await self._run("serve")
+        await self.eventually(self._has_the_pbx, "the service did not take the PBX", 30)
+        return time.monotonic() - began
+
+    async def kill(self) -> None:
+        """`kill -9` the service; its Redis lives on."""
+        await self._send(signal.SIGKILL)
+        await self._ended()
+
+    async def terminate(self) -> float:
+        """Tell the service to stop; give the seconds until its process and its Redis were gone."""
+        redis_pid = int((await self.redis.info("server"))["process_id"])
+        await self.redis.connection_pool.disconnect()
+        began = time.monotonic()
+        await self._send(signal.SIGTERM)
+        await self._ended()
+        await self.until(lambda: not is_running(redis_pid), "the service has left its redis-server behind")
+        return time.monotonic() - began
+
+    async def calls_list(self, *options: str) -> str:
+        """Give what `ari-app calls list` prints."""
+        command = await self._run("calls", "list", *options, output=asyncio.subprocess.PIPE)
+        said, _ = await command.communicate()
+        assert command.returncode == 0, self.log
+        return said.decode()
+
+    async def stop(self) -> None:
+        """End whatever is there still."""
+        if self.running:
+            await self._send(signal.SIGTERM)
+            await self._ended()
+        with suppress(RedisError, OSError):  # it closes the connection instead of answering
+            await self.redis.shutdown()
+
+    async def _has_the_pbx(self) -> bool | None:
+        assert self.running, self.log
+        with suppress(aiohttp.ClientError):
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"http://127.0.0.1:{self.port}/readyz") as response,
+            ):
+                said = await response.json()
+                return (said["connected"] == 1) or None
+        return None
+
+    async def _run(self, *arguments: str, output: int | None = None) -> asyncio.subprocess.Process:
+        """Run the command that stands beside these tests, whatever is installed."""
+        ours = {"DATA_DIR": str(self.folder), "PORT": str(self.port), "SECRET_KEY": SECRET_KEY}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ARI_APP_")}
+        with (self.folder / "log").open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *("setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "ari_app.cli", *arguments),
+                cwd=self.folder,
+                env={
+                    **environment,
+                    "PYTHONPATH": str(REPOSITORY),
+                    **{f"ARI_APP_{name}": value for name, value in ours.items()},
+                },
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log if output is None else output,
+                stderr=log,
+            )
+
+    async def _send(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        os.kill(self.process.pid, number)
+
+    async def _ended(self) -> None:
+        assert self.process is not None
+        async with asyncio.timeout(30):
+            await self.process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
