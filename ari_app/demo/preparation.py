@@ -6,7 +6,7 @@ import signal
 import sys
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ari_app.demo.machine import CannotPrepare, Installation, prepare
 
@@ -24,17 +24,21 @@ def prepare_visibly(console: Console) -> Installation:
         CannotPrepare
     """
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-    with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
-        tasks = {}
+    bar = Progress(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal)
+    tasks: dict[str, TaskID] = {}
 
-        def show(doing: str, done: float) -> None:
-            if doing not in tasks:
-                tasks[doing] = bar.add_task(_sentence(doing), total=1.0)
-                if not console.is_terminal:
-                    console.print(f"{_sentence(doing)} ...")
-            bar.update(tasks[doing], completed=done)
+    def show(doing: str, done: float) -> None:
+        if doing not in tasks:
+            bar.start()
+            tasks[doing] = bar.add_task(_sentence(doing), total=1.0)
+            if bar.disable:
+                console.print(f"{_sentence(doing)} ...")
+        bar.update(tasks[doing], completed=done)
 
+    try:
         return prepare(show)
+    finally:
+        bar.stop()
 
 
 def main() -> None:

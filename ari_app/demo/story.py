@@ -241,6 +241,8 @@ def _verdict(performance: Performance) -> str:
 
 
 def _score(performances: list[Performance]) -> str:
+    if not performances:
+        return "Ended before the first call was over."
     good = sum(1 for one in performances if not one.problems)
     if good == len(performances):
         return f"{good} call{'' if good == 1 else 's'}, all as planned."

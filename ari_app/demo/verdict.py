@@ -28,7 +28,6 @@ class Result:
 
     result: str
     code: str | None
-    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +42,8 @@ class Expected:
     """What the CRM hears at the end; None when it must not hear of the call at all."""
     talker: str | None = None
     """The extension that talks."""
+    recorded: bool = False
+    """Whether there is a recording, and the CRM (if it is told) gets its link."""
     shown: str | None = None
     """The caller's name on the displays of all phones that ring; None when they show none."""
 
@@ -63,7 +64,7 @@ class Observed:
     events: tuple[ToldEvent, ...]
     uploads: tuple[ToldCall, ...]
     recording: float | None = None
-    """Seconds of the recording behind the upload's link; None when there is none to be downloaded."""
+    """Seconds of the recording that was downloaded; None when there is none."""
     violations: tuple[str, ...] = ()
     """What the CRM was sent and must not be."""
 
@@ -73,7 +74,8 @@ def problems(expected: Expected, observed: Observed, number: str, called: str) -
     return [
         *_sip(expected, observed),
         *_events(expected.events, observed.events),
-        *_uploads(expected.upload, observed),
+        *_uploads(expected, observed),
+        *_recording(expected, observed),
         *_numbers(observed, number, called),
         *(f"the CRM was sent what it must not be: {violation}" for violation in observed.violations),
     ]
@@ -96,14 +98,15 @@ def _events(expected: tuple[Told, ...], observed: tuple[ToldEvent, ...]) -> Iter
         yield f"the CRM heard {_words(heard)} instead of {_words(expected)}"
 
 
-def _uploads(expected: Result | None, observed: Observed) -> Iterator[str]:
-    heard = tuple(Result(one.result, one.code, one.record_url is not None) for one in observed.uploads)
-    if heard != ((expected,) if expected else ()):
-        yield f"the CRM got {_results(heard)} instead of {_results((expected,) if expected else ())}"
+def _uploads(expected: Expected, observed: Observed) -> Iterator[str]:
+    heard = tuple(Result(one.result, one.code) for one in observed.uploads)
+    wanted = (expected.upload,) if expected.upload else ()
+    if heard != wanted:
+        yield f"the CRM got {_results(heard)} instead of {_results(wanted)}"
     for upload in observed.uploads:
         yield from _times(upload, observed)
-        if upload.record_url is not None:
-            yield from _recording(observed)
+        if (upload.record_url is not None) != expected.recorded:
+            yield f"the CRM was given {'a' if upload.record_url else 'no'} recording's link"
 
 
 def _times(upload: ToldCall, observed: Observed) -> Iterator[str]:
@@ -117,9 +120,12 @@ def _times(upload: ToldCall, observed: Observed) -> Iterator[str]:
         yield "the CRM was told of a talk that was none"
 
 
-def _recording(observed: Observed) -> Iterator[str]:
-    if observed.recording is None:
-        yield "the recording can't be downloaded as a WAV file of 8 kHz, 16 bit"
+def _recording(expected: Expected, observed: Observed) -> Iterator[str]:
+    if not expected.recorded:
+        if observed.recording is not None:
+            yield "there is a recording"
+    elif observed.recording is None:
+        yield "no recording can be downloaded as a WAV file of 8 kHz, 16 bit"
     elif abs(observed.recording - (observed.talked or 0.0)) > LENGTH_TOLERANCE:
         yield f"the recording is {observed.recording:.1f} s long, the talk was {observed.talked or 0:.1f} s"
 
@@ -143,8 +149,4 @@ def _words(events: tuple[Told, ...]) -> str:
 
 
 def _results(results: tuple[Result, ...]) -> str:
-    told = (
-        f"{one.result}, {one.code or 'no code'}, {'with' if one.recorded else 'without'} a recording"
-        for one in results
-    )
-    return "; ".join(told) or "no result"
+    return "; ".join(f"{one.result}, {one.code or 'no code'}" for one in results) or "no result"
