@@ -1,0 +1,92 @@
+"""One measurement: calls at one rate, one way."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ari_app.demo.lab import Lab
+from ari_app.demo.load import LoadResult
+from tests.bench.processes import costs
+from tests.bench.shop import NUMBER, Shop, open_shop
+
+TALK_SECONDS = 2.0
+WARM_UP_CALLS_A_SECOND, WARM_UP_SECONDS = 10, 2.0
+IDLE_SECONDS = 3.0
+
+
+class Way(StrEnum):
+    """How the calls go."""
+
+    PLAIN = "plain Dial()"
+    US = "through us"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came of one measurement; CPU in seconds, by who took it."""
+
+    rate: int
+    way: Way
+    load: LoadResult
+    seconds: float
+    cpu: Mapping[str, float]
+    problems: list[str] = field(default_factory=list)
+
+
+async def measure_plain(lab: Lab, pids: Mapping[str, int], rate: int, seconds: float) -> Measured:
+    """Place calls that the dialplan dials by itself."""
+    called = [f"00{extension}" for extension in lab.asterisk.phones]
+    await lab.load(WARM_UP_CALLS_A_SECOND, WARM_UP_SECONDS, called, talks=TALK_SECONDS)
+    meter = _Meter(pids)
+    load = await lab.load(rate, seconds, called, talks=TALK_SECONDS)
+    return Measured(rate, Way.PLAIN, load, meter.seconds, meter.read())
+
+
+async def measure_us(lab: Lab, pids: Mapping[str, int], rate: int, seconds: float) -> Measured:
+    """Place calls of known customers, each of whom has a responsible manager."""
+    calls = round(rate * seconds)
+    async with open_shop(lab.asterisk, len(lab.asterisk.phones), calls) as shop:
+        warm_up = await lab.load(WARM_UP_CALLS_A_SECOND, WARM_UP_SECONDS, [NUMBER], talks=TALK_SECONDS)
+        await shop.settled()
+        idle = await _idle(shop)
+        meter = _Meter({**pids, **shop.pids})
+        load = await lab.load(rate, seconds, [NUMBER], talks=TALK_SECONDS)
+        await shop.settled()
+        cpu = meter.read()
+        cpu["us"] -= idle * meter.seconds
+        return Measured(
+            rate, Way.US, load, meter.seconds, cpu, await shop.problems(warm_up.placed + load.placed)
+        )
+
+
+async def _idle(shop: Shop) -> float:
+    """Say how much CPU a second our process takes when there are no calls."""
+    meter = _Meter(shop.pids)
+    await asyncio.sleep(IDLE_SECONDS)
+    return meter.read()["us"] / IDLE_SECONDS
+
+
+class _Meter:
+    """Reads the CPU that was taken since it was made, also by the caller (a child process that has ended)."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self._pids = pids
+        self._before = self._costs()
+        self._began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def read(self) -> dict[str, float]:
+        now = self._costs()
+        return {name: now[name] - self._before[name] for name in now}
+
+    def _costs(self) -> dict[str, float]:
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return {**costs(self._pids), "caller": ended.ru_utime + ended.ru_stime}
