@@ -2,14 +2,18 @@
 
 import asyncio
 import shutil
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest_asyncio
 
 from ari_app.demo.lab import Lab
 from ari_app.demo.retailcrm import SimulatedCrm
+from ari_app.store.connection import connect
+from tests.faults.redis_server import RedisServer
 from tests.faults.served import ServedOffice
-from tests.office import API_KEY
+from tests.office import API_KEY, Office
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -27,3 +31,27 @@ async def served(lab: Lab, crm: SimulatedCrm) -> AsyncIterator[ServedOffice]:
         await asyncio.shield(office.stop())
         await office.redis.aclose()
         shutil.rmtree(office.folder, ignore_errors=True)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def redis_server() -> AsyncIterator[RedisServer]:
+    """A Redis of the test's own."""
+    folder = Path(tempfile.mkdtemp(prefix="ari-app-"))  # short: a socket's path has a limit
+    async with RedisServer(folder) as server:
+        yield server
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def shop(
+    lab: Lab, crm: SimulatedCrm, redis_server: RedisServer, tmp_path: Path
+) -> AsyncIterator[Office]:
+    """A shop on the test's own Redis; a test that leaves something of it behind fails."""
+    redis = connect(redis_server.url)
+    office = Office(lab, crm, crm.account(key=API_KEY), redis, tmp_path)
+    try:
+        yield office
+        await office.is_clean()
+    finally:
+        await asyncio.shield(office.stop())
+        await redis.aclose()

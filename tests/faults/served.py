@@ -76,13 +76,17 @@ class ServedOffice(Office):
 
     async def terminate(self) -> float:
         """Tell the service to stop; give the seconds until its process and its Redis were gone."""
-        redis_pid = int((await self.redis.info("server"))["process_id"])
+        redis_pid = await self.redis_pid()
         await self.redis.connection_pool.disconnect()
         began = time.monotonic()
         await self._send(signal.SIGTERM)
         await self._ended()
         await self.until(lambda: not is_running(redis_pid), "the service has left its redis-server behind")
         return time.monotonic() - began
+
+    async def redis_pid(self) -> int:
+        """Give the id of the service's Redis process."""
+        return int((await self.redis.info("server"))["process_id"])
 
     async def calls_list(self, *options: str) -> str:
         """Give what `ari-app calls list` prints."""
