@@ -1,0 +1,114 @@
+"""The journal: what is written is read back, and told in sentences."""
+
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+
+from ari_app.calls import happenings as h
+from ari_app.calls import orders as o
+from ari_app.calls.call import Call, Stage
+from ari_app.calls.flow import advance, begin
+from ari_app.calls.outcome import Ending
+from ari_app.calls.routing import People, Policy
+from ari_app.journal import CrmTold, Event, Line, dump_line, load_line
+from ari_app.timeline import summary, tell
+
+POLICY = Policy("PJSIP/##", fallback=(People(("102", "103"), 60.0),), unknown=())
+TOLD = o.TellHangup(2.0, "+79161234567", None, ("101",), Ending.ANSWERED)
+
+
+def story() -> tuple[Call, list[Line]]:
+    """A call to 101, who doesn't answer; 103 of the group does."""
+    happened: list[h.Happening] = [
+        h.CustomerFound(100.1, "Иванова Анна", "101"),
+        h.LegReady(100.2, "app-1-1"),
+        h.LegRinging(100.3, "app-1-1"),
+        h.LegEnded(101.0, "app-1-1", 17),
+        h.LegReady(101.1, "app-1-2"),
+        h.LegReady(101.1, "app-1-3"),
+        h.LegAnswered(103.0, "app-1-3"),
+        h.LegEnded(103.1, "app-1-2", 26),
+        h.CallerEnded(110.0, 16),
+        h.LegEnded(110.1, "app-1-3", 16),
+        h.RecordingFinished(110.1),
+        h.RecordingStored(110.2, "abc.wav", 7.0),
+    ]
+    arrived = h.CallArrived(100.0, "1.1", "+79161234567", "+74951112233")
+    call, orders = begin("app-1", "shop", POLICY, arrived)
+    lines = [Line(100.0, call.id, None, call.stage, arrived, orders)]
+    for happening in happened:
+        before = call.stage
+        call, orders = advance(call, happening)
+        lines.append(Line(happening.at, call.id, before, call.stage, happening, orders))
+    return call, lines
+
+
+def test_every_step_of_a_call_is_read_back_as_it_was_written() -> None:
+    for line in story()[1]:
+        assert load_line(dump_line(line)) == line
+
+
+@pytest.mark.parametrize("problem", [None, "400 wrong phone"])
+def test_what_the_crm_answered_is_read_back(problem: str | None) -> None:
+    line = Line(3.0, "app-1", None, None, CrmTold(3.0, TOLD, problem))
+    assert load_line(dump_line(line)) == line
+
+
+def test_a_line_that_nobody_wrote_is_an_error() -> None:
+    with pytest.raises((KeyError, ValueError)):
+        load_line(b'{"at": 1, "event": {"kind": "Nonsense"}}')
+
+
+def test_a_call_is_told_in_sentences() -> None:
+    call, lines = story()
+    assert [sentence.text for line in lines for sentence in tell(line, call)] == [
+        "+79161234567 calls +74951112233",
+        "the CRM knows: Иванова Анна, manager 101",
+        "trying 101",
+        "101 rings",
+        "101: busy",
+        "trying 102, 103",
+        "103 answered",
+        "102 is gone (answered elsewhere)",
+        "the caller hung up",
+        "answered by 103 after 3.0 s, talked 7.0 s",
+        "103 is gone",
+        "recording stored: 7.0 s, abc.wav",
+    ]
+    assert summary(call) == "answered by 103 after 3.0 s, talked 7.0 s"
+
+
+def test_what_the_crm_would_not_hear_is_told_with_the_reason() -> None:
+    call, _ = story()
+    line = Line(3.0, call.id, None, None, CrmTold(3.0, TOLD, "400 wrong phone"))
+    assert [s.text for s in tell(line, call)] == ["CRM not told (400 wrong phone): hangup, answered, for 101"]
+
+
+EXAMPLES: dict[str, Event] = {
+    "CustomerUnknown": h.CustomerUnknown(1.0, "no answer"),
+    "CallerReturned": h.CallerReturned(1.0),
+    "LegRefused": h.LegRefused(1.0, "app-1-1", "500 Allocation failed"),
+    "MemberRung": h.MemberRung(1.0, "app-1-1", "PJSIP/101-00000001", "101"),
+    "MemberAnswered": h.MemberAnswered(1.0, "app-1-1", "PJSIP/101-00000001", None),
+    "MemberEnded": h.MemberEnded(1.0, "app-1-1", "PJSIP/101-00000001", "BUSY"),
+    "RecordingFailed": h.RecordingFailed(1.0, "500"),
+    "OutcomeUnknown": h.OutcomeUnknown(1.0, "why"),
+    "PbxSaid": h.PbxSaid(1.0, ("1.1",), (h.ChannelFact("1.1", "Up", True),), False, 0.5),
+    "ServiceStopping": h.ServiceStopping(1.0),
+}
+
+
+@pytest.mark.parametrize("event", EXAMPLES.values(), ids=EXAMPLES.keys())
+def test_whatever_happens_is_kept_and_told_at_any_stage(event: Event) -> None:
+    call, _ = story()
+    for stage in Stage:
+        line = Line(1.0, call.id, stage, stage, event)
+        assert load_line(dump_line(line)) == line
+        tell(line, call)
+        tell(line, replace(call, legs=()))
+
+
+def test_the_names_of_happenings_and_orders_are_their_own() -> None:
+    names = [kind.__name__ for kind in (*get_args(h.Happening), *get_args(o.Order))]
+    assert len(names) == len(set(names))
