@@ -14,7 +14,7 @@ from ari_app.calls import happenings as h
 from ari_app.calls import moves
 from ari_app.calls.call import Call, Direction, Leg, LegState, RecordingState, Role, Stage
 from ari_app.calls.happenings import Happening
-from ari_app.calls.orders import Answer, FetchRecording, HangUp, Join, Order, Record, Watch
+from ari_app.calls.orders import Answer, FetchRecording, HangUp, Join, OpenBridge, Order, Record, Watch
 from ari_app.calls.outcome import LINE_FAILURES
 from ari_app.calls.routing import Policy
 from ari_app.calls.turn import Turn, farewell
@@ -106,7 +106,7 @@ def _lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Itera
         talkers = (facts.get(call.caller.id), facts.get(call.talker_leg or ""))
         outside = tuple(fact.id for fact in talkers if fact is not None and not fact.bridged)
         if outside:
-            lost.append(Join(call.bridge_id, outside))
+            lost += (OpenBridge(call.bridge_id), Join(call.bridge_id, outside))
         if call.recording.state is RecordingState.RUNNING and not said.recording:
             lost.append(Record(call.bridge_id, call.recording_name))
     if call.stage is Stage.ENDING and call.recording.state is RecordingState.FINISHED:

@@ -135,7 +135,7 @@ def leg_refused(turn: Turn, refused: h.LegRefused) -> None:
 
 def member_rung(turn: Turn, rung: h.MemberRung) -> None:
     """Members rung within 0.2 s are one round, of which the CRM is told once."""
-    if not _is_alive(turn.call, rung.leg):
+    if _queue(turn.call, rung.leg) is None:
         return
     turn.change(_member(turn.call, rung), LegState.RINGING, code=rung.code)
     if rung.code is not None and rung.code not in (*turn.call.told, *turn.call.round):
@@ -146,8 +146,8 @@ def member_rung(turn: Turn, rung: h.MemberRung) -> None:
 
 def member_answered(turn: Turn, answered: h.MemberAnswered) -> None:
     """The member talks: the caller is answered, the CRM is told of those who were rung."""
-    leg = turn.call.leg(answered.leg)
-    if leg is None or not leg.alive or leg.state is LegState.LEAVING:
+    leg = _queue(turn.call, answered.leg)
+    if leg is None:
         return
     member = _member(turn.call, answered)
     member = turn.change(member, LegState.UP, code=answered.code, result=LegResult.ANSWERED)
@@ -262,9 +262,10 @@ def _current(call: Call) -> tuple[Leg, ...]:
     return tuple(leg for leg in call.our_legs if leg.attempt == call.attempt)
 
 
-def _is_alive(call: Call, leg_id: str) -> bool:
+def _queue(call: Call, leg_id: str) -> Leg | None:
     leg = call.leg(leg_id)
-    return leg is not None and leg.alive
+    rings = leg is not None and leg.role is Role.QUEUE and leg.state not in (LegState.LEAVING, LegState.GONE)
+    return leg if rings else None
 
 
 def _member_id(leg_id: str, member: str) -> str:
@@ -409,7 +410,6 @@ def recording_overdue(turn: Turn, expired: h.TimerExpired) -> None:
         turn.recording(RecordingState.FINISHED)
         turn.order(FetchRecording(turn.call.recording_name))
     turn.report()
-    turn.clear_timer(TimerName.RECORDING)
     turn.tidy()
 
 

@@ -645,7 +645,8 @@ def test_a_pbx_that_was_restarted_has_broken_the_calls_that_waited() -> None:
 def test_orders_of_a_talking_call_that_left_no_trace_are_given_again() -> None:
     story = Story().found("101").answers("101").wait(1)
     story.pbx_says(h.ChannelFact(CALLER, "Ring", False), up("c1-1", bridged=False))
-    assert story.last == (o.Answer(CALLER), o.Join("c1", (CALLER, "c1-1")), o.Record("c1", "c1"))
+    again = (o.OpenBridge("c1"), o.Join("c1", (CALLER, "c1-1")))
+    assert story.last == (o.Answer(CALLER), *again, o.Record("c1", "c1"))
 
 
 def test_a_call_as_the_pbx_has_it_needs_nothing() -> None:
@@ -660,6 +661,12 @@ def test_a_hang_up_that_was_lost_is_repeated_with_its_reason() -> None:
     story = Story().found(None).answers("104")
     story.pbx_says(up(CALLER), up("c1-2"), h.ChannelFact("c1-1", "Ringing", False), recording=True)
     assert story.last == (o.HangUp("c1-1", HangUpReason.ANSWERED_ELSEWHERE),)
+
+
+def test_a_fetch_that_was_lost_is_given_again() -> None:
+    story = Story().found("101").answers("101").wait(9).caller_hangs_up().settle()
+    story.happens(h.RecordingFinished(story.now)).pbx_says()
+    assert story.last == (o.FetchRecording("c1"),)
 
 
 def test_a_recordings_end_that_was_missed_is_made_up_for() -> None:

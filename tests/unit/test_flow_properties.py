@@ -66,6 +66,13 @@ class Witness:
         assert advance(before, happening) == (after, orders)
         if (before.stage, type(happening)) not in MOVES:
             assert (after, orders) == (before, ())
+        if isinstance(happening, h.TimerExpired) and not before.is_due(happening.timer, happening.at):
+            assert (after, orders) == (before, ())
+        if (
+            before.recording.state is after.recording.state is RecordingState.RUNNING
+            and before.ending is None
+        ):
+            assert (after.ending is None) == (o.StopRecording(after.recording_name) not in orders)
         if before.stage is not after.stage and not isinstance(happening, h.PbxSaid):
             self.changes.add((before.stage, after.stage))
         if before.ending is not None:
@@ -124,6 +131,8 @@ class Witness:
                     assert repair or before.stage is Stage.RINGING, (
                         "only a person's answer answers the caller"
                     )
+            if repair and isinstance(order, o.OpenBridge):
+                continue  # it is the same bridge
             self.given[type(order), str(getattr(order, "channel", "") or getattr(order, "leg", ""))] += 1
 
     def _state(self, call: Call) -> None:
@@ -139,6 +148,8 @@ class Witness:
             assert not self.results
         if call.stage is Stage.RINGING:
             assert any(leg.pending or leg.state is LegState.UP for leg in call.our_legs), "somebody is tried"
+        else:
+            assert not [leg.id for leg in call.our_legs if leg.pending], "nobody rings any more"
         talkers = [leg.id for leg in call.our_legs if leg.result is LegResult.ANSWERED]
         if call.stage is Stage.TALKING or (call.ending is Ending.ANSWERED and not call.handed_on):
             assert talkers == [call.talker_leg]
@@ -146,7 +157,6 @@ class Witness:
             assert talkers == []
         if call.stage is Stage.TALKING:
             assert [leg.state for leg in call.our_legs if leg.id == call.talker_leg] == [LegState.UP]
-            assert not [leg.id for leg in call.our_legs if leg.pending], "the others are hung up"
         if call.ended_at is not None:
             assert call.waiting + call.talking <= call.ended_at - call.started_at + 1e-6
         if call.over:
@@ -155,6 +165,8 @@ class Witness:
     def _end(self, call: Call) -> None:
         assert len(self.results) == (call.number is not None)
         assert call.timers == ()
+        if call.number is not None:
+            assert {leg.code for leg in call.legs if leg.code} <= set(self.told), "who was rung was told"
         assert not call.bridge_open
         assert self.given[o.OpenBridge, ""] == self.given[o.CloseBridge, ""]
         assert not call.caller.alive
@@ -333,7 +345,7 @@ class SimulatedPbx:
                     self.doubt()
                 else:
                     self.bridge |= set(channels)
-            case o.Record():
+            case o.Record() if not self.recording:
                 if self.bridge is None or self.chance(0.1):
                     self.news.append(h.RecordingFailed(at, "no folder"))
                 else:
@@ -448,6 +460,13 @@ class SimulatedPbx:
             if self.chance(0.1):
                 self.happens(news)
 
+    def _look_at_the_talk(self) -> None:
+        """Who talks is up and together in the bridge, when all has been heard."""
+        if self.call.stage is Stage.TALKING:
+            assert self.channels[CALLER] == self.channels[self.call.talker_leg or ""] == "Up"
+            assert self.bridge == {CALLER, self.call.talker_leg}
+            assert self.recording == (self.call.recording.state is RecordingState.RUNNING)
+
     def timer(self) -> None:
         timer = self.call.next_timer
         if timer is not None:
@@ -457,18 +476,28 @@ class SimulatedPbx:
     def come_to_an_end(self) -> None:
         """The caller hangs up at last, everything else is heard and every deadline passes."""
         lost_news, self.faulty = self.faulty, False
+        for _ in range(3):
+            if lost_news:
+                self.doubt()
+            self.hear_all()
+        self._look_at_the_talk()
         if CALLER in self.channels:
             self.end(CALLER, 16)
         for _ in range(12):
             if lost_news:
                 self.doubt()
-            for _ in range(200):
-                if self.call.over or not self.news:
-                    break
-                self.hear()
+            self.hear_all()
             if self.call.over:
                 return
             self.timer()
+
+    def hear_all(self) -> None:
+        """Hear all the news, and what comes of them; it must come to rest."""
+        for _ in range(300):
+            if not self.news or self.call.over:
+                return
+            self.hear()
+        raise AssertionError("one doubt leads to another, for ever")
 
 
 @settings(steady, max_examples=200)
