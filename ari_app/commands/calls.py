@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
@@ -15,11 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ari_app.calls.call import Call
+from ari_app.calls.orders import TellHangup, TellResult, TellRinging
 from ari_app.commands import fail, run, store
-from ari_app.journal import Line, dump_line
+from ari_app.journal import Line, dump_line, tagged
 from ari_app.settings import load_secret_key, read_settings
 from ari_app.store.accounts import Accounts
-from ari_app.store.calls import CallStore
+from ari_app.store.calls import CallStore, Refusal
 from ari_app.store.connection import Redis
 from ari_app.timeline import Sentence, Tone, summary, tell
 
@@ -36,6 +38,9 @@ COLOURS = {
     Tone.CRM: "magenta",
     Tone.QUIET: "dim",
 }
+
+
+CRM_MESSAGES = {TellRinging: "in", TellHangup: "hangup", TellResult: "result"}
 
 
 @asynccontextmanager
@@ -116,6 +121,29 @@ def show(
     for line in lines:
         for sentence in tell(line, found):
             console.print(written(sentence, found.started_at))
+
+
+@app.command()
+def refused(account: AccountOption = None, as_json: JsonOption = False) -> None:
+    """List what the CRM refused to hear, oldest first."""
+
+    async def work() -> list[Refusal]:
+        async with _stores(account) as stores:
+            return [refusal for calls in stores for refusal in await calls.refusals()]
+
+    refusals = run(work())
+    if as_json:
+        for refusal in refusals:
+            typer.echo(orjson.dumps({**asdict(refusal), "tell": tagged(refusal.tell)}))
+        return
+    if not refusals:
+        typer.echo("The CRM has refused nothing.")
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for refusal in refusals:
+        moment = datetime.fromtimestamp(refusal.at).strftime("%d.%m %H:%M:%S")
+        what = CRM_MESSAGES[type(refusal.tell)]
+        console.print(Text.assemble((f"{moment}  {refusal.call}  {what}: ", ""), (refusal.problem, "yellow")))
 
 
 @app.command()
