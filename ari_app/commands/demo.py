@@ -84,27 +84,29 @@ class _Demo:
         return INTERRUPTED if self._interrupted and leave else 0
 
     async def _until_interrupted(self, calls: int | None, leave: bool) -> None:
-        loop = asyncio.get_running_loop()
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
         show = asyncio.create_task(
             run(
                 self._installation,
                 self._narrator,
                 self._folder,
                 self._performances,
+                stop=stop,
                 calls=calls,
                 stay=not leave,
             )
         )
 
         def interrupt() -> None:
-            if not self._interrupted:
+            if not stop.is_set():
                 self._interrupted = True
+                stop.set()
                 show.cancel()
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, interrupt)
         await asyncio.wait([show])
-        if not show.cancelled():
+        if not self._interrupted:
             show.result()
 
 

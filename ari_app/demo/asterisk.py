@@ -109,7 +109,7 @@ class Asterisk:
             self._write_configuration()
             await self.start()
         except BaseException:
-            await self._end()
+            await self._end(hard=True)  # while it boots it doesn't hear SIGTERM
             raise
         return self
 
@@ -122,7 +122,11 @@ class Asterisk:
         """Start Asterisk and wait until it is fully booted and ARI answers."""
         with (self.folder / "log" / "console").open("ab") as console:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command_line(), stdin=asyncio.subprocess.DEVNULL, stdout=console, stderr=console
+                *self._command_line(),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,  # Ctrl-C in our terminal is not for it
             )
         booted = asyncio.create_task(self._booted())
         ended = asyncio.create_task(self._process.wait())
@@ -251,9 +255,9 @@ class Asterisk:
         words = [*self.warnings(), *_text(self.folder / "log" / "console").splitlines()]
         return " | ".join(words[-5:]) or "it said nothing"
 
-    async def _end(self) -> None:
+    async def _end(self, *, hard: bool = False) -> None:
         try:
-            await self.stop()
+            await self.stop(hard=hard)
         finally:
             self.ports.release()
 

@@ -48,6 +48,8 @@ CALL_SECONDS = 45.0
 """How long a call may last."""
 TELL_SECONDS = 20.0
 """How long after its end the CRM may still be told of it."""
+END_SECONDS = 8.0
+"""How long a task may take to end; the service sends its callers on first."""
 
 
 class DemoFailed(Exception):
@@ -98,16 +100,20 @@ async def run(
     folder: Path,
     performances: list[Performance],
     *,
+    stop: asyncio.Event,
     calls: int | None,
     stay: bool,
 ) -> None:
-    """Set the stage and place `calls` calls (None: for ever); with `stay` go on running until cancelled.
+    """Set the stage and place `calls` calls (None: for ever); with `stay` go on running until `stop` is set.
 
-    What became of each call is added to `performances`.
+    What became of each call is added to `performances`. Whoever sets `stop` cancels too, so that it is at
+    once; but a cancellation may get lost in `asyncio.wait_for` of Python 3.11, which redis-py uses.
     """
     async with set_up(installation, folder) as stage:
         narrator.opens(stage.opening, stage.try_this)
         for index in itertools.count(1) if calls is None else range(1, calls + 1):
+            if stop.is_set():
+                return
             plan = PLANS[(index - 1) % len(PLANS)]
             await _take_settings(stage, plan)
             narrator.begins(index, plan)
@@ -117,7 +123,7 @@ async def run(
                 await asyncio.sleep(PAUSE_SECONDS)
         if stay:
             narrator.waits(performances, stage.try_this)
-            await asyncio.Event().wait()
+            await stop.wait()
 
 
 @asynccontextmanager
@@ -162,8 +168,14 @@ async def _at_work(service: Service) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
+        await _end(work)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel a task, again if it goes on all the same."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=END_SECONDS)
 
 
 @asynccontextmanager
@@ -283,7 +295,8 @@ async def _perform(stage: Stage, index: int, plan: Plan, narrator: Narrator) -> 
         except TimeoutError:
             trouble.append(f"the customer's call did not end within {CALL_SECONDS:.0f} s")
         try:
-            await asyncio.wait_for(following, TELL_SECONDS)
+            async with asyncio.timeout(TELL_SECONDS):
+                await asyncio.shield(following)
         except TimeoutError:
             trouble.append(f"the call was not over {TELL_SECONDS:.0f} s after its end, or the CRM not told")
     crm.heal()
@@ -330,11 +343,6 @@ class _Follower:
                 continue
             if told >= len(await self._calls.journal(line.call)):
                 return
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _recording_length(http: aiohttp.ClientSession, url: str) -> float | None:

@@ -83,6 +83,7 @@ class Sipp:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
+                start_new_session=True,  # Ctrl-C in our terminal is not for it
             )
         self._reaper = asyncio.create_task(self._reap())
         await self.until(lambda: _is_bound(self.port) or not self.running, poll=0.005)
