@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 POPUP_SECONDS = 30.0
 EVENTS_AT_ONCE = 8
+READ_AT_ONCE = 500
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.5, 30.0
 DENIED_RETRY_SECONDS = 60.0
 REMEMBERED = 20_000
@@ -60,6 +61,7 @@ class Delivery:
         self._uploading = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._news = False
         self._last_id = "0"
         self._remembered: dict[tuple[object, ...], None] = {}
         self._never_told: dict[str, set[str]] = {}
@@ -76,14 +78,18 @@ class Delivery:
 
     def wake(self) -> None:
         """Say that there is something new in the outbox."""
+        self._news = True
         self._wake.set()
 
     async def run(self) -> None:
         """Deliver for ever."""
+        self._news = True
         try:
             while True:
                 await self._settle_rest()
-                await self._read()
+                if self._news:
+                    self._news = False
+                    await self._read()
                 self._start()
                 await self._wake.wait()
                 self._wake.clear()
@@ -97,15 +103,15 @@ class Delivery:
     async def _read(self) -> None:
         while True:
             try:
-                entries = await self._outbox.outbox(self._last_id)
+                entries = await self._outbox.outbox(self._last_id, READ_AT_ONCE)
             except StoreUnavailable:
-                asyncio.get_running_loop().call_later(1.0, self._wake.set)
-                return
-            if not entries:
+                asyncio.get_running_loop().call_later(1.0, self.wake)
                 return
             for entry in entries:
                 self._last_id = entry.id
                 await self._take_in(entry)
+            if len(entries) < READ_AT_ONCE:
+                return
 
     async def _take_in(self, entry: OutboxEntry) -> None:
         """Line an entry up; one that was written twice, because Redis' answer was lost, counts once."""

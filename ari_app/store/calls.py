@@ -35,6 +35,11 @@ class Step:
     call: Call
     line: Line
 
+    @property
+    def tells(self) -> list[Tell]:
+        """What the CRM is to be told of it."""
+        return [order for order in self.line.orders if isinstance(order, _TELLS)]
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -75,9 +80,8 @@ class CallStore:
                 pipe.sadd(keys.live, call.id)
         for step in steps:
             self._add_line(pipe, step.line)
-            for order in step.line.orders:
-                if isinstance(order, _TELLS):
-                    pipe.xadd(keys.outbox, {"call": step.call.id, "tell": orjson.dumps(tagged(order))})
+            for tell in step.tells:
+                pipe.xadd(keys.outbox, {"call": step.call.id, "tell": orjson.dumps(tagged(tell))})
         await self._execute(pipe)
 
     async def told(self, entries: Iterable[OutboxEntry], at: float, problem: str | None = None) -> None:

@@ -25,12 +25,15 @@ STEPS_A_WRITE = 200
 
 
 class Ledger:
-    """The steps of one account's calls on their way into Redis. `written` is called after each write."""
+    """The steps of one account's calls on their way into Redis.
 
-    def __init__(self, store: CallStore, account: str, written: Callable[[], None] = lambda: None) -> None:
+    `to_tell` is called after each write that put something into the outbox.
+    """
+
+    def __init__(self, store: CallStore, account: str, to_tell: Callable[[], None] = lambda: None) -> None:
         self._store = store
         self._log = log.bind(account=account)
-        self._written = written
+        self._to_tell = to_tell
         self._waiting: deque[tuple[Step, asyncio.Future[None]]] = deque()
         self._more = asyncio.Event()
         self._empty = asyncio.Event()
@@ -77,7 +80,8 @@ class Ledger:
                     self._waiting.popleft()
                     if not done.done():
                         done.set_result(None)
-                self._written()
+                if any(step.tells for step, _ in batch):
+                    self._to_tell()
             self._empty.set()
 
     async def _write(self, steps: list[Step]) -> None:
