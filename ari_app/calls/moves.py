@@ -117,7 +117,6 @@ def leg_ended(turn: Turn, ended: h.LegEnded) -> None:
         for member in turn.call.legs:
             if member.role is Role.MEMBER and member.alive:
                 turn.change(member, LegState.GONE, result=LegResult.NO_ANSWER)
-        _tell_round(turn)
     _try_next_when_done(turn)
 
 
@@ -200,6 +199,7 @@ def _try_next_when_done(turn: Turn) -> None:
 
 
 def _try_next(turn: Turn) -> None:
+    _tell_round(turn)
     turn.clear_timer(TimerName.RING)
     turn.call = replace(turn.call, attempt=turn.call.attempt + 1)
     call = turn.call

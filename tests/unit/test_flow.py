@@ -507,6 +507,12 @@ def test_a_caller_who_leaves_a_queue_within_its_first_round_is_told_with_who_was
     assert story.hangup == (("105",), Ending.GAVE_UP)
 
 
+def test_who_was_rung_by_a_queue_that_is_refused_is_told_all_the_same() -> None:
+    story = Story(fallback="queue:sales", prompt=False).found(None).member_rings("105")
+    story.happens(h.LegRefused(story.now, story.queue.id, "cannot be dialled"))
+    assert story.hangup[0] == ("105",)
+
+
 def test_a_queue_without_a_member_who_can_be_rung_has_failed() -> None:
     story = Story(fallback="queue:sales").found(None).wait(30).queue_ends()
     assert story.result.ending is Ending.FAILED

@@ -465,7 +465,7 @@ class SimulatedPbx:
         if self.call.stage is Stage.TALKING:
             assert self.channels[CALLER] == self.channels[self.call.talker_leg or ""] == "Up"
             assert self.bridge == {CALLER, self.call.talker_leg}
-            assert self.recording == (self.call.recording.state is RecordingState.RUNNING)
+            assert self.recording or self.call.recording.state is not RecordingState.RUNNING
 
     def timer(self) -> None:
         timer = self.call.next_timer
