@@ -31,6 +31,8 @@ from ari_app.numbers import masked
 log = structlog.get_logger(__name__)
 
 DOUBT_FIRST_SECONDS, DOUBT_LAST_SECONDS = 0.1, 10.0
+DIAL_SECONDS = 1.0
+"""A phone that was dialled rings by then. One that is dialled twice before it rings is lost to Asterisk."""
 BREATH_SECONDS = 0.5
 """A pause after a step that failed, so that a defect can't keep the process busy."""
 AUDIT_SECONDS = 30.0
@@ -67,6 +69,8 @@ class LiveCall:
         self._asking = 0
         self._questions = itertools.count()
         self._doubts = 0
+        self._unwatched = [o.Watch(call.caller.id)]
+        """Channels that may not be followed to their end."""
         self._log = log.bind(account=call.account, call=call.id)
 
     def put(self, happening: h.Happening) -> None:
@@ -180,6 +184,7 @@ class LiveCall:
 
     async def _ask(self, channels: tuple[str, ...]) -> h.Happening | None:
         try:
+            await self._watch_again()
             return await self._line.facts(self.call, channels)
         except AriError as error:
             self._doubt(f"the PBX could not be asked: {error}")
@@ -187,38 +192,50 @@ class LiveCall:
         finally:
             self._asking -= 1
 
+    async def _watch_again(self) -> None:
+        """Follow what could not be followed at first; only then is it asked whether it is there still."""
+        while self._unwatched:
+            with suppress(AriRefused):  # it is gone
+                await self._line.pbx.carry_out(self._unwatched[-1])
+            self._unwatched.pop()
+
     async def _at_the_pbx(self, order: Order) -> None:
         try:
             await self._line.pbx.carry_out(order)
         except AriRefused as refusal:
             self._refused(order, refusal)
         except AriError as error:
-            self._doubt(f"{type(order).__name__}: {error}")
+            if isinstance(order, o.Watch):
+                self._unwatched.append(order)
+            dialling = order.leg if isinstance(order, o.Dial) else None
+            self._doubt(f"{type(order).__name__}: {error}", dialling)
 
     def _refused(self, order: Order, refusal: AriRefused) -> None:
         at = self._line.clock()
         match order:
             case o.Ring(leg) | o.Dial(leg):
                 self.put(h.LegRefused(at, leg, str(refusal)))
-            case o.Record():
+            case o.Record() if refusal.status != 404:  # 404: the bridge is not there yet
                 self.put(h.RecordingFailed(at, str(refusal)))
             case o.StopRecording() if refusal.status == 404:
                 self.put(h.RecordingFinished(at))
             case _:
                 self._doubt(f"{type(order).__name__}: {refusal}")
 
-    def _doubt(self, why: str) -> None:
+    def _doubt(self, why: str, dialling: str | None = None) -> None:
         """Ask the PBX what is true: soon at first, later if the answer leads to the same doubt again.
 
         While the PBX is away this is not needed: it is asked as soon as it is back.
         """
-        if not self._line.listening:
-            return
         delay = min(DOUBT_FIRST_SECONDS * 2**self._doubts, DOUBT_LAST_SECONDS)
+        if dialling is not None:
+            delay = max(delay, DIAL_SECONDS)
+        elif not self._line.listening:
+            return
         self._doubts += 1
         self._log.debug("in doubt", why=why)
         loop = asyncio.get_running_loop()
-        loop.call_later(delay, lambda: self.put(h.OutcomeUnknown(self._line.clock(), why)))
+        loop.call_later(delay, lambda: self.put(h.OutcomeUnknown(self._line.clock(), why, dialling)))
 
 
 class Line:

@@ -109,10 +109,10 @@ def read_event(event: dict[str, Any], at: float, ids: Ids, extensions: Extension
         case "Dial":
             return _dial(event, at, ids, extensions)
         case "RecordingFinished":
-            return Heard(event["recording"]["name"], h.RecordingFinished(at))
+            return Heard(str(event["recording"]["name"]), h.RecordingFinished(at))
         case "RecordingFailed":
             problem = str(event["recording"].get("cause") or "the PBX could not record")
-            return Heard(event["recording"]["name"], h.RecordingFailed(at, problem))
+            return Heard(str(event["recording"]["name"]), h.RecordingFailed(at, problem))
         case "ApplicationReplaced":
             return Replaced()
     return None

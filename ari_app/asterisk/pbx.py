@@ -92,7 +92,10 @@ class Snapshot:
     def fact(self, channel: str) -> ChannelFact | None:
         """Say what is true of one channel."""
         found = self.channels.get(channel)
-        return ChannelFact(channel, str(found["state"]), channel in self.bridged) if found else None
+        if found is None:
+            return None
+        in_stasis = found["dialplan"].get("app_name") == "Stasis"
+        return ChannelFact(channel, str(found["state"]), channel in self.bridged, in_stasis=in_stasis)
 
 
 class Pbx:
@@ -246,7 +249,8 @@ class Pbx:
         try:
             signal = read_event(orjson.loads(message), at, self.ids, self.extensions)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            self._log.warning("an event could not be read", problem=repr(error), event=message[:300])
+            self._log.warning("an event could not be read", problem=repr(error))
+            self._log.debug("the event that could not be read", said=message[:300])
             return
         match signal:
             case Heard():

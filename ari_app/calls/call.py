@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from ari_app.calls.outcome import Ending, LegResult
-from ari_app.calls.routing import Destination, People, Policy
+from ari_app.calls.routing import Destination, Dialplan, People, Policy
 
 
 class Stage(StrEnum):
@@ -157,6 +157,8 @@ class Call:
     bridge_open: bool = False
     handed_on: bool = False
     """The caller was sent on into the shop's dialplan."""
+    sent_to: Dialplan | None = None
+    """Where in the dialplan."""
     talker_leg: str | None = None
     talker: str | None = None
     """Extension of the one who talks or talked."""

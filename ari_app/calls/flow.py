@@ -79,6 +79,8 @@ def _missed(call: Call, said: h.PbxSaid) -> Iterator[Happening]:
         if not leg.alive or leg.id not in said.asked:
             continue
         fact = facts.get(leg.id)
+        if fact is None and leg.state is LegState.PLACED and not said.restarted:
+            continue  # it was never made: that is ordered once more
         if fact is None:
             yield h.LegEnded(at, leg.id, cause, known_up_at=said.known_up_at)
         elif fact.member is not None:
@@ -100,6 +102,10 @@ def _lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Itera
     lost: list[Order] = []
     if call.stage is Stage.DIALPLAN and caller is not None:
         lost.append(Watch(caller.id))
+        if caller.in_stasis and call.sent_to is not None:
+            lost.append(moves.sending(call, call.sent_to))
+    if call.stage is Stage.RINGING:
+        lost += _lost_while_ringing(call, said)
     if call.stage is Stage.TALKING:
         if caller is not None and caller.state != "Up":
             lost.append(Answer(caller.id))
@@ -120,8 +126,26 @@ def _lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Itera
     return (order for order in lost if _kind_and_target(order) not in already)
 
 
+def _lost_while_ringing(call: Call, said: h.PbxSaid) -> Iterator[Order]:
+    """Make legs that were never made, and join those that were to be."""
+    facts = {fact.id: fact for fact in said.channels}
+    caller = facts.get(call.caller.id)
+    for leg in call.our_legs:
+        fact = facts.get(leg.id)
+        if not leg.pending or leg.id not in said.asked or caller is None:
+            continue
+        if fact is None:
+            turn = Turn(call, said.at)
+            moves.make_leg(turn, leg)
+            yield from (OpenBridge(call.bridge_id), *turn.orders)
+        elif leg.joined:
+            outside = tuple(one.id for one in (caller, fact) if not one.bridged)
+            if outside:
+                yield from (OpenBridge(call.bridge_id), Join(call.bridge_id, outside))
+
+
 def _kind_and_target(order: Order) -> tuple[type, str]:
-    return type(order), str(getattr(order, "channel", ""))
+    return type(order), str(getattr(order, "channel", getattr(order, "leg", "")))
 
 
 _ARRIVING: dict[type, Move] = {

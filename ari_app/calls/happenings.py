@@ -176,6 +176,8 @@ class OutcomeUnknown:
 
     at: float
     why: str
+    dialling: str | None = None
+    """The leg of which we don't know whether it was dialled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,8 @@ class ChannelFact:
     """For a queue's leg: the channel of the member that it talks to."""
     code: str | None = None
     """The extension of that member."""
+    in_stasis: bool = False
+    """Whether it is in a Stasis application, not in the dialplan."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,13 +214,22 @@ def _try_next(turn: Turn) -> None:
                 turn.order(Ringback(call.caller.id))
             turn.tell_ringing(codes)
             for code in codes:
-                turn.ring(_new_leg(turn, Role.MANAGER, code), call.policy.endpoint(code), shown_name(call))
+                make_leg(turn, _new_leg(turn, Role.MANAGER, code))
             turn.set_timer(TimerName.RING, seconds)
-        case Queue(context, exten):
+        case Queue():
             if call.attempt > 0:
                 turn.order(Ringback(call.caller.id))
-            leg = _new_leg(turn, Role.QUEUE)
-            turn.ring(leg, f"Local/{exten}@{context}/n", shown_name(call))
+            make_leg(turn, _new_leg(turn, Role.QUEUE))
+
+
+def make_leg(turn: Turn, leg: Leg) -> None:
+    """Let the PBX make a leg."""
+    match turn.call.destinations[leg.attempt]:
+        case Queue(context, exten):
+            endpoint = f"Local/{exten}@{context}/n"
+        case _:
+            endpoint = turn.call.policy.endpoint(leg.code or "")
+    turn.ring(leg, endpoint, shown_name(turn.call))
 
 
 def _talk(turn: Turn, leg: Leg, code: str | None) -> None:
@@ -240,9 +249,14 @@ def _talk(turn: Turn, leg: Leg, code: str | None) -> None:
 def _send_to_dialplan(turn: Turn, place: Dialplan) -> None:
     for leg in turn.call.our_legs:
         turn.hang_up(leg, HangUpReason.NORMAL, LegResult.NO_ANSWER)
-    turn.call = replace(turn.call, stage=Stage.DIALPLAN, handed_on=True, timers=())
-    turn.order(SendToDialplan(turn.call.caller.id, place.context, place.exten, place.priority))
+    turn.call = replace(turn.call, stage=Stage.DIALPLAN, handed_on=True, sent_to=place, timers=())
+    turn.order(sending(turn.call, place))
     turn.tidy()
+
+
+def sending(call: Call, place: Dialplan) -> SendToDialplan:
+    """Let the caller go on at a place in the dialplan."""
+    return SendToDialplan(call.caller.id, place.context, place.exten, place.priority)
 
 
 def _tell_round(turn: Turn, *also: str) -> None:
@@ -423,8 +437,11 @@ def stray_leg(turn: Turn, ready: h.LegReady) -> None:
         turn.order(HangUp(leg.id))
 
 
-def ask(turn: Turn, _: h.OutcomeUnknown) -> None:
-    """The PBX is asked what is true."""
+def ask(turn: Turn, unknown: h.OutcomeUnknown) -> None:
+    """The PBX is asked what is true; a leg whose dialling is in doubt is dialled if it doesn't ring."""
+    leg = turn.call.leg(unknown.dialling) if unknown.dialling is not None else None
+    if leg is not None and leg.state is LegState.DIALLED:
+        turn.change(leg, LegState.PLACED)
     legs = [turn.call.caller, *turn.call.our_legs]
     turn.order(AskPbx(tuple(leg.id for leg in legs if leg.alive)))
 

@@ -395,10 +395,51 @@ def test_a_leg_that_was_made_but_may_not_be_dialled_is_hung_up_and_passed_over()
 
 
 def test_a_leg_that_turns_up_after_it_was_given_up_is_hung_up() -> None:
-    story = Story(prompt=False).found(None).pbx_says(h.ChannelFact(CALLER, "Ring", False))
+    story = Story(prompt=False).found(None).refused("103").refused("104")
     assert story.hung_up(CALLER) is HangUpReason.NO_ANSWER
     story.happens(h.LegReady(story.now, "c1-1"))
     assert story.last == (o.HangUp("c1-1"),)
+
+
+# -- requests that got lost while it rings ----------------------------------------------------------------
+
+
+def test_a_phone_that_was_never_made_is_made_once_more() -> None:
+    story = Story(prompt=False).found("101").pbx_says(h.ChannelFact(CALLER, "Ring", False))
+    first, again = story.given(o.Ring)
+    assert first == again
+    assert story.last == (o.OpenBridge("c1"), again)
+
+
+def test_a_phone_that_was_never_joined_with_the_caller_is_joined_once_more() -> None:
+    story = Story().found("101")
+    story.pbx_says(h.ChannelFact(CALLER, "Ring", False), h.ChannelFact("c1-1", "Ringing", False))
+    assert story.last == (o.OpenBridge("c1"), o.Join("c1", (CALLER, "c1-1")))
+
+
+def test_a_phone_whose_dialling_is_in_doubt_is_dialled_unless_it_rings() -> None:
+    caller = h.ChannelFact(CALLER, "Ring", True)
+    silent, ringing = (h.ChannelFact("c1-1", state, True) for state in ("Down", "Ringing"))
+    for phone, dialled in ((silent, 2), (ringing, 1)):
+        story = Story(prompt=False).found("101")
+        story.happens(h.LegReady(story.now, "c1-1"))
+        story.happens(h.OutcomeUnknown(story.now, "no answer", dialling="c1-1")).pbx_says(caller, phone)
+        assert len(story.given(o.Dial)) == dialled
+
+
+def test_a_phone_that_was_dialled_and_is_silent_is_not_dialled_twice() -> None:
+    story = Story(prompt=False).found("101")
+    story.happens(h.LegReady(story.now, "c1-1"))
+    story.pbx_says(h.ChannelFact(CALLER, "Ring", True), h.ChannelFact("c1-1", "Down", True))
+    assert len(story.given(o.Dial)) == 1
+
+
+def test_a_caller_who_was_never_sent_on_is_sent_on_once_more() -> None:
+    story = Story(unknown="dialplan:menu,s,1").unknown()
+    story.pbx_says(h.ChannelFact(CALLER, "Ring", False, in_stasis=True))
+    assert story.given(o.SendToDialplan) == 2 * [o.SendToDialplan(CALLER, "menu", "s", 1)]
+    story.pbx_says(h.ChannelFact(CALLER, "Ring", False))
+    assert len(story.given(o.SendToDialplan)) == 2
 
 
 # -- the recording ----------------------------------------------------------------------------------------

@@ -114,11 +114,13 @@ class Witness:
                     stray = isinstance(happening, h.LegReady)
                     assert repair or stray or not self.given[o.HangUp, channel], "hung up twice"
                 case o.Ring(leg):
-                    assert not self.given[o.Ring, leg], "a leg's id is used once"
+                    assert repair or not self.given[o.Ring, leg], "a leg's id is used once"
                     assert self.given[o.OpenBridge, ""] == self.given[o.CloseBridge, ""] + 1
                 case o.Dial(leg):
                     assert self.given[o.Ring, leg]
-                    assert not self.given[o.Dial, leg]
+                    placed = before.leg(leg)
+                    assert placed is not None
+                    assert placed.state is LegState.PLACED, "a leg is dialled once"
                 case o.OpenBridge() | o.Record():
                     closing = o.CloseBridge if isinstance(order, o.OpenBridge) else o.StopRecording
                     assert repair or self.given[type(order), ""] == self.given[closing, ""]
