@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
+from ari_app.calls import afterwards, waiting
 from ari_app.calls import happenings as h
-from ari_app.calls import moves
 from ari_app.calls.call import Call, Direction, Leg, LegState, RecordingState, Role, Stage
 from ari_app.calls.happenings import Happening
 from ari_app.calls.orders import Answer, FetchRecording, HangUp, Join, OpenBridge, Order, Record, Watch
@@ -42,7 +42,7 @@ def begin(
         policy=policy,
     )
     turn = Turn(call, arrived.at)
-    moves.greet(turn, arrived)
+    waiting.greet(turn, arrived)
     return turn.call, tuple(turn.orders)
 
 
@@ -103,7 +103,7 @@ def _lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Itera
     if call.stage is Stage.DIALPLAN and caller is not None:
         lost.append(Watch(caller.id))
         if caller.in_stasis and call.sent_to is not None:
-            lost.append(moves.sending(call, call.sent_to))
+            lost.append(waiting.sending(call, call.sent_to))
     if call.stage is Stage.RINGING:
         lost += _lost_while_ringing(call, said)
     if call.stage is Stage.TALKING:
@@ -136,7 +136,7 @@ def _lost_while_ringing(call: Call, said: h.PbxSaid) -> Iterator[Order]:
             continue
         if fact is None:
             turn = Turn(call, said.at)
-            moves.make_leg(turn, leg)
+            waiting.make_leg(turn, leg)
             yield from (OpenBridge(call.bridge_id), *turn.orders)
         elif leg.joined:
             outside = tuple(one.id for one in (caller, fact) if not one.bridged)
@@ -149,69 +149,69 @@ def _kind_and_target(order: Order) -> tuple[type, str]:
 
 
 _ARRIVING: dict[type, Move] = {
-    h.CustomerFound: moves.customer_found,
-    h.CustomerUnknown: moves.customer_unknown,
-    h.TimerExpired: moves.look_up_expired,
-    h.CallerEnded: moves.caller_gave_up,
-    h.ServiceStopping: moves.stopping,
-    h.OutcomeUnknown: moves.ask,
+    h.CustomerFound: waiting.customer_found,
+    h.CustomerUnknown: waiting.customer_unknown,
+    h.TimerExpired: waiting.look_up_expired,
+    h.CallerEnded: waiting.caller_gave_up,
+    h.ServiceStopping: waiting.stopping,
+    h.OutcomeUnknown: afterwards.ask,
     h.PbxSaid: _take_facts,
 }
 _RINGING: dict[type, Move] = {
-    h.LegReady: moves.leg_ready,
-    h.LegRinging: moves.leg_ringing,
-    h.LegAnswered: moves.leg_answered,
-    h.LegEnded: moves.leg_ended,
-    h.LegRefused: moves.leg_refused,
-    h.MemberRung: moves.member_rung,
-    h.MemberAnswered: moves.member_answered,
-    h.MemberEnded: moves.member_ended,
-    h.TimerExpired: moves.ring_expired,
-    h.CallerEnded: moves.caller_gave_up,
-    h.ServiceStopping: moves.stopping,
-    h.OutcomeUnknown: moves.ask,
+    h.LegReady: waiting.leg_ready,
+    h.LegRinging: waiting.leg_ringing,
+    h.LegAnswered: waiting.leg_answered,
+    h.LegEnded: waiting.leg_ended,
+    h.LegRefused: waiting.leg_refused,
+    h.MemberRung: waiting.member_rung,
+    h.MemberAnswered: waiting.member_answered,
+    h.MemberEnded: waiting.member_ended,
+    h.TimerExpired: waiting.ring_expired,
+    h.CallerEnded: waiting.caller_gave_up,
+    h.ServiceStopping: waiting.stopping,
+    h.OutcomeUnknown: afterwards.ask,
     h.PbxSaid: _take_facts,
 }
 _TALKING: dict[type, Move] = {
-    h.CallerAnswered: moves.caller_up,
-    h.CallerEnded: moves.caller_hung_up,
-    h.LegReady: moves.stray_leg,
-    h.LegEnded: moves.talker_hung_up,
-    h.RecordingFinished: moves.recording_finished,
-    h.RecordingStored: moves.recording_noted,
-    h.RecordingFailed: moves.recording_failed,
-    h.OutcomeUnknown: moves.ask,
+    h.CallerAnswered: afterwards.caller_up,
+    h.CallerEnded: afterwards.caller_hung_up,
+    h.LegReady: waiting.stray_leg,
+    h.LegEnded: afterwards.talker_hung_up,
+    h.RecordingFinished: afterwards.recording_finished,
+    h.RecordingStored: afterwards.recording_noted,
+    h.RecordingFailed: afterwards.recording_failed,
+    h.OutcomeUnknown: afterwards.ask,
     h.PbxSaid: _take_facts,
 }
 _DIALPLAN: dict[type, Move] = {
-    h.CallerAnswered: moves.dialplan_answered,
-    h.CallerReturned: moves.caller_returned,
-    h.CallerEnded: moves.dialplan_ended,
-    h.LegReady: moves.stray_leg,
-    h.LegEnded: moves.late_leg_ended,
-    h.OutcomeUnknown: moves.ask,
+    h.CallerAnswered: afterwards.dialplan_answered,
+    h.CallerReturned: afterwards.caller_returned,
+    h.CallerEnded: afterwards.dialplan_ended,
+    h.LegReady: waiting.stray_leg,
+    h.LegEnded: afterwards.late_leg_ended,
+    h.OutcomeUnknown: afterwards.ask,
     h.PbxSaid: _take_facts,
 }
 _ENDING: dict[type, Move] = {
-    h.CallerEnded: moves.caller_gone,
-    h.LegReady: moves.stray_leg,
-    h.LegEnded: moves.late_leg_ended,
-    h.RecordingFinished: moves.recording_finished,
-    h.RecordingStored: moves.recording_stored,
-    h.RecordingFailed: moves.recording_lost,
-    h.TimerExpired: moves.recording_overdue,
-    h.OutcomeUnknown: moves.ask,
+    h.CallerEnded: afterwards.caller_gone,
+    h.LegReady: waiting.stray_leg,
+    h.LegEnded: afterwards.late_leg_ended,
+    h.RecordingFinished: afterwards.recording_finished,
+    h.RecordingStored: afterwards.recording_stored,
+    h.RecordingFailed: afterwards.recording_lost,
+    h.TimerExpired: afterwards.recording_overdue,
+    h.OutcomeUnknown: afterwards.ask,
     h.PbxSaid: _take_facts,
 }
 
 MOVES: dict[tuple[Stage, type], Move] = {
     (stage, happening): move
-    for stage, moves_of_stage in (
+    for stage, table in (
         (Stage.ARRIVING, _ARRIVING),
         (Stage.RINGING, _RINGING),
         (Stage.TALKING, _TALKING),
         (Stage.DIALPLAN, _DIALPLAN),
         (Stage.ENDING, _ENDING),
     )
-    for happening, move in moves_of_stage.items()
+    for happening, move in table.items()
 }

@@ -1,6 +1,5 @@
-"""The moves of a call: one small function for each thing that can happen at a stage.
-
-The first line of a move's docstring is its line in the state table of the documents.
+"""The moves of a call while the caller waits: arriving and ringing. One small function for each thing that
+can happen; the first line of its docstring is its line in the state table of the documents.
 """
 
 from __future__ import annotations
@@ -9,10 +8,9 @@ import re
 from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.call import Call, Leg, LegState, RecordingState, Role, Stage, TimerName
+from ari_app.calls.call import Call, Leg, LegState, Role, Stage, TimerName
+from ari_app.calls.names import clean_name, shown_name
 from ari_app.calls.orders import (
-    AskPbx,
-    FetchRecording,
     HangUp,
     HangUpReason,
     LookUp,
@@ -30,8 +28,6 @@ ROUND_SECONDS = 0.2
 """How long the members that a queue rings in one round are gathered for one event."""
 DIAL_MARGIN_SECONDS = 5.0
 """The PBX's own limit on ringing comes this much after ours: it matters only when we are gone for good."""
-NAME_LENGTH = 80
-
 
 # -- arriving ---------------------------------------------------------------------------------------------
 
@@ -50,7 +46,7 @@ def greet(turn: Turn, _: h.CallArrived) -> None:
 def customer_found(turn: Turn, found: h.CustomerFound) -> None:
     """The responsible manager is rung, else the fallback."""
     responsible = found.responsible if found.responsible and is_extension(found.responsible) else None
-    turn.call = replace(turn.call, name=_clean(found.name), responsible=responsible)
+    turn.call = replace(turn.call, name=clean_name(found.name), responsible=responsible)
     _route(turn, known=True)
 
 
@@ -69,7 +65,7 @@ def _route(turn: Turn, known: bool) -> None:
     turn.clear_timer(TimerName.LOOK_UP)
     destinations = plan(turn.call.policy, known, turn.call.responsible)
     turn.call = replace(turn.call, stage=Stage.RINGING, known=known, destinations=destinations)
-    _try_next(turn)
+    try_next(turn)
 
 
 # -- ringing ----------------------------------------------------------------------------------------------
@@ -88,6 +84,13 @@ def leg_ready(turn: Turn, ready: h.LegReady) -> None:
         turn.order(Watch(leg.far_id))
     leg = turn.call.leg(ready.leg) or leg
     turn.dial(leg, destination.seconds + DIAL_MARGIN_SECONDS if isinstance(destination, People) else None)
+
+
+def stray_leg(turn: Turn, ready: h.LegReady) -> None:
+    """A leg that had been given up but turns up all the same is hung up."""
+    leg = turn.call.leg(ready.leg)
+    if leg is not None and not leg.alive:
+        turn.order(HangUp(leg.id))
 
 
 def leg_ringing(turn: Turn, ringing: h.LegRinging) -> None:
@@ -112,7 +115,7 @@ def leg_ended(turn: Turn, ended: h.LegEnded) -> None:
     leg = turn.call.leg(ended.leg)
     if leg is None or not leg.alive:
         return
-    turn.change(leg, LegState.GONE, result=_result(leg, ended))
+    turn.change(leg, LegState.GONE, result=became_of(leg, ended))
     if leg.role is Role.QUEUE:
         for member in turn.call.legs:
             if member.role is Role.MEMBER and member.alive:
@@ -171,7 +174,7 @@ def ring_expired(turn: Turn, expired: h.TimerExpired) -> None:
     elif expired.timer is TimerName.RING:
         for leg in _current(turn.call):
             turn.hang_up(leg, HangUpReason.NORMAL, LegResult.NO_ANSWER)
-        _try_next(turn)
+        try_next(turn)
 
 
 def caller_gave_up(turn: Turn, ended: h.CallerEnded) -> None:
@@ -195,10 +198,11 @@ def stopping(turn: Turn, _: h.ServiceStopping) -> None:
 
 def _try_next_when_done(turn: Turn) -> None:
     if not any(leg.alive and leg.state is not LegState.LEAVING for leg in _current(turn.call)):
-        _try_next(turn)
+        try_next(turn)
 
 
-def _try_next(turn: Turn) -> None:
+def try_next(turn: Turn) -> None:
+    """Go on to the next destination; after the last one the call ends."""
     _tell_round(turn)
     turn.clear_timer(TimerName.RING)
     turn.call = replace(turn.call, attempt=turn.call.attempt + 1)
@@ -297,166 +301,8 @@ def _member(call: Call, said: h.MemberRung | h.MemberAnswered) -> Leg:
     return Leg(leg_id, Role.MEMBER, LegState.PLACED, said.at, code=said.code, attempt=attempt)
 
 
-def _result(leg: Leg, ended: h.LegEnded) -> LegResult:
+def became_of(leg: Leg, ended: h.LegEnded) -> LegResult:
+    """Say what became of a leg that has ended."""
     if leg.role is Role.QUEUE:
         return LegResult.NO_ANSWER
     return leg_result(ended.cause, ended.sip, leg.rang)
-
-
-# -- talking ----------------------------------------------------------------------------------------------
-
-
-def caller_hung_up(turn: Turn, ended: h.CallerEnded) -> None:
-    """The caller hung up: the manager is hung up, the recording closed, the CRM told."""
-    turn.change(turn.call.caller, LegState.GONE)
-    turn.finish(Ending.ANSWERED, seen_at=ended.known_up_at)
-
-
-def talker_hung_up(turn: Turn, ended: h.LegEnded) -> None:
-    """When it is the talker who hung up, the caller is hung up too; a losing leg is only noted."""
-    leg = turn.call.leg(ended.leg)
-    if leg is None or not leg.alive:
-        return
-    turn.change(leg, LegState.GONE, result=_result(leg, ended))
-    if leg.id == turn.call.talker_leg:
-        turn.finish(Ending.ANSWERED, seen_at=ended.known_up_at)
-
-
-def caller_up(turn: Turn, _: h.CallerAnswered) -> None:
-    """Noted."""
-    if turn.call.caller.pending:
-        turn.change(turn.call.caller, LegState.UP)
-
-
-def recording_noted(turn: Turn, stored: h.RecordingStored) -> None:
-    """Noted; the CRM is told of it at the call's end."""
-    if turn.call.recording.awaited:
-        turn.recording(RecordingState.STORED, file=stored.file, seconds=stored.seconds)
-
-
-def recording_failed(turn: Turn, failed: h.RecordingFailed) -> None:
-    """Noted; the call goes on without a recording."""
-    if turn.call.recording.awaited:
-        turn.recording(RecordingState.LOST, problem=failed.problem)
-
-
-# -- in the dialplan --------------------------------------------------------------------------------------
-
-
-def dialplan_answered(turn: Turn, _: h.CallerAnswered) -> None:
-    """The shop's dialplan answered the caller."""
-    if turn.call.caller.pending:
-        turn.change(turn.call.caller, LegState.UP)
-        turn.call = replace(turn.call, answered_at=turn.moment)
-
-
-def caller_returned(turn: Turn, _: h.CallerReturned) -> None:
-    """The caller comes back to us: their destinations are tried again, but for those in the dialplan."""
-    call = turn.call
-    again = plan(call.policy, call.known, call.responsible)
-    turn.call = replace(
-        call,
-        stage=Stage.RINGING,
-        destinations=tuple(place for place in again if not isinstance(place, Dialplan)),
-        attempt=-1,
-        handed_on=False,
-        answered_at=None,
-        caller=replace(call.caller, joined=False),
-    )
-    turn.order(Ringback(call.caller.id))
-    _try_next(turn)
-
-
-def dialplan_ended(turn: Turn, ended: h.CallerEnded) -> None:
-    """The caller is gone: the CRM is told, answered if the dialplan answered."""
-    turn.change(turn.call.caller, LegState.GONE)
-    answered = turn.call.answered_at is not None
-    turn.finish(Ending.ANSWERED if answered else Ending.NOT_ANSWERED, seen_at=ended.known_up_at)
-
-
-def late_leg_ended(turn: Turn, ended: h.LegEnded) -> None:
-    """Noted; after the last channel the bridge is removed, and the call ends when all is reported."""
-    leg = turn.call.leg(ended.leg)
-    if leg is not None and leg.alive:
-        turn.change(leg, LegState.GONE)
-    turn.tidy()
-
-
-# -- ending -----------------------------------------------------------------------------------------------
-
-
-def caller_gone(turn: Turn, _: h.CallerEnded) -> None:
-    """Noted; after the last channel the bridge is removed, and the call ends when all is reported."""
-    turn.change(turn.call.caller, LegState.GONE)
-    turn.tidy()
-
-
-def recording_finished(turn: Turn, _: h.RecordingFinished) -> None:
-    """The file is fetched from the PBX."""
-    if turn.call.recording.state is RecordingState.RUNNING:
-        turn.recording(RecordingState.FINISHED)
-        turn.order(FetchRecording(turn.call.recording_name))
-
-
-def recording_stored(turn: Turn, stored: h.RecordingStored) -> None:
-    """The CRM is told the result with the recording; an end that nobody saw is dated by its length."""
-    call = turn.call
-    recording_noted(turn, stored)
-    if call.end_unseen and call.recording.started_at is not None and not call.reported:
-        turn.call = replace(turn.call, ended_at=min(turn.moment, call.recording.started_at + stored.seconds))
-    turn.report()
-    turn.tidy()
-
-
-def recording_lost(turn: Turn, failed: h.RecordingFailed) -> None:
-    """The CRM is told the result without a recording."""
-    if turn.call.recording.awaited:
-        turn.recording(RecordingState.LOST, problem=failed.problem)
-    turn.report()
-    turn.tidy()
-
-
-def recording_overdue(turn: Turn, expired: h.TimerExpired) -> None:
-    """8 s after the end the CRM is told the result without the recording, which is still fetched."""
-    if expired.timer is not TimerName.RECORDING:
-        return
-    if turn.call.recording.state is RecordingState.RUNNING:
-        turn.recording(RecordingState.FINISHED)
-        turn.order(FetchRecording(turn.call.recording_name))
-    turn.report()
-    turn.tidy()
-
-
-# -- at any stage -----------------------------------------------------------------------------------------
-
-
-def stray_leg(turn: Turn, ready: h.LegReady) -> None:
-    """A leg that had been given up but turns up all the same is hung up."""
-    leg = turn.call.leg(ready.leg)
-    if leg is not None and not leg.alive:
-        turn.order(HangUp(leg.id))
-
-
-def ask(turn: Turn, unknown: h.OutcomeUnknown) -> None:
-    """The PBX is asked what is true; a leg whose dialling is in doubt is dialled if it doesn't ring."""
-    leg = turn.call.leg(unknown.dialling) if unknown.dialling is not None else None
-    if leg is not None and leg.state is LegState.DIALLED:
-        turn.change(leg, LegState.PLACED)
-    legs = [turn.call.caller, *turn.call.our_legs]
-    turn.order(AskPbx(tuple(leg.id for leg in legs if leg.alive)))
-
-
-def _clean(name: str | None) -> str | None:
-    r"""Make a customer's name fit to be shown by a phone: no control characters, quotes, ``<>`` or ``${``."""
-    if name is None:
-        return None
-    kept = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\"'`<>\\]|[$][{\[]", " ", name)
-    return " ".join(kept.split())[:NAME_LENGTH].strip() or None
-
-
-def shown_name(call: Call) -> str:
-    """Say what a phone shows: ``[prefix]: [name]`` of a known customer, else the number."""
-    if call.name is None:
-        return "" if call.policy.blank_unknown_caller else (call.number or "")
-    prefix = _clean(call.policy.caller_name_prefix)
-    return (f"{prefix}: {call.name}" if prefix else call.name)[:NAME_LENGTH]

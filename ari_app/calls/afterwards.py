@@ -1,0 +1,154 @@
+"""The moves of a call after the waiting: talking, in the shop's dialplan, ending. One small function for each
+thing that can happen; the first line of its docstring is its line in the state table of the documents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ari_app.calls import happenings as h
+from ari_app.calls.call import LegState, RecordingState, Stage, TimerName
+from ari_app.calls.orders import (
+    AskPbx,
+    FetchRecording,
+    Ringback,
+)
+from ari_app.calls.outcome import Ending
+from ari_app.calls.routing import Dialplan, plan
+from ari_app.calls.turn import Turn
+from ari_app.calls.waiting import became_of, try_next
+
+# -- talking ----------------------------------------------------------------------------------------------
+
+
+def caller_hung_up(turn: Turn, ended: h.CallerEnded) -> None:
+    """The caller hung up: the manager is hung up, the recording closed, the CRM told."""
+    turn.change(turn.call.caller, LegState.GONE)
+    turn.finish(Ending.ANSWERED, seen_at=ended.known_up_at)
+
+
+def talker_hung_up(turn: Turn, ended: h.LegEnded) -> None:
+    """When it is the talker who hung up, the caller is hung up too; a losing leg is only noted."""
+    leg = turn.call.leg(ended.leg)
+    if leg is None or not leg.alive:
+        return
+    turn.change(leg, LegState.GONE, result=became_of(leg, ended))
+    if leg.id == turn.call.talker_leg:
+        turn.finish(Ending.ANSWERED, seen_at=ended.known_up_at)
+
+
+def caller_up(turn: Turn, _: h.CallerAnswered) -> None:
+    """Noted."""
+    if turn.call.caller.pending:
+        turn.change(turn.call.caller, LegState.UP)
+
+
+def recording_noted(turn: Turn, stored: h.RecordingStored) -> None:
+    """Noted; the CRM is told of it at the call's end."""
+    if turn.call.recording.awaited:
+        turn.recording(RecordingState.STORED, file=stored.file, seconds=stored.seconds)
+
+
+def recording_failed(turn: Turn, failed: h.RecordingFailed) -> None:
+    """Noted; the call goes on without a recording."""
+    if turn.call.recording.awaited:
+        turn.recording(RecordingState.LOST, problem=failed.problem)
+
+
+# -- in the dialplan --------------------------------------------------------------------------------------
+
+
+def dialplan_answered(turn: Turn, _: h.CallerAnswered) -> None:
+    """The shop's dialplan answered the caller."""
+    if turn.call.caller.pending:
+        turn.change(turn.call.caller, LegState.UP)
+        turn.call = replace(turn.call, answered_at=turn.moment)
+
+
+def caller_returned(turn: Turn, _: h.CallerReturned) -> None:
+    """The caller comes back to us: their destinations are tried again, but for those in the dialplan."""
+    call = turn.call
+    again = plan(call.policy, call.known, call.responsible)
+    turn.call = replace(
+        call,
+        stage=Stage.RINGING,
+        destinations=tuple(place for place in again if not isinstance(place, Dialplan)),
+        attempt=-1,
+        handed_on=False,
+        answered_at=None,
+        caller=replace(call.caller, joined=False),
+    )
+    turn.order(Ringback(call.caller.id))
+    try_next(turn)
+
+
+def dialplan_ended(turn: Turn, ended: h.CallerEnded) -> None:
+    """The caller is gone: the CRM is told, answered if the dialplan answered."""
+    turn.change(turn.call.caller, LegState.GONE)
+    answered = turn.call.answered_at is not None
+    turn.finish(Ending.ANSWERED if answered else Ending.NOT_ANSWERED, seen_at=ended.known_up_at)
+
+
+def late_leg_ended(turn: Turn, ended: h.LegEnded) -> None:
+    """Noted; after the last channel the bridge is removed, and the call ends when all is reported."""
+    leg = turn.call.leg(ended.leg)
+    if leg is not None and leg.alive:
+        turn.change(leg, LegState.GONE)
+    turn.tidy()
+
+
+# -- ending -----------------------------------------------------------------------------------------------
+
+
+def caller_gone(turn: Turn, _: h.CallerEnded) -> None:
+    """Noted; after the last channel the bridge is removed, and the call ends when all is reported."""
+    turn.change(turn.call.caller, LegState.GONE)
+    turn.tidy()
+
+
+def recording_finished(turn: Turn, _: h.RecordingFinished) -> None:
+    """The file is fetched from the PBX."""
+    if turn.call.recording.state is RecordingState.RUNNING:
+        turn.recording(RecordingState.FINISHED)
+        turn.order(FetchRecording(turn.call.recording_name))
+
+
+def recording_stored(turn: Turn, stored: h.RecordingStored) -> None:
+    """The CRM is told the result with the recording; an end that nobody saw is dated by its length."""
+    call = turn.call
+    recording_noted(turn, stored)
+    if call.end_unseen and call.recording.started_at is not None and not call.reported:
+        turn.call = replace(turn.call, ended_at=min(turn.moment, call.recording.started_at + stored.seconds))
+    turn.report()
+    turn.tidy()
+
+
+def recording_lost(turn: Turn, failed: h.RecordingFailed) -> None:
+    """The CRM is told the result without a recording."""
+    if turn.call.recording.awaited:
+        turn.recording(RecordingState.LOST, problem=failed.problem)
+    turn.report()
+    turn.tidy()
+
+
+def recording_overdue(turn: Turn, expired: h.TimerExpired) -> None:
+    """8 s after the end the CRM is told the result without the recording, which is still fetched."""
+    if expired.timer is not TimerName.RECORDING:
+        return
+    if turn.call.recording.state is RecordingState.RUNNING:
+        turn.recording(RecordingState.FINISHED)
+        turn.order(FetchRecording(turn.call.recording_name))
+    turn.report()
+    turn.tidy()
+
+
+# -- at any stage -----------------------------------------------------------------------------------------
+
+
+def ask(turn: Turn, unknown: h.OutcomeUnknown) -> None:
+    """The PBX is asked what is true; a leg whose dialling is in doubt is dialled if it doesn't ring."""
+    leg = turn.call.leg(unknown.dialling) if unknown.dialling is not None else None
+    if leg is not None and leg.state is LegState.DIALLED:
+        turn.change(leg, LegState.PLACED)
+    legs = [turn.call.caller, *turn.call.our_legs]
+    turn.order(AskPbx(tuple(leg.id for leg in legs if leg.alive)))
