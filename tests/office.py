@@ -63,6 +63,7 @@ class Office:
         self.redis = redis
         self.folder = folder
         self.app = f"shop{next(_apps)}"
+        self.pbx_port = lab.asterisk.http_port
         self.service: Service | None = None
         self.calls: CallStore
         self.account: Account
@@ -109,7 +110,7 @@ class Office:
             api_key = "{API_KEY}"
             [pbx]
             host = "127.0.0.1"
-            http_port = {asterisk.http_port}
+            http_port = {self.pbx_port}
             stasis_app = "{self.app}"
             ari_username = "{asterisk.ari_username}"
             ari_password = "{asterisk.ari_password}"

@@ -13,6 +13,7 @@ from ari_app.demo.retailcrm import SimulatedCrm
 from ari_app.store.connection import connect
 from tests.faults.redis_server import RedisServer
 from tests.faults.served import ServedOffice
+from tests.faults.wire import Wire
 from tests.office import API_KEY, Office
 
 
@@ -55,3 +56,17 @@ async def shop(
     finally:
         await asyncio.shield(office.stop())
         await redis.aclose()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def wire(lab: Lab, office: Office) -> AsyncIterator[Wire]:
+    """The wire between the office's service and the PBX."""
+    async with Wire(lab.asterisk.http_port) as wire:
+        office.pbx_port = wire.port
+        try:
+            yield wire
+            await wire.mend()
+            if office.service is not None:
+                await office.is_clean()
+        finally:
+            await office.stop()

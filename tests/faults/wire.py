@@ -1,0 +1,158 @@
+"""The wire between the service and the PBX's HTTP server: a proxy that a test can cut and tamper with."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Self
+
+
+class Fault(Enum):
+    """What befalls a request."""
+
+    LOST = auto()
+    """It doesn't reach the PBX: the connection breaks."""
+    ANSWER_LOST = auto()
+    """It reaches the PBX, but the connection breaks before the answer."""
+    ERROR_500 = auto()
+    """Something else answers 500."""
+
+
+@dataclass(eq=False)
+class _Rule:
+    request: re.Pattern[bytes]
+    fault: Fault
+    left: int
+    then: Callable[[], None]
+
+
+@dataclass(eq=False)
+class _Connection:
+    """One connection; `events` is the writer of an event stream, towards the service."""
+
+    writers: tuple[asyncio.StreamWriter, ...]
+    is_events: bool = False
+
+    def break_off(self) -> None:
+        for writer in self.writers:
+            writer.transport.abort()
+
+
+class Wire:
+    """An async context manager; `port` is where the PBX seems to be."""
+
+    def __init__(self, pbx_port: int) -> None:
+        self.port = 0
+        self.hits = 0
+        """How many requests met a fault."""
+        self._pbx_port = pbx_port
+        self._server: asyncio.Server | None = None
+        self._connections: set[_Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._rules: list[_Rule] = []
+        self._flows = asyncio.Event()
+        self._flows.set()
+
+    async def __aenter__(self) -> Self:
+        await self.mend()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.refuse()
+        self._flows.set()
+        await asyncio.gather(*self._tasks)
+
+    async def mend(self) -> None:
+        """Let everything through again, but for `spoil`ed requests."""
+        self._flows.set()
+        if self._server is None:
+            self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
+            self.port = self._server.sockets[0].getsockname()[1]
+
+    def cut(self) -> None:
+        """Break every connection; new ones are let through."""
+        for connection in tuple(self._connections):
+            connection.break_off()
+
+    def refuse(self) -> None:
+        """Break every connection, and refuse new ones until it is mended."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        self.cut()
+
+    def fall_silent(self) -> None:
+        """Keep the connections, but let nothing through until it is mended."""
+        self._flows.clear()
+
+    def spoil(
+        self, request: str, fault: Fault, times: int = 1, then: Callable[[], None] = lambda: None
+    ) -> None:
+        """Let the next so many requests that match (``POST .*/answer``) meet a fault, `then` more."""
+        self._rules.append(_Rule(re.compile(request.encode()), fault, times, then))
+
+    def say(self, text: bytes) -> None:
+        """Put a text message of the PBX's into every event stream."""
+        length = bytes([len(text)]) if len(text) < 126 else b"\x7e" + len(text).to_bytes(2, "big")
+        for connection in self._connections:
+            if connection.is_events:
+                connection.writers[0].write(b"\x81" + length + text)
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._connect_through(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connect_through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            pbx_reader, pbx_writer = await asyncio.open_connection("127.0.0.1", self._pbx_port)
+        except OSError:
+            writer.transport.abort()
+            return
+        connection = _Connection((writer, pbx_writer))
+        self._connections.add(connection)
+        await asyncio.gather(self._requests(connection, reader), self._answers(pbx_reader, writer))
+        connection.break_off()
+        self._connections.discard(connection)
+
+    async def _requests(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
+        service, pbx = connection.writers
+        with suppress(OSError):
+            while data := await reader.read(1 << 16):
+                await self._flows.wait()
+                if b"Upgrade: websocket" in data:
+                    connection.is_events = True
+                match self._fault_of(data):
+                    case None:
+                        pbx.write(data)
+                    case Fault.LOST:
+                        break
+                    case Fault.ANSWER_LOST:
+                        service.transport.abort()
+                        pbx.write(data)
+                        await asyncio.sleep(0.05)  # the PBX carries nothing out for who is gone already
+                        break
+                    case Fault.ERROR_500:
+                        service.write(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n")
+        connection.break_off()
+
+    async def _answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(1 << 16):
+                await self._flows.wait()
+                writer.write(data)
+        writer.transport.abort()
+
+    def _fault_of(self, data: bytes) -> Fault | None:
+        head = data.split(b"\r\n", 1)[0]
+        for rule in self._rules:
+            if rule.left and rule.request.match(head):
+                rule.left -= 1
+                self.hits += 1
+                asyncio.get_running_loop().call_soon(rule.then)
+                return rule.fault
+        return None
