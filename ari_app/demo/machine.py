@@ -195,8 +195,9 @@ def _build(folder: Path, suite: _Suite, progress: Progress) -> None:
         _mirror(),
         script,
     ]
-    # A mount namespace of its own: what debootstrap mounts goes with it, even when it is killed.
-    command = ["setpriv", "--pdeathsig", "TERM", "unshare", "--mount", *command]
+    # Namespaces of its own: what debootstrap mounts and starts goes with it, even when it is killed.
+    own = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+    command = ["setpriv", "--pdeathsig", "KILL", *own, *command]
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     doing = f"building the folder of Asterisk from Debian {suite.name}"
     try:
@@ -232,7 +233,8 @@ def _follow(debootstrap: subprocess.Popen[str], doing: str, progress: Progress) 
                 if percent != before:
                     progress(doing, percent / 100)
     except BaseException:
-        debootstrap.terminate()
+        debootstrap.kill()
+        debootstrap.stdout.read()  # ends when the last of its processes has
         raise
     return last
 
