@@ -22,10 +22,10 @@ from ari_app.demo.ports import NoFreePorts
 from ari_app.demo.preparation import interrupt_when_told, prepare_visibly
 from ari_app.demo.run import DemoFailed, run
 from ari_app.demo.sipp import SippFailed
-from ari_app.demo.story import Json, Narrator, Performance, Story
+from ari_app.demo.story import Json, Narrator, NobodyListens, Performance, Story, Terminal
 
 INTERRUPTED = 130
-_TROUBLE = (*EXPECTED, AsteriskFailed, SippFailed, NoFreePorts, DemoFailed, OSError)
+_TROUBLE = (*EXPECTED, AsteriskFailed, SippFailed, NoFreePorts, DemoFailed, NobodyListens, OSError)
 
 
 def demo(
@@ -57,7 +57,7 @@ class _Demo:
         self._installation = installation
         self._folder = Path(tempfile.mkdtemp(prefix="ari-app-demo-"))
         self._log = self._folder.with_suffix(".log")
-        story = Story(Console(highlight=False), str(self._log))
+        story = Story(Terminal(highlight=False), str(self._log))
         self._narrator: Narrator = Json() if as_json else story
         self._performances: list[Performance] = []
         self._interrupted = False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +58,20 @@ class Opening:
     """The port at which the service would be, if it were not taken."""
 
 
+class NobodyListens(Exception):
+    """What is printed goes nowhere: the reader of our output is gone."""
+
+
+class Terminal(Console):
+    """A console that ends the demo, not the process, when its reader is gone."""
+
+    def on_broken_pipe(self) -> None:
+        """Say no more."""
+        self.quiet = True
+        _print_nowhere()
+        raise NobodyListens("nobody reads what it prints")
+
+
 class Narrator:
     """Tells what happens on the stage; this one says nothing."""
 
@@ -92,11 +108,12 @@ class Story(Narrator):
         self._recordings_url = opening.recordings_url
         if opening.usual_port is not None:
             self._console.print(f"Port {opening.usual_port} is taken, so the service has another.")
-        people = ", ".join(f"{manager.code} {_person(manager)}" for manager in MANAGERS)
-        self._console.print(
-            f"Running: Asterisk {opening.asterisk}, a simulated retailCRM, the service at {opening.address}"
-        )
-        self._console.print(f"The shop: number {SHOP}; phones {people}")
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_row("Service", opening.address)
+        table.add_row("Beside it", f"Asterisk {opening.asterisk} and a simulated retailCRM")
+        table.add_row("Shop", SHOP)
+        table.add_row("Phones", ", ".join(f"{manager.code} {_person(manager)}" for manager in MANAGERS))
+        self._console.print(table)
         self._hint(try_this)
         self._console.print("Ctrl-C ends the demo and leaves nothing behind.", style="dim")
 
@@ -244,9 +261,9 @@ def _score(performances: list[Performance]) -> str:
     if not performances:
         return "Ended before the first call was over."
     good = sum(1 for one in performances if not one.problems)
-    if good == len(performances):
-        return f"{good} call{'' if good == 1 else 's'}, all as planned."
-    return f"{len(performances)} calls, {len(performances) - good} not as planned."
+    calls = f"{len(performances)} call{'' if len(performances) == 1 else 's'}"
+    bad = len(performances) - good
+    return f"{calls}, {bad} not as planned." if bad else f"{calls}, all as planned."
 
 
 def _person(manager: Manager) -> str:
@@ -258,4 +275,14 @@ def _as_sent(message: BaseModel) -> dict[str, Any]:
 
 
 def _print_json(data: dict[str, Any]) -> None:
-    print(json.dumps(data, ensure_ascii=False), flush=True)
+    try:
+        print(json.dumps(data, ensure_ascii=False), flush=True)
+    except BrokenPipeError:
+        _print_nowhere()
+        raise NobodyListens("nobody reads what it prints") from None
+
+
+def _print_nowhere() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
