@@ -218,6 +218,12 @@ class Office:
 
         return await self.eventually(there, f"no call is {stage}")
 
+    async def recorded(self) -> None:
+        """Wait until the live call talks and the PBX records it."""
+        call = await self.stage("talking")
+        file = self.lab.asterisk.recordings / f"{call.recording_name}.wav"
+        await self.until(file.exists, "the PBX does not record")
+
     async def story(self, call: Call) -> list[str]:
         """Tell a call's journal."""
         lines: list[Line] = await self.calls.journal(call.id)

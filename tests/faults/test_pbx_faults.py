@@ -49,7 +49,7 @@ async def test_two_people_go_on_talking_while_the_wire_is_cut(office: Office, wi
     office.customer(ANNA, "Иванова Анна", manager=olga)
     await office.open()
     async with office.phone(olga, Answers(after=0.1)) as phone, office.call(ANNA) as caller:
-        await office.stage("talking")
+        await office.recorded()
         wire.cut()
         await office.until(lambda: not office.listening, "the cut was not noticed")
         await office.until(lambda: office.listening, "the PBX was not taken again")
@@ -69,7 +69,7 @@ async def test_a_talk_that_ends_while_the_wire_is_cut_is_dated_by_its_recording(
     office.customer(ANNA, "Иванова Анна", manager=olga)
     await office.open()
     async with office.phone(olga, Answers(after=0.1)) as phone, office.call(ANNA) as caller:
-        await office.stage("talking")
+        await office.recorded()
         answered = (await phone.answers()).at
         wire.refuse()
         await office.until(lambda: time.monotonic() - answered > 1.5, "they don't talk")
