@@ -105,7 +105,7 @@ class CallStore:
         """Note the last moment at which the PBX was connected, and when it had been started."""
         try:
             await self._redis.hset(self._keys.pbx, mapping={"seen": repr(at), "startup": startup})
-        except RedisError as error:
+        except (RedisError, OSError, TimeoutError) as error:
             raise StoreUnavailable(str(error)) from error
 
     def _add_line(self, pipe: Any, line: Line) -> None:
