@@ -37,6 +37,11 @@ BREATH_SECONDS = 0.5
 """A pause after a step that failed, so that a defect can't keep the process busy."""
 AUDIT_SECONDS = 30.0
 """How often the live calls are compared with what the PBX says, in case an event was lost."""
+_AT_ONCE: dict[type[Order], str] = {
+    **dict.fromkeys((o.LookUp, o.Watch, o.Ringback, o.OpenBridge, o.Ring), "begin"),
+    o.HangUp: "end",
+}
+"""Neighbouring orders that need not wait for one another: what begins a call, and what ends its legs."""
 
 
 class Desk(Protocol):
@@ -66,6 +71,7 @@ class LiveCall:
         self._line = line
         self._mailbox: asyncio.Queue[h.Happening] = asyncio.Queue()
         self._errands: dict[str, asyncio.Task[None]] = {}
+        self.task: asyncio.Task[None]
         self._asking = 0
         self._questions = itertools.count()
         self._doubts = 0
@@ -78,8 +84,10 @@ class LiveCall:
         self._mailbox.put_nowait(happening)
 
     async def settled(self) -> None:
-        """Wait until all that has happened so far is dealt with."""
-        await self._mailbox.join()
+        """Wait until all that has happened so far is dealt with, or the call is over."""
+        dealt_with = asyncio.create_task(self._mailbox.join())
+        await asyncio.wait([dealt_with, self.task], return_when=asyncio.FIRST_COMPLETED)
+        dealt_with.cancel()
 
     async def run(self, first: h.CallArrived | None, orders: tuple[Order, ...]) -> None:
         """Live: take what happens, keep it, carry out what it asks for; until the call is over."""
@@ -148,20 +156,28 @@ class LiveCall:
     # -- orders -------------------------------------------------------------------------------------------
 
     async def _carry_out(self, orders: tuple[Order, ...]) -> None:
+        """Carry orders out one after the other, but at once those that don't depend on one another."""
+        for at_once, some in itertools.groupby(orders, lambda order: _AT_ONCE.get(type(order))):
+            if at_once is None:
+                for order in some:
+                    await self._carry_out_one(order)
+            else:
+                await asyncio.gather(*map(self._carry_out_one, some))
+
+    async def _carry_out_one(self, order: Order) -> None:
         desk, clock = self._line.desk, self._line.clock
-        for order in orders:
-            match order:
-                case o.LookUp(number):
-                    self._send("look-up", desk.look_up(number, clock))
-                case o.FetchRecording(name):
-                    self._send("recording", desk.fetch_recording(name, clock))
-                case o.AskPbx(channels):
-                    self._asking += 1
-                    self._send(f"facts {next(self._questions)}", self._ask(channels))
-                case o.TellRinging() | o.TellHangup() | o.TellResult():
-                    pass  # it is in the outbox since the step was kept
-                case _:
-                    await self._at_the_pbx(order)
+        match order:
+            case o.LookUp(number):
+                self._send("look-up", desk.look_up(number, clock))
+            case o.FetchRecording(name):
+                self._send("recording", desk.fetch_recording(name, clock))
+            case o.AskPbx(channels):
+                self._asking += 1
+                self._send(f"facts {next(self._questions)}", self._ask(channels))
+            case o.TellRinging() | o.TellHangup() | o.TellResult():
+                pass  # it is in the outbox since the step was kept
+            case _:
+                await self._at_the_pbx(order)
 
     def _send(self, errand: str, going: Coroutine[Any, Any, h.Happening | None]) -> None:
         """Run an errand beside the call; one of each kind at a time."""
@@ -180,7 +196,8 @@ class LiveCall:
             finally:
                 self._errands.pop(errand, None)
 
-        self._errands[errand] = asyncio.create_task(run())
+        task = self._errands[errand] = asyncio.create_task(run())
+        task.add_done_callback(lambda _: going.close())  # it may be cancelled before it begins
 
     async def _ask(self, channels: tuple[str, ...]) -> h.Happening | None:
         try:
@@ -407,7 +424,7 @@ class Line:
     def _start(self, live: LiveCall, first: h.CallArrived | None, orders: tuple[Order, ...]) -> None:
         call = live.call
         self._calls[call.id] = self._callers[call.caller.id] = live
-        task = asyncio.create_task(live.run(first, orders), name=f"call {call.id}")
+        task = live.task = asyncio.create_task(live.run(first, orders), name=f"call {call.id}")
         self._tasks.add(task)
 
         def ended(task: asyncio.Task[None]) -> None:

@@ -72,17 +72,15 @@ class RecordingStore:
         name = self.name_of(call_id)
         path = self.path_of(name)
         part = path.with_suffix(".part")
-        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True, mode=0o750)
         size = 0
-        file = await asyncio.to_thread(part.open, "w+b")
+        file = await asyncio.to_thread(_begin, part)
         try:
             async for chunk in response.content.iter_chunked(1 << 18):
                 size += len(chunk)
                 await asyncio.to_thread(file.write, chunk)
             if size <= HEADER_BYTES:
                 raise NoRecording("the recording is empty")
-            await asyncio.to_thread(_finish, file, size)
-            await asyncio.to_thread(os.replace, part, path)
+            await asyncio.to_thread(_finish, file, size, path)
         finally:
             file.close()
             part.unlink(missing_ok=True)
@@ -93,14 +91,20 @@ def _seconds(size: int) -> float:
     return max(0, size - HEADER_BYTES) / BYTES_A_SECOND
 
 
-def _finish(wav: BinaryIO, size: int) -> None:
-    """Write the true length into the header (a PBX that was killed leaves zero there), and sync."""
+def _begin(part: Path) -> BinaryIO:
+    part.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    return part.open("w+b")
+
+
+def _finish(wav: BinaryIO, size: int, path: Path) -> None:
+    """Write the true length into the header (a PBX that was killed leaves zero there), sync, and rename."""
     wav.seek(_RIFF_SIZE_AT)
     wav.write(struct.pack("<I", size - 8))
     wav.seek(_DATA_SIZE_AT)
     wav.write(struct.pack("<I", size - HEADER_BYTES))
     wav.flush()
     os.fsync(wav.fileno())
+    os.replace(wav.name, path)
 
 
 async def fetch_recording(pbx: Pbx, store: RecordingStore, name: str) -> StoredFile:

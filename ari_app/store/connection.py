@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
+
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -25,7 +29,28 @@ def connect(url: str) -> Redis:
         socket_connect_timeout=ANSWER_SECONDS,
         retry=Retry(NoBackoff(), 0),
     )
+    kind = pool.connection_class
+    pool.connection_class = type(kind.__name__, (_Cancellable, kind), {})
     return Redis.from_pool(pool)
+
+
+class _Cancellable(AbstractConnection):
+    """A connection on which no cancellation gets lost.
+
+    redis-py limits a write by `asyncio.wait_for`, which in Python 3.11 swallows a cancellation that comes
+    when the write is just done: the cancelled task would go on. `asyncio.timeout` doesn't.
+    """
+
+    async def send_packed_command(
+        self, command: bytes | str | Iterable[bytes], check_health: bool = True
+    ) -> None:
+        """Write a command, within the connection's own time."""
+        seconds, self.socket_timeout = self.socket_timeout, None
+        try:
+            async with asyncio.timeout(seconds):
+                await super().send_packed_command(command, check_health)
+        finally:
+            self.socket_timeout = seconds
 
 
 def unavailable(error: Exception) -> StoreUnavailable:

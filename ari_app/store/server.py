@@ -159,20 +159,27 @@ class _Server:
             os.close(users)
 
     async def _shut_down(self) -> None:
-        """Shut the server down and wait for its end. SHUTDOWN writes and syncs the append-only file."""
+        """Shut the server down and wait for its end. SHUTDOWN writes and syncs the append-only file.
+
+        It is told again as long as it runs: one that has only just been started doesn't listen yet, and
+        redis-py can't tell that from a server that has ended.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + SILENCE_SECONDS
+        problem: Exception | None = None
         redis = connect(self.url)
         try:
-            await redis.shutdown()
-        except (RedisError, OSError, TimeoutError) as error:
-            if self._running():
-                log.warning("the private redis-server does not end", problem=str(error))
-            return
+            while self._running():
+                if loop.time() > deadline:
+                    log.warning("the private redis-server does not end", problem=str(problem))
+                    return
+                try:
+                    await redis.shutdown()
+                except (RedisError, OSError, TimeoutError) as error:
+                    problem = error
+                await asyncio.sleep(0.01)
         finally:
             await redis.aclose()
-        for _ in range(int(SILENCE_SECONDS / 0.01)):
-            if not self._running():
-                return
-            await asyncio.sleep(0.01)
 
     async def _ask(self) -> _Answer:
         redis = connect(self.url)
