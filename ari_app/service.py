@@ -19,7 +19,6 @@ from ari_app.shop import Shop
 from ari_app.store.accounts import Accounts, WrongSecretKey
 from ari_app.store.connection import Redis, check_persistence
 from ari_app.store.leases import Holder
-from ari_app.tasks import end, go_on_unless_cancelled
 
 log = structlog.get_logger(__name__)
 
@@ -75,7 +74,8 @@ class Service:
                 await self._follow_accounts(session)
             finally:
                 await asyncio.shield(self._stop())
-                await end([holding])
+                holding.cancel()
+                await asyncio.gather(holding, return_exceptions=True)
                 await self._holder.leave()
 
     async def _follow_accounts(self, session: aiohttp.ClientSession) -> None:
@@ -91,7 +91,6 @@ class Service:
                 if trouble is not None:
                     log.info("the accounts can be read again")
                 trouble = None
-            go_on_unless_cancelled()
             await asyncio.sleep(REVISION_SECONDS)
 
     async def _take_changes(self, session: aiohttp.ClientSession) -> None:

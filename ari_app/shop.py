@@ -29,7 +29,6 @@ from ari_app.store.calls import CallStore, Step
 from ari_app.store.connection import Redis
 from ari_app.store.ledger import Ledger
 from ari_app.switchboard import Line
-from ari_app.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -96,13 +95,16 @@ class Shop:
     async def stop(self, drain_seconds: float | None) -> None:
         """End the work; with `drain_seconds` callers who wait are sent on first."""
         if self._listening is not None:
-            await end([self._listening])
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
         if drain_seconds is not None:
             await self.line.drain(drain_seconds)
         await self.line.close()
         if not await self.ledger.flush(2.0):
             self._log.error("steps of calls could not be written to Redis", steps=self.ledger.backlog)
-        await end(self._tasks)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _work(self, name: str, job: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         async def keep_working() -> None:
