@@ -40,7 +40,7 @@ ZONE_RETRY_SECONDS = 60.0
 
 
 class Shop:
-    """One account at work. It is the desk of its line (`ari_app.switchboard.Desk`)."""
+    """One account at work. It is the desk of its line (`ari_app.live_call.Desk`)."""
 
     def __init__(
         self,
