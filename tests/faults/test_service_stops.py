@@ -23,7 +23,7 @@ async def test_two_people_go_on_talking_when_the_service_is_killed(served: Serve
     await served.open()
     async with served.phone(olga, Answers(after=0.1)) as phone, served.call(ANNA) as caller:
         await served.stage("talking")
-        seconds = []
+        seconds: list[float] = []
         while not seconds or (min(seconds) >= TAKEN_AGAIN_SECONDS and len(seconds) < 3):
             await served.kill()
             seconds.append(await served.start_timed())  # again when the machine was busy with something else
