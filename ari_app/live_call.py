@@ -219,9 +219,13 @@ class LiveCall:
     async def _watch_again(self) -> None:
         """Follow what could not be followed at first; only then is it asked whether it is there still."""
         while self._unwatched:
-            with suppress(AriRefused):  # it is gone
-                await self._line.pbx.carry_out(self._unwatched[-1])
-            self._unwatched.pop()
+            order = self._unwatched.pop()  # another question may be under way
+            try:
+                with suppress(AriRefused):  # it is gone
+                    await self._line.pbx.carry_out(order)
+            except AriError:
+                self._unwatched.append(order)
+                raise
 
     async def _at_the_pbx(self, order: Order) -> None:
         try:
