@@ -16,7 +16,7 @@ from ari_app.demo.lab import Lab
 from ari_app.demo.machine import CannotPrepare, Installation
 from ari_app.demo.phones import Answers
 from ari_app.demo.preparation import interrupt_when_told, prepare_visibly
-from tests.bench.phase import Measured, measure_plain, measure_us
+from tests.bench.phase import Measured, Way, measure
 from tests.bench.report import machine, shares, table
 
 PHONE_SECONDS = 0.2
@@ -41,12 +41,12 @@ async def _run(installation: Installation, rates: list[int], seconds: float) -> 
         pids = {f"phones {index + 1}": phone.pid or 0 for index, phone in enumerate(phones)}
         pids |= {"Asterisk": asterisk.pid or 0, "benchmark": os.getpid()}
         for rate in rates:
-            for measure in (measure_plain, measure_us):
+            for way in Way:
                 try:
-                    results.append(await measure(lab, pids, rate, seconds))
+                    results.append(await measure(lab, pids, way, rate, seconds))
                 except Exception as error:
                     broken = True
-                    print(f"{rate} calls a second, {measure.__name__}: {error!r}", file=sys.stderr)
+                    print(f"{rate} calls a second, {way.value}: {error!r}", file=sys.stderr)
                 for phone in phones:
                     phone.calls.clear()
     print(f"{machine(installation.version)}\n$ {shlex.join(sys.orig_argv)}\n")

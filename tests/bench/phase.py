@@ -23,6 +23,7 @@ class Way(StrEnum):
     """How the calls go."""
 
     PLAIN = "plain Dial()"
+    UNRECORDED = "us, unrecorded"
     US = "through us"
 
 
@@ -38,7 +39,14 @@ class Measured:
     problems: list[str] = field(default_factory=list)
 
 
-async def measure_plain(lab: Lab, pids: Mapping[str, int], rate: int, seconds: float) -> Measured:
+async def measure(lab: Lab, pids: Mapping[str, int], way: Way, rate: int, seconds: float) -> Measured:
+    """Place `rate` calls a second for so many seconds; `pids` are the processes that all ways share."""
+    if way is Way.PLAIN:
+        return await _measure_plain(lab, pids, rate, seconds)
+    return await _measure_us(lab, pids, way, rate, seconds)
+
+
+async def _measure_plain(lab: Lab, pids: Mapping[str, int], rate: int, seconds: float) -> Measured:
     """Place calls that the dialplan dials by itself."""
     called = [f"00{extension}" for extension in lab.asterisk.phones]
     await lab.load(WARM_UP_CALLS_A_SECOND, WARM_UP_SECONDS, called, talks=TALK_SECONDS)
@@ -47,10 +55,10 @@ async def measure_plain(lab: Lab, pids: Mapping[str, int], rate: int, seconds: f
     return Measured(rate, Way.PLAIN, load, meter.seconds, meter.read())
 
 
-async def measure_us(lab: Lab, pids: Mapping[str, int], rate: int, seconds: float) -> Measured:
+async def _measure_us(lab: Lab, pids: Mapping[str, int], way: Way, rate: int, seconds: float) -> Measured:
     """Place calls of known customers, each of whom has a responsible manager."""
     calls = round(rate * seconds)
-    async with open_shop(lab.asterisk, len(lab.asterisk.phones), calls) as shop:
+    async with open_shop(lab.asterisk, len(lab.asterisk.phones), calls, record=way is Way.US) as shop:
         warm_up = await lab.load(WARM_UP_CALLS_A_SECOND, WARM_UP_SECONDS, [NUMBER], talks=TALK_SECONDS)
         await shop.settled()
         idle = await _idle(shop)
@@ -59,9 +67,8 @@ async def measure_us(lab: Lab, pids: Mapping[str, int], rate: int, seconds: floa
         await shop.settled()
         cpu = meter.read()
         cpu["us"] -= idle * meter.seconds
-        return Measured(
-            rate, Way.US, load, meter.seconds, cpu, await shop.problems(warm_up.placed + load.placed)
-        )
+        problems = await shop.problems(warm_up.placed + load.placed)
+        return Measured(rate, way, load, meter.seconds, cpu, problems)
 
 
 async def _idle(shop: Shop) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.bench.phase import Measured, Way
 
-_COLUMNS = "{:>7}  {:<12} {:>6} {:>7} {:>8} {:>8} {:>9} {:>10} {:>11}"
+_COLUMNS = "{:>7}  {:<14} {:>6} {:>7} {:>8} {:>8} {:>9} {:>10} {:>11}"
 _FULL = 0.95
 """A process that takes more than this share of a core is a bottleneck; so is a machine this full."""
 
@@ -42,7 +42,7 @@ def table(results: Sequence[Measured], phone_seconds: float) -> str:
 
 def _row(one: Measured, plain: Measured | None) -> str:
     more = cpu = problems = ""
-    if one.way is Way.US:
+    if one.way is not Way.PLAIN:
         cpu = f"{one.cpu['us'] / max(1, one.load.placed) * 1000:.2f}"
         problems = str(len(one.problems)) if one.problems else "none"
         if plain is not None:
@@ -61,10 +61,10 @@ def shares(results: Sequence[Measured]) -> str:
         machine = one.cpu["machine"] / one.seconds
         rest = machine - sum(known.values())
         parts = ", ".join(f"{name} {share * 100:.0f}" for name, share in {**known, "others": rest}.items())
-        lines.append(f"{one.rate:>7}  {one.way.value:<12} {parts}")
+        lines.append(f"{one.rate:>7}  {one.way.value:<14} {parts}")
         full = [name for name, share in known.items() if share > _FULL and name != "Asterisk"]
         if machine > _FULL * (os.cpu_count() or 1):
             full.append("the whole machine")
         if full:
-            lines.append(f"{'':>22} at the limit: {', '.join(full)}; the times are theirs too")
+            lines.append(f"{'':>24} at the limit: {', '.join(full)}; the times are theirs too")
     return "\n".join(lines)
