@@ -39,7 +39,8 @@ class Ledger:
         self._empty = asyncio.Event()
         self._empty.set()
         self.behind = False
-        """Redis is away: steps are kept in memory."""
+        """Redis is slow or away: no call waits for its step to be written."""
+        self._said = False
 
     @property
     def backlog(self) -> int:
@@ -55,9 +56,8 @@ class Ledger:
         if self.behind:
             return
         await asyncio.wait([done], timeout=PATIENCE_SECONDS)
-        if not done.done() and not self.behind:
-            self._log.warning("Redis does not answer: calls go on from memory, steps are written later")
-            self.behind = True
+        if not done.done():
+            self.behind = True  # slow, or away: the writer will know, and say so
 
     async def flush(self, seconds: float) -> bool:
         """Wait until all is written, at most so long; tell whether it is."""
@@ -90,15 +90,16 @@ class Ledger:
             try:
                 await self._store.write(steps)
             except StoreUnavailable as error:
-                if not self.behind:
+                self.behind = True
+                if not self._said:
                     self._log.warning(
                         "Redis is away: calls go on from memory, steps are written later", problem=str(error)
                     )
-                    self.behind = True
+                    self._said = True
             else:
-                if self.behind:
+                if self._said:
                     self._log.info("Redis is back", steps_written_late=len(self._waiting))
-                    self.behind = False
+                self.behind = self._said = False
                 return
             await asyncio.sleep(delay)
             delay = min(delay * 2, LAST_RETRY_SECONDS)
