@@ -28,7 +28,7 @@ PHONES = 2
 async def _run(installation: Installation, rates: list[int], seconds: float) -> bool:
     """Measure, and print; tell whether all went as it must."""
     results: list[Measured] = []
-    broken = False
+    broken: list[str] = []
     async with AsyncExitStack() as stack:
         asterisk = Asterisk(installation, extensions=EXTENSIONS, queues=[])
         ports = [asterisk.ports.phone(index) for index in range(PHONES)]
@@ -45,16 +45,16 @@ async def _run(installation: Installation, rates: list[int], seconds: float) -> 
                 try:
                     results.append(await measure(lab, pids, way, rate, seconds))
                 except Exception as error:
-                    broken = True
-                    print(f"{rate} calls a second, {way.value}: {error!r}", file=sys.stderr)
+                    broken.append(f"{rate} calls a second, {way.value}: not measured, {error!r}")
                 for phone in phones:
                     phone.calls.clear()
     print(f"{machine(installation.version)}\n$ {shlex.join(sys.orig_argv)}\n")
     print(f"{table(results, PHONE_SECONDS)}\n\n{shares(results)}")
-    for one in results:
-        for problem in one.problems:
-            print(f"{one.rate} calls a second, {one.way.value}: {problem}")
-    return not broken and not any(one.problems or one.load.failed for one in results)
+    wrong = [
+        f"{one.rate} calls a second, {one.way.value}: {text}" for one in results for text in one.problems
+    ]
+    print(*wrong, *broken, sep="\n")
+    return not wrong and not broken and not any(one.load.failed for one in results)
 
 
 def main() -> None:
