@@ -179,7 +179,7 @@ async def test_a_talk_that_ends_while_the_service_is_dead_is_dated_by_its_record
     served.customer(ANNA, "Иванова Анна", manager=olga)
     await served.open()
     async with served.phone(olga, Answers(after=0.1)) as phone, served.call(ANNA) as caller:
-        await served.stage("talking")
+        await served.recorded()
         await served.kill()
         since = (await phone.answers()).at
         await served.until(lambda: time.monotonic() - since > 2.5, "they don't talk")
