@@ -22,7 +22,7 @@ async def test_two_people_go_on_talking_when_the_service_is_killed(served: Serve
     served.customer(ANNA, "Иванова Анна", manager=olga)
     await served.open()
     async with served.phone(olga, Answers(after=0.1)) as phone, served.call(ANNA) as caller:
-        await served.stage("talking")
+        await served.recorded()
         seconds: list[float] = []
         while not seconds or (min(seconds) >= TAKEN_AGAIN_SECONDS and len(seconds) < 3):
             await served.kill()
