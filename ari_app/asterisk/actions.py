@@ -40,14 +40,8 @@ class Actions:
             case o.Dial(leg, seconds):
                 limit = {} if seconds is None else {"timeout": int(seconds)}
                 await ari("channels", "dial", channelId=leg, **limit)
-            case o.Join(bridge, channels):
-                await ari(
-                    "bridges",
-                    "addChannel",
-                    bridgeId=bridge,
-                    channel=",".join(channels),
-                    inhibitConnectedLineUpdates="true",  # else the phone shows the number, not the name
-                )
+            case o.Join():
+                await self._join(order)
             case o.Answer(channel):
                 await ari("channels", "answer", channelId=channel)
             case o.HangUp(channel, reason):
@@ -88,10 +82,27 @@ class Actions:
             app=self._app,
             appArgs="leg",
             channelId=ring.leg,
-            originator=ring.originator,
             variables={"CONNECTEDLINE(all,i)": shown},
+            **({"originator": ring.originator} if ring.originator else {}),
             **({"otherChannelId": ring.far_id} if ring.far_id else {}),
         )
+
+    async def _join(self, join: o.Join) -> None:
+        """Put channels into the bridge, and let the phones show on what they show: else the name would go."""
+        arguments = {"bridgeId": join.bridge, "channel": ",".join(join.channels)}
+        if self._ari.knows("bridges", "addChannel", "inhibitConnectedLineUpdates"):
+            await self._ari("bridges", "addChannel", **arguments, inhibitConnectedLineUpdates="true")
+            return
+        shown = {leg: await self._shown_by(leg) for leg in join.channels if leg.startswith(f"{self._app}-")}
+        await self._ari("bridges", "addChannel", **arguments)
+        for leg, caller in shown.items():
+            await self._ari(
+                "channels", "setChannelVar", channelId=leg, variable="CONNECTEDLINE(all,i)", value=caller
+            )
+
+    async def _shown_by(self, leg: str) -> str:
+        found = await self._ari("channels", "getChannelVar", channelId=leg, variable="CONNECTEDLINE(all)")
+        return str(found["value"])
 
     async def _tolerating(
         self, statuses: frozenset[int], resource: str, operation: str, **arguments: object

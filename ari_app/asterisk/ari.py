@@ -138,6 +138,13 @@ class Ari:
 
     async def __call__(self, resource: str, operation: str, **arguments: Any) -> Any:
         """Carry out an operation."""
-        found = self._client.swagger.get_resource(resource).get_operation(operation)
-        reply = cast(Reply, await found(**arguments))
+        reply = cast(Reply, await self._find(resource, operation)(**arguments))
         return reply.read()
+
+    def knows(self, resource: str, operation: str, parameter: str) -> bool:
+        """Tell whether this PBX's operation has a parameter: an older Asterisk lacks some."""
+        described = self._find(resource, operation).json.get("parameters", [])
+        return any(one["name"] == parameter for one in described)
+
+    def _find(self, resource: str, operation: str) -> Any:
+        return self._client.swagger.get_resource(resource).get_operation(operation)
