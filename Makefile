@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PYTHON ?= python3
 ARGS   ?=
 
-.PHONY: help demo test test-fast bench install lint lock clean
+.PHONY: help demo test test-fast bench install install-for-tests lint lock clean
 
 help:
 	@echo "make demo       real calls on a real Asterisk, with a simulated retailCRM (Ctrl-C ends it)"
@@ -28,6 +28,9 @@ $(VENV)/installed: requirements.lock pyproject.toml
 install: $(VENV)/installed
 	@$(BIN)/python -m ari_app.demo.machine
 
+install-for-tests: $(VENV)/installed
+	@$(BIN)/python -m ari_app.demo.machine 22 16
+
 demo: install
 	@exec $(BIN)/ari-app demo $(ARGS)
 
@@ -37,7 +40,7 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: install lint
+test: install-for-tests lint
 	$(BIN)/pytest $(ARGS)
 
 test-fast: $(VENV)/installed lint

@@ -57,14 +57,14 @@ _PACKAGES = {"redis-server": "redis-server", "sipp": "sip-tester", "debootstrap"
 _INCLUDE = "asterisk,asterisk-core-sounds-en-wav"
 _LINES = {"Retrieving": 230, "Validating": 230, "Extracting": 60, "Unpacking": 230, "Configuring": 230}
 """About how many lines of each kind debootstrap prints; only the progress shown depends on them."""
-_OLDEST = 16
+NEWEST, _OLDEST = max(_SUITES), 16
 
 
 def silent(_doing: str, _done: float) -> None:
     """A `Progress` that tells nobody."""
 
 
-def prepare(progress: Progress = silent, version: int = 22) -> Installation:
+def prepare(progress: Progress = silent, version: int = NEWEST) -> Installation:
     """Install what is missing and return the Asterisk to start; under a second when nothing is missing.
 
     The machine's own Asterisk is used for the default `version` when it is 16 or newer, for another only when
@@ -91,7 +91,7 @@ def _own_asterisk(wanted: int) -> Installation | None:
     if version is None or modules is None:
         return None
     own = Installation(None, modules, version)
-    return own if own.major == wanted or (wanted == max(_SUITES) and own.major >= _OLDEST) else None
+    return own if own.major == wanted or (wanted == NEWEST and own.major >= _OLDEST) else None
 
 
 def _version(program: list[str]) -> str | None:
@@ -271,6 +271,8 @@ def _run(command: list[str], environment: Mapping[str, str]) -> str:
 
 
 if __name__ == "__main__":
+    import sys
+
     from ari_app.demo.preparation import main
 
-    main()
+    main(sys.argv[1:])

@@ -8,7 +8,7 @@ import sys
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ari_app.demo.machine import CannotPrepare, Installation, prepare
+from ari_app.demo.machine import NEWEST, CannotPrepare, Installation, prepare
 
 
 def interrupt_when_told() -> None:
@@ -17,7 +17,7 @@ def interrupt_when_told() -> None:
         signal.signal(number, signal.default_int_handler)
 
 
-def prepare_visibly(console: Console) -> Installation:
+def prepare_visibly(console: Console, version: int = NEWEST) -> Installation:
     """Prepare the machine and show what is done; nothing is shown when nothing is missing.
 
     Raises:
@@ -36,22 +36,30 @@ def prepare_visibly(console: Console) -> Installation:
         bar.update(tasks[doing], completed=done)
 
     try:
-        return prepare(show)
+        return prepare(show, version)
     finally:
         bar.stop()
 
 
-def main() -> None:
-    """Prepare the machine, and say in one sentence what came of it."""
+def main(named: list[str]) -> None:
+    """Prepare the machine with the Asterisks named (the newest, when none is), and say what came of it.
+
+    The first one is needed; without another one, the tests that run on it are left out.
+    """
     interrupt_when_told()
-    try:
-        installation = prepare_visibly(Console(highlight=False))
-    except CannotPrepare as problem:
-        sys.exit(str(problem))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    where = f"in {installation.root}" if installation.root else "of this machine"
-    print(f"This machine is ready: Asterisk {installation.version} {where}, redis-server and SIPp.")
+    console = Console(highlight=False)
+    for number, version in enumerate([int(name) for name in named] or [NEWEST]):
+        try:
+            installation = prepare_visibly(console, version)
+        except CannotPrepare as problem:
+            if number == 0:
+                sys.exit(str(problem))
+            print(f"Without Asterisk {version} its tests are left out. {problem}", file=sys.stderr)
+            continue
+        except KeyboardInterrupt:
+            sys.exit(130)
+        where = f"in {installation.root}" if installation.root else "of this machine"
+        print(f"This machine is ready: Asterisk {installation.version} {where}, redis-server and SIPp.")
 
 
 def _sentence(doing: str) -> str:

@@ -4,18 +4,15 @@ Each test has its counterpart on the newest Asterisk elsewhere; here are those t
 """
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from ari_app.demo.asterisk import Asterisk
 from ari_app.demo.lab import Lab
-from ari_app.demo.machine import prepare
+from ari_app.demo.machine import CannotPrepare, Installation, prepare
 from ari_app.demo.phones import Answers, Busy, Rings
-from ari_app.demo.retailcrm import SimulatedCrm
-from ari_app.store.connection import connect
-from tests.office import API_KEY, Office
+from tests.office import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -23,9 +20,17 @@ ANNA = "+79161234567"
 STRANGER = "+79037654321"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session", params=[16, 22])
-async def lab(request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
-    async with Asterisk(prepare(version=request.param)) as asterisk:
+@pytest.fixture(scope="module", params=[16, 22])
+def installation(request: pytest.FixtureRequest) -> Installation:
+    try:
+        return prepare(version=request.param)
+    except CannotPrepare as problem:
+        pytest.skip(str(problem))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def lab(installation: Installation) -> AsyncIterator[Lab]:
+    async with Asterisk(installation) as asterisk:
         yield Lab(asterisk)
 
 
