@@ -57,7 +57,7 @@ _PACKAGES = {"redis-server": "redis-server", "sipp": "sip-tester", "debootstrap"
 _INCLUDE = "asterisk,asterisk-core-sounds-en-wav"
 _LINES = {"Retrieving": 230, "Validating": 230, "Extracting": 60, "Unpacking": 230, "Configuring": 230}
 """About how many lines of each kind debootstrap prints; only the progress shown depends on them."""
-NEWEST = max(_SUITES)
+NEWEST: int = max(_SUITES)
 _OLDEST = 16
 
 
