@@ -24,7 +24,8 @@ from pydantic import (
     model_validator,
 )
 
-from ari_app.calls.routing import BadDestination, Policy, is_extension, parse_destinations
+from ari_app.calls.routing import BadDestination, Outside, Policy, is_extension, parse_destinations
+from ari_app.dialplan_names import local_context
 from ari_app.numbers import e164
 
 DEFAULT_TIMEZONE = "Europe/Moscow"
@@ -275,7 +276,21 @@ class Account(_Section):
             caller_name_prefix=calls.caller_name_prefix,
             blank_unknown_caller=calls.blank_unknown_caller,
             record=calls.record,
+            manager_caller_name=calls.manager_caller_name,
+            ignore_manager_status=calls.ignore_manager_status,
+            ajam=self.pbx.ami_password is not None,
         )
+
+    def outside(self, number: str, line: str | None = None) -> Outside:
+        """Say how a number outside is dialled; `line` is another one than the account's ordinary one."""
+        context, _, priority = (line or self.pbx.outgoing).partition(",")
+        place = int(priority or 1)
+        return Outside(number, context, place, local_context(self.pbx.stasis_app, context, place))
+
+    @cached_property
+    def codes(self) -> frozenset[str]:
+        """The extensions of the account."""
+        return frozenset(extension.code for extension in self.extensions)
 
 
 def _is_loopback(host: str) -> bool:

@@ -14,14 +14,13 @@ from typing import Any, Protocol
 
 import structlog
 
-from ari_app.asterisk.errors import AriError, AriRefused
-from ari_app.asterisk.pbx import Pbx
+from ari_app.asterisk.errors import AriError, AriRefused, AriUnavailable
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
 from ari_app.calls.call import Call, Stage, TimerName
-from ari_app.calls.flow import advance
+from ari_app.calls.flow import First, advance, known_as
 from ari_app.calls.orders import Order
-from ari_app.calls.routing import Policy
+from ari_app.calls.routing import Outside, Policy
 from ari_app.journal import Line as JournalLine
 from ari_app.numbers import masked
 
@@ -45,6 +44,16 @@ class Desk(Protocol):
     account: str
     policy: Policy
 
+    @property
+    def away(self) -> frozenset[str]:
+        """The extensions whose managers are busy, at dinner or on a break, as the CRM says."""
+
+    def outside(self, number: str, line: str | None = None) -> Outside:
+        """Say how a number outside is dialled: by the account's line, or another ("context[,priority]")."""
+
+    def is_extension(self, code: str) -> bool:
+        """Tell whether the account has an extension."""
+
     def normal_form(self, number: str | None) -> str | None:
         """Bring a number into the form in which numbers are compared; None when it is withheld."""
 
@@ -63,8 +72,16 @@ class Around(Protocol):
 
     desk: Desk
     clock: Callable[[], float]
-    pbx: Pbx
     listening: bool
+
+    async def carry_out(self, call: Call, order: Order) -> None:
+        """Let the PBX carry out an order, in the way that the call goes; raises `AriError`."""
+
+    def busy(self, call: Call) -> frozenset[str]:
+        """Give the extensions that can't be rung now for this call."""
+
+    async def far_half(self, call: Call, leg_id: str) -> h.FarHalfFound | None:
+        """Find the half of a Local channel that runs the dialplan; raises `AriError`."""
 
     async def facts(self, call: Call, channels: tuple[str, ...]) -> h.PbxSaid:
         """Say what is true of some channels of a call; raises `AriError`."""
@@ -75,6 +92,8 @@ class LiveCall:
 
     def __init__(self, line: Around, call: Call) -> None:
         self.call = call
+        self.strangers: set[str] = set()
+        """Its channels whose ids aren't of our making, by which the line finds it."""
         self._line = line
         self._mailbox: asyncio.Queue[h.Happening] = asyncio.Queue()
         self._errands: dict[str, asyncio.Task[None]] = {}
@@ -82,7 +101,7 @@ class LiveCall:
         self._asking = 0
         self._questions = itertools.count()
         self._doubts = 0
-        self._unwatched = [o.Watch(call.caller.id)]
+        self._unwatched = [o.Watch(call.caller.id)] if not call.clicked else []
         """Channels that may not be followed to their end."""
         self._log = log.bind(account=call.account, call=call.id)
 
@@ -96,7 +115,7 @@ class LiveCall:
         await asyncio.wait([dealt_with, self.task], return_when=asyncio.FIRST_COMPLETED)
         dealt_with.cancel()
 
-    async def run(self, first: h.CallArrived | None, orders: tuple[Order, ...]) -> None:
+    async def run(self, first: First | None, orders: tuple[Order, ...]) -> None:
         """Live: take what happens, keep it, carry out what it asks for; until the call is over."""
         try:
             if first is not None:
@@ -141,7 +160,8 @@ class LiveCall:
 
     async def _step(self, happening: h.Happening) -> None:
         before = self.call
-        self.call, orders = advance(before, happening)
+        happening = known_as(before, happening)
+        self.call, orders = advance(before, happening, self._line.busy(before))
         idle = self.call is before and all(isinstance(order, o.AskPbx) for order in orders)
         if not (idle and isinstance(happening, h.OutcomeUnknown | h.PbxSaid)):
             await self._keep(before.stage, happening, orders)
@@ -178,6 +198,8 @@ class LiveCall:
                 self._send("look-up", desk.look_up(number, clock))
             case o.FetchRecording(name):
                 self._send("recording", desk.fetch_recording(name, clock))
+            case o.FindFarHalf(leg):
+                self._send(f"far half of {leg}", self._find_far_half(leg))
             case o.AskPbx(channels):
                 self._asking += 1
                 self._send(f"facts {next(self._questions)}", self._ask(channels))
@@ -206,6 +228,13 @@ class LiveCall:
         task = self._errands[errand] = asyncio.create_task(run())
         task.add_done_callback(lambda _: going.close())  # it may be cancelled before it begins
 
+    async def _find_far_half(self, leg: str) -> h.Happening | None:
+        try:
+            return await self._line.far_half(self.call, leg)
+        except AriError as error:
+            self._doubt(f"the other half of {leg} could not be found: {error}")
+            return None
+
     async def _ask(self, channels: tuple[str, ...]) -> h.Happening | None:
         try:
             await self._watch_again()
@@ -222,17 +251,20 @@ class LiveCall:
             order = self._unwatched.pop()  # another question may be under way
             try:
                 with suppress(AriRefused):  # it is gone
-                    await self._line.pbx.carry_out(order)
+                    await self._line.carry_out(self.call, order)
             except AriError:
                 self._unwatched.append(order)
                 raise
 
     async def _at_the_pbx(self, order: Order) -> None:
         try:
-            await self._line.pbx.carry_out(order)
+            await self._line.carry_out(self.call, order)
         except AriRefused as refusal:
             self._refused(order, refusal)
         except AriError as error:
+            if isinstance(error, AriUnavailable) and self.call.stage is Stage.CALLING:
+                self.put(h.WayBlocked(self._line.clock(), self.call.caller.id, str(error)))
+                return
             if isinstance(order, o.Watch):
                 self._unwatched.append(order)
             dialling = order.leg if isinstance(order, o.Dial) else None
@@ -241,7 +273,7 @@ class LiveCall:
     def _refused(self, order: Order, refusal: AriRefused) -> None:
         at = self._line.clock()
         match order:
-            case o.Ring(leg) | o.Dial(leg):
+            case o.Ring(leg) | o.Originate(leg) | o.Dial(leg):
                 self.put(h.LegRefused(at, leg, str(refusal)))
             case o.Record() if refusal.status != 404:  # 404: the bridge is not there yet
                 self.put(h.RecordingFailed(at, str(refusal)))

@@ -16,7 +16,7 @@ from ari_app.asterisk.pbx import Pbx, PbxTarget
 from ari_app.asterisk.recordings import NoRecording, RecordingStore, fetch_recording
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call
-from ari_app.calls.routing import Policy
+from ari_app.calls.routing import Outside, Policy
 from ari_app.errors import StoreUnavailable
 from ari_app.journal import Line as JournalLine
 from ari_app.numbers import e164
@@ -122,6 +122,19 @@ class Shop:
         return task
 
     # -- the line's desk ----------------------------------------------------------------------------------
+
+    @property
+    def away(self) -> frozenset[str]:
+        """The extensions whose managers are busy, at dinner or on a break, as the CRM says."""
+        return frozenset()
+
+    def outside(self, number: str, line: str | None = None) -> Outside:
+        """Say how a number outside is dialled."""
+        return self.settings.outside(number, line)
+
+    def is_extension(self, code: str) -> bool:
+        """Tell whether the account has an extension."""
+        return code in self.settings.codes
 
     def normal_form(self, number: str | None) -> str | None:
         """Bring a number into E.164, the account's country first; None when it is withheld."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ari_app.calls import happenings as h
+from ari_app.calls.transfer import ATTENDED
 
 EVENT_TYPES = (
     "ApplicationReplaced",
@@ -24,6 +25,7 @@ EVENT_TYPES = (
 """All that we listen to; the PBX is asked to send no others."""
 
 _LOCAL_MEMBER = re.compile(r"Local/(\d{1,20})@")
+_LOCAL = re.compile(r"Local/([^@]+)@.+;1")
 _UNIQUE_PART = r"-[0-9a-f]{8}(?:;[12])?"
 
 
@@ -32,6 +34,7 @@ class NewCaller:
     """A channel has entered our application that we didn't make."""
 
     channel: str
+    name: str
     arguments: tuple[str, ...]
     number: str
 
@@ -86,7 +89,12 @@ class Extensions:
 
     def code_of(self, channel_name: str) -> str | None:
         """Read it by the account's channel format, else from the digits of ``Local/EXT@``."""
-        match = self._direct.fullmatch(channel_name) or _LOCAL_MEMBER.match(channel_name)
+        local = _LOCAL_MEMBER.match(channel_name)
+        return self.direct_code_of(channel_name) or (local[1] if local else None)
+
+    def direct_code_of(self, channel_name: str) -> str | None:
+        """Read it by the account's channel format alone."""
+        match = self._direct.fullmatch(channel_name)
         return match[1] if match else None
 
 
@@ -99,15 +107,17 @@ def read_event(event: dict[str, Any], at: float, ids: Ids, extensions: Extension
     match event["type"]:
         case "StasisStart":
             channel = event["channel"]
+            if event.get("replace_channel"):
+                return _replaced(event, at, extensions)
             if ids.leg_of(channel["id"]):
                 return Heard(channel["id"], h.LegReady(at, channel["id"]))
-            return NewCaller(channel["id"], tuple(map(str, event["args"])), str(channel["caller"]["number"]))
+            return new_caller(channel, tuple(map(str, event["args"])))
         case "ChannelStateChange":
-            return _state_change(event["channel"], at, ids)
+            return _state_change(event["channel"], at, ids, extensions)
         case "ChannelDestroyed":
             return _destroyed(event, at, ids)
         case "Dial":
-            return _dial(event, at, ids, extensions)
+            return _dial(event, at, extensions)
         case "RecordingFinished":
             return Heard(str(event["recording"]["name"]), h.RecordingFinished(at))
         case "RecordingFailed":
@@ -118,39 +128,65 @@ def read_event(event: dict[str, Any], at: float, ids: Ids, extensions: Extension
     return None
 
 
-def _state_change(channel: dict[str, Any], at: float, ids: Ids) -> Signal | None:
-    ident, state = channel["id"], channel["state"]
+def new_caller(channel: dict[str, Any], arguments: tuple[str, ...]) -> NewCaller:
+    """Read a channel as ARI describes it."""
+    return NewCaller(channel["id"], str(channel["name"]), arguments, str(channel["caller"]["number"]))
+
+
+def _state_change(channel: dict[str, Any], at: float, ids: Ids, extensions: Extensions) -> Signal | None:
+    ident, state = str(channel["id"]), channel["state"]
     if ids.is_far_half(ident) or state not in ("Ringing", "Up"):
         return None
-    if ids.leg_of(ident) is None:
-        return Heard(ident, h.CallerAnswered(at)) if state == "Up" else None
-    return Heard(ident, h.LegAnswered(at, ident) if state == "Up" else h.LegRinging(at, ident))
+    if state == "Ringing":
+        return Heard(ident, h.LegRinging(at, ident))
+    return Heard(ident, h.LegAnswered(at, ident, extensions.direct_code_of(str(channel["name"]))))
 
 
 def _destroyed(event: dict[str, Any], at: float, ids: Ids) -> Signal | None:
-    ident, cause = event["channel"]["id"], int(event["cause"])
+    ident, cause = str(event["channel"]["id"]), int(event["cause"])
     if ids.is_far_half(ident):
         return None
-    if ids.leg_of(ident) is None:
-        return Heard(ident, h.CallerEnded(at, cause))
     sip = event.get("tech_cause")
     return Heard(ident, h.LegEnded(at, ident, cause, int(sip) if sip else None))
 
 
-def _dial(event: dict[str, Any], at: float, ids: Ids, extensions: Extensions) -> Signal | None:
+def _replaced(event: dict[str, Any], at: float, extensions: Extensions) -> Signal:
+    old = str(event["replace_channel"]["id"])
+    return Heard(old, newcomer(event["channel"], at, extensions, old))
+
+
+def newcomer(channel: dict[str, Any], at: float, extensions: Extensions, old: str = "") -> h.PartyReplaced:
+    """Read a channel that stands where a party of a call stood: into the dialplan, or a telephone's own."""
+    name = str(channel["name"])
+    local = _LOCAL.fullmatch(name)
+    code = extensions.direct_code_of(name)
+    if local is not None and local[1] == ATTENDED:
+        code = str(channel["caller"]["number"]) or None
+    return h.PartyReplaced(
+        at=at,
+        old=old,
+        channel=str(channel["id"]),
+        local=local is not None,
+        target=local[1] if local else None,
+        code=code,
+    )
+
+
+def _dial(event: dict[str, Any], at: float, extensions: Extensions) -> Signal | None:
+    """Somebody is dialled by a channel in the dialplan: `leg` is that channel."""
     dialler = event.get("caller")
-    if dialler is None or not ids.is_far_half(dialler["id"]):
+    if dialler is None:
         return None
-    leg = ids.leg_of(dialler["id"])
-    if leg is None:
-        return None
+    leg = str(dialler["id"])
     member, status = str(event["peer"]["name"]), str(event["dialstatus"])
     code = extensions.code_of(member)
     match status:
-        case "" | "RINGING":
+        case "":
+            return Heard(leg, h.MemberRung(at, leg, member, code, rings=False))
+        case "RINGING" | "PROGRESS":
             return Heard(leg, h.MemberRung(at, leg, member, code))
         case "ANSWER":
             return Heard(leg, h.MemberAnswered(at, leg, member, code))
-        case "PROGRESS" | "PROCEEDING":
+        case "PROCEEDING":
             return None
     return Heard(leg, h.MemberEnded(at, leg, member, status))

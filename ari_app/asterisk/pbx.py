@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -81,13 +82,18 @@ class Ears(Protocol):
         """The event stream is there (again). `startup` is when the PBX was started, in its own words."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """What exists on the PBX."""
 
     channels: dict[str, dict[str, Any]]
-    bridges: tuple[str, ...]
-    bridged: frozenset[str]
+    bridges: dict[str, tuple[str, ...]]
+    """The channels in each bridge."""
+
+    @cached_property
+    def bridged(self) -> frozenset[str]:
+        """All channels that are in a bridge."""
+        return frozenset(channel for inside in self.bridges.values() for channel in inside)
 
     def fact(self, channel: str) -> ChannelFact | None:
         """Say what is true of one channel."""
@@ -96,6 +102,15 @@ class Snapshot:
             return None
         in_stasis = found["dialplan"].get("app_name") == "Stasis"
         return ChannelFact(channel, str(found["state"]), channel in self.bridged, in_stasis=in_stasis)
+
+    def far_half(self, channel: str) -> str | None:
+        """Find the half of a Local channel that runs the dialplan, by the name of the other."""
+        near = self.channels.get(channel)
+        name = str(near["name"]) if near is not None else ""
+        if not name.endswith(";1"):
+            return None
+        others = (ident for ident, other in self.channels.items() if other["name"] == f"{name[:-1]}2")
+        return next(others, None)
 
 
 class Pbx:
@@ -287,8 +302,7 @@ class Pbx:
         bridges = await self.ari("bridges", "list")
         return Snapshot(
             {channel["id"]: channel for channel in channels},
-            tuple(bridge["id"] for bridge in bridges),
-            frozenset(channel for bridge in bridges for channel in bridge["channels"]),
+            {bridge["id"]: tuple(bridge["channels"]) for bridge in bridges},
         )
 
     async def is_recording(self, name: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.call import LegState, RecordingState, Stage, TimerName
+from ari_app.calls.call import Leg, LegState, RecordingState, Stage, TimerName
 from ari_app.calls.orders import (
     AskPbx,
     FetchRecording,
@@ -22,19 +22,23 @@ from ari_app.calls.waiting import became_of, try_next
 
 
 def caller_hung_up(turn: Turn, ended: h.CallerEnded) -> None:
-    """The caller hung up: the manager is hung up, the recording closed, the CRM told."""
-    turn.change(turn.call.caller, LegState.GONE)
-    turn.finish(Ending.ANSWERED, seen_at=ended.known_up_at)
+    """When it is one of the two who talk, the other is hung up, the recording closed, the CRM told."""
+    _hung_up(turn, turn.call.caller, ended.known_up_at)
 
 
-def talker_hung_up(turn: Turn, ended: h.LegEnded) -> None:
-    """When it is the talker who hung up, the caller is hung up too; a losing leg is only noted."""
+def leg_hung_up(turn: Turn, ended: h.LegEnded) -> None:
+    """When it is one of the two who talk, the other is hung up too; a losing leg is only noted."""
     leg = turn.call.leg(ended.leg)
-    if leg is None or not leg.alive:
-        return
-    turn.change(leg, LegState.GONE, result=became_of(leg, ended))
-    if leg.id == turn.call.talker_leg:
-        turn.finish(Ending.ANSWERED, seen_at=ended.known_up_at)
+    if leg is not None and leg.alive:
+        leg = replace(leg, result=leg.result or became_of(turn.call, leg, ended))
+        _hung_up(turn, leg, ended.known_up_at)
+
+
+def _hung_up(turn: Turn, leg: Leg, known_up_at: float | None) -> None:
+    turn.change(leg, LegState.GONE)
+    customer = turn.call.customer
+    if leg.id == turn.call.talker_leg or (customer is not None and leg.id == customer.id):
+        turn.finish(Ending.ANSWERED, seen_at=known_up_at)
 
 
 def caller_up(turn: Turn, _: h.CallerAnswered) -> None:
@@ -75,7 +79,7 @@ def caller_returned(turn: Turn, _: h.CallerReturned) -> None:
         destinations=tuple(place for place in again if not isinstance(place, Dialplan)),
         attempt=-1,
         handed_on=False,
-        answered_at=None,
+        answered_at=call.answered_at if call.talker_leg is not None else None,
         caller=replace(call.caller, joined=False),
     )
     turn.order(Ringback(call.caller.id))
@@ -147,7 +151,7 @@ def recording_overdue(turn: Turn, expired: h.TimerExpired) -> None:
 
 def ask(turn: Turn, unknown: h.OutcomeUnknown) -> None:
     """The PBX is asked what is true; a leg whose dialling is in doubt is dialled if it doesn't ring."""
-    leg = turn.call.leg(unknown.dialling) if unknown.dialling is not None else None
+    leg = turn.call.party(unknown.dialling) if unknown.dialling is not None else None
     if leg is not None and leg.state is LegState.DIALLED:
         turn.change(leg, LegState.PLACED)
     legs = [turn.call.caller, *turn.call.our_legs]

@@ -11,15 +11,22 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from ari_app.calls.outcome import Ending, LegResult
-from ari_app.calls.routing import Destination, Dialplan, People, Policy
+from ari_app.calls.routing import Destination, Dialplan, Outside, People, Policy
 
 
 class Stage(StrEnum):
-    """Where a call stands. ``dialplan``: handed on, followed to its end. ``ending``: nobody talks now."""
+    """Where a call stands.
+
+    ``calling``: the manager's own phone is rung first (click-to-call). ``transferring``: the customer waits
+    for whom they were transferred to. ``dialplan``: handed on, followed to its end. ``ending``: nobody talks
+    now.
+    """
 
     ARRIVING = "arriving"
+    CALLING = "calling"
     RINGING = "ringing"
     TALKING = "talking"
+    TRANSFERRING = "transferring"
     DIALPLAN = "dialplan"
     ENDING = "ending"
     ENDED = "ended"
@@ -32,13 +39,31 @@ class Direction(StrEnum):
     OUT = "out"
 
 
+class Way(StrEnum):
+    """How a call of ours was placed: by ARI, or by AJAM when ARI can't; then the dialplan runs it."""
+
+    ARI = "ARI"
+    AJAM = "AJAM"
+
+
 class Role(StrEnum):
-    """Whose leg it is. A queue's leg is the Local channel to it; its members hang behind that one."""
+    """Whose leg it is.
+
+    ``caller`` is the channel with which the call began: the customer's, or the manager's in an outgoing call.
+    ``customer`` (to a number outside), ``queue`` and ``target`` (to whom somebody was transferred) are Local
+    channels into the dialplan; whom it dials there hangs behind them as ``member``.
+    """
 
     CALLER = "caller"
+    CUSTOMER = "customer"
     MANAGER = "manager"
     QUEUE = "queue"
+    TARGET = "target"
     MEMBER = "member"
+
+
+LOCAL_ROLES = frozenset({Role.CUSTOMER, Role.QUEUE, Role.TARGET})
+"""Legs behind which the dialplan dials."""
 
 
 class LegState(StrEnum):
@@ -66,6 +91,13 @@ class Leg:
     result: LegResult | None = None
     joined: bool = False
     rang: bool = False
+    began_at: float | None = None
+    answered_at: float | None = None
+    ended_at: float | None = None
+    target: str | None = None
+    """What was dialled to reach it: a number outside, or whatever a manager transferred the customer to."""
+    far: str | None = None
+    """The channel of a Local channel's other half, where it isn't ours and so has no id of our making."""
 
     @property
     def alive(self) -> bool:
@@ -79,8 +111,21 @@ class Leg:
 
     @property
     def far_id(self) -> str:
-        """The other half of a queue's Local channel, the one that runs ``Queue()``."""
-        return f"{self.id}-2"
+        """The other half of a Local channel, the one that runs the dialplan."""
+        return self.far or f"{self.id}-2"
+
+    @property
+    def waiting(self) -> float:
+        """Seconds from the leg's beginning until it was answered, or ended; 0 while neither is so."""
+        until = self.answered_at if self.answered_at is not None else self.ended_at
+        return max(0.0, until - self.began_at) if until is not None and self.began_at is not None else 0.0
+
+    @property
+    def talking(self) -> float:
+        """Seconds from the leg's answer to its end; 0 without either."""
+        if self.answered_at is None or self.ended_at is None:
+            return 0.0
+        return max(0.0, self.ended_at - self.answered_at)
 
 
 class RecordingState(StrEnum):
@@ -139,8 +184,11 @@ class Call:
     number: str | None
     """The customer's number; none when it is withheld."""
     external: str | None
-    """The shop's number that was called."""
+    """The shop's number that was called, or from which the customer is called."""
     policy: Policy
+    way: Way = Way.ARI
+    clicked: bool = False
+    """The call was begun in the CRM: the manager's phone is rung first."""
     known: bool = False
     """Whether the CRM knows the number."""
     name: str | None = None
@@ -151,7 +199,9 @@ class Call:
     """Index of the destination that is being tried."""
     legs: tuple[Leg, ...] = ()
     told: tuple[str, ...] = ()
-    """Extensions of whom the CRM was told that they are rung."""
+    """Extensions of whom the CRM was told that they are rung, or that they call."""
+    passed_over: tuple[str, ...] = ()
+    """Extensions that were not rung because their managers were busy."""
     round: tuple[str, ...] = ()
     """Queue members rung in this round, of whom the CRM will be told in a moment."""
     bridge_open: bool = False
@@ -160,8 +210,11 @@ class Call:
     sent_to: Dialplan | None = None
     """Where in the dialplan."""
     talker_leg: str | None = None
+    """The channel of the one who talks or talked with the customer."""
     talker: str | None = None
-    """Extension of the one who talks or talked."""
+    """Extension of the one who talks, or who talked last."""
+    first_talker: str | None = None
+    """Extension of the one who answered first; differs from `talker` after a transfer."""
     answered_at: float | None = None
     ended_at: float | None = None
     ending: Ending | None = None
@@ -198,6 +251,25 @@ class Call:
         return self.id
 
     @property
+    def customer(self) -> Leg | None:
+        """The customer's leg: the caller's, or the one to the customer in an outgoing call."""
+        if self.direction is Direction.IN:
+            return self.caller
+        legs = (leg for leg in reversed(self.legs) if leg.role is Role.CUSTOMER)
+        return next(legs, None)
+
+    @property
+    def waiter(self) -> Leg:
+        """The party that waits while others are rung: the caller, but the customer after a transfer."""
+        customer = self.customer
+        return customer if self.answered_at is not None and customer is not None else self.caller
+
+    @property
+    def outside(self) -> Outside | None:
+        """Whom an outgoing call calls, and through which line."""
+        return next((place for place in self.destinations if isinstance(place, Outside)), None)
+
+    @property
     def waiting(self) -> float:
         """Seconds from the first moment until somebody answered, or until the end."""
         until = self.answered_at if self.answered_at is not None else self.ended_at
@@ -212,12 +284,20 @@ class Call:
 
     @property
     def our_legs(self) -> Iterator[Leg]:
-        """The legs that are ours to hang up: all but the caller's and the members' behind a queue."""
+        """The legs beside the caller's that are ours to hang up: all but members behind Local channels."""
         return (leg for leg in self.legs if leg.role is not Role.MEMBER)
 
     def leg(self, leg_id: str) -> Leg | None:
-        """Find a leg by its channel's id."""
+        """Find a leg by its channel's id; the caller's is not among them."""
         return next((leg for leg in self.legs if leg.id == leg_id), None)
+
+    def party(self, channel: str) -> Leg | None:
+        """Find a leg by its channel's id, the caller's too."""
+        return self.caller if channel == self.caller.id else self.leg(channel)
+
+    def members(self, leg: Leg) -> tuple[Leg, ...]:
+        """List those who were rung behind a Local leg."""
+        return tuple(one for one in self.legs if one.role is Role.MEMBER and one.id.startswith(f"{leg.id}/"))
 
     def with_leg(self, leg: Leg) -> Call:
         """Put a leg in place of the one with the same id, or behind the others."""
@@ -243,4 +323,6 @@ class Call:
         A queue is not: its dialplan may answer before a person does, and a bridge would pass that on.
         """
         destination = self.destinations[leg.attempt]
-        return isinstance(destination, People) and len(destination.codes) == 1
+        return isinstance(destination, Outside) or (
+            isinstance(destination, People) and len(destination.codes) == 1
+        )

@@ -8,11 +8,12 @@ set or not due; nothing ever raises on a late or repeated happening.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, TypeAlias
 
-from ari_app.calls import afterwards, waiting
+from ari_app.calls import afterwards, outgoing, transfer, waiting
 from ari_app.calls import happenings as h
-from ari_app.calls.call import Call, Direction, Leg, LegState, RecordingState, Role, Stage
+from ari_app.calls.call import Call, Direction, Leg, LegState, RecordingState, Role, Stage, Way
 from ari_app.calls.happenings import Happening
 from ari_app.calls.orders import Answer, FetchRecording, HangUp, Join, OpenBridge, Order, Record, Watch
 from ari_app.calls.outcome import LINE_FAILURES
@@ -20,6 +21,8 @@ from ari_app.calls.routing import Policy
 from ari_app.calls.turn import Turn, farewell
 
 Move: TypeAlias = Callable[[Turn, Any], None]
+First: TypeAlias = h.CallArrived | h.CallDialled | h.CallClicked
+"""What a call can begin with."""
 
 PBX_RESTARTED = 38
 """Cause of a channel that ended with the PBX itself: network out of order."""
@@ -27,72 +30,107 @@ assert PBX_RESTARTED in LINE_FAILURES
 
 
 def begin(
-    call_id: str, account: str, policy: Policy, arrived: h.CallArrived
+    call_id: str, account: str, policy: Policy, first: First, busy: frozenset[str] = frozenset()
 ) -> tuple[Call, tuple[Order, ...]]:
-    """Take a call that has just arrived."""
+    """Take a call that has just begun: a customer's, a manager's, or one that the CRM asks for."""
+    channel = f"{call_id}-1" if isinstance(first, h.CallClicked) else first.channel
     call = Call(
         id=call_id,
         account=account,
         stage=Stage.ARRIVING,
-        direction=Direction.IN,
-        started_at=arrived.at,
-        caller=Leg(arrived.channel, Role.CALLER, LegState.RINGING, arrived.at),
-        number=arrived.number,
-        external=arrived.external,
+        direction=Direction.OUT,
+        started_at=first.at,
+        caller=Leg(channel, Role.CALLER, LegState.RINGING, first.at, began_at=first.at),
+        number=first.number,
+        external=first.external,
         policy=policy,
     )
-    turn = Turn(call, arrived.at)
-    waiting.greet(turn, arrived)
+    turn = Turn(call, first.at, busy)
+    match first:
+        case h.CallArrived():
+            turn.call = replace(call, direction=Direction.IN)
+            waiting.greet(turn, first)
+        case h.CallDialled():
+            outgoing.dialled(turn, first)
+        case h.CallClicked():
+            outgoing.clicked(turn, first)
     return turn.call, tuple(turn.orders)
 
 
-def advance(call: Call, happening: Happening) -> tuple[Call, tuple[Order, ...]]:
-    """Let something happen to a call; pure and total."""
+def advance(
+    call: Call, happening: Happening, busy: frozenset[str] = frozenset()
+) -> tuple[Call, tuple[Order, ...]]:
+    """Let something happen to a call; pure and total.
+
+    `busy` are the extensions that can't be rung now, because their managers are away or talk.
+    """
+    happening = known_as(call, happening)
     move = MOVES.get((call.stage, type(happening)))
     if move is None:
         return call, ()
     if isinstance(happening, h.TimerExpired) and not call.is_due(happening.timer, happening.at):
         return call, ()
-    turn = Turn(call, happening.at)
+    turn = Turn(call, happening.at, busy)
     move(turn, happening)
     return turn.call, tuple(turn.orders)
+
+
+def known_as(call: Call, happening: Happening) -> Happening:
+    """Put a happening in the call's terms: the PBX speaks of channels, of which one may be the caller's, and
+    another the half of a Local channel behind which somebody is dialled.
+    """
+    match happening:
+        case h.LegAnswered(at, leg, code) if leg == call.caller.id:
+            return h.CallerAnswered(at, code)
+        case h.LegEnded(at, leg, cause, sip, known_up_at) if leg == call.caller.id:
+            return h.CallerEnded(at, cause, known_up_at, sip)
+        case h.MemberRung() | h.MemberAnswered() | h.MemberEnded():
+            near = next((leg for leg in call.our_legs if leg.far_id == happening.leg), None)
+            return happening if near is None else replace(happening, leg=near.id)
+    return happening
 
 
 def _take_facts(turn: Turn, said: h.PbxSaid) -> None:
     """What was missed is made up for: ends, answers and lost orders, as the PBX says is true."""
     for missed in _missed(turn.call, said):
-        turn.call, orders = advance(turn.call, missed)
+        turn.call, orders = advance(turn.call, missed, turn.busy)
         turn.order(*orders)
     turn.order(*_lost_orders(turn.call, said, tuple(turn.orders)))
 
 
 def _missed(call: Call, said: h.PbxSaid) -> Iterator[Happening]:
     """Derive the happenings that would have told us what the PBX says."""
-    at, facts = said.at, {fact.id: fact for fact in said.channels}
-    cause = PBX_RESTARTED if said.restarted else 0
-    if call.caller.alive and call.caller.id in said.asked:
-        if call.caller.id not in facts:
-            yield h.CallerEnded(at, cause, known_up_at=said.known_up_at)
-        elif facts[call.caller.id].state == "Up":
-            yield h.CallerAnswered(at)
-    for leg in call.our_legs:
-        if not leg.alive or leg.id not in said.asked:
-            continue
-        fact = facts.get(leg.id)
-        if fact is None and leg.state is LegState.PLACED and not said.restarted:
-            continue  # it was never made: that is ordered once more
-        if fact is None:
-            yield h.LegEnded(at, leg.id, cause, known_up_at=said.known_up_at)
-        elif fact.member is not None:
-            yield h.MemberAnswered(at, leg.id, fact.member, fact.code)
-        elif fact.state == "Up":
-            yield h.LegAnswered(at, leg.id)
-        elif fact.state == "Ringing":
-            yield h.LegRinging(at, leg.id)
-        elif leg.state is LegState.PLACED:
-            yield h.LegReady(at, leg.id)
+    facts = {fact.id: fact for fact in said.channels}
+    yield from _replaced(call, said, facts)
+    for leg in (call.caller, *call.our_legs):
+        if leg.alive and leg.id in said.asked:
+            yield from _missed_of(call, leg, facts.get(leg.id), said)
     if call.stage is Stage.ENDING and not said.recording:
-        yield h.RecordingFinished(at)
+        yield h.RecordingFinished(said.at)
+
+
+def _replaced(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[h.PartyReplaced]:
+    """Somebody in the bridge whom we don't know has taken the place of one who is no longer there."""
+    joined = (leg for leg in (call.caller, *call.our_legs) if leg.joined and leg.id in said.asked)
+    missing = [leg for leg in joined if leg.id not in facts or not facts[leg.id].bridged]
+    for newcomer, old in zip(said.newcomers, missing, strict=False):
+        yield replace(newcomer, old=old.id)
+
+
+def _missed_of(call: Call, leg: Leg, fact: h.ChannelFact | None, said: h.PbxSaid) -> Iterator[Happening]:
+    at = said.at
+    if fact is None:
+        if leg.state is LegState.PLACED and not said.restarted:
+            return  # it was never made: that is ordered once more
+        yield h.LegEnded(at, leg.id, PBX_RESTARTED if said.restarted else 0, known_up_at=said.known_up_at)
+    elif fact.member is not None:
+        yield h.MemberAnswered(at, leg.id, fact.member, fact.code)
+    elif fact.state == "Up":
+        yield h.LegAnswered(at, leg.id)
+    elif fact.state == "Ringing":
+        yield h.LegRinging(at, leg.id)
+    elif leg.state is LegState.PLACED:
+        yield h.LegReady(at, leg.id)
 
 
 def _lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Iterator[Order]:
@@ -100,21 +138,16 @@ def _lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Itera
     facts = {fact.id: fact for fact in said.channels}
     caller = facts.get(call.caller.id)
     lost: list[Order] = []
+    if call.stage is Stage.CALLING and caller is None and call.caller.id in said.asked:
+        turn = Turn(call, said.at)
+        outgoing.place(turn)
+        lost += turn.orders
     if call.stage is Stage.DIALPLAN and caller is not None:
         lost.append(Watch(caller.id))
         if caller.in_stasis and call.sent_to is not None:
             lost.append(waiting.sending(call, call.sent_to))
-    if call.stage is Stage.RINGING:
-        lost += _lost_while_ringing(call, said)
-    if call.stage is Stage.TALKING:
-        if caller is not None and caller.state != "Up":
-            lost.append(Answer(caller.id))
-        talkers = (facts.get(call.caller.id), facts.get(call.talker_leg or ""))
-        outside = tuple(fact.id for fact in talkers if fact is not None and not fact.bridged)
-        if outside:
-            lost += (OpenBridge(call.bridge_id), Join(call.bridge_id, outside))
-        if call.recording.state is RecordingState.RUNNING and not said.recording:
-            lost.append(Record(call.bridge_id, call.recording_name))
+    if call.way is Way.ARI:
+        lost += _lost_in_the_bridge(call, said, facts)
     if call.stage is Stage.ENDING and call.recording.state is RecordingState.FINISHED:
         lost.append(FetchRecording(call.recording_name))
     lost += (
@@ -126,20 +159,36 @@ def _lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Itera
     return (order for order in lost if _kind_and_target(order) not in already)
 
 
-def _lost_while_ringing(call: Call, said: h.PbxSaid) -> Iterator[Order]:
-    """Make legs that were never made, and join those that were to be."""
-    facts = {fact.id: fact for fact in said.channels}
+def _lost_in_the_bridge(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
+    """Make legs that were never made, answer who waits, and join and record those who talk."""
+    if call.stage is Stage.RINGING:
+        yield from _lost_while_ringing(call, said, facts)
+    if call.stage is not Stage.TALKING or call.customer is None:
+        return
     caller = facts.get(call.caller.id)
+    if caller is not None and call.caller.state is not LegState.LEAVING and caller.state != "Up":
+        yield Answer(caller.id)
+    talkers = (facts.get(call.customer.id), facts.get(call.talker_leg or ""))
+    outside = tuple(fact.id for fact in talkers if fact is not None and not fact.bridged)
+    if outside:
+        yield from (OpenBridge(call.bridge_id), Join(call.bridge_id, outside))
+    if call.recording.state is RecordingState.RUNNING and not said.recording:
+        yield Record(call.bridge_id, call.recording_name)
+
+
+def _lost_while_ringing(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
+    """Make legs that were never made, and join those that were to be."""
+    waiter = facts.get(call.waiter.id)
     for leg in call.our_legs:
         fact = facts.get(leg.id)
-        if not leg.pending or leg.id not in said.asked or caller is None:
+        if not leg.pending or leg.id not in said.asked or waiter is None:
             continue
         if fact is None:
             turn = Turn(call, said.at)
             waiting.make_leg(turn, leg)
             yield from (OpenBridge(call.bridge_id), *turn.orders)
         elif leg.joined:
-            outside = tuple(one.id for one in (caller, fact) if not one.bridged)
+            outside = tuple(one.id for one in (waiter, fact) if not one.bridged)
             if outside:
                 yield from (OpenBridge(call.bridge_id), Join(call.bridge_id, outside))
 
@@ -152,8 +201,21 @@ _ARRIVING: dict[type, Move] = {
     h.CustomerFound: waiting.customer_found,
     h.CustomerUnknown: waiting.customer_unknown,
     h.TimerExpired: waiting.look_up_expired,
-    h.CallerEnded: waiting.caller_gave_up,
+    h.CallerEnded: waiting.caller_ended,
     h.ServiceStopping: waiting.stopping,
+    h.OutcomeUnknown: afterwards.ask,
+    h.PbxSaid: _take_facts,
+}
+_CALLING: dict[type, Move] = {
+    h.LegReady: outgoing.manager_ready,
+    h.LegRinging: outgoing.manager_ringing,
+    h.LegRefused: outgoing.manager_refused,
+    h.WayBlocked: outgoing.manager_refused,
+    h.CallerAnswered: outgoing.manager_answered,
+    h.CallerEnded: outgoing.manager_ended,
+    h.PartyReplaced: transfer.replaced_while_calling,
+    h.TimerExpired: outgoing.manager_overdue,
+    h.ServiceStopping: outgoing.stopping,
     h.OutcomeUnknown: afterwards.ask,
     h.PbxSaid: _take_facts,
 }
@@ -166,8 +228,10 @@ _RINGING: dict[type, Move] = {
     h.MemberRung: waiting.member_rung,
     h.MemberAnswered: waiting.member_answered,
     h.MemberEnded: waiting.member_ended,
+    h.PartyReplaced: transfer.replaced_while_ringing,
     h.TimerExpired: waiting.ring_expired,
-    h.CallerEnded: waiting.caller_gave_up,
+    h.CallerAnswered: afterwards.caller_up,
+    h.CallerEnded: waiting.caller_ended,
     h.ServiceStopping: waiting.stopping,
     h.OutcomeUnknown: afterwards.ask,
     h.PbxSaid: _take_facts,
@@ -176,7 +240,30 @@ _TALKING: dict[type, Move] = {
     h.CallerAnswered: afterwards.caller_up,
     h.CallerEnded: afterwards.caller_hung_up,
     h.LegReady: waiting.stray_leg,
-    h.LegEnded: afterwards.talker_hung_up,
+    h.LegEnded: afterwards.leg_hung_up,
+    h.PartyReplaced: transfer.replaced_while_talking,
+    h.FarHalfFound: transfer.far_half_found,
+    h.MemberRung: transfer.next_rung,
+    h.MemberAnswered: transfer.next_answered,
+    h.MemberEnded: waiting.member_ended,
+    h.RecordingFinished: afterwards.recording_finished,
+    h.RecordingStored: afterwards.recording_noted,
+    h.RecordingFailed: afterwards.recording_failed,
+    h.OutcomeUnknown: afterwards.ask,
+    h.PbxSaid: _take_facts,
+}
+_TRANSFERRING: dict[type, Move] = {
+    h.FarHalfFound: transfer.far_half_found,
+    h.LegReady: waiting.stray_leg,
+    h.LegRinging: transfer.target_ringing,
+    h.LegAnswered: transfer.target_answered,
+    h.LegEnded: transfer.target_ended,
+    h.MemberRung: waiting.member_rung,
+    h.MemberAnswered: waiting.member_answered,
+    h.MemberEnded: waiting.member_ended,
+    h.PartyReplaced: transfer.replaced_while_talking,
+    h.TimerExpired: transfer.round_told,
+    h.CallerEnded: transfer.caller_ended,
     h.RecordingFinished: afterwards.recording_finished,
     h.RecordingStored: afterwards.recording_noted,
     h.RecordingFailed: afterwards.recording_failed,
@@ -208,8 +295,10 @@ MOVES: dict[tuple[Stage, type], Move] = {
     (stage, happening): move
     for stage, table in (
         (Stage.ARRIVING, _ARRIVING),
+        (Stage.CALLING, _CALLING),
         (Stage.RINGING, _RINGING),
         (Stage.TALKING, _TALKING),
+        (Stage.TRANSFERRING, _TRANSFERRING),
         (Stage.DIALPLAN, _DIALPLAN),
         (Stage.ENDING, _ENDING),
     )

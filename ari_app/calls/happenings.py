@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ari_app.calls.call import TimerName
+from ari_app.calls.call import TimerName, Way
+from ari_app.calls.routing import Outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,42 @@ class CallArrived:
     channel: str
     number: str | None
     external: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallDialled:
+    """A manager's phone has dialled a number outside; its channel entered our Stasis application.
+
+    `code` is none when the channel names no extension; `number` is the customer's in normal form.
+    """
+
+    at: float
+    channel: str
+    code: str | None
+    number: str | None
+    external: str | None
+    outside: Outside
+
+
+@dataclass(frozen=True, slots=True)
+class CallClicked:
+    """A manager has asked the CRM for a call (click-to-call). `way` is the one that is there."""
+
+    at: float
+    code: str
+    number: str | None
+    external: str | None
+    outside: Outside
+    way: Way
+
+
+@dataclass(frozen=True, slots=True)
+class WayBlocked:
+    """The PBX can't be reached in the way that was chosen; nothing was done about this leg."""
+
+    at: float
+    leg: str
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +81,18 @@ class CustomerUnknown:
 
 @dataclass(frozen=True, slots=True)
 class CallerAnswered:
-    """The caller's channel is up: we answered it, or the dialplan did to which we sent it."""
+    """The caller's channel is up: we answered it, or the dialplan did to which we sent it.
+
+    When it is a manager's telephone that we rang, `code` is the extension that the channel names.
+    """
 
     at: float
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CallerEnded:
-    """The caller's channel is gone. `cause` is Q.931.
+    """The caller's channel is gone. `cause` is Q.931, `sip` the SIP code where Asterisk tells it.
 
     `known_up_at` is set when nobody saw the end: the last moment at which the call was known to be up.
     """
@@ -59,6 +100,7 @@ class CallerEnded:
     at: float
     cause: int
     known_up_at: float | None = None
+    sip: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +121,11 @@ class LegRinging:
 
 @dataclass(frozen=True, slots=True)
 class LegAnswered:
-    """A leg is up."""
+    """A leg is up. `code` is the extension that its channel names: another one's after a call pickup."""
 
     at: float
     leg: str
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +152,50 @@ class LegRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class PartyReplaced:
+    """A channel has taken the place of a party of the call: a transfer, or a call pickup.
+
+    `local` tells a channel into the dialplan, behind which somebody is rung (`target` is what it dials), from
+    a telephone's own, which talks. `code` is the extension of who talks there already: after a call pickup,
+    and when the manager had asked them first.
+    """
+
+    at: float
+    old: str
+    channel: str
+    local: bool
+    target: str | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FarHalfFound:
+    """The other half of a Local channel that isn't of our making. `up` tells whether the near one is up."""
+
+    at: float
+    leg: str
+    channel: str
+    up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class MemberRung:
-    """A queue has begun to ring a member. `code` is none when the member's channel names no extension."""
+    """Behind a Local leg the dialplan has dialled somebody: a queue's member, or the customer.
+
+    `code` is none when the member's channel names no extension; `rings` tells whether the telephone is known
+    to ring already.
+    """
 
     at: float
     leg: str
     member: str
     code: str | None
+    rings: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class MemberAnswered:
-    """A member has taken the call from the queue."""
+    """Somebody behind a Local leg has answered."""
 
     at: float
     leg: str
@@ -130,7 +205,7 @@ class MemberAnswered:
 
 @dataclass(frozen=True, slots=True)
 class MemberEnded:
-    """A queue has stopped ringing a member. `status` is the ``Dial`` status, such as BUSY or NOANSWER."""
+    """Somebody behind a Local leg is no longer rung. `status` is the ``Dial`` status, such as BUSY."""
 
     at: float
     leg: str
@@ -209,6 +284,8 @@ class PbxSaid:
     recording: bool
     known_up_at: float
     restarted: bool = False
+    newcomers: tuple[PartyReplaced, ...] = ()
+    """Channels in the call's bridge of which we had not heard; `old` is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +297,9 @@ class ServiceStopping:
 
 Happening: TypeAlias = (
     CallArrived
+    | CallDialled
+    | CallClicked
+    | WayBlocked
     | CallerReturned
     | CustomerFound
     | CustomerUnknown
@@ -230,6 +310,8 @@ Happening: TypeAlias = (
     | LegAnswered
     | LegEnded
     | LegRefused
+    | PartyReplaced
+    | FarHalfFound
     | MemberRung
     | MemberAnswered
     | MemberEnded

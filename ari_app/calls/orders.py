@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from ari_app.calls.call import Direction
 from ari_app.calls.outcome import Ending
 
 
@@ -57,8 +58,32 @@ class Ring:
     endpoint: str
     name: str
     number: str
-    originator: str
+    originator: str | None = None
     far_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Originate:
+    """Let AJAM place the call: ring the manager's phone, and send it into the dialplan when it answers.
+
+    `name` and `number` are what the phone shows; it rings for at most so many seconds.
+    """
+
+    leg: str
+    endpoint: str
+    name: str
+    number: str
+    context: str
+    exten: str
+    priority: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FindFarHalf:
+    """Find out which channel is the other half of a Local channel that isn't of our making."""
+
+    leg: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +165,13 @@ class AskPbx:
 
 @dataclass(frozen=True, slots=True)
 class TellRinging:
-    """Tell the CRM that these extensions are being rung (its ``in`` event)."""
+    """Tell the CRM that these extensions are being rung (its ``in`` event), or call (``out``)."""
 
     at: float
     phone: str
     external: str | None
     codes: tuple[str, ...]
+    direction: Direction = Direction.IN
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +198,7 @@ class TellResult:
     waiting: int
     talking: int
     recording: str | None
+    direction: Direction = Direction.IN
 
 
 Tell: TypeAlias = TellRinging | TellHangup | TellResult
@@ -182,6 +209,8 @@ Order: TypeAlias = (
     | Ringback
     | OpenBridge
     | Ring
+    | Originate
+    | FindFarHalf
     | Dial
     | Join
     | Answer

@@ -31,6 +31,8 @@ class Ending(StrEnum):
     BUSY = "busy"
     NOT_ANSWERED = "not answered"
     FAILED = "failed"
+    NOT_PLACED = "not placed"
+    """The manager who was to make the call could not be had: the customer was never rung."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ CRM_WORDS: dict[Ending, CrmWords] = {
     Ending.BUSY: CrmWords("busy", "busy"),
     Ending.NOT_ANSWERED: CrmWords("no answered", "no answer"),
     Ending.FAILED: CrmWords("failed", "failed"),
+    Ending.NOT_PLACED: CrmWords("failed", "failed"),
 }
 
 USER_BUSY = 17
@@ -98,6 +101,8 @@ def member_result(dialstatus: str) -> LegResult:
 def unanswered(results: Iterable[LegResult]) -> Ending:
     """Sum up a call for which every destination was tried in vain."""
     seen = set(results)
+    if LegResult.CALLER_LEFT in seen:
+        return Ending.GAVE_UP
     if seen == {LegResult.BUSY}:
         return Ending.BUSY
     if seen <= {LegResult.UNREACHABLE}:

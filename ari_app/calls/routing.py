@@ -46,7 +46,21 @@ class Dialplan:
     kind: Literal["dialplan"] = "dialplan"
 
 
-Destination: TypeAlias = People | Queue | Dialplan
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """A number outside, as it is dialled, and the line: the place in the shop's dialplan that lets it out.
+
+    `local` is the context from which a Local channel, which always starts at priority 1, gets to that place.
+    """
+
+    number: str
+    context: str
+    priority: int
+    local: str
+    kind: Literal["outside"] = "outside"
+
+
+Destination: TypeAlias = People | Queue | Dialplan | Outside
 
 
 class BadDestination(ValueError):
@@ -64,6 +78,12 @@ class Policy:
     caller_name_prefix: str = ""
     blank_unknown_caller: bool = False
     record: bool = True
+    manager_caller_name: str = "CRM"
+    """What a manager's phone shows when the CRM places a call."""
+    ignore_manager_status: bool = False
+    """Ring managers also when the CRM says that they are away, or when they talk."""
+    ajam: bool = False
+    """Whether there is a second way to place a call."""
 
     def endpoint(self, code: str) -> str:
         """Name the channel that reaches an extension, such as ``PJSIP/101``."""
@@ -144,6 +164,6 @@ def way_out(destinations: tuple[Destination, ...]) -> Dialplan | None:
                 return Dialplan(context, exten, 1)
             case Dialplan():
                 return destination
-            case People():
+            case People() | Outside():
                 pass
     return None

@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ari_app.calls.call import Call, Leg, LegState, Recording, RecordingState, Role, Stage, TimerName
+from ari_app.calls.call import (
+    LOCAL_ROLES,
+    Call,
+    Direction,
+    Leg,
+    LegState,
+    Recording,
+    RecordingState,
+    Role,
+    Stage,
+    TimerName,
+)
 from ari_app.calls.orders import (
     Answer,
     CloseBridge,
@@ -33,9 +44,10 @@ RECORDING_SECONDS = 8.0
 class Turn:
     """Collects what one happening does to a call at a moment."""
 
-    def __init__(self, call: Call, at: float) -> None:
+    def __init__(self, call: Call, at: float, busy: frozenset[str] = frozenset()) -> None:
         self.call = call
         self.at = at
+        self.busy = busy
         self.orders: list[Order] = []
 
     @property
@@ -56,6 +68,7 @@ class Turn:
         code: str | None = None,
     ) -> Leg:
         """Bring a leg (or the caller) into another state; a result or code once known stays."""
+        up, gone = state is LegState.UP, state is LegState.GONE
         changed = replace(
             leg,
             state=state,
@@ -63,6 +76,8 @@ class Turn:
             result=leg.result or result,
             code=leg.code or code,
             rang=leg.rang or state is LegState.RINGING,
+            answered_at=self.at if up and leg.answered_at is None else leg.answered_at,
+            ended_at=self.at if gone and leg.ended_at is None else leg.ended_at,
         )
         self._put(changed)
         return changed
@@ -75,20 +90,24 @@ class Turn:
 
     # -- legs ---------------------------------------------------------------------------------------------
 
-    def ring(self, leg: Leg, endpoint: str, name: str) -> None:
-        """Make a leg; it is dialled when it reports that it is ready."""
-        if not self.call.bridge_open:
+    def ring(self, leg: Leg, endpoint: str, name: str, number: str) -> None:
+        """Make a leg; it is dialled when it reports that it is ready. It shows `name` and `number`.
+
+        All but the first leg of a call will be bridged.
+        """
+        if leg.role is not Role.CALLER and not self.call.bridge_open:
             self.order(OpenBridge(self.call.bridge_id))
             self.call = replace(self.call, bridge_open=True)
-        self.call = self.call.with_leg(leg)
+        self._put(leg)
+        waits = self.call.waiter
         self.order(
             Ring(
                 leg=leg.id,
                 endpoint=endpoint,
                 name=name,
-                number=self.call.number or "",
-                originator=self.call.caller.id,
-                far_id=leg.far_id if leg.role is Role.QUEUE else None,
+                number=number,
+                originator=None if leg.id == waits.id else waits.id,
+                far_id=leg.far_id if leg.role in LOCAL_ROLES else None,
             )
         )
 
@@ -111,9 +130,10 @@ class Turn:
             self.change(leg, LegState.LEAVING, result=result)
             self.order(HangUp(leg.id, reason))
 
-    def answer(self) -> None:
-        """Answer the caller."""
-        self.order(Answer(self.call.caller.id))
+    def answer(self, leg: Leg) -> None:
+        """Answer who waits, if that wasn't done yet."""
+        if leg.state is not LegState.UP:
+            self.order(Answer(leg.id))
 
     # -- recording ----------------------------------------------------------------------------------------
 
@@ -141,12 +161,12 @@ class Turn:
     # -- what the CRM is told -----------------------------------------------------------------------------
 
     def tell_ringing(self, codes: tuple[str, ...]) -> None:
-        """Tell the CRM of those who are being rung, each once a call."""
+        """Tell the CRM of those who are being rung, or who call, each once a call."""
         number = self.call.number
         new = tuple(dict.fromkeys(code for code in codes if code not in self.call.told))
         if new and number is not None:
             self.call = replace(self.call, told=self.call.told + new)
-            self.order(TellRinging(self.at, number, self.call.external, new))
+            self.order(TellRinging(self.at, number, self.call.external, new, self.call.direction))
 
     def report(self) -> None:
         """Tell the CRM what the call was, once."""
@@ -157,19 +177,18 @@ class Turn:
         if call.number is None or call.ending is None:
             return
         answered = call.ending is Ending.ANSWERED
-        missed_by = call.responsible or (call.told[0] if call.told else None)
-        code = None if call.handed_on else call.talker if answered else missed_by
         self.order(
             TellResult(
                 at=self.at,
                 started_at=call.started_at,
                 phone=call.number,
                 external=call.external,
-                code=code,
+                code=_whose(call),
                 ending=call.ending,
                 waiting=int(call.waiting),
                 talking=int(call.talking),
                 recording=call.recording.file if answered else None,
+                direction=call.direction,
             )
         )
 
@@ -178,9 +197,12 @@ class Turn:
     def finish(self, ending: Ending, *, seen_at: float | None = None) -> None:
         """End the call: hang everyone up, close the recording, tell the CRM.
 
-        `seen_at` is given when nobody saw the end: the last moment at which the call was known to be up.
+        A call in which somebody has talked was answered, whatever came after. `seen_at` is given when nobody
+        saw the end: the last moment at which the call was known to be up.
         """
         began = self.call.answered_at or self.call.started_at
+        if self.call.answered_at is not None and self.call.talker_leg is not None:
+            ending = Ending.ANSWERED
         self.call = replace(
             self.call,
             stage=Stage.ENDING,
@@ -223,6 +245,16 @@ class Turn:
             self.call = call = replace(call, bridge_open=False)
         if call.stage is Stage.ENDING and call.reported and not call.recording.awaited:
             self.call = replace(call, stage=Stage.ENDED, timers=())
+
+
+def _whose(call: Call) -> str | None:
+    """Say whose call it was: who talked last, or else who should have."""
+    if call.direction is Direction.OUT:
+        return call.talker or call.caller.code
+    if call.ending is Ending.ANSWERED:
+        return call.talker
+    should = (call.responsible, *call.told, *call.passed_over)
+    return None if call.handed_on else next(filter(None, should), None)
 
 
 _FAREWELL = {Ending.ANSWERED: HangUpReason.NORMAL, Ending.BUSY: HangUpReason.BUSY}

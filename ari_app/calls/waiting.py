@@ -1,14 +1,26 @@
-"""The moves of a call while the caller waits: arriving and ringing. One small function for each thing that
-can happen; the first line of its docstring is its line in the state table of the documents.
+"""The moves of a call while somebody waits for an answer: arriving and ringing. One small function for each
+thing that can happen; the first line of its docstring is its line in the state table of the documents.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.call import Call, Leg, LegState, Role, Stage, TimerName
+from ari_app.calls.call import (
+    LOCAL_ROLES,
+    Call,
+    Direction,
+    Leg,
+    LegState,
+    RecordingState,
+    Role,
+    Stage,
+    TimerName,
+    Way,
+)
 from ari_app.calls.names import clean_name, shown_name
 from ari_app.calls.orders import (
     HangUp,
@@ -18,8 +30,16 @@ from ari_app.calls.orders import (
     SendToDialplan,
     Watch,
 )
-from ari_app.calls.outcome import LINE_FAILURES, Ending, LegResult, leg_result, member_result, unanswered
-from ari_app.calls.routing import Dialplan, People, Queue, is_extension, plan, way_out
+from ari_app.calls.outcome import (
+    LINE_FAILURES,
+    NORMAL_CAUSES,
+    Ending,
+    LegResult,
+    leg_result,
+    member_result,
+    unanswered,
+)
+from ari_app.calls.routing import Dialplan, Outside, People, Queue, is_extension, plan, way_out
 from ari_app.calls.turn import Turn
 
 LOOK_UP_SECONDS = 2.0
@@ -79,8 +99,8 @@ def leg_ready(turn: Turn, ready: h.LegReady) -> None:
         return
     destination = turn.call.destinations[leg.attempt]
     if turn.call.rings_alone(leg):
-        turn.join(turn.call.caller, leg)
-    if leg.role is Role.QUEUE:
+        turn.join(turn.call.waiter, leg)
+    if leg.role in LOCAL_ROLES:
         turn.order(Watch(leg.far_id))
     leg = turn.call.leg(ready.leg) or leg
     turn.dial(leg, destination.seconds + DIAL_MARGIN_SECONDS if isinstance(destination, People) else None)
@@ -101,13 +121,15 @@ def leg_ringing(turn: Turn, ringing: h.LegRinging) -> None:
 
 
 def leg_answered(turn: Turn, answered: h.LegAnswered) -> None:
-    """The first answer wins: the caller is answered and joined, the others hung up as answered elsewhere."""
+    """The first answer wins: who waits is answered and joined, the others hung up as answered elsewhere."""
     leg = turn.call.leg(answered.leg)
     if leg is None or not leg.pending:
         return
     leg = turn.change(leg, LegState.UP)
     if leg.role is Role.MANAGER:
-        _talk(turn, leg, leg.code)
+        talk(turn, leg, answered.code or leg.code)
+    elif leg.role is Role.CUSTOMER:
+        talk(turn, leg, turn.call.caller.code)
 
 
 def leg_ended(turn: Turn, ended: h.LegEnded) -> None:
@@ -115,11 +137,12 @@ def leg_ended(turn: Turn, ended: h.LegEnded) -> None:
     leg = turn.call.leg(ended.leg)
     if leg is None or not leg.alive:
         return
-    turn.change(leg, LegState.GONE, result=became_of(leg, ended))
-    if leg.role is Role.QUEUE:
-        for member in turn.call.legs:
-            if member.role is Role.MEMBER and member.alive:
-                turn.change(member, LegState.GONE, result=LegResult.NO_ANSWER)
+    if leg.id == turn.call.waiter.id:
+        _gave_up(turn, leg, ended.cause, ended.known_up_at)
+        return
+    turn.change(leg, LegState.GONE, result=became_of(turn.call, leg, ended))
+    if leg.role in LOCAL_ROLES:
+        end_members(turn, leg, LegResult.NO_ANSWER)
     _try_next_when_done(turn)
 
 
@@ -136,10 +159,16 @@ def leg_refused(turn: Turn, refused: h.LegRefused) -> None:
 
 
 def member_rung(turn: Turn, rung: h.MemberRung) -> None:
-    """Members rung within 0.2 s are one round, of which the CRM is told once."""
-    if _queue(turn.call, rung.leg) is None:
+    """Members rung within 0.2 s are one round, of which the CRM is told once; the customer too."""
+    leg = local_leg(turn.call, rung.leg)
+    if leg is None:
         return
-    turn.change(_member(turn.call, rung), LegState.RINGING, code=rung.code)
+    if leg.role is Role.CUSTOMER:
+        turn.change(member_leg(turn.call, rung), LegState.RINGING if rung.rings else LegState.DIALLED)
+        if rung.rings:
+            tell_out(turn)
+        return
+    turn.change(member_leg(turn.call, rung), LegState.RINGING, code=rung.code)
     if rung.code is not None and rung.code not in (*turn.call.told, *turn.call.round):
         turn.call = replace(turn.call, round=(*turn.call.round, rung.code))
         if not any(timer.name is TimerName.ROUND for timer in turn.call.timers):
@@ -147,52 +176,73 @@ def member_rung(turn: Turn, rung: h.MemberRung) -> None:
 
 
 def member_answered(turn: Turn, answered: h.MemberAnswered) -> None:
-    """The member talks: the caller is answered, the CRM is told of those who were rung."""
-    leg = _queue(turn.call, answered.leg)
+    """The member talks: who waits is answered, the CRM is told of those who were rung."""
+    leg = local_leg(turn.call, answered.leg)
     if leg is None:
         return
-    member = _member(turn.call, answered)
+    member = member_leg(turn.call, answered)
+    if leg.role is Role.CUSTOMER:
+        turn.change(member, LegState.UP, result=LegResult.ANSWERED)
+        talk(turn, leg, turn.call.caller.code)
+        return
     member = turn.change(member, LegState.UP, code=answered.code, result=LegResult.ANSWERED)
-    _tell_round(turn, *([member.code] if member.code else []))
-    for other in turn.call.legs:
-        if other.role is Role.MEMBER and other.id != member.id and other.alive:
-            turn.change(other, LegState.GONE, result=LegResult.ELSEWHERE)
-    _talk(turn, leg, member.code)
+    tell_round(turn, *filter(None, (member.code,)))
+    talk(turn, leg, member.code)
 
 
 def member_ended(turn: Turn, ended: h.MemberEnded) -> None:
-    """Noted, with what became of the member."""
-    member = turn.call.leg(_member_id(ended.leg, ended.member))
-    if member is not None and member.alive:
-        turn.change(member, LegState.GONE, result=member_result(ended.status))
+    """Noted, with what became of the member; a customer who is busy ends the attempt at once."""
+    member = turn.call.leg(member_id(ended.leg, ended.member))
+    if member is None or not member.alive:
+        return
+    leg = local_leg(turn.call, ended.leg)
+    cancelled = leg is not None and leg.role is Role.CUSTOMER and ended.status == "CANCEL"
+    result = LegResult.CALLER_LEFT if cancelled else member_result(ended.status)
+    turn.change(member, LegState.GONE, result=result)
+    busy = leg is not None and leg.role is Role.CUSTOMER and ended.status == "BUSY"
+    if busy and leg is not None and not any(one.alive for one in turn.call.members(leg)):
+        turn.hang_up(leg, HangUpReason.NORMAL, result)  # the dialplan may play its busy tone for long
+        _try_next_when_done(turn)
 
 
 def ring_expired(turn: Turn, expired: h.TimerExpired) -> None:
     """Who didn't answer in time is hung up and the next destination is tried; a queue's round is told."""
     if expired.timer is TimerName.ROUND:
-        _tell_round(turn)
+        tell_round(turn)
     elif expired.timer is TimerName.RING:
         for leg in _current(turn.call):
             turn.hang_up(leg, HangUpReason.NORMAL, LegResult.NO_ANSWER)
         try_next(turn)
 
 
-def caller_gave_up(turn: Turn, ended: h.CallerEnded) -> None:
-    """The caller hung up while waiting (or the line failed): everyone is hung up and the CRM is told."""
-    _tell_round(turn)
-    turn.change(turn.call.caller, LegState.GONE)
-    ending = Ending.FAILED if ended.cause in LINE_FAILURES else Ending.GAVE_UP
-    turn.finish(ending, seen_at=ended.known_up_at)
+def caller_ended(turn: Turn, ended: h.CallerEnded) -> None:
+    """The one who waits hung up (or the line failed): everyone is hung up and the CRM is told."""
+    if turn.call.waiter.id == turn.call.caller.id:
+        _gave_up(turn, turn.call.caller, ended.cause, ended.known_up_at)
+    else:  # a manager who has transferred the customer
+        turn.change(turn.call.caller, LegState.GONE)
+
+
+def _gave_up(turn: Turn, leg: Leg, cause: int, known_up_at: float | None) -> None:
+    tell_round(turn)
+    turn.change(leg, LegState.GONE)
+    tried = [one.result for one in turn.call.legs if one.result is not None]
+    ending = Ending.FAILED if cause in LINE_FAILURES else Ending.GAVE_UP
+    if turn.call.way is Way.AJAM and tried:  # the dialplan hung up when it had tried the customer in vain
+        ending = unanswered(tried)
+    turn.finish(ending, seen_at=known_up_at)
 
 
 def stopping(turn: Turn, _: h.ServiceStopping) -> None:
     """A caller who waits is sent on to the queue or dialplan destination, where the account has one."""
     call = turn.call
+    if call.direction is Direction.OUT:
+        return  # the PBX joins manager and customer without us
     ahead = call.destinations[max(call.attempt, 0) :]
     way = way_out(ahead) or way_out(call.policy.fallback) or way_out(call.policy.unknown)
     if way is not None:
         turn.call = replace(turn.call, stage=Stage.RINGING)
-        _tell_round(turn)
+        tell_round(turn)
         _send_to_dialplan(turn, way)
 
 
@@ -203,51 +253,107 @@ def _try_next_when_done(turn: Turn) -> None:
 
 def try_next(turn: Turn) -> None:
     """Go on to the next destination; after the last one the call ends."""
-    _tell_round(turn)
+    tell_round(turn)
     turn.clear_timer(TimerName.RING)
     turn.call = replace(turn.call, attempt=turn.call.attempt + 1)
-    call = turn.call
-    match call.destination:
+    match turn.call.destination:
         case None:
-            people = (leg for leg in call.legs if leg.role is not Role.QUEUE)
-            turn.finish(unanswered(leg.result for leg in people if leg.result is not None))
+            turn.finish(unanswered(_results(turn.call)))
         case Dialplan() as place:
             _send_to_dialplan(turn, place)
         case People(codes, seconds):
-            if call.attempt > 0:
-                turn.order(Ringback(call.caller.id))
-            turn.tell_ringing(codes)
-            for code in codes:
-                make_leg(turn, _new_leg(turn, Role.MANAGER, code))
-            turn.set_timer(TimerName.RING, seconds)
+            _ring_people(turn, codes, seconds)
         case Queue():
-            if call.attempt > 0:
-                turn.order(Ringback(call.caller.id))
+            _let_hear_ringing(turn)
             make_leg(turn, _new_leg(turn, Role.QUEUE))
+        case Outside(number):
+            make_leg(turn, replace(_new_leg(turn, Role.CUSTOMER), target=number))
+
+
+def _results(call: Call) -> Iterator[LegResult]:
+    """List what became of those who were tried."""
+    people = (Role.MANAGER, Role.MEMBER) if call.direction is Direction.IN else (Role.CUSTOMER,)
+    for leg in call.legs:
+        if leg.role in people and leg.result is not None:
+            yield leg.result
+    for _ in call.passed_over:
+        yield LegResult.BUSY
+
+
+def _ring_people(turn: Turn, codes: tuple[str, ...], seconds: float) -> None:
+    """Ring those who are free; when all are busy the next destination is tried at once."""
+    busy = frozenset() if turn.call.policy.ignore_manager_status else turn.busy
+    free = tuple(code for code in codes if code not in busy)
+    passed_over = tuple(code for code in codes if code in busy)
+    turn.call = replace(turn.call, passed_over=tuple(dict.fromkeys(turn.call.passed_over + passed_over)))
+    if not free:
+        try_next(turn)
+        return
+    _let_hear_ringing(turn)
+    turn.tell_ringing(free)
+    for code in free:
+        make_leg(turn, _new_leg(turn, Role.MANAGER, code))
+    turn.set_timer(TimerName.RING, seconds)
+
+
+def _let_hear_ringing(turn: Turn) -> None:
+    if turn.call.attempt > 0 or turn.call.answered_at is not None:  # the first time they hear it already
+        turn.order(Ringback(turn.call.waiter.id))
 
 
 def make_leg(turn: Turn, leg: Leg) -> None:
     """Let the PBX make a leg."""
-    match turn.call.destinations[leg.attempt]:
+    call = turn.call
+    name, number = shown_name(call), call.number or ""
+    match call.destinations[leg.attempt]:
         case Queue(context, exten):
             endpoint = f"Local/{exten}@{context}/n"
+        case Outside(dialled, local=context):
+            if call.way is Way.AJAM:  # the dialplan dials
+                turn.call = call.with_leg(replace(leg, state=LegState.DIALLED))
+                return
+            endpoint, name, number = (
+                f"Local/{dialled}@{context}/n",
+                "",
+                call.external or call.caller.code or "",
+            )
         case _:
-            endpoint = turn.call.policy.endpoint(leg.code or "")
-    turn.ring(leg, endpoint, shown_name(turn.call))
+            endpoint = call.policy.endpoint(leg.code or "")
+    turn.ring(leg, endpoint, name, number)
 
 
-def _talk(turn: Turn, leg: Leg, code: str | None) -> None:
+def talk(turn: Turn, leg: Leg, code: str | None) -> None:
+    """Let who waits talk to who has answered on a leg; `code` is the extension of the shop's side."""
+    call, waiter = turn.call, turn.call.waiter
+    manager = call.caller if leg.role is Role.CUSTOMER else leg
     turn.call = replace(
-        turn.call, stage=Stage.TALKING, talker_leg=leg.id, talker=code, answered_at=turn.moment, timers=()
+        call,
+        stage=Stage.TALKING,
+        talker_leg=manager.id,
+        talker=code or call.talker,
+        first_talker=call.first_talker or code,
+        answered_at=turn.moment if call.answered_at is None else call.answered_at,
+        timers=(),
     )
+    if leg.role is Role.CUSTOMER:
+        tell_out(turn)
+    elif code is not None:
+        turn.tell_ringing((code,))
     turn.change(leg, LegState.UP, result=LegResult.ANSWERED)
-    turn.answer()
-    turn.join(turn.call.caller, turn.call.leg(leg.id) or leg)
+    if call.way is Way.ARI:
+        turn.answer(waiter)
+        turn.join(waiter, turn.call.leg(leg.id) or leg)
     for other in turn.call.our_legs:
-        if other.id != leg.id:
+        if other.id not in (leg.id, waiter.id):
             turn.hang_up(other, HangUpReason.ANSWERED_ELSEWHERE, LegResult.ELSEWHERE)
-    if turn.call.policy.record:
+    if call.policy.record and call.way is Way.ARI and call.recording.state is RecordingState.NONE:
         turn.record()
+
+
+def tell_out(turn: Turn) -> None:
+    """Tell the CRM, once, that the manager calls the customer."""
+    if turn.call.caller.code is not None:
+        turn.tell_ringing((turn.call.caller.code,))
 
 
 def _send_to_dialplan(turn: Turn, place: Dialplan) -> None:
@@ -260,10 +366,11 @@ def _send_to_dialplan(turn: Turn, place: Dialplan) -> None:
 
 def sending(call: Call, place: Dialplan) -> SendToDialplan:
     """Let the caller go on at a place in the dialplan."""
-    return SendToDialplan(call.caller.id, place.context, place.exten, place.priority)
+    return SendToDialplan(call.waiter.id, place.context, place.exten, place.priority)
 
 
-def _tell_round(turn: Turn, *also: str) -> None:
+def tell_round(turn: Turn, *also: str) -> None:
+    """Tell the CRM of the members who were gathered in this round."""
     gathered = (*turn.call.round, *also)
     turn.clear_timer(TimerName.ROUND)
     turn.call = replace(turn.call, round=())
@@ -272,37 +379,59 @@ def _tell_round(turn: Turn, *also: str) -> None:
 
 def _new_leg(turn: Turn, role: Role, code: str | None = None) -> Leg:
     call = turn.call
-    number = sum(1 for _ in call.our_legs) + 1
-    return Leg(f"{call.id}-{number}", role, LegState.PLACED, turn.at, code=code, attempt=call.attempt)
+    number = sum(1 for leg in call.our_legs if leg.id.startswith(call.id)) + 1 + call.clicked
+    return Leg(
+        f"{call.id}-{number}",
+        role,
+        LegState.PLACED,
+        turn.at,
+        code=code,
+        attempt=call.attempt,
+        began_at=turn.at,
+    )
 
 
 def _current(call: Call) -> tuple[Leg, ...]:
     return tuple(leg for leg in call.our_legs if leg.attempt == call.attempt)
 
 
-def _queue(call: Call, leg_id: str) -> Leg | None:
+def local_leg(call: Call, leg_id: str) -> Leg | None:
+    """Find a Local leg behind which somebody may be rung."""
     leg = call.leg(leg_id)
-    rings = leg is not None and leg.role is Role.QUEUE and leg.state not in (LegState.LEAVING, LegState.GONE)
+    rings = leg is not None and leg.role in LOCAL_ROLES and leg.state not in (LegState.LEAVING, LegState.GONE)
     return leg if rings else None
 
 
-def _member_id(leg_id: str, member: str) -> str:
+def end_members(turn: Turn, leg: Leg, result: LegResult) -> None:
+    """Note that nobody is rung any more behind a Local leg."""
+    for member in turn.call.members(leg):
+        if member.alive:
+            turn.change(member, LegState.GONE, result=result)
+
+
+def member_id(leg_id: str, member: str) -> str:
     """One leg for each member of a queue, however often it is rung: ``PJSIP/101-0000002a`` is PJSIP/101."""
     return f"{leg_id}/{re.sub(r'-[0-9a-f]{8}(;[12])?$', '', member)}"
 
 
-def _member(call: Call, said: h.MemberRung | h.MemberAnswered) -> Leg:
-    leg_id = _member_id(said.leg, said.member)
-    queue = call.leg(said.leg)
+def member_leg(call: Call, said: h.MemberRung | h.MemberAnswered) -> Leg:
+    """Find the leg of somebody who is rung behind a Local leg, or make it."""
+    leg_id = member_id(said.leg, said.member)
+    local = call.leg(said.leg)
     known = call.leg(leg_id)
     if known is not None:
-        return replace(known, result=None)
-    attempt = queue.attempt if queue else -1
-    return Leg(leg_id, Role.MEMBER, LegState.PLACED, said.at, code=said.code, attempt=attempt)
+        return known if known.state is LegState.UP else replace(known, result=None, ended_at=None)
+    attempt = local.attempt if local else -1
+    return Leg(
+        leg_id, Role.MEMBER, LegState.PLACED, said.at, code=said.code, attempt=attempt, began_at=said.at
+    )
 
 
-def became_of(leg: Leg, ended: h.LegEnded) -> LegResult:
+def became_of(call: Call, leg: Leg, ended: h.LegEnded) -> LegResult:
     """Say what became of a leg that has ended."""
     if leg.role is Role.QUEUE:
         return LegResult.NO_ANSWER
+    known = [member.result for member in call.members(leg) if member.result is not None]
+    if known and (ended.cause == 0 or ended.cause in NORMAL_CAUSES):
+        return known[-1]
     return leg_result(ended.cause, ended.sip, leg.rang)

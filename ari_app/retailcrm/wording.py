@@ -34,7 +34,7 @@ class Wording:
         over = CRM_WORDS[tell.ending].hangup_status if isinstance(tell, TellHangup) else None
         return CallEvent(
             phone=tell.phone,
-            type=EventType.HANGUP if over else EventType.IN,
+            type=EventType(tell.direction) if isinstance(tell, TellRinging) else EventType.HANGUP,
             codes=tell.codes,
             hangup_status=HangupStatus(over) if over else None,
             call_external_id=call_id,
@@ -46,7 +46,7 @@ class Wording:
         """Put a finished call into a line of the call history."""
         return UploadedCall(
             date=datetime.fromtimestamp(tell.started_at, self.zone).replace(tzinfo=None),
-            type=CallDirection.IN,
+            type=CallDirection(tell.direction),
             phone=tell.phone,
             result=CallResult(CRM_WORDS[tell.ending].upload_result),
             external_id=call_id,

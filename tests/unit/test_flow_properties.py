@@ -17,19 +17,22 @@ from pydantic import TypeAdapter
 
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
-from ari_app.calls.call import Call, LegState, RecordingState, Role, Stage, TimerName
-from ari_app.calls.flow import MOVES, advance, begin
-from ari_app.calls.outcome import Ending, LegResult
-from ari_app.calls.routing import Destination, Dialplan, People, Policy, Queue
+from ari_app.calls.call import Call, LegState, RecordingState, Role, Stage, TimerName, Way
+from ari_app.calls.flow import MOVES, advance, begin, known_as
+from ari_app.calls.outcome import LegResult
+from ari_app.calls.routing import Destination, Dialplan, Outside, People, Policy, Queue
 from ari_app.calls.table import CHANGES
 
 CALLER, NUMBER, START = "caller", "+79161234567", 1_700_000_000.0
+OUTSIDE = Outside(NUMBER, "default", 1, "default")
 CODES = ("101", "102", "103", "104")
 HAPPENINGS: tuple[type, ...] = typing.get_args(h.Happening)
 ORDERS: tuple[type, ...] = typing.get_args(o.Order)
 TIMERS_OF = {
     Stage.ARRIVING: {TimerName.LOOK_UP},
     Stage.RINGING: {TimerName.RING, TimerName.ROUND},
+    Stage.CALLING: {TimerName.RING},
+    Stage.TRANSFERRING: {TimerName.ROUND},
     Stage.ENDING: {TimerName.RECORDING},
 }
 CALL_AS_JSON = TypeAdapter(Call)
@@ -62,6 +65,7 @@ class Witness:
     def advance(self, happening: h.Happening) -> tuple[o.Order, ...]:
         """Let something happen."""
         before = self.call
+        happening = known_as(before, happening)
         after, orders = advance(before, happening)
         assert advance(before, happening) == (after, orders)
         if (before.stage, type(happening)) not in MOVES:
@@ -130,9 +134,8 @@ class Witness:
                     assert self.given[o.Record, ""]
                     assert not self.given[o.StopRecording, ""]
                 case o.Answer():
-                    assert repair or before.stage is Stage.RINGING, (
-                        "only a person's answer answers the caller"
-                    )
+                    person = before.stage in (Stage.RINGING, Stage.TALKING, Stage.TRANSFERRING)
+                    assert repair or person, "only a person's answer answers the caller"
             if repair and isinstance(order, o.OpenBridge):
                 continue  # it is the same bridge
             self.given[type(order), str(getattr(order, "channel", "") or getattr(order, "leg", ""))] += 1
@@ -151,11 +154,12 @@ class Witness:
         if call.stage is Stage.RINGING:
             assert any(leg.pending or leg.state is LegState.UP for leg in call.our_legs), "somebody is tried"
         else:
-            assert not [leg.id for leg in call.our_legs if leg.pending], "nobody rings any more"
+            rung = [leg.id for leg in call.our_legs if leg.pending]
+            assert rung == [] or (call.stage is Stage.TRANSFERRING and rung == [call.talker_leg])
         talkers = [leg.id for leg in call.our_legs if leg.result is LegResult.ANSWERED]
-        if call.stage is Stage.TALKING or (call.ending is Ending.ANSWERED and not call.handed_on):
-            assert talkers == [call.talker_leg]
-        else:
+        if call.stage is Stage.TALKING:
+            assert call.talker_leg in talkers
+        elif call.answered_at is None:
             assert talkers == []
         if call.stage is Stage.TALKING:
             assert [leg.state for leg in call.our_legs if leg.id == call.talker_leg] == [LegState.UP]
@@ -215,6 +219,19 @@ def random_happening(random: Random, call: Call, at: float, about: type) -> h.Ha
     match about:
         case h.CallArrived:
             return h.CallArrived(at, CALLER, NUMBER, None)
+        case h.CallDialled:
+            return h.CallDialled(at, CALLER, "101", NUMBER, None, OUTSIDE)
+        case h.CallClicked:
+            return h.CallClicked(at, "101", NUMBER, None, OUTSIDE, Way.ARI)
+        case h.WayBlocked:
+            return h.WayBlocked(at, leg, "away")
+        case h.PartyReplaced:
+            old = pick((*(one.id for one in call.legs), CALLER))
+            return h.PartyReplaced(
+                at, old, pick(("new1", "new2", leg)), pick((True, False)), pick(("102", None)), code
+            )
+        case h.FarHalfFound:
+            return h.FarHalfFound(at, leg, pick(("far1", "far2")), pick((True, False)))
         case h.CustomerFound:
             return h.CustomerFound(at, pick(("Anna", None)), pick((code, "no extension", "")))
         case h.CallerEnded:
@@ -551,4 +568,5 @@ def test_every_move_is_about_a_happening_and_says_what_it_does() -> None:
     for (stage, happening), move in MOVES.items():
         assert happening in HAPPENINGS
         assert move.__doc__, (stage, happening)
-    assert set(HAPPENINGS) - {happening for _, happening in MOVES} == {h.CallArrived}
+    first = {h.CallArrived, h.CallDialled, h.CallClicked}
+    assert set(HAPPENINGS) - {happening for _, happening in MOVES} == first

@@ -88,5 +88,6 @@ def test_the_crm_has_two_words_for_each_ending() -> None:
         Ending.BUSY: CrmWords("busy", "busy"),
         Ending.NOT_ANSWERED: CrmWords("no answered", "no answer"),
         Ending.FAILED: CrmWords("failed", "failed"),
+        Ending.NOT_PLACED: CrmWords("failed", "failed"),
     } == CRM_WORDS
     assert set(CRM_WORDS) == set(Ending)

@@ -1,0 +1,203 @@
+"""The moves when somebody takes another's place in a call: a transfer by telephone, a call pickup.
+
+The PBX carries the transfer out and then tells that a new channel stands where a party of ours stood. A
+channel into the dialplan (``Local/102@internal``) rings there until somebody answers behind it; a
+telephone's own channel talks at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ari_app.calls import happenings as h
+from ari_app.calls.call import Direction, Leg, LegState, Role, Stage, TimerName
+from ari_app.calls.orders import FindFarHalf, HangUp, HangUpReason, Ringback, Watch
+from ari_app.calls.outcome import Ending, LegResult
+from ari_app.calls.outgoing import manager_answered
+from ari_app.calls.routing import Dialplan, is_extension
+from ari_app.calls.turn import Turn
+from ari_app.calls.waiting import (
+    became_of,
+    end_members,
+    local_leg,
+    member_leg,
+    talk,
+    tell_round,
+    try_next,
+)
+
+ATTENDED = "_attended"
+"""What Asterisk's Local channel dials when a manager transfers to whom they have called themselves. It is
+answered at once; when that phone still rings, only what goes on behind the channel tells of the answer.
+"""
+
+# -- somebody takes another's place -----------------------------------------------------------------------
+
+
+def replaced_while_talking(turn: Turn, replaced: h.PartyReplaced) -> None:
+    """A transfer: who gave the customer away is hung up, and the customer hears the next one being rung."""
+    call, old = turn.call, turn.call.party(replaced.old)
+    if old is None or call.party(replaced.channel) is not None:
+        return
+    if old.id != call.talker_leg:  # the customer's side went elsewhere: for the shop the talk is over
+        turn.order(HangUp(replaced.channel))
+        turn.finish(Ending.ANSWERED)
+        return
+    new = _newcomer(turn, replaced, Role.TARGET if replaced.local else Role.MANAGER, joined=True)
+    _leave(turn, old)
+    turn.order(Watch(new.id))
+    turn.call = turn.call.with_leg(new)
+    if replaced.local:
+        turn.order(FindFarHalf(new.id))
+    if not replaced.local or replaced.code is not None:
+        talk(turn, new, replaced.code)
+        return
+    turn.call = replace(turn.call, stage=Stage.TRANSFERRING, talker_leg=new.id)
+    if turn.call.customer is not None:
+        turn.order(Ringback(turn.call.customer.id))
+
+
+def replaced_while_ringing(turn: Turn, replaced: h.PartyReplaced) -> None:
+    """A call pickup: another phone took the call that was ringing at this one."""
+    old = turn.call.leg(replaced.old)
+    if old is None or not old.pending or replaced.local or turn.call.party(replaced.channel) is not None:
+        return
+    new = _newcomer(turn, replaced, Role.MANAGER, joined=old.joined)
+    _leave(turn, old, LegResult.ELSEWHERE)
+    turn.order(Watch(new.id))
+    talk(turn, new, replaced.code)
+
+
+def replaced_while_calling(turn: Turn, replaced: h.PartyReplaced) -> None:
+    """A call pickup: another manager took the call that the CRM had asked for, and makes it."""
+    caller = turn.call.caller
+    if replaced.old == caller.id and not replaced.local and caller.pending:
+        turn.call = replace(turn.call, caller=replace(caller, id=replaced.channel))
+        turn.order(Watch(replaced.channel))
+        manager_answered(turn, h.CallerAnswered(replaced.at, replaced.code))
+
+
+def _newcomer(turn: Turn, replaced: h.PartyReplaced, role: Role, *, joined: bool) -> Leg:
+    return Leg(
+        replaced.channel,
+        role,
+        LegState.RINGING,
+        turn.at,
+        code=replaced.code,
+        joined=joined,
+        began_at=turn.at,
+        target=replaced.target,
+    )
+
+
+def _leave(turn: Turn, old: Leg, result: LegResult | None = None) -> None:
+    """Let go of who is no longer in the call; the PBX tells nothing more of them unless it is asked to."""
+    if old.alive:
+        turn.order(Watch(old.id))
+        turn.hang_up(old, HangUpReason.NORMAL, result)
+
+
+# -- the one to whom the customer was transferred ---------------------------------------------------------
+
+
+def far_half_found(turn: Turn, found: h.FarHalfFound) -> None:
+    """What the dialplan dials for the transfer is followed."""
+    leg = turn.call.leg(found.leg)
+    if leg is not None and leg.far is None:
+        turn.call = turn.call.with_leg(replace(leg, far=found.channel))
+        turn.order(Watch(found.channel))
+    if found.up and turn.call.stage is Stage.TRANSFERRING:
+        target_answered(turn, h.LegAnswered(found.at, found.leg))
+
+
+def target_ringing(turn: Turn, ringing: h.LegRinging) -> None:
+    """Noted."""
+    leg = turn.call.leg(ringing.leg)
+    if leg is not None and leg.pending:
+        turn.change(leg, LegState.RINGING)
+
+
+def target_answered(turn: Turn, answered: h.LegAnswered) -> None:
+    """The one to whom the customer was transferred talks, unless behind the leg somebody is still rung."""
+    leg = turn.call.leg(answered.leg)
+    if leg is None or not leg.pending or leg.id != turn.call.talker_leg:
+        return
+    leg = turn.change(leg, LegState.UP)
+    if leg.target != ATTENDED and not any(member.pending for member in turn.call.members(leg)):
+        tell_round(turn)
+        talk(turn, leg, _extension(leg.target))
+
+
+def target_ended(turn: Turn, ended: h.LegEnded) -> None:
+    """Nobody took the transfer: the fallback is rung for the customer. Others are only noted."""
+    call, leg = turn.call, turn.call.leg(ended.leg)
+    if leg is None or not leg.alive:
+        return
+    turn.change(leg, LegState.GONE, result=became_of(call, leg, ended))
+    end_members(turn, leg, LegResult.NO_ANSWER)
+    if call.customer is not None and leg.id == call.customer.id:
+        tell_round(turn)
+        turn.finish(Ending.ANSWERED, seen_at=ended.known_up_at)
+    elif leg.id == call.talker_leg:
+        again = tuple(
+            place
+            for place in call.policy.fallback
+            if call.direction is Direction.IN or not isinstance(place, Dialplan)
+        )
+        tried = turn.call.destinations
+        turn.call = replace(
+            turn.call, stage=Stage.RINGING, destinations=(*tried, *again), attempt=len(tried) - 1
+        )
+        try_next(turn)
+
+
+def caller_ended(turn: Turn, ended: h.CallerEnded) -> None:
+    """When it is the customer, the call is over."""
+    caller = turn.call.caller
+    turn.change(caller, LegState.GONE)
+    if turn.call.customer is not None and turn.call.customer.id == caller.id:
+        tell_round(turn)
+        turn.finish(Ending.ANSWERED, seen_at=ended.known_up_at)
+
+
+def round_told(turn: Turn, expired: h.TimerExpired) -> None:
+    """The CRM is told who is being rung."""
+    if expired.timer is TimerName.ROUND:
+        tell_round(turn)
+
+
+# -- behind a Local channel, while they talk --------------------------------------------------------------
+
+
+def next_rung(turn: Turn, rung: h.MemberRung) -> None:
+    """Who talked behind a queue has transferred the customer: the CRM is told who is being rung."""
+    leg = local_leg(turn.call, rung.leg)
+    if leg is None or leg.id != turn.call.talker_leg:
+        return
+    member = member_leg(turn.call, rung)
+    if member.state is not LegState.UP:
+        turn.change(member, LegState.RINGING, code=rung.code)
+        turn.tell_ringing(tuple(filter(None, (rung.code,))))
+
+
+def next_answered(turn: Turn, answered: h.MemberAnswered) -> None:
+    """The next one talks, behind the same queue or transfer."""
+    leg = local_leg(turn.call, answered.leg)
+    if leg is None or leg.id != turn.call.talker_leg:
+        return
+    member = member_leg(turn.call, answered)
+    if member.state is LegState.UP:
+        return
+    for other in turn.call.members(leg):
+        if other.alive and other.id != member.id:
+            turn.change(other, LegState.GONE)
+    member = turn.change(member, LegState.UP, code=answered.code, result=LegResult.ANSWERED)
+    if member.code is not None:
+        first = turn.call.first_talker or member.code
+        turn.call = replace(turn.call, talker=member.code, first_talker=first)
+        turn.tell_ringing((member.code,))
+
+
+def _extension(target: str | None) -> str | None:
+    """An extension, and not a number outside."""
+    return target if target is not None and len(target) <= 6 and is_extension(target) else None

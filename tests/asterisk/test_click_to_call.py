@@ -1,0 +1,130 @@
+"""Click-to-call on the real Asterisk: the CRM asks, the manager's phone rings first."""
+
+from __future__ import annotations
+
+from ari_app.demo.asterisk import UNREACHABLE
+from ari_app.demo.phones import Answers, Busy, Declines, Rings
+from tests.office import Office
+
+ANNA, ANNA_DIALLED = "+79161234567", "+79161234567"
+
+
+def click(office: Office, code: str, number: str = ANNA_DIALLED) -> str:
+    """Ask for a call as the CRM's button does."""
+    call_id = office.shop.line.place_call(code, number, None, office.account.pbx.outgoing)
+    assert call_id is not None
+    return call_id
+
+
+async def test_the_manager_answers_and_then_the_customer_is_called(office: Office) -> None:
+    (olga,) = office.managers(1)
+    await office.open(manager_caller_name="Звонок из CRM")
+    async with (
+        office.phone(olga, Answers(after=0.2, hangs_up_after=1.2)) as phone,
+        office.lab.customer_phone(Answers(after=0.3)) as customer,
+    ):
+        call_id = click(office, olga)
+        await customer.is_free()
+        await phone.is_free()
+    report = await office.report()
+    assert report.call.id == call_id
+    assert (phone.calls[0].name, phone.calls[0].number) == ("Звонок из CRM", ANNA)
+    assert report.told == [("out", [olga]), ("hangup", [olga], "answered")]
+    upload = report.upload
+    assert (upload.type, upload.code, upload.result) == ("out", olga, "answered")
+    assert upload.phone == ANNA
+    assert upload.record_url is not None
+    assert report.call.recording.seconds is not None
+    assert abs(report.call.recording.seconds - report.call.talking) < 0.3
+
+
+async def test_a_manager_who_doesnt_answer_is_left_alone_and_the_customer_is_never_rung(
+    office: Office,
+) -> None:
+    (olga,) = office.managers(1)
+    await office.open(ring_manager_seconds=1)
+    async with office.phone(olga, Rings()) as phone, office.lab.customer_phone(Answers()) as customer:
+        click(office, olga)
+        await phone.is_free()
+        report = await office.report()
+    assert customer.calls == []
+    assert report.told == []
+    assert (report.upload.type, report.upload.result, report.upload.code) == ("out", "failed", olga)
+
+
+async def test_a_manager_who_declines_isnt_rung_again(office: Office) -> None:
+    (olga,) = office.managers(1)
+    await office.open()
+    async with (
+        office.phone(olga, Declines(after=0.1)) as phone,
+        office.lab.customer_phone(Answers()) as customer,
+    ):
+        click(office, olga)
+        report = await office.report()
+    assert len(phone.calls) == 1
+    assert customer.calls == []
+    assert (report.told, report.upload.result) == ([], "failed")
+    assert any("declined" in line for line in await office.story(report.call))
+
+
+async def test_a_manager_who_hangs_up_while_the_customer_rings_cancels_the_call(office: Office) -> None:
+    (olga,) = office.managers(1)
+    await office.open()
+    async with (
+        office.phone(olga, Answers(after=0.1)) as phone,
+        office.lab.customer_phone(Rings()) as customer,
+    ):
+        click(office, olga)
+        await customer.rings()
+        await phone.answers()
+        phone.hang_up()
+        await customer.is_free()
+    report = await office.report()
+    assert report.told == [("out", [olga]), ("hangup", [olga], "cancel")]
+    assert (report.upload.result, report.upload.duration, report.upload.record_url) == ("no answer", 0, None)
+
+
+async def test_a_customer_who_is_busy_ends_the_call_at_once(office: Office) -> None:
+    (olga,) = office.managers(1)
+    await office.open()
+    async with office.phone(olga, Answers(after=0.1)) as phone, office.lab.customer_phone(Busy()):
+        click(office, olga)
+        await phone.is_free()
+    report = await office.report()
+    assert report.upload.result == "busy"
+    assert report.told == []  # the customer's telephone never rang
+
+
+async def test_a_customer_who_declines_is_no_answer(office: Office) -> None:
+    (olga,) = office.managers(1)
+    await office.open()
+    async with (
+        office.phone(olga, Answers(after=0.1)) as phone,
+        office.lab.customer_phone(Declines(after=0.3)),
+    ):
+        click(office, olga)
+        await phone.is_free()
+    report = await office.report()
+    assert report.told == [("out", [olga]), ("hangup", [olga], "no answered")]
+    assert report.upload.result == "no answer"
+
+
+async def test_the_customer_hangs_up_first(office: Office) -> None:
+    (olga,) = office.managers(1)
+    await office.open()
+    async with (
+        office.phone(olga, Answers(after=0.1)) as phone,
+        office.lab.customer_phone(Answers(after=0.1, hangs_up_after=1.1)),
+    ):
+        click(office, olga)
+        await phone.is_free()
+    report = await office.report()
+    assert (report.upload.result, report.upload.duration) == ("answered", 1)
+
+
+async def test_the_managers_phone_that_is_unreachable_fails_the_call(office: Office) -> None:
+    office.hire(UNREACHABLE)
+    await office.open()
+    click(office, UNREACHABLE)
+    report = await office.report()
+    assert (report.told, report.upload.result) == ([], "failed")
