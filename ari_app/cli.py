@@ -7,7 +7,7 @@ import sys
 import structlog
 import typer
 
-from ari_app.commands import account, calls, demo, serve
+from ari_app.commands import account, calls, demo, dialplan, serve
 
 app = typer.Typer(
     help="The telephone side of retailCRM for shops that run Asterisk.",
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 serve.register(app)
 demo.register(app)
+dialplan.register(app)
 app.add_typer(account.app, name="account")
 app.add_typer(calls.app, name="calls")
 

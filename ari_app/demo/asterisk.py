@@ -10,7 +10,7 @@ import resource
 import secrets
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -77,6 +77,8 @@ class Asterisk:
         self.phones = {extension: self.ports.phone(index) for index, extension in enumerate(extensions)}
         """The port at which Asterisk looks for each extension's phone."""
         self.folder = self.ports.folder
+        self.files: Mapping[str, str] = {}
+        """Files, by name, that take the place of the lab's own configuration; set them before the start."""
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -228,6 +230,8 @@ class Asterisk:
             "unreachable": UNREACHABLE,
         }
         configuration.write(self.folder / "etc", values, self.phones, self.queues)
+        for name, text in self.files.items():
+            (self.folder / "etc" / name).write_text(text)
 
     def _command_line(self) -> list[str]:
         dies_with_us = ["setpriv", "--pdeathsig", "KILL"]
