@@ -31,6 +31,12 @@ class Actions:
                 )
             case o.Ringback(channel):
                 await ari("channels", "ring", channelId=channel)
+            case o.PlayRinging(bridge, name):
+                await self._tolerating(
+                    DONE_BEFORE, "bridges", "playWithId", bridgeId=bridge, playbackId=name, media="tone:ring"
+                )
+            case o.StopPlaying(name):
+                await self._tolerating(GONE, "playbacks", "stop", playbackId=name)
             case o.OpenBridge(bridge):
                 await self._tolerating(
                     DONE_BEFORE, "bridges", "createWithId", bridgeId=bridge, type="mixing,proxy_media"

@@ -15,6 +15,7 @@ from ari_app.calls.transfer import ATTENDED
 
 EVENT_TYPES = (
     "ApplicationReplaced",
+    "BridgeAttendedTransfer",
     "ChannelDestroyed",
     "ChannelStateChange",
     "Dial",
@@ -118,6 +119,8 @@ def read_event(event: dict[str, Any], at: float, ids: Ids, extensions: Extension
             return _destroyed(event, at, ids)
         case "Dial":
             return _dial(event, at, extensions)
+        case "BridgeAttendedTransfer":
+            return _attended(event, at, extensions)
         case "RecordingFinished":
             return Heard(str(event["recording"]["name"]), h.RecordingFinished(at))
         case "RecordingFailed":
@@ -170,6 +173,15 @@ def newcomer(channel: dict[str, Any], at: float, extensions: Extensions, old: st
         target=local[1] if local else None,
         code=code,
     )
+
+
+def _attended(event: dict[str, Any], at: float, extensions: Extensions) -> Signal | None:
+    """Who talked behind a Local channel of ours has put another in their place: nobody is dialled for that."""
+    transferee, target = event.get("transferee"), event.get("transfer_target")
+    if transferee is None or target is None or event["result"] != "Success":
+        return None
+    leg, member = str(transferee["id"]), str(target["name"])
+    return Heard(leg, h.MemberAnswered(at, leg, member, extensions.code_of(member)))
 
 
 def _dial(event: dict[str, Any], at: float, extensions: Extensions) -> Signal | None:

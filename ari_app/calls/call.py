@@ -205,6 +205,7 @@ class Call:
     round: tuple[str, ...] = ()
     """Queue members rung in this round, of whom the CRM will be told in a moment."""
     bridge_open: bool = False
+    plays_ringing: bool = False
     handed_on: bool = False
     """The caller was sent on into the shop's dialplan."""
     sent_to: Dialplan | None = None
@@ -268,6 +269,11 @@ class Call:
     def outside(self) -> Outside | None:
         """Whom an outgoing call calls, and through which line."""
         return next((place for place in self.destinations if isinstance(place, Outside)), None)
+
+    @property
+    def ringing_name(self) -> str:
+        """The name of the ringing that is played into the bridge."""
+        return f"{self.id}-ringing"
 
     @property
     def waiting(self) -> float:

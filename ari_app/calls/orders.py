@@ -41,6 +41,21 @@ class Ringback:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayRinging:
+    """Let everyone in the bridge hear ringing, until told to stop: the PBX gives none to who is up already."""
+
+    bridge: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopPlaying:
+    """Let the ringing end."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenBridge:
     """Make the call's bridge."""
 
@@ -207,6 +222,8 @@ Order: TypeAlias = (
     LookUp
     | Watch
     | Ringback
+    | PlayRinging
+    | StopPlaying
     | OpenBridge
     | Ring
     | Originate

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Direction, Leg, LegState, Role, Stage, TimerName
-from ari_app.calls.orders import FindFarHalf, HangUp, HangUpReason, Ringback, Watch
+from ari_app.calls.orders import FindFarHalf, HangUp, HangUpReason, Watch
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.outgoing import manager_answered
 from ari_app.calls.routing import Dialplan, is_extension
@@ -44,8 +44,8 @@ def replaced_while_talking(turn: Turn, replaced: h.PartyReplaced) -> None:
         turn.finish(Ending.ANSWERED)
         return
     new = _newcomer(turn, replaced, Role.TARGET if replaced.local else Role.MANAGER, joined=True)
-    _leave(turn, old)
     turn.order(Watch(new.id))
+    _leave(turn, old)
     turn.call = turn.call.with_leg(new)
     if replaced.local:
         turn.order(FindFarHalf(new.id))
@@ -53,8 +53,6 @@ def replaced_while_talking(turn: Turn, replaced: h.PartyReplaced) -> None:
         talk(turn, new, replaced.code)
         return
     turn.call = replace(turn.call, stage=Stage.TRANSFERRING, talker_leg=new.id)
-    if turn.call.customer is not None:
-        turn.order(Ringback(turn.call.customer.id))
 
 
 def replaced_while_ringing(turn: Turn, replaced: h.PartyReplaced) -> None:
@@ -111,10 +109,11 @@ def far_half_found(turn: Turn, found: h.FarHalfFound) -> None:
 
 
 def target_ringing(turn: Turn, ringing: h.LegRinging) -> None:
-    """Noted."""
+    """Noted; the customer hears ringing."""
     leg = turn.call.leg(ringing.leg)
-    if leg is not None and leg.pending:
+    if leg is not None and leg.pending and leg.id == turn.call.talker_leg:
         turn.change(leg, LegState.RINGING)
+        turn.let_hear_ringing()
 
 
 def target_answered(turn: Turn, answered: h.LegAnswered) -> None:

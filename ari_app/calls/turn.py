@@ -28,8 +28,11 @@ from ari_app.calls.orders import (
     Join,
     OpenBridge,
     Order,
+    PlayRinging,
     Record,
     Ring,
+    Ringback,
+    StopPlaying,
     StopRecording,
     TellHangup,
     TellResult,
@@ -135,6 +138,21 @@ class Turn:
         if leg.state is not LegState.UP:
             self.order(Answer(leg.id))
 
+    def let_hear_ringing(self) -> None:
+        """Let who waits hear ringing: by the PBX before they are answered, and from then on in the bridge."""
+        call = self.call
+        if call.waiter.state is not LegState.UP:
+            self.order(Ringback(call.waiter.id))
+        elif call.bridge_open and not call.plays_ringing:
+            self.call = replace(call, plays_ringing=True)
+            self.order(PlayRinging(call.bridge_id, call.ringing_name))
+
+    def stop_ringing(self) -> None:
+        """End the ringing in the bridge."""
+        if self.call.plays_ringing:
+            self.call = replace(self.call, plays_ringing=False)
+            self.order(StopPlaying(self.call.ringing_name))
+
     # -- recording ----------------------------------------------------------------------------------------
 
     def record(self) -> None:
@@ -211,6 +229,7 @@ class Turn:
             end_unseen=seen_at is not None,
             timers=(),
             round=(),
+            plays_ringing=False,
         )
         if self.call.caller.alive:
             self.hang_up(self.call.caller, farewell(self.call, self.call.caller))

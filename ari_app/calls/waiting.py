@@ -114,10 +114,13 @@ def stray_leg(turn: Turn, ready: h.LegReady) -> None:
 
 
 def leg_ringing(turn: Turn, ringing: h.LegRinging) -> None:
-    """Noted."""
+    """Noted; a manager who waits for the customer hears ringing."""
     leg = turn.call.leg(ringing.leg)
-    if leg is not None and leg.state in (LegState.PLACED, LegState.DIALLED):
-        turn.change(leg, LegState.RINGING)
+    if leg is None or leg.state not in (LegState.PLACED, LegState.DIALLED):
+        return
+    turn.change(leg, LegState.RINGING)
+    if leg.role is Role.CUSTOMER and turn.call.waiter.state is LegState.UP:
+        turn.let_hear_ringing()
 
 
 def leg_answered(turn: Turn, answered: h.LegAnswered) -> None:
@@ -298,7 +301,7 @@ def _ring_people(turn: Turn, codes: tuple[str, ...], seconds: float) -> None:
 
 def _let_hear_ringing(turn: Turn) -> None:
     if turn.call.attempt > 0 or turn.call.answered_at is not None:  # the first time they hear it already
-        turn.order(Ringback(turn.call.waiter.id))
+        turn.let_hear_ringing()
 
 
 def make_leg(turn: Turn, leg: Leg) -> None:
@@ -340,6 +343,7 @@ def talk(turn: Turn, leg: Leg, code: str | None) -> None:
     elif code is not None:
         turn.tell_ringing((code,))
     turn.change(leg, LegState.UP, result=LegResult.ANSWERED)
+    turn.stop_ringing()
     if call.way is Way.ARI:
         turn.answer(waiter)
         turn.join(waiter, turn.call.leg(leg.id) or leg)
