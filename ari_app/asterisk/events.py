@@ -16,6 +16,7 @@ from ari_app.calls.transfer import ATTENDED
 EVENT_TYPES = (
     "ApplicationReplaced",
     "BridgeAttendedTransfer",
+    "BridgeBlindTransfer",
     "ChannelDestroyed",
     "ChannelStateChange",
     "Dial",
@@ -121,6 +122,8 @@ def read_event(event: dict[str, Any], at: float, ids: Ids, extensions: Extension
             return _dial(event, at, extensions)
         case "BridgeAttendedTransfer":
             return _attended(event, at, extensions)
+        case "BridgeBlindTransfer":
+            return _blind(event, at)
         case "RecordingFinished":
             return Heard(str(event["recording"]["name"]), h.RecordingFinished(at))
         case "RecordingFailed":
@@ -176,12 +179,21 @@ def newcomer(channel: dict[str, Any], at: float, extensions: Extensions, old: st
 
 
 def _attended(event: dict[str, Any], at: float, extensions: Extensions) -> Signal | None:
-    """Who talked behind a Local channel of ours has put another in their place: nobody is dialled for that."""
+    """Who talked behind a Local channel of ours has put another in their place: nobody is dialled."""
     transferee, target = event.get("transferee"), event.get("transfer_target")
     if transferee is None or target is None or event["result"] != "Success":
         return None
     leg, member = str(transferee["id"]), str(target["name"])
     return Heard(leg, h.MemberAnswered(at, leg, member, extensions.code_of(member)))
+
+
+def _blind(event: dict[str, Any], at: float) -> Signal | None:
+    """Who talked behind a Local channel of ours has sent its other half on in the dialplan."""
+    transferee = event.get("transferee")
+    if transferee is None or event["result"] != "Success":
+        return None
+    leg, member = str(transferee["id"]), str(event["channel"]["name"])
+    return Heard(leg, h.MemberTransferred(at, leg, member, str(event["exten"])))
 
 
 def _dial(event: dict[str, Any], at: float, extensions: Extensions) -> Signal | None:

@@ -84,7 +84,7 @@ def known_as(call: Call, happening: Happening) -> Happening:
             return h.CallerAnswered(at, code)
         case h.LegEnded(at, leg, cause, sip, known_up_at) if leg == call.caller.id:
             return h.CallerEnded(at, cause, known_up_at, sip)
-        case h.MemberRung() | h.MemberAnswered() | h.MemberEnded():
+        case h.MemberRung() | h.MemberAnswered() | h.MemberTransferred() | h.MemberEnded():
             near = next((leg for leg in call.our_legs if leg.far_id == happening.leg), None)
             return happening if near is None else replace(happening, leg=near.id)
     return happening
@@ -243,6 +243,7 @@ _TALKING: dict[type, Move] = {
     h.LegEnded: afterwards.leg_hung_up,
     h.PartyReplaced: transfer.replaced_while_talking,
     h.FarHalfFound: transfer.far_half_found,
+    h.MemberTransferred: transfer.member_transferred,
     h.MemberRung: transfer.next_rung,
     h.MemberAnswered: transfer.next_answered,
     h.MemberEnded: waiting.member_ended,

@@ -204,6 +204,16 @@ class MemberAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberTransferred:
+    """Who talked behind a Local leg has transferred the customer blindly, to `target` in the dialplan."""
+
+    at: float
+    leg: str
+    member: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class MemberEnded:
     """Somebody behind a Local leg is no longer rung. `status` is the ``Dial`` status, such as BUSY."""
 
@@ -314,6 +324,7 @@ Happening: TypeAlias = (
     | FarHalfFound
     | MemberRung
     | MemberAnswered
+    | MemberTransferred
     | MemberEnded
     | TimerExpired
     | RecordingFinished

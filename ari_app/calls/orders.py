@@ -42,7 +42,7 @@ class Ringback:
 
 @dataclass(frozen=True, slots=True)
 class PlayRinging:
-    """Let everyone in the bridge hear ringing, until told to stop: the PBX gives none to who is up already."""
+    """Let the bridge hear ringing, until told to stop: the PBX gives none to who is up already."""
 
     bridge: str
     name: str

@@ -20,7 +20,9 @@ from ari_app.calls.waiting import (
     became_of,
     end_members,
     local_leg,
+    member_id,
     member_leg,
+    member_rung,
     talk,
     tell_round,
     try_next,
@@ -168,15 +170,23 @@ def round_told(turn: Turn, expired: h.TimerExpired) -> None:
 # -- behind a Local channel, while they talk --------------------------------------------------------------
 
 
+def member_transferred(turn: Turn, transferred: h.MemberTransferred) -> None:
+    """Who talked behind a queue has transferred the customer, who waits for the next one there."""
+    leg = local_leg(turn.call, transferred.leg)
+    member = turn.call.leg(member_id(transferred.leg, transferred.member))
+    if leg is not None and leg.id == turn.call.talker_leg and member is not None and member.alive:
+        end_members(turn, leg, LegResult.ANSWERED)
+        turn.call = replace(turn.call, stage=Stage.TRANSFERRING)
+
+
 def next_rung(turn: Turn, rung: h.MemberRung) -> None:
-    """Who talked behind a queue has transferred the customer: the CRM is told who is being rung."""
+    """Who talked behind a queue has transferred the customer: the next one is rung."""
     leg = local_leg(turn.call, rung.leg)
-    if leg is None or leg.id != turn.call.talker_leg:
+    if leg is None or leg.id != turn.call.talker_leg or member_leg(turn.call, rung).state is LegState.UP:
         return
-    member = member_leg(turn.call, rung)
-    if member.state is not LegState.UP:
-        turn.change(member, LegState.RINGING, code=rung.code)
-        turn.tell_ringing(tuple(filter(None, (rung.code,))))
+    end_members(turn, leg, LegResult.ANSWERED)
+    turn.call = replace(turn.call, stage=Stage.TRANSFERRING)
+    member_rung(turn, rung)
 
 
 def next_answered(turn: Turn, answered: h.MemberAnswered) -> None:

@@ -172,6 +172,8 @@ def member_rung(turn: Turn, rung: h.MemberRung) -> None:
             tell_out(turn)
         return
     turn.change(member_leg(turn.call, rung), LegState.RINGING, code=rung.code)
+    if turn.call.stage is Stage.TRANSFERRING and leg.role is Role.QUEUE and rung.rings:
+        turn.let_hear_ringing()  # the queue with its music was left by the transfer
     if rung.code is not None and rung.code not in (*turn.call.told, *turn.call.round):
         turn.call = replace(turn.call, round=(*turn.call.round, rung.code))
         if not any(timer.name is TimerName.ROUND for timer in turn.call.timers):

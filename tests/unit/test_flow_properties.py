@@ -244,6 +244,8 @@ def random_happening(random: Random, call: Call, at: float, about: type) -> h.Ha
             return h.LegRefused(at, leg, "no")
         case h.MemberRung | h.MemberAnswered:
             return typing.cast(h.Happening, about(at, leg, member, code))
+        case h.MemberTransferred:
+            return h.MemberTransferred(at, leg, member, "102")
         case h.MemberEnded:
             return h.MemberEnded(at, leg, member, pick(("ANSWER", "BUSY", "NOANSWER", "CANCEL", "WHAT")))
         case h.TimerExpired:
