@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
-from ari_app.calls.call import Call, Leg, Role, Stage, TimerName
+from ari_app.calls.call import Call, Direction, Leg, Role, Stage, TimerName
 from ari_app.calls.outcome import CRM_WORDS, Ending, LegResult
 from ari_app.journal import CrmTold, Line
 
@@ -44,6 +44,14 @@ _ENDINGS = {
     Ending.BUSY: "everyone was busy",
     Ending.NOT_ANSWERED: "nobody answered",
     Ending.FAILED: "nobody could be reached",
+    Ending.NOT_PLACED: "the manager could not be had",
+}
+_OUTGOING_ENDINGS = {
+    **_ENDINGS,
+    Ending.GAVE_UP: "the manager gave up",
+    Ending.BUSY: "the customer was busy",
+    Ending.NOT_ANSWERED: "the customer did not answer",
+    Ending.FAILED: "the customer could not be reached",
 }
 
 
@@ -51,30 +59,44 @@ def summary(call: Call) -> str:
     """Say in half a line what the call was, or is."""
     if call.ending is None:
         return f"talking to {call.talker or 'somebody'}" if call.stage is Stage.TALKING else call.stage.value
+    out = call.direction is Direction.OUT
     if call.ending is not Ending.ANSWERED:
-        return f"{_ENDINGS[call.ending]} after {call.waiting:.1f} s"
-    who = "by the dialplan" if call.handed_on else f"by {call.talker or 'somebody'}"
-    return f"answered {who} after {call.waiting:.1f} s, talked {call.talking:.1f} s"
+        endings = _OUTGOING_ENDINGS if out else _ENDINGS
+        return f"{endings[call.ending]} after {call.waiting:.1f} s"
+    if out:
+        who = "by the customer"
+    else:
+        first = call.first_talker or call.talker
+        who = f"by {first or 'somebody'}" if call.talker_leg is not None else "by the dialplan"
+    last = f", last by {call.talker}" if call.first_talker not in (None, call.talker) else ""
+    return f"answered {who} after {call.waiting:.1f} s, talked {call.talking:.1f} s{last}"
 
 
 def _event(line: Line, call: Call) -> Iterator[tuple[str, Tone]]:
     match line.event:
         case h.CallArrived(_, _, number, external):
             yield f"{number or 'withheld number'} calls {external or 'us'}", Tone.CALLER
+        case h.CallDialled(code=code, number=number):
+            yield f"{code or 'a phone'} calls {number or 'a number'}", Tone.CALLER
+        case h.CallClicked(code=code, number=number, external=external, way=way):
+            line_ = f" from {external}" if external else ""
+            yield f"the CRM asks {code} to call {number}{line_}, by {way}", Tone.CALLER
+        case h.WayBlocked(problem=problem):
+            yield f"ARI can't place the call: {problem}", Tone.BAD
+        case h.PartyReplaced():
+            yield _replaced(line.event, call), Tone.PHONE
+        case h.MemberTransferred(member=member, target=target):
+            yield f"{_member(member)} transfers the customer to {target}", Tone.PHONE
         case h.CustomerFound(_, name, responsible):
             manager = f"manager {responsible}" if responsible else "no manager"
             yield f"the CRM knows: {name or 'no name'}, {manager}", Tone.CRM
         case h.CustomerUnknown(_, problem):
             text = f"the CRM could not be asked: {problem}" if problem else "the CRM doesn't know the number"
             yield text, Tone.BAD if problem else Tone.CRM
+        case h.CallerAnswered() if line.before is Stage.CALLING:
+            yield f"{_who(call.caller)} answered", Tone.GOOD
         case h.CallerEnded(_, _, known_up_at):
-            unseen = " (nobody saw it)" if known_up_at is not None else ""
-            yield (
-                f"the caller is gone{unseen}"
-                if line.before is Stage.ENDING
-                else (f"the caller hung up{unseen}"),
-                Tone.QUIET if line.before is Stage.ENDING else Tone.CALLER,
-            )
+            yield from _caller_ended(line, call, known_up_at)
         case h.CallerAnswered() if line.before is Stage.DIALPLAN:
             yield "the dialplan answered", Tone.GOOD
         case h.CallerReturned():
@@ -95,31 +117,49 @@ def _event(line: Line, call: Call) -> Iterator[tuple[str, Tone]]:
             yield from _leg_event(line, call)
 
 
+def _caller_ended(line: Line, call: Call, known_up_at: float | None) -> Iterator[tuple[str, Tone]]:
+    who, unseen = _who(call.caller), " (nobody saw it)" if known_up_at is not None else ""
+    if line.before is Stage.ENDING:
+        yield f"{who} is gone{unseen}", Tone.QUIET
+    elif line.before is Stage.CALLING and call.caller.result is not None:
+        yield f"{who}: {call.caller.result.value}{unseen}", Tone.BAD
+    else:
+        yield f"{who} hung up{unseen}", Tone.CALLER
+
+
+def _replaced(replaced: h.PartyReplaced, call: Call) -> str:
+    old, new = _who(call.party(replaced.old)), _who(call.party(replaced.channel))
+    if replaced.local:
+        return f"{old} transfers the customer to {replaced.code or replaced.target}"
+    return f"{new} takes the call of {old}"
+
+
 def _leg_event(line: Line, call: Call) -> Iterator[tuple[str, Tone]]:
     match line.event:
         case h.LegRinging(_, leg):
-            yield f"{_who(call.leg(leg))} rings", Tone.PHONE
+            yield f"{_who(call.party(leg))} rings", Tone.PHONE
         case h.LegAnswered(_, leg) if _is_person(call.leg(leg)):
             late = "" if line.after is Stage.TALKING and line.before is Stage.RINGING else ", too late"
             yield f"{_who(call.leg(leg))} answered{late}", Tone.GOOD
         case h.LegRefused(_, leg, problem):
-            yield f"{_who(call.leg(leg))} can't be rung: {problem}", Tone.BAD
+            yield f"{_who(call.party(leg))} can't be rung: {problem}", Tone.BAD
         case h.LegEnded(_, leg):
             yield from _leg_ended(line, call.leg(leg))
-        case h.MemberRung(_, _, member, code):
-            yield f"the queue rings {code or member}", Tone.PHONE
-        case h.MemberAnswered(_, _, member, code):
-            yield f"{code or member} answered the queue", Tone.GOOD
-        case h.MemberEnded(_, _, member, status) if line.before is Stage.RINGING:
-            yield f"the queue stopped ringing {member.rsplit('-', 1)[0]}: {status.lower()}", Tone.QUIET
+        case h.MemberRung(leg=leg, member=member, code=code, rings=True):
+            yield f"{_who(call.leg(leg))} rings {code or _member(member)}", Tone.PHONE
+        case h.MemberAnswered(leg=leg, member=member, code=code):
+            yield f"{code or _member(member)} answered {_who(call.leg(leg))}", Tone.GOOD
+        case h.MemberEnded(leg=leg, member=member, status=status) if line.before is Stage.RINGING:
+            yield f"{_who(call.leg(leg))} stopped ringing {_member(member)}: {status.lower()}", Tone.QUIET
 
 
 def _leg_ended(line: Line, leg: Leg | None) -> Iterator[tuple[str, Tone]]:
     if leg is None or leg.result is None:
         return
     if leg.result is LegResult.ANSWERED:
-        gone = "is gone" if line.before is Stage.ENDING else "hung up"
-        yield f"{_who(leg)} {gone}", Tone.QUIET if line.before is Stage.ENDING else Tone.PHONE
+        gone = "hung up" if line.before is Stage.TALKING and line.after is Stage.ENDING else "is gone"
+        share = f" (waited {leg.waiting:.1f} s, talked {leg.talking:.1f} s)" if leg.began_at else ""
+        yield f"{_who(leg)} {gone}{share}", Tone.QUIET if gone == "is gone" else Tone.PHONE
     elif line.before is Stage.RINGING and leg.role is Role.MANAGER:
         yield f"{_who(leg)}: {leg.result.value}", Tone.BAD
     else:
@@ -140,8 +180,8 @@ def _timer(timer: TimerName) -> Iterator[tuple[str, Tone]]:
 
 def _told(told: o.Tell, problem: str | None) -> Iterator[tuple[str, Tone]]:
     match told:
-        case o.TellRinging(codes=codes):
-            text = f"in, for {', '.join(codes)}"
+        case o.TellRinging(codes=codes, direction=direction):
+            text = f"{direction}, for {', '.join(codes)}"
         case o.TellHangup(codes=codes, ending=ending):
             text = f"hangup, {CRM_WORDS[ending].hangup_status}, for {', '.join(codes)}"
         case o.TellResult():
@@ -156,22 +196,38 @@ def _told(told: o.Tell, problem: str | None) -> Iterator[tuple[str, Tone]]:
 
 
 def _orders(line: Line, call: Call) -> Iterator[tuple[str, Tone]]:
-    rung = [_who(call.leg(order.leg)) for order in line.orders if isinstance(order, o.Ring)]
+    rung = [_who(call.party(order.leg)) for order in line.orders if isinstance(order, o.Ring)]
     if rung:
         yield f"trying {', '.join(rung)}", Tone.PHONE
     for order in line.orders:
         if isinstance(order, o.SendToDialplan):
             place = f"{order.context},{order.exten},{order.priority}"
             yield f"the caller goes on in the dialplan: {place}", Tone.CALLER
+        elif isinstance(order, o.Originate):
+            yield f"ringing {_who(call.caller)} by AJAM", Tone.PHONE
+        elif isinstance(order, o.PlayRinging):
+            yield "ringing is heard", Tone.QUIET
     if line.after is Stage.ENDING and line.before is not Stage.ENDING:
         yield summary(call), Tone.GOOD if call.ending is Ending.ANSWERED else Tone.BAD
 
 
 def _who(leg: Leg | None) -> str:
-    if leg is None:
-        return "a phone"
-    return "the queue" if leg.role is Role.QUEUE else leg.code or "a phone"
+    match leg:
+        case None:
+            return "a phone"
+        case Leg(role=Role.QUEUE):
+            return "the queue"
+        case Leg(role=Role.CALLER, code=None):
+            return "the caller"
+        case Leg(role=Role.CUSTOMER):
+            return "the customer"
+    return leg.code or leg.target or "a phone"
+
+
+def _member(channel: str) -> str:
+    """Name a telephone by its channel: ``PJSIP/101-0000002a`` is PJSIP/101."""
+    return channel.rsplit("-", 1)[0]
 
 
 def _is_person(leg: Leg | None) -> bool:
-    return leg is None or leg.role is Role.MANAGER
+    return leg is None or leg.role in (Role.MANAGER, Role.CUSTOMER, Role.TARGET)

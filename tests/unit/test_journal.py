@@ -73,7 +73,7 @@ def test_a_call_is_told_in_sentences() -> None:
         "102 is gone (answered elsewhere)",
         "the caller hung up",
         "answered by 103 after 3.0 s, talked 7.0 s",
-        "103 is gone",
+        "103 is gone (waited 2.0 s, talked 7.1 s)",
         "recording stored: 7.0 s, abc.wav",
     ]
     assert summary(call) == "answered by 103 after 3.0 s, talked 7.0 s"
