@@ -94,9 +94,9 @@ class Line:
             known.put(h.CallerReturned(at))
             return
         match caller.arguments:
-            case ("incoming", exten, *_):
+            case ("incoming", *called):
                 desk = self.desk
-                number, external = desk.normal_form(caller.number), desk.normal_form(exten)
+                number, external = desk.normal_form(caller.number), desk.normal_form("".join(called[:1]))
                 self._begin(h.CallArrived(at, caller.channel, number, external))
             case ("outgoing", exten, *_):
                 self._let_out(caller, exten, at)

@@ -125,6 +125,12 @@ def _remarks(account: Account) -> list[str]:
         if isinstance(place, People)
         for code in place.codes
     }
+    line = account.outside("")
+    if line.local != line.context:
+        remarks.append(
+            f"pbx.outgoing begins at priority {line.priority}, where a Local channel can't: the PBX needs "
+            f"the context [{line.local}] that ari-app dialplan writes"
+        )
     if strange := sorted(rung - listed):
         remarks.append(f"not in [[extensions]], so the CRM must know whose they are: {', '.join(strange)}")
     return remarks
