@@ -1,0 +1,124 @@
+"""What the tests of the generated dialplans share: a PBX configured by them, and a played HTTP API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from ari_app.accounts import read_account
+from ari_app.demo.asterisk import Asterisk
+from stasis_dialplan import Kind, Settings, render
+
+APP = "retailcrm"
+
+
+@dataclass
+class Api:
+    """The service's `/api/...` as a dialplan sees it: what it answers, and what it was asked."""
+
+    url: str = ""
+    answer: str = ","
+    status: int = 200
+    silent: bool = False
+    """It takes requests and never answers."""
+    asked: list[dict[str, str]] = field(default_factory=list)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def _reply(self, request: web.Request) -> web.Response:
+        self.asked.append({"path": request.path, **request.query})
+        if self.silent:
+            await self.over.wait()
+        return web.Response(text=self.answer, status=self.status)
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls) -> AsyncIterator[Api]:
+        """Serve on a free port of loopback."""
+        api = cls()
+        app = web.Application()
+        app.router.add_route("*", "/api/{what}", api._reply)
+        runner = web.AppRunner(app, shutdown_timeout=0)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        api.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            yield api
+        finally:
+            api.over.set()
+            await runner.cleanup()
+
+
+def configure(asterisk: Asterisk, kind: Kind, api: Api, extensions: str, outgoing: str, **calls: str) -> None:
+    """Let the PBX be configured by the rendered files and the shop's own dialplan."""
+    files = render(kind, Settings.of(read_account(account(asterisk, outgoing, **calls)), api.url))
+    own_port = f"port = {asterisk.ports.ami}"
+    files = {name: text.replace("port = 5038", own_port) for name, text in files.items()}
+    asterisk.files = {**files, "extensions.conf": extensions}
+
+
+def account(asterisk: Asterisk, outgoing: str, **calls: str) -> str:
+    """Write the account's file of a shop with this PBX."""
+    fields = "\n".join(f'{name} = "{value}"' for name, value in calls.items())
+    return f"""
+        [crm]
+        url = "https://shop.retailcrm.ru"
+        api_key = "key"
+        client_id = "the;client"
+        [pbx]
+        host = "127.0.0.1"
+        http_port = {asterisk.http_port}
+        stasis_app = "{APP}"
+        ari_username = "{asterisk.ari_username}"
+        ari_password = "{asterisk.ari_password}"
+        ami_username = "{asterisk.ami_username}"
+        ami_password = "{asterisk.ami_password}"
+        outgoing = "{outgoing}"
+        [calls]
+        {fields}
+        """
+
+
+@asynccontextmanager
+async def application(asterisk: Asterisk, app: str = APP) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """Be the Stasis application, and hear its events."""
+    login = aiohttp.encode_basic_auth(asterisk.ari_username, asterisk.ari_password)
+    url = f"{asterisk.ari_url}/events?app={app}".replace("http", "ws", 1)
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": login}) as session,
+        session.ws_connect(url) as socket,
+    ):
+        yield socket
+
+
+async def started(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
+    """Wait until a channel enters the application."""
+    async with asyncio.timeout(10):
+        while (event := await socket.receive_json())["type"] != "StasisStart":
+            pass
+    return dict(event)
+
+
+Ajam = Callable[..., Awaitable[str]]
+
+
+@asynccontextmanager
+async def ajam(asterisk: Asterisk) -> AsyncIterator[Ajam]:
+    """Log in at AJAM; what is entered carries actions out."""
+    url = f"http://{asterisk.host}:{asterisk.http_port}/{asterisk.http_prefix}/rawman"
+    jar = aiohttp.CookieJar(unsafe=True)  # the PBX is an address, not a name
+    async with aiohttp.ClientSession(cookie_jar=jar) as session:
+
+        async def act(**fields: str) -> str:
+            async with session.get(url, params=fields) as answer:
+                return await answer.text()
+
+        said = await act(action="login", username=asterisk.ami_username, secret=asterisk.ami_password)
+        assert "Response: Success" in said
+        yield act

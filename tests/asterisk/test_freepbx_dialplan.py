@@ -1,0 +1,279 @@
+"""The files of `ari-app dialplan freepbx` in FreePBX's own structure of includes, on both Asterisks.
+
+The contexts are named and nested as FreePBX writes them, and do as much of its work as a call of ours
+touches: DB() everywhere, Gosub() into custom destinations, hangup handlers, an answering queue.
+"""
+
+import re
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from ari_app.demo.asterisk import Asterisk
+from ari_app.demo.lab import Lab
+from ari_app.demo.machine import CannotPrepare, Installation, prepare
+from ari_app.demo.phones import Answers, Rings
+from tests.asterisk.pbx_files import APP, Api, ajam, application, configure, started
+from tests.office import Office
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+ANNA = "+79161234567"
+STRANGER = "+79037654321"
+
+# Custom destination 1 is ours with "Return: Yes" and the queue 600, 2 is ours with "Return: No".
+EXTENSIONS = """
+#include extensions_custom.conf
+
+[from-trunk]
+include => from-pstn
+
+[from-pstn]
+include => from-pstn-custom
+include => ext-did
+
+[ext-did]
+include => ext-did-custom
+exten => _749511122XX,1,Set(__DIRECTION=INBOUND)
+ same => n,Gosub(sub-record-check,s,1(in,${EXTEN},dontcare))
+ same => n,Set(__FROM_DID=${EXTEN})
+ same => n,Set(CDR(did)=${FROM_DID})
+ same => n,ExecIf($["${CALLERID(name)}" = ""]?Set(CALLERID(name)=${CALLERID(num)}))
+ same => n,Set(CHANNEL(hangup_handler_push)=crm-hangup,s,1)
+ same => n,Goto(customdests,dest-${IF($["${EXTEN}" = "74951112244"]?2:1)},1)
+
+[sub-record-check]
+exten => s,1,Set(__REC_POLICY_MODE=${DB(shop/recording)})
+ same => n,Return()
+
+[customdests]
+include => customdests-custom
+exten => dest-1,1,Noop(Entering Custom Destination retailCRM)
+ same => n,Gosub(retailcrm-incoming,s,1())
+ same => n,Noop(Returned from Custom Destination retailCRM)
+ same => n,Goto(ext-queues,600,1)
+exten => dest-2,1,Noop(Entering Custom Destination retailCRM)
+ same => n,Goto(retailcrm-incoming,s,1)
+
+[crm-hangup]
+exten => s,1,Log(NOTICE,crm-hangup: ${FROM_DID} ${DB(shop/greeting)})
+ same => n,Return()
+
+[ext-queues]
+include => ext-queues-custom
+exten => 600,1,Set(__FROMQUEUEEXTEN=${CALLERID(number)})
+ same => n,Answer()
+ same => n,Set(QUEUENAME=${DB(QPENALTY/600/name)})
+ same => n,Queue(${QUEUENAME},t,,)
+ same => n,Hangup()
+
+[internal]
+include => from-internal
+
+[from-internal]
+include => from-internal-noxfer
+include => from-internal-xfer
+include => bad-number
+
+[from-internal-noxfer]
+include => from-internal-noxfer-custom
+
+[from-internal-xfer]
+include => from-internal-custom
+include => from-internal-additional
+
+[from-internal-additional]
+include => ext-queues
+include => outbound-allroutes
+include => ext-local
+
+[ext-local]
+exten => _XXX,1,Set(__PICKUPMARK=${EXTEN})
+ same => n,Dial(PJSIP/${DB(AMPUSER/${EXTEN}/device)},20)
+ same => n,Hangup()
+
+[outbound-allroutes]
+include => outbound-allroutes-custom
+include => outrt-1
+
+[outrt-1]
+exten => _[+78]X.,1,Set(__OUTNUM=${EXTEN})
+ same => n,Dial(PJSIP/${OUTNUM}@trunk,20)
+ same => n,Hangup()
+
+[bad-number]
+exten => _X.,1,Hangup(1)
+"""
+ARI = """
+[general]
+#include ari_general_additional.conf
+#include ari_general_custom.conf
+#include ari_additional.conf
+#include ari_additional_custom.conf
+"""
+MANAGER = """
+[general]
+enabled = yes
+port = {port}
+bindaddr = 127.0.0.1
+displayconnects = no
+
+[admin]
+secret = amp111
+deny = 0.0.0.0/0.0.0.0
+permit = 127.0.0.1/255.255.255.0
+read = all
+write = all
+
+#include manager_additional.conf
+#include manager_custom.conf
+"""
+
+
+@pytest.fixture(scope="module", params=[22, 16])
+def installation(request: pytest.FixtureRequest) -> Installation:
+    try:
+        return prepare(version=request.param)
+    except CannotPrepare as problem:
+        pytest.skip(str(problem))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def lab(installation: Installation) -> AsyncIterator[Lab]:
+    asterisk = Asterisk(installation)
+    configure(
+        asterisk, "freepbx", Api(url="http://127.0.0.1:9"), EXTENSIONS, "from-internal", fallback="group:101"
+    )
+    asterisk.files = {
+        **asterisk.files,
+        "ari.conf": ARI,
+        "ari_general_additional.conf": "enabled=yes\npretty=no\nwebsocket_write_timeout=100\n",
+        "ari_additional.conf": "",
+        "manager.conf": MANAGER.format(port=asterisk.ports.ami),
+        "manager_additional.conf": "",
+    }
+    async with asterisk:
+        for entry in ("shop greeting hello", "QPENALTY 600/name sales"):
+            await asterisk.command(f"database put {entry}")
+        for code in asterisk.phones:
+            await asterisk.command(f"database put AMPUSER {code}/device {code}")
+        yield Lab(asterisk)
+
+
+@pytest.fixture
+def shop(office: Office) -> Office:
+    """The shop whose application the generated dialplan names."""
+    office.app = APP
+    return office
+
+
+async def test_freepbx_takes_the_files_without_a_complaint(lab: Lab) -> None:
+    ours = ("extensions", "ari", "manager", "pbx_config", "config.c")
+    assert [line for line in lab.asterisk.warnings() if any(name in line for name in ours)] == []
+
+
+async def test_while_the_service_is_away_the_custom_destination_returns_and_the_queue_rings(lab: Lab) -> None:
+    (olga,) = lab.extensions(1)
+    await lab.asterisk.queue_add("sales", f"PJSIP/{olga}")
+    before = len(lab.asterisk.log())
+    async with lab.phone(olga, Answers(after=0.1)) as phone:
+        began = time.monotonic()
+        async with lab.call(ANNA, "74951112233", talks=0.1) as caller:
+            await phone.rings()
+            await caller.ended()
+        await _handler_ran(lab, before)
+    await lab.asterisk.queue_remove("sales", f"PJSIP/{olga}")
+    assert caller.status == 200
+    assert phone.calls[0].at - began < 1.0
+
+
+async def test_entered_without_a_return_it_goes_to_the_accounts_own_destination(lab: Lab) -> None:
+    async with (
+        lab.phone("101", Answers(after=0.1)) as phone,
+        lab.call(ANNA, "74951112244", talks=0.1) as caller,
+    ):
+        await caller.ended()
+    assert caller.status == 200
+    assert phone.calls[0].number == ANNA
+
+
+async def test_a_call_that_the_service_has_handled_runs_freepbxs_handlers_with_all_they_need(
+    shop: Office,
+) -> None:
+    (olga,) = shop.managers(1)
+    shop.customer(ANNA, "Иванова Анна", manager=olga)
+    await shop.open()
+    before = len(shop.lab.asterisk.log())
+    async with (
+        shop.phone(olga, Answers(after=0.1)) as phone,
+        shop.lab.call(ANNA, "74951112233", talks=0.3) as caller,
+    ):
+        await caller.ended()
+    report = await shop.report()
+    await _handler_ran(shop.lab, before)
+    assert (report.upload.result, report.upload.code) == ("answered", olga)
+    assert report.upload.external_phone == "+74951112233"
+    assert phone.calls[0].name == "Иванова Анна"
+    assert "Dangerous function" not in shop.lab.asterisk.log()[before:]
+
+
+async def test_the_member_who_takes_the_call_from_freepbxs_queue_is_known(shop: Office) -> None:
+    olga, boris = shop.managers(2)
+    for code in (olga, boris):
+        await shop.lab.asterisk.queue_add("sales", f"Local/{code}@from-internal/n")
+    await shop.open(unknown="queue:ext-queues,600")
+    async with (
+        shop.phone(olga, Rings()),
+        shop.phone(boris, Answers(after=0.4)),
+        shop.lab.call(STRANGER, "74951112233", talks=0.5) as caller,
+    ):
+        await caller.ended()
+    for code in (olga, boris):
+        await shop.lab.asterisk.queue_remove("sales", f"Local/{code}@from-internal/n")
+    report = await shop.report()
+    assert (report.upload.result, report.upload.code) == ("answered", boris)
+    assert report.told[-1] == ("hangup", sorted([olga, boris]), "answered")
+
+
+async def test_a_phones_call_goes_out_by_the_routes_while_the_service_is_away(lab: Lab) -> None:
+    (olga,) = lab.extensions(1)
+    async with (
+        lab.customer_phone(Answers(after=0.1)) as customer,
+        lab.call(olga, ANNA, talks=0.1) as caller,
+    ):
+        await caller.ended()
+    assert caller.status == 200
+    assert len(customer.calls) == 1
+
+
+async def test_a_phones_call_outside_is_the_services_and_one_to_a_colleague_is_not(lab: Lab) -> None:
+    olga, boris = lab.extensions(2)
+    async with application(lab.asterisk) as events:
+        async with lab.phone(boris, Answers(after=0.1)), lab.call(olga, boris, talks=0.1) as caller:
+            await caller.ended()
+        assert caller.status == 200
+        async with lab.call(olga, ANNA):
+            start = await started(events)
+    assert start["args"] == ["outgoing", ANNA]
+
+
+async def test_a_call_that_the_service_lets_out_goes_by_the_routes(lab: Lab) -> None:
+    async with (
+        application(lab.asterisk),
+        ajam(lab.asterisk) as act,
+        lab.customer_phone(Answers(after=0.1)) as customer,
+    ):
+        call = {"channel": f"Local/{ANNA}@from-internal/n", "application": "Wait", "data": "0.2"}
+        assert "Response: Success" in await act(action="originate", **call, **{"async": "true"})
+        await customer.answers()
+
+
+async def _handler_ran(lab: Lab, before: int) -> None:
+    """Wait until FreePBX's hangup handler has run, with access to its database."""
+    for _ in range(100):
+        if re.search(r"crm-hangup: 74951112233 hello", lab.asterisk.log()[before:]):
+            return
+        await lab.asterisk.command("core show uptime")
+    raise AssertionError("the hangup handler did not run, or was refused its database")
