@@ -17,7 +17,7 @@ import structlog
 from ari_app.asterisk.errors import AriError, AriRefused, AriUnavailable
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
-from ari_app.calls.call import Call, Stage, TimerName
+from ari_app.calls.call import Call, Stage, TimerName, Way
 from ari_app.calls.flow import First, advance, known_as
 from ari_app.calls.orders import Order
 from ari_app.calls.routing import Outside, Policy
@@ -156,7 +156,12 @@ class LiveCall:
 
     def _may_expire(self, timer: TimerName) -> bool:
         """Nobody is given up while we don't hear the PBX, or have yet to learn what we missed."""
-        return timer is TimerName.RECORDING or (self._line.listening and not self._asking)
+        return timer is TimerName.RECORDING or (self._heard and not self._asking)
+
+    @property
+    def _heard(self) -> bool:
+        """Whether we hear what happens to the call; AJAM is asked again and again."""
+        return self._line.listening or self.call.way is Way.AJAM
 
     async def _step(self, happening: h.Happening) -> None:
         before = self.call
@@ -290,7 +295,7 @@ class LiveCall:
         delay = min(DOUBT_FIRST_SECONDS * 2**self._doubts, DOUBT_LAST_SECONDS)
         if dialling is not None:
             delay = max(delay, DIAL_SECONDS)
-        elif not self._line.listening:
+        elif not self._heard:
             return
         self._doubts += 1
         self._log.debug("in doubt", why=why)

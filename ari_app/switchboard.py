@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from ari_app.asterisk.errors import AriError, AriRefused
+from ari_app.asterisk.errors import AriError, AriRefused, AriUnavailable
 from ari_app.asterisk.events import Heard, NewCaller, new_caller, newcomer
 from ari_app.asterisk.pbx import Pbx, Snapshot
 from ari_app.calls import happenings as h
@@ -152,6 +152,9 @@ class Line:
         Raises:
             AriError
         """
+        if call.way is Way.AJAM and self.ajam is not None:
+            said: h.PbxSaid = await self.ajam.facts(call, channels)
+            return said
         snapshot = await self.pbx.snapshot()
         found = [await self._fact(call, snapshot, channel) for channel in channels]
         recording = call.recording.awaited and await self.pbx.is_recording(call.recording_name)
@@ -210,7 +213,7 @@ class Line:
             before = self.clock() - AUDIT_SECONDS / 2
             with suppress(AriError):
                 exist = (await self.pbx.snapshot()).channels
-                for live in tuple(self._calls.values()):
+                for live in [live for live in self._calls.values() if live.call.way is Way.ARI]:
                     legs = [live.call.caller, *live.call.our_legs]
                     if any(leg.alive and leg.at < before and leg.id not in exist for leg in legs):
                         live.put(h.OutcomeUnknown(self.clock(), "a channel of the call is gone"))
@@ -285,7 +288,12 @@ class Line:
         Raises:
             AriError
         """
-        await self.pbx.carry_out(order)
+        if call.way is Way.ARI:
+            await self.pbx.carry_out(order)
+        elif self.ajam is not None:
+            await self.ajam.carry_out(order)
+        else:
+            raise AriUnavailable("the account has no AJAM any more")
 
     def _begin(self, first: First) -> str:
         call_id = f"{self.pbx.ids.prefix}{secrets.token_hex(8)}"
