@@ -208,8 +208,8 @@ class LiveCall:
             case o.AskPbx(channels):
                 self._asking += 1
                 self._send(f"facts {next(self._questions)}", self._ask(channels))
-            case o.TellRinging() | o.TellHangup() | o.TellResult():
-                pass  # it is in the outbox since the step was kept
+            case o.TellRinging() | o.TellHangup() | o.TellResult() | o.PassOver():
+                pass  # it is in the outbox, or the journal, since the step was kept
             case _:
                 await self._at_the_pbx(order)
 

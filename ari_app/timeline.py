@@ -203,6 +203,9 @@ def _orders(line: Line, call: Call) -> Iterator[tuple[str, Tone]]:
         if isinstance(order, o.SendToDialplan):
             place = f"{order.context},{order.exten},{order.priority}"
             yield f"the caller goes on in the dialplan: {place}", Tone.CALLER
+        elif isinstance(order, o.PassOver):
+            are = "is" if len(order.codes) == 1 else "are"
+            yield f"{', '.join(order.codes)} {are} busy: passed over", Tone.PHONE
         elif isinstance(order, o.Originate):
             yield f"ringing {_who(call.caller)} by AJAM", Tone.PHONE
         elif isinstance(order, o.PlayRinging):

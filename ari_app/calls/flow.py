@@ -24,6 +24,8 @@ Move: TypeAlias = Callable[[Turn, Any], None]
 First: TypeAlias = h.CallArrived | h.CallDialled | h.CallClicked
 """What a call can begin with."""
 
+BY_ARI_ALONE = (h.LegReady, h.PartyReplaced, h.FarHalfFound)
+"""What means nothing to a call that AJAM has placed: the dialplan runs it."""
 PBX_RESTARTED = 38
 """Cause of a channel that ended with the PBX itself: network out of order."""
 assert PBX_RESTARTED in LINE_FAILURES
@@ -66,7 +68,7 @@ def advance(
     """
     happening = known_as(call, happening)
     move = MOVES.get((call.stage, type(happening)))
-    if move is None:
+    if move is None or (call.way is Way.AJAM and isinstance(happening, BY_ARI_ALONE)):
         return call, ()
     if isinstance(happening, h.TimerExpired) and not call.is_due(happening.timer, happening.at):
         return call, ()

@@ -41,6 +41,13 @@ class Ringback:
 
 
 @dataclass(frozen=True, slots=True)
+class PassOver:
+    """Don't ring these extensions: their managers are busy. For the journal; nobody has to do anything."""
+
+    codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PlayRinging:
     """Let the bridge hear ringing, until told to stop: the PBX gives none to who is up already."""
 
@@ -222,6 +229,7 @@ Order: TypeAlias = (
     LookUp
     | Watch
     | Ringback
+    | PassOver
     | PlayRinging
     | StopPlaying
     | OpenBridge

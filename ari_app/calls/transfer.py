@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Direction, Leg, LegState, Role, Stage, TimerName
-from ari_app.calls.orders import FindFarHalf, HangUp, HangUpReason, Watch
+from ari_app.calls.orders import FindFarHalf, HangUpReason, Watch
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.outgoing import manager_answered
 from ari_app.calls.routing import Dialplan, is_extension
@@ -39,13 +39,15 @@ answered at once; when that phone still rings, only what goes on behind the chan
 def replaced_while_talking(turn: Turn, replaced: h.PartyReplaced) -> None:
     """A transfer: who gave the customer away is hung up, and the customer hears the next one being rung."""
     call, old = turn.call, turn.call.party(replaced.old)
-    if old is None or call.party(replaced.channel) is not None:
-        return
-    if old.id != call.talker_leg:  # the customer's side went elsewhere: for the shop the talk is over
-        turn.order(HangUp(replaced.channel))
+    if call.customer is not None and replaced.old == call.customer.id:
+        turn_away(turn, replaced)  # the customer's side went elsewhere: for the shop the talk is over
+        tell_round(turn)
         turn.finish(Ending.ANSWERED)
         return
-    new = _newcomer(turn, replaced, Role.TARGET if replaced.local else Role.MANAGER, joined=True)
+    if old is None or old.id != call.talker_leg:
+        turn_away(turn, replaced)
+        return
+    new = _newcomer(turn, replaced, joined=True)
     turn.order(Watch(new.id))
     _leave(turn, old)
     turn.call = turn.call.with_leg(new)
@@ -60,12 +62,20 @@ def replaced_while_talking(turn: Turn, replaced: h.PartyReplaced) -> None:
 def replaced_while_ringing(turn: Turn, replaced: h.PartyReplaced) -> None:
     """A call pickup: another phone took the call that was ringing at this one."""
     old = turn.call.leg(replaced.old)
-    if old is None or not old.pending or replaced.local or turn.call.party(replaced.channel) is not None:
-        return
-    new = _newcomer(turn, replaced, Role.MANAGER, joined=old.joined)
-    _leave(turn, old, LegResult.ELSEWHERE)
-    turn.order(Watch(new.id))
-    talk(turn, new, replaced.code)
+    if replaced.old == turn.call.waiter.id:  # who waits went elsewhere
+        turn_away(turn, replaced)
+        tell_round(turn)
+        turn.finish(Ending.GAVE_UP)
+    elif old is None or not old.pending or old.role is not Role.MANAGER:
+        turn_away(turn, replaced)
+    elif replaced.local:  # the answer was missed, then came a transfer
+        talk(turn, turn.change(old, LegState.UP), old.code)
+        replaced_while_talking(turn, replaced)
+    else:
+        new = _newcomer(turn, replaced, joined=old.joined)
+        _leave(turn, old, LegResult.ELSEWHERE)
+        turn.order(Watch(new.id))
+        talk(turn, new, replaced.code)
 
 
 def replaced_while_calling(turn: Turn, replaced: h.PartyReplaced) -> None:
@@ -75,12 +85,22 @@ def replaced_while_calling(turn: Turn, replaced: h.PartyReplaced) -> None:
         turn.call = replace(turn.call, caller=replace(caller, id=replaced.channel))
         turn.order(Watch(replaced.channel))
         manager_answered(turn, h.CallerAnswered(replaced.at, replaced.code))
+    else:
+        turn_away(turn, replaced)
 
 
-def _newcomer(turn: Turn, replaced: h.PartyReplaced, role: Role, *, joined: bool) -> Leg:
+def turn_away(turn: Turn, replaced: h.PartyReplaced) -> None:
+    """Who has taken the place of one who is no longer in the call is hung up."""
+    if turn.call.party(replaced.channel) is None:
+        new = _newcomer(turn, replaced, joined=False)
+        turn.order(Watch(new.id))
+        turn.hang_up(new, HangUpReason.NORMAL)
+
+
+def _newcomer(turn: Turn, replaced: h.PartyReplaced, *, joined: bool) -> Leg:
     return Leg(
         replaced.channel,
-        role,
+        Role.TARGET if replaced.local else Role.MANAGER,
         LegState.RINGING,
         turn.at,
         code=replaced.code,

@@ -26,6 +26,7 @@ from ari_app.calls.orders import (
     HangUp,
     HangUpReason,
     LookUp,
+    PassOver,
     Ringback,
     SendToDialplan,
     Watch,
@@ -291,6 +292,8 @@ def _ring_people(turn: Turn, codes: tuple[str, ...], seconds: float) -> None:
     free = tuple(code for code in codes if code not in busy)
     passed_over = tuple(code for code in codes if code in busy)
     turn.call = replace(turn.call, passed_over=tuple(dict.fromkeys(turn.call.passed_over + passed_over)))
+    if passed_over:
+        turn.order(PassOver(passed_over))
     if not free:
         try_next(turn)
         return
@@ -365,6 +368,7 @@ def tell_out(turn: Turn) -> None:
 def _send_to_dialplan(turn: Turn, place: Dialplan) -> None:
     for leg in turn.call.our_legs:
         turn.hang_up(leg, HangUpReason.NORMAL, LegResult.NO_ANSWER)
+    turn.stop_ringing()
     turn.call = replace(turn.call, stage=Stage.DIALPLAN, handed_on=True, sent_to=place, timers=())
     turn.order(sending(turn.call, place))
     turn.tidy()
