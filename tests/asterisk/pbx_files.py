@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 from aiohttp import web
@@ -16,6 +16,7 @@ from ari_app.demo.asterisk import Asterisk
 from stasis_dialplan import Kind, Settings, render
 
 APP = "retailcrm"
+T = TypeVar("T")
 
 
 @dataclass
@@ -95,6 +96,15 @@ async def application(asterisk: Asterisk, app: str = APP) -> AsyncIterator[aioht
         session.ws_connect(url) as socket,
     ):
         yield socket
+
+
+async def until(predicate: Callable[[], T | None], complaint: str, seconds: float = 10) -> T:
+    """Ask until there is an answer."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while (answer := predicate()) is None:
+        assert asyncio.get_running_loop().time() < deadline, complaint
+        await asyncio.sleep(0.02)  # looking again, not waiting for luck: the deadline decides
+    return answer
 
 
 async def started(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
