@@ -5,6 +5,7 @@ from __future__ import annotations
 from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import AriRefused
 from ari_app.calls import orders as o
+from ari_app.dialplan_names import named_context, named_exten
 
 GONE = frozenset({404})
 DONE_BEFORE = frozenset({409})
@@ -66,15 +67,8 @@ class Actions:
                 await ari("recordings", "stop", recordingName=name)
             case o.CloseBridge(bridge):
                 await self._tolerating(GONE, "bridges", "destroy", bridgeId=bridge)
-            case o.SendToDialplan(channel, context, exten, priority):
-                await ari(
-                    "channels",
-                    "continueInDialplan",
-                    channelId=channel,
-                    context=context,
-                    extension=exten,
-                    priority=priority,
-                )
+            case o.SendToDialplan():
+                await self._send_on(order)
             case _:
                 raise TypeError(f"{type(order).__name__} is not an order for the PBX")
 
@@ -92,6 +86,31 @@ class Actions:
             **({"originator": ring.originator} if ring.originator else {}),
             **({"otherChannelId": ring.far_id} if ring.far_id else {}),
         )
+
+    async def _send_on(self, send: o.SendToDialplan) -> None:
+        """Send the caller through the context that sets the name, where the PBX has it for this place.
+
+        We don't set it ourselves: a variable set by ARI bars ``DB()`` and others for the rest of the call.
+        """
+        place = (send.context, send.exten, send.priority)
+        named = (named_context(self._app), named_exten(*place), 1)
+        context, exten, priority = named if await self._has(send.channel, *named) else place
+        await self._ari(
+            "channels",
+            "continueInDialplan",
+            channelId=send.channel,
+            context=context,
+            extension=exten,
+            priority=priority,
+        )
+
+    async def _has(self, channel: str, context: str, exten: str, priority: int) -> bool:
+        function = f"DIALPLAN_EXISTS({context},{exten},{priority})"
+        try:
+            found = await self._ari("channels", "getChannelVar", channelId=channel, variable=function)
+        except AriRefused:
+            return False
+        return bool(found["value"] == "1")
 
     async def _join(self, join: o.Join) -> None:
         """Put channels into the bridge, and let the phones show on what they show: else the name would go."""

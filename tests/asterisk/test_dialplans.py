@@ -133,9 +133,12 @@ async def test_while_the_service_is_away_a_customer_reaches_the_queue_within_a_s
     assert phone.calls[0].at - began < 1.0
 
 
-async def test_what_the_dialplan_does_after_us_is_not_refused(shop: Office, api: Api) -> None:
+async def test_what_the_dialplan_does_after_us_is_not_refused_and_it_knows_the_name(
+    shop: Office, api: Api
+) -> None:
     (olga,) = shop.managers(1)
     shop.customer(ANNA, "Иванова Анна", manager=olga)
+    api.answer = f"Иванова Анна,{olga}"
     await shop.open(fallback="dialplan:menu,greeting,1")
     before = len(shop.lab.asterisk.log())
     async with shop.phone(olga, Busy()), shop.call(ANNA) as caller:
@@ -143,8 +146,17 @@ async def test_what_the_dialplan_does_after_us_is_not_refused(shop: Office, api:
     await shop.report()
     log = shop.lab.asterisk.log()[before:]
     assert caller.status == 200
-    assert "greeting: hello for" in log
+    assert f"greeting: hello for [Иванова Анна] [{ANNA}]" in log
     assert "Dangerous function" not in log
+
+
+async def test_a_place_that_the_files_dont_name_is_reached_with_the_number(shop: Office, api: Api) -> None:
+    await shop.open(unknown="dialplan:menu,greeting,2")
+    async with shop.call(STRANGER) as caller:
+        await caller.ended()
+    await shop.report()
+    assert caller.status == 200
+    assert api.asked == []
 
 
 async def test_a_caller_who_goes_on_in_the_dialplan_is_shown_by_name(lab: Lab, api: Api) -> None:

@@ -272,6 +272,4 @@ async def test_a_call_that_the_service_lets_out_goes_by_the_routes(lab: Lab) -> 
 async def _handler_ran(lab: Lab, before: int) -> None:
     """Wait until FreePBX's hangup handler has run, with access to its database."""
     ran = "crm-hangup: 74951112233 hello"
-    await until(
-        lambda: ran in lab.asterisk.log()[before:] or None, "the hangup handler didn't run as it should"
-    )
+    await until(lambda: ran in lab.asterisk.log()[before:] or None, "the hangup handler didn't run")
