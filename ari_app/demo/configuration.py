@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 _EMPTY = (
-    *("acl", "ccss", "cdr", "cel", "chan_websocket", "features", "pjproject", "pjsip_notify"),
+    *("acl", "ccss", "cdr", "cel", "chan_websocket", "pjproject", "pjsip_notify"),
     *("res_http_media_cache", "udptl", "websocket_client"),
 )
 """Files that Asterisk warns of when they are missing; their defaults are what we want."""

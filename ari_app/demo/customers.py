@@ -1,4 +1,4 @@
-"""The customers: each call through the trunk is a SIPp process of its own."""
+"""Those who call, customers by the trunk and managers from their phones: each a SIPp process of its own."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
+from ari_app.demo import keys
+from ari_app.demo.keys import REFUSALS, Keys, Pressed, Talk
 from ari_app.demo.sipp import Sipp
 
-_REFUSALS = (
-    400, 401, 403, 404, 407, 408, 410, 415, 420, 421, 423, 480, 482, 483, 484, 485, 486, 487, 488, 491, 493,
-    500, 501, 502, 503, 504, 505, 513, 600, 603, 604, 606,
-)  # fmt: skip
 _REFUSAL = """\
   <recv response="{code}" response_txn="invite" optional="global" next="2">
     <action>
@@ -28,14 +26,14 @@ _REFUSAL = """\
 
 
 @dataclass
-class Customer:
-    """A customer who calls as soon as the async context is entered; leaving it ends the call.
+class Customer(Keys):
+    """Somebody who calls as soon as the async context is entered; leaving it ends the call.
 
     Times are seconds since the INVITE.
     """
 
     number: str
-    """Whose number is shown; `anonymous` for one who withholds it."""
+    """Whose number is shown, a manager's extension; `anonymous` for one who withholds it."""
     called: str
     port: int
     folder: Path
@@ -48,6 +46,7 @@ class Customer:
     """Seconds after the answer until the customer hangs up; None: waits for the other side."""
     gives_up_after: float | None = None
     """Seconds after the INVITE until the customer stops waiting for an answer."""
+    who: Literal["customer", "manager"] = "customer"
 
     provisional: list[tuple[int, float]] = field(default_factory=list)
     """The 180s and 183s that came, each with its time."""
@@ -55,19 +54,23 @@ class Customer:
     """The final status: 200, 486, 603, ...; 487 after giving up."""
     answered_after: float | None = None
     ended_after: float | None = None
-    ended_by: Literal["customer", "other side"] | None = None
+    ended_by: Literal["customer", "manager", "other side"] | None = None
     """Who ended the call, or the waiting."""
     reason: str = ""
     """The Reason header that came with the end, such as `Q.850;cause=17`."""
     over: bool = False
+    pressed: Pressed = field(default_factory=Pressed)
+    """What was done with the phone's keys."""
+    id: str = field(default_factory=lambda: f"lab-{secrets.token_hex(8)}")
+    """The Call-ID, and the tag."""
+    far_tag: str = ""
 
     async def __aenter__(self) -> Self:
-        self._id = f"lab-{secrets.token_hex(8)}"
-        self._gave_up = False
+        self._leaves = self._gave_up = False
         self._began = 0.0
         self._timers: list[asyncio.TimerHandle] = []
         self._sipp = Sipp(self.port, self.folder, self._happening)
-        arguments = ["-m", "1", "-r", "1000", "-cid_str", self._id, f"127.0.0.1:{self.asterisk_port}"]
+        arguments = ["-m", "1", "-r", "1000", "-cid_str", self.id, f"127.0.0.1:{self.asterisk_port}"]
         try:
             await self._sipp.start("customer", self._scenario(), arguments)
             await self.until(lambda: self._began > 0)
@@ -111,12 +114,17 @@ class Customer:
 
     def hang_up(self) -> None:
         """End the call: BYE when it is answered, CANCEL while it rings."""
-        self._gave_up = self.status is None
-        self._sipp.tell("HANGUP", self._id)
+        if not self._leaves:
+            self._leaves = True
+            self._gave_up = self.status is None
+            self._sipp.tell("HANGUP", self.id)
 
     async def vanish(self) -> None:
         """Go away without a word."""
         await self._sipp.kill()
+
+    def _talk(self) -> Talk:
+        return Talk(self._sipp, self.id, self.pressed, self.hang_up)
 
     def _scenario(self) -> dict[str, str]:
         withheld = self.number == "anonymous"
@@ -124,12 +132,15 @@ class Customer:
         headers = [f"X-Stasis-App: {self.app}"] if self.app else []
         headers += ["Privacy: id"] if withheld else []
         name = self.name.replace("\\", "").replace('"', '\\"')
+        near = f'"{name}" <sip:{user}>' if name else f"<sip:{user}>"
+        uri = f"sip:{self.called}@[remote_ip]:[remote_port]"
         return {
             "to": self.called,
-            "from": f'"{name}" <sip:{user}>' if name else f"<sip:{user}>",
-            "tag": self._id,
+            "from": near,
+            "tag": self.id,
+            "keys": keys.scenario(uri, f" {near};tag={self.id}", f" <{uri}>;tag=[$to_tag]"),
             "headers": "\n    ".join(headers or ["Subject: lab"]),
-            "refusals": "\n".join(_REFUSAL.format(code=code) for code in _REFUSALS),
+            "refusals": "\n".join(_REFUSAL.format(code=code) for code in REFUSALS),
         }
 
     def _in(self, seconds: float, then: Callable[[], None]) -> None:
@@ -148,15 +159,18 @@ class Customer:
                 if self.gives_up_after is not None:
                     self._in(self.gives_up_after, self._give_up)
             case "provisional":
-                self.provisional.append((int(rest), after))
+                code, _, self.far_tag = rest.partition(" ")
+                self.provisional.append((int(code), after))
             case "final":
                 self._final(rest, after)
             case "left":
                 self.ended_by, self.reason = "other side", rest.strip()
             case "hungup":
-                self.ended_by = "customer"
+                self.ended_by = self.who
             case "over":
                 self.over, self.ended_after = True, after
+            case _:
+                self.pressed.happened(what, rest)
 
     def _final(self, rest: str, after: float) -> None:
         if self.status is not None:
@@ -165,11 +179,11 @@ class Customer:
         self.reason = reason.strip()
         self.status = int(re.sub(r"\D", "", code))
         if self.status == 200:
-            self.answered_after = after
+            self.answered_after, self.far_tag, self.reason = after, self.reason, ""
             if self.talks is not None:
                 self._in(self.talks, self.hang_up)
         else:
-            self.ended_by = "customer" if self._gave_up else "other side"
+            self.ended_by = self.who if self._gave_up else "other side"
 
 
 class NotAnswered(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from ari_app.demo.asterisk import Asterisk
@@ -9,13 +10,16 @@ from ari_app.demo.customers import Customer
 from ari_app.demo.load import Load, LoadResult
 from ari_app.demo.phones import Behaviour, Phone
 
+EMERGENCY = "112"
+"""Dialled by a phone it leaves through the trunk, so nobody gets it as an extension."""
+
 
 class Lab:
     """Hands out the extensions, queues, phones and callers of one running Asterisk."""
 
     def __init__(self, asterisk: Asterisk) -> None:
         self.asterisk = asterisk
-        self._extensions = iter(asterisk.phones)
+        self._extensions = (extension for extension in asterisk.phones if extension != EMERGENCY)
         self._queues = list(asterisk.queues)
 
     def extensions(self, count: int) -> list[str]:
@@ -30,6 +34,14 @@ class Lab:
         name = next(queue for queue in self._queues if queue.rstrip("0123456789") == kind)
         self._queues.remove(name)
         return name
+
+    async def bridged(self, extension: str) -> None:
+        """Wait until the PBX has joined a phone's call with another; before that it can't be transferred."""
+        async with asyncio.timeout(10):
+            while not any(  # noqa: ASYNC110 - looking again: the timeout decides
+                _is_bridged(line, extension) for line in await self.asterisk.channels()
+            ):
+                await asyncio.sleep(0.01)
 
     def phone(self, extension: str, behaviour: Behaviour, *, sound: bool = True) -> Phone:
         """Return the phone of `extension`, to be entered as an async context."""
@@ -68,3 +80,22 @@ class Lab:
         ports = self.asterisk.ports
         folder = self.asterisk.folder
         return Customer(number, called, ports.caller(), folder, ports.sip, app, name, talks, gives_up_after)
+
+    def dial(
+        self,
+        extension: str,
+        number: str,
+        *,
+        app: str | None = None,
+        talks: float | None = None,
+        gives_up_after: float | None = None,
+    ) -> Customer:
+        """Return a manager who dials `number` from the phone of `extension` when the context is entered."""
+        manager = self.call(extension, number, app=app, talks=talks, gives_up_after=gives_up_after)
+        manager.who = "manager"
+        return manager
+
+
+def _is_bridged(line: str, extension: str) -> bool:
+    """Read a line of `Asterisk.channels()`, which has the bridge last but one."""
+    return line.startswith(f"PJSIP/{extension}-") and bool(line.split("!")[-2])

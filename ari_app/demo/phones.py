@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ari_app.demo import keys
+from ari_app.demo.keys import Keys, Pressed, Talk
 from ari_app.demo.sipp import Sipp
 
 
@@ -37,11 +40,18 @@ class Busy:
 
 
 @dataclass(frozen=True, slots=True)
+class Refuses:
+    """Is refused at once with a SIP status, as a line does: 404, 503."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rings:
     """Rings until the caller gives up, or until the phone is told what to do."""
 
 
-Behaviour = Answers | Declines | Busy | Rings
+Behaviour = Answers | Declines | Busy | Refuses | Rings
 
 
 class Fate(Enum):
@@ -66,14 +76,25 @@ class PhoneCall:
     """The displayed caller name, empty when there is none."""
     number: str
     """The displayed caller number: the user part of From."""
+    to: str
+    """The number that was dialled: the user part of the INVITE's address."""
     at: float
     """When the INVITE came, on the clock of `time.monotonic()`."""
     fate: Fate = Fate.RINGING
     reason: str = ""
     """The Reason header of the CANCEL or BYE that ended it."""
     answered_at: float | None = None
+    leaves: bool = False
+    """Whether the phone was told to hang up."""
     over: bool = False
     """Whether the phone is done with it."""
+    pressed: Pressed = field(default_factory=Pressed)
+    """What was done with the phone's keys."""
+
+    @property
+    def transferred(self) -> bool:
+        """Whether this phone has handed the call over."""
+        return self.pressed.transfer == 200
 
     @property
     def answered_elsewhere(self) -> bool:
@@ -82,7 +103,7 @@ class PhoneCall:
 
 
 @dataclass
-class Phone:
+class Phone(Keys):
     """A phone that behaves in one way to every call; an async context manager."""
 
     extension: str
@@ -147,23 +168,30 @@ class Phone:
 
     def answer(self) -> None:
         """Answer every call that rings now."""
-        self._tell("ANSWER", self.ringing)
+        for call in self.ringing:
+            self._sipp.tell("ANSWER", call.id)
 
     def decline(self) -> None:
         """Decline every call that rings now."""
-        self._tell("HANGUP", self.ringing)
+        self._leave(self.ringing)
 
     def hang_up(self) -> None:
         """End every call: decline those that ring, BYE to those that talk."""
-        self._tell("HANGUP", self.ringing + self.talking)
+        self._leave(self.ringing + self.talking)
 
     async def vanish(self) -> None:
         """Go away without a word, as a phone whose power is cut."""
         await self._sipp.kill()
 
-    def _tell(self, order: str, calls: list[PhoneCall]) -> None:
+    def _talk(self) -> Talk:
+        [call] = self.talking
+        return Talk(self._sipp, call.id, call.pressed, partial(self._leave, [call]))
+
+    def _leave(self, calls: list[PhoneCall]) -> None:
         for call in calls:
-            self._sipp.tell(order, call.id)
+            if not call.leaves:
+                call.leaves = True
+                self._sipp.tell("HANGUP", call.id)
 
     async def _leave_all(self) -> None:
         self.hang_up()
@@ -176,8 +204,9 @@ class Phone:
         what, call_id, rest = (*words, "", "", "")[:3]
         now = time.monotonic()
         if what == "invite":
-            name, number = _caller(rest)
-            self.calls.append(PhoneCall(call_id, name, number, now))
+            to, _, caller = rest.partition(" ")
+            name, number = _caller(caller)
+            self.calls.append(PhoneCall(call_id, name, number, to, now))
             return
         call = next((call for call in reversed(self.calls) if call.id == call_id), None)
         if call is None:
@@ -195,6 +224,8 @@ class Phone:
                 call.fate = Fate.HUNG_UP
             case "over":
                 call.over = True
+            case _:
+                call.pressed.happened(what, rest)
 
 
 _RINGING = """\
@@ -210,6 +241,7 @@ _RINGING = """\
 {body}
   ]]></send>
 """
+_AT_ONCE = '  <nop next="4"/>\n'
 _HUM = '<action><exec rtp_stream="sound.ulaw,-1,0,PCMU/8000"/></action>'
 _NO_BODY = "    Content-Length: 0\n"
 _EARLY_MEDIA = """\
@@ -242,7 +274,9 @@ def _scenario(behaviour: Behaviour, sound: bool) -> dict[str, str]:
         case Declines(after):
             ring = _timeout(after, 4)
         case Busy():
-            progress, refusal = '  <nop next="4"/>\n', "486 Busy Here"
+            progress, refusal = _AT_ONCE, "486 Busy Here"
+        case Refuses(status):
+            progress, refusal = _AT_ONCE, f"{status} Refused"
         case Rings():
             pass
     return {
@@ -251,6 +285,7 @@ def _scenario(behaviour: Behaviour, sound: bool) -> dict[str, str]:
         "ring_timeout": ring,
         "talk_timeout": talk,
         "sound": _HUM if sound else "",
+        "keys": keys.scenario("[$contact]", "[$to];tag=[pid]-[call_number]", "[$from]"),
     }
 
 

@@ -74,7 +74,7 @@ class Sipp:
         os.mkfifo(fifo)
         self._fifo = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
         asyncio.get_running_loop().add_reader(self._fifo, self._read)
-        common = "-nostdin -trace_logs -log_file log -trace_err -error_file errors -timer_resol 1"
+        common = "-nostdin -aa -trace_logs -log_file log -trace_err -error_file errors -timer_resol 1"
         with (self.folder / "console").open("wb") as console:
             self._process = await asyncio.create_subprocess_exec(
                 *("setpriv", "--pdeathsig", "KILL", "sipp", "-sf", "scenario.xml", *common.split()),
@@ -90,13 +90,13 @@ class Sipp:
         if self._failure:
             raise SippFailed(self._failure)
 
-    def tell(self, order: str, call_id: str) -> None:
-        """Send the made-up request `order` (ANSWER, DECLINE, HANGUP) into the call `call_id`."""
+    def tell(self, order: str, call_id: str, what: str = "") -> None:
+        """Send the made-up request `order` (ANSWER, HANGUP, TRANSFER ...) into the call `call_id`."""
         request = (
             f"{order} sip:sipp@127.0.0.1:{self.port} SIP/2.0\r\n"
             f"Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK-{order}-{os.urandom(6).hex()}\r\n"
             f"From: <sip:lab@127.0.0.1>;tag=lab\r\nTo: <sip:sipp@127.0.0.1>\r\nCall-ID: {call_id}\r\n"
-            f"CSeq: 1 {order}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+            f"CSeq: 1 {order}\r\nWhat: {what}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
         )
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(request.encode(), ("127.0.0.1", self.port))
