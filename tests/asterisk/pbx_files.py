@@ -115,6 +115,18 @@ async def started(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
     return dict(event)
 
 
+async def send_on(asterisk: Asterisk, channel: str, context: str, exten: str, priority: int) -> None:
+    """Let a channel in the application go on in the dialplan."""
+    login = aiohttp.encode_basic_auth(asterisk.ari_username, asterisk.ari_password)
+    place = {"context": context, "extension": exten, "priority": str(priority)}
+    url = f"{asterisk.ari_url}/channels/{channel}/continue"
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": login}) as session,
+        session.post(url, params=place) as answer,
+    ):
+        assert answer.status == 204
+
+
 Ajam = Callable[..., Awaitable[str]]
 
 

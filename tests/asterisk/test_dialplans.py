@@ -10,7 +10,7 @@ from ari_app.demo.asterisk import Asterisk
 from ari_app.demo.lab import Lab
 from ari_app.demo.machine import CannotPrepare, Installation, prepare
 from ari_app.demo.phones import Answers, Busy, Rings
-from tests.asterisk.pbx_files import APP, Api, ajam, application, configure, started
+from tests.asterisk.pbx_files import APP, Api, ajam, application, configure, send_on, started
 from tests.office import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -33,9 +33,10 @@ exten => named,1,Goto(retailcrm-named,menu:greeting:1,1)
 include => retailcrm-outgoing
 exten => _XXX,1,Dial(PJSIP/${EXTEN},20)
  same => n,Hangup()
-exten => round,1,Goto(going-round,+79161112233,1)
 
 [lines]
+; As if lines included retailcrm-outgoing by mistake.
+exten => +79990000000,3,Goto(retailcrm-outgoing,${EXTEN},1)
 exten => _[+0-9].,1,Hangup(1)
  same => n,Hangup(1)
  same => n,Dial(PJSIP/${EXTEN}@trunk,20)
@@ -92,9 +93,12 @@ async def lab(installation: Installation, served: Api) -> AsyncIterator[Lab]:
 
 
 @pytest.fixture
-def shop(office: Office) -> Office:
-    """The shop whose application the generated dialplan names."""
+def shop(office: Office, monkeypatch: pytest.MonkeyPatch) -> Office:
+    """The shop for which the files were made."""
     office.app = APP
+    toml = office.toml
+    line = 'outgoing = "lines,3"'
+    monkeypatch.setattr(office, "toml", lambda **calls: toml(**calls).replace("[calls]", f"{line}\n[calls]"))
     return office
 
 
@@ -217,6 +221,56 @@ async def test_a_phones_call_is_handed_to_the_service_with_its_number(lab: Lab) 
         start = await started(events)
     assert start["args"] == ["outgoing", "89161234567"]
     assert start["channel"]["name"].startswith(f"PJSIP/{olga}-")
+
+
+async def test_a_phones_call_goes_out_through_the_service(shop: Office) -> None:
+    (olga,) = shop.managers(1)
+    await shop.open()
+    async with (
+        shop.lab.customer_phone(Answers(after=0.2)) as customer,
+        shop.lab.call(olga, ANNA, talks=0.5) as caller,
+    ):
+        await caller.ended()
+        await customer.is_free()
+    report = await shop.report()
+    assert caller.status == 200
+    assert report.told == [("out", [olga]), ("hangup", [olga], "answered")]
+    assert (report.upload.type, report.upload.phone, report.upload.code) == ("out", ANNA, olga)
+
+
+async def test_a_call_from_the_crm_reaches_the_customer_through_the_lines_priority(shop: Office) -> None:
+    (olga,) = shop.managers(1)
+    await shop.open()
+    async with (
+        shop.phone(olga, Answers(after=0.1, hangs_up_after=0.6)) as phone,
+        shop.lab.customer_phone(Answers(after=0.1)) as customer,
+    ):
+        assert shop.shop.line.place_call(olga, ANNA, None, "lines,3")
+        await customer.is_free()
+        await phone.is_free()
+    assert (await shop.report()).upload.result == "answered"
+
+
+async def test_a_call_that_is_sent_back_goes_out(lab: Lab) -> None:
+    (olga,) = lab.extensions(1)
+    async with (
+        application(lab.asterisk) as events,
+        lab.customer_phone(Answers(after=0.1)) as customer,
+        lab.call(olga, ANNA, talks=0.1) as caller,
+    ):
+        channel = (await started(events))["channel"]["id"]
+        await send_on(lab.asterisk, channel, "internal", ANNA, 1)
+        await caller.ended()
+    assert caller.status == 200
+    assert len(customer.calls) == 1
+
+
+async def test_a_context_that_would_send_a_call_round_for_ever_ends_it(lab: Lab) -> None:
+    (olga,) = lab.extensions(1)
+    async with lab.call(olga, "+79990000000") as caller:
+        await caller.ended()
+    assert "cause=34" in caller.reason
+    assert "include retailcrm-outgoing where the phones dial, not in lines" in lab.asterisk.log()
 
 
 async def test_calls_between_colleagues_pass_the_service_by(lab: Lab) -> None:
