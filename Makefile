@@ -50,7 +50,7 @@ bench: install
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 lock:
-	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/python -m pip install --quiet pip-tools setuptools-scm pytest-runner  # the last two build aioari, which names them the old way
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --extra dev --no-emit-index-url \
 		--no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 
