@@ -9,14 +9,24 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import aiohttp
+import pytest
 from aiohttp import web
 
 from ari_app.accounts import read_account
 from ari_app.demo.asterisk import Asterisk
+from ari_app.demo.machine import CannotPrepare, Installation, prepare
 from stasis_dialplan import Kind, Settings, render
 
 APP = "retailcrm"
 T = TypeVar("T")
+
+
+def prepared(version: int) -> Installation:
+    """Give an Asterisk of this version; where it can't be had, the test is left out."""
+    try:
+        return prepare(version=version)
+    except CannotPrepare as problem:
+        pytest.skip(str(problem))
 
 
 @dataclass

@@ -10,8 +10,9 @@ import pytest_asyncio
 
 from ari_app.demo.asterisk import Asterisk
 from ari_app.demo.lab import Lab
-from ari_app.demo.machine import CannotPrepare, Installation, prepare
+from ari_app.demo.machine import Installation
 from ari_app.demo.phones import Answers, Busy, Rings
+from tests.asterisk.pbx_files import prepared
 from tests.office import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -22,10 +23,7 @@ STRANGER = "+79037654321"
 
 @pytest.fixture(scope="module", params=[16, 22])
 def installation(request: pytest.FixtureRequest) -> Installation:
-    try:
-        return prepare(version=request.param)
-    except CannotPrepare as problem:
-        pytest.skip(str(problem))
+    return prepared(request.param)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

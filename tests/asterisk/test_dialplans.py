@@ -8,9 +8,9 @@ import pytest_asyncio
 
 from ari_app.demo.asterisk import Asterisk
 from ari_app.demo.lab import Lab
-from ari_app.demo.machine import CannotPrepare, Installation, prepare
+from ari_app.demo.machine import Installation
 from ari_app.demo.phones import Answers, Busy, Rings
-from tests.asterisk.pbx_files import APP, Api, ajam, application, configure, send_on, started
+from tests.asterisk.pbx_files import APP, Api, ajam, application, configure, prepared, send_on, started
 from tests.office import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -56,10 +56,7 @@ exten => greeting,1,Log(NOTICE,greeting: ${DB(shop/greeting)} for [${CALLERID(na
 
 @pytest.fixture(scope="module", params=[22, 16])
 def installation(request: pytest.FixtureRequest) -> Installation:
-    try:
-        return prepare(version=request.param)
-    except CannotPrepare as problem:
-        pytest.skip(str(problem))
+    return prepared(request.param)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -181,6 +178,16 @@ async def test_a_caller_who_goes_on_in_the_dialplan_is_shown_by_name(lab: Lab, a
 async def test_what_is_no_name_leaves_the_number(lab: Lab, api: Api, status: int, answer: str) -> None:
     api.status, api.answer = status, answer
     assert await _greeting(lab) == f"[] [{ANNA}]"
+
+
+async def test_without_curl_the_number_stays(lab: Lab, api: Api) -> None:
+    api.answer = "Иванова Анна,101"
+    assert "Unloaded" in await lab.asterisk.command("module unload func_curl.so")
+    try:
+        assert await _greeting(lab) == f"[] [{ANNA}]"
+    finally:
+        await lab.asterisk.command("module load func_curl.so")
+    assert api.asked == []
 
 
 async def test_a_name_never_becomes_dialplan_code(lab: Lab, api: Api) -> None:

@@ -12,9 +12,9 @@ import pytest_asyncio
 
 from ari_app.demo.asterisk import Asterisk
 from ari_app.demo.lab import Lab
-from ari_app.demo.machine import CannotPrepare, Installation, prepare
+from ari_app.demo.machine import Installation
 from ari_app.demo.phones import Answers, Rings
-from tests.asterisk.pbx_files import APP, Api, ajam, application, configure, started, until
+from tests.asterisk.pbx_files import APP, Api, ajam, application, configure, prepared, started, until
 from tests.office import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -133,10 +133,7 @@ write = all
 
 @pytest.fixture(scope="module", params=[22, 16])
 def installation(request: pytest.FixtureRequest) -> Installation:
-    try:
-        return prepare(version=request.param)
-    except CannotPrepare as problem:
-        pytest.skip(str(problem))
+    return prepared(request.param)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -9,9 +9,9 @@ import pytest_asyncio
 
 from ari_app.demo.asterisk import QUEUES, Asterisk
 from ari_app.demo.lab import Lab
-from ari_app.demo.machine import CannotPrepare, Installation, prepare
+from ari_app.demo.machine import Installation
 from ari_app.demo.phones import Answers, Rings
-from tests.asterisk.pbx_files import Api, configure, until
+from tests.asterisk.pbx_files import Api, configure, prepared, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -46,10 +46,7 @@ printf '%s\\n' "$@" > "$0.new" && mv "$0.new" "$0.arguments"
 
 @pytest.fixture(scope="module", params=[22, 16])
 def installation(request: pytest.FixtureRequest) -> Installation:
-    try:
-        return prepare(version=request.param)
-    except CannotPrepare as problem:
-        pytest.skip(str(problem))
+    return prepared(request.param)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
