@@ -2,18 +2,28 @@
 
 ::
 
-    AriError
-    ├── AriRefused       the PBX said no: the request had no effect, repeating it won't help
-    ├── AriUnknown       it may or may not have been done: ask the PBX what is true
-    └── AriUnavailable   it was not done: the PBX can't be reached, or doesn't let us in
-        └── AriDenied    wrong user or password: a person must mend it
+    PbxError
+    ├── AriError                 by ARI
+    │   ├── AriRefused           the PBX said no: the request had no effect, repeating it won't help
+    │   ├── AriUnknown           it may or may not have been done: ask the PBX what is true
+    │   └── AriUnavailable       it was not done: the PBX can't be reached, or doesn't let us in
+    │       └── AriDenied        wrong user or password: a person must mend it
+    └── AjamError                by AJAM, with the same meanings
+        ├── AjamRefused
+        ├── AjamUnknown
+        └── AjamUnavailable      or what answers there is no AJAM
+            └── AjamDenied       or the user lacks a right
 """
 
 from __future__ import annotations
 
 
-class AriError(Exception):
+class PbxError(Exception):
     """A request to the PBX did not do what it should."""
+
+
+class AriError(PbxError):
+    """A request by ARI did not do what it should."""
 
 
 class AriRefused(AriError):
@@ -34,3 +44,27 @@ class AriUnavailable(AriError):
 
 class AriDenied(AriUnavailable):
     """The PBX refuses our user name or password."""
+
+
+class AjamError(PbxError):
+    """An action by AJAM did not do what it should."""
+
+
+class AjamRefused(AjamError):
+    """The PBX answered with a refusal; `message` is what it said."""
+
+    def __init__(self, action: str, message: str) -> None:
+        super().__init__(f"{action}: {message}")
+        self.message = message
+
+
+class AjamUnknown(AjamError):
+    """The action may have been carried out: the answer was lost, or can't be read."""
+
+
+class AjamUnavailable(AjamError):
+    """The action was not carried out: nobody answers at the PBX's address, or no AJAM is there."""
+
+
+class AjamDenied(AjamUnavailable):
+    """The PBX refuses our user name or password, or the user may not do what we need."""
