@@ -69,7 +69,8 @@ class Service:
         if problem:
             log.warning(problem)
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
-        async with aiohttp.ClientSession(connector=connector) as session:
+        no_cookies = aiohttp.DummyCookieJar()  # AJAM's tell its sessions apart itself; nobody else has any
+        async with aiohttp.ClientSession(connector=connector, cookie_jar=no_cookies) as session:
             try:
                 await self._follow_accounts(session)
             finally:
