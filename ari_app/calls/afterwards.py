@@ -66,7 +66,8 @@ def dialplan_answered(turn: Turn, _: h.CallerAnswered) -> None:
     """The shop's dialplan answered the caller."""
     if turn.call.caller.pending:
         turn.change(turn.call.caller, LegState.UP)
-        turn.call = replace(turn.call, answered_at=turn.moment)
+        if turn.call.answered_at is None:
+            turn.call = replace(turn.call, answered_at=turn.moment)
 
 
 def caller_returned(turn: Turn, _: h.CallerReturned) -> None:

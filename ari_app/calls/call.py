@@ -40,10 +40,13 @@ class Direction(StrEnum):
 
 
 class Way(StrEnum):
-    """How a call of ours was placed: by ARI, or by AJAM when ARI can't; then the dialplan runs it."""
+    """Who runs the call: we by ARI; the dialplan, where AJAM placed a call of ours because ARI couldn't; or a
+    dialplan of the shop's own, which only reports what happens (`ari_app.calls.reported`).
+    """
 
     ARI = "ARI"
     AJAM = "AJAM"
+    REPORTED = "reported"
 
 
 class Role(StrEnum):
@@ -161,6 +164,7 @@ class TimerName(StrEnum):
     RING = "ring"
     ROUND = "round"
     RECORDING = "recording"
+    REPORT = "report"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +173,29 @@ class Timer:
 
     name: TimerName
     due: float
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a call came from, as the shop's own advertising knows it."""
+
+    source: str | None = None
+    medium: str | None = None
+    campaign: str | None = None
+    keyword: str | None = None
+    content: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AsGiven:
+    """What a dialplan of the shop's own said of a call's end that is passed on as it was given.
+
+    `date` is ``YYYY-MM-DD HH:MM:SS`` without a zone, `link` where the shop keeps the recording itself.
+    """
+
+    date: str | None = None
+    link: str | None = None
+    source: Source | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +233,9 @@ class Call:
     """Queue members rung in this round, of whom the CRM will be told in a moment."""
     bridge_open: bool = False
     plays_ringing: bool = False
+    """Ringing is played into the bridge."""
+    played_ringing: bool = False
+    """It was played at some time."""
     handed_on: bool = False
     """The caller was sent on into the shop's dialplan."""
     sent_to: Dialplan | None = None
@@ -224,6 +254,8 @@ class Call:
     reported: bool = False
     """The CRM was told the result, or there was nobody to tell it of."""
     recording: Recording = field(default_factory=Recording)
+    as_given: AsGiven | None = None
+    """Only of a call that a dialplan of the shop's own reports."""
     timers: tuple[Timer, ...] = ()
 
     @property

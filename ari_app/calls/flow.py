@@ -9,13 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any, TypeAlias
 
 from ari_app.calls import afterwards, outgoing, transfer, waiting
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call, Direction, Leg, LegState, RecordingState, Role, Stage, Way
 from ari_app.calls.happenings import Happening
-from ari_app.calls.orders import Answer, FetchRecording, HangUp, Join, OpenBridge, Order, Record, Watch
+from ari_app.calls.orders import (
+    Answer,
+    FetchRecording,
+    FindFarHalf,
+    HangUp,
+    Join,
+    OpenBridge,
+    Order,
+    PlayRinging,
+    Record,
+    StopPlaying,
+    Watch,
+)
 from ari_app.calls.outcome import LINE_FAILURES
 from ari_app.calls.routing import Policy
 from ari_app.calls.turn import Turn, farewell
@@ -115,13 +128,16 @@ def _replaced(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> I
     """Somebody in the bridge whom we don't know has taken the place of one who is no longer there."""
     joined = (leg for leg in (call.caller, *call.our_legs) if leg.joined and leg.id in said.asked)
     missing = [leg for leg in joined if leg.id not in facts or not facts[leg.id].bridged]
-    for newcomer, old in zip(said.newcomers, missing, strict=False):
-        yield replace(newcomer, old=old.id)
+    for newcomer, old in zip_longest(said.newcomers, missing):
+        if newcomer is not None and (old is not None or call.stage is Stage.ENDING):
+            yield replace(newcomer, old=old.id if old is not None else "")
 
 
 def _missed_of(call: Call, leg: Leg, fact: h.ChannelFact | None, said: h.PbxSaid) -> Iterator[Happening]:
     at = said.at
     if fact is None:
+        if leg.at > said.at:
+            return  # it has come to its state since
         if leg.state is LegState.PLACED and not said.restarted:
             return  # it was never made: that is ordered once more
         yield h.LegEnded(at, leg.id, PBX_RESTARTED if said.restarted else 0, known_up_at=said.known_up_at)
@@ -150,6 +166,11 @@ def _lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Itera
             lost.append(waiting.sending(call, call.sent_to))
     if call.way is Way.ARI:
         lost += _lost_in_the_bridge(call, said, facts)
+        lost += (
+            FindFarHalf(leg.id)
+            for leg in call.legs
+            if leg.role is Role.TARGET and leg.far is None and leg.id in facts
+        )
     if call.stage is Stage.ENDING and call.recording.state is RecordingState.FINISHED:
         lost.append(FetchRecording(call.recording_name))
     lost += (
@@ -163,6 +184,10 @@ def _lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Itera
 
 def _lost_in_the_bridge(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
     """Make legs that were never made, answer who waits, and join and record those who talk."""
+    if call.plays_ringing:
+        yield PlayRinging(call.bridge_id, call.ringing_name)
+    elif call.stage is Stage.TALKING and call.played_ringing:
+        yield StopPlaying(call.ringing_name)
     if call.stage is Stage.RINGING:
         yield from _lost_while_ringing(call, said, facts)
     if call.stage is not Stage.TALKING or call.customer is None:
@@ -234,6 +259,9 @@ _RINGING: dict[type, Move] = {
     h.TimerExpired: waiting.ring_expired,
     h.CallerAnswered: afterwards.caller_up,
     h.CallerEnded: waiting.caller_ended,
+    h.RecordingFinished: afterwards.recording_finished,
+    h.RecordingStored: afterwards.recording_noted,
+    h.RecordingFailed: afterwards.recording_failed,
     h.ServiceStopping: waiting.stopping,
     h.OutcomeUnknown: afterwards.ask,
     h.PbxSaid: _take_facts,
@@ -276,14 +304,19 @@ _TRANSFERRING: dict[type, Move] = {
 _DIALPLAN: dict[type, Move] = {
     h.CallerAnswered: afterwards.dialplan_answered,
     h.CallerReturned: afterwards.caller_returned,
+    h.PartyReplaced: transfer.turn_away,
     h.CallerEnded: afterwards.dialplan_ended,
     h.LegReady: waiting.stray_leg,
     h.LegEnded: afterwards.late_leg_ended,
+    h.RecordingFinished: afterwards.recording_finished,
+    h.RecordingStored: afterwards.recording_noted,
+    h.RecordingFailed: afterwards.recording_failed,
     h.OutcomeUnknown: afterwards.ask,
     h.PbxSaid: _take_facts,
 }
 _ENDING: dict[type, Move] = {
     h.CallerEnded: afterwards.caller_gone,
+    h.PartyReplaced: transfer.turn_away,
     h.LegReady: waiting.stray_leg,
     h.LegEnded: afterwards.late_leg_ended,
     h.RecordingFinished: afterwards.recording_finished,

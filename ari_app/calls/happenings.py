@@ -170,12 +170,18 @@ class PartyReplaced:
 
 @dataclass(frozen=True, slots=True)
 class FarHalfFound:
-    """The other half of a Local channel that isn't of our making. `up` tells whether the near one is up."""
+    """The other half of a Local channel that isn't of our making; it is watched from now on.
+
+    `up` tells whether the near one is up, `member` with whom the other half talks already, and `code` that
+    one's extension.
+    """
 
     at: float
     leg: str
     channel: str
     up: bool = False
+    member: str | None = None
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,5 +21,10 @@ def shown_name(call: Call) -> str:
     """Say what a phone shows: ``[prefix]: [name]`` of a known customer, else the number."""
     if call.name is None:
         return "" if call.policy.blank_unknown_caller else (call.number or "")
-    prefix = clean_name(call.policy.caller_name_prefix)
-    return (f"{prefix}: {call.name}" if prefix else call.name)[:NAME_LENGTH]
+    return with_prefix(call.policy.caller_name_prefix, call.name)
+
+
+def with_prefix(prefix: str, name: str) -> str:
+    """Write a customer's name as the shop wants it shown: ``[prefix]: [name]``."""
+    clean = clean_name(prefix)
+    return (f"{clean}: {name}" if clean else name)[:NAME_LENGTH]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from ari_app.calls.call import Direction
+from ari_app.calls.call import Direction, Source
 from ari_app.calls.outcome import Ending
 
 
@@ -103,7 +103,7 @@ class Originate:
 
 @dataclass(frozen=True, slots=True)
 class FindFarHalf:
-    """Find out which channel is the other half of a Local channel that isn't of our making."""
+    """Find and watch the channel that is the other half of a Local channel that isn't of our making."""
 
     leg: str
 
@@ -186,6 +186,15 @@ class AskPbx:
 
 
 @dataclass(frozen=True, slots=True)
+class WebAnalytics:
+    """What the popup shows of the campaign that made the customer call."""
+
+    campaign_name: str | None = None
+    campaign_code: str | None = None
+    query: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TellRinging:
     """Tell the CRM that these extensions are being rung (its ``in`` event), or call (``out``)."""
 
@@ -194,6 +203,7 @@ class TellRinging:
     external: str | None
     codes: tuple[str, ...]
     direction: Direction = Direction.IN
+    analytics: WebAnalytics | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +219,11 @@ class TellHangup:
 
 @dataclass(frozen=True, slots=True)
 class TellResult:
-    """Tell the CRM what the call was (its call history). Durations in whole seconds."""
+    """Tell the CRM what the call was (its call history). Durations in whole seconds.
+
+    `recording` is the name of a file of ours, `link` another address of the recording; `date` is the call's
+    moment as the CRM shall show it, where that isn't `started_at`.
+    """
 
     at: float
     started_at: float
@@ -221,6 +235,9 @@ class TellResult:
     talking: int
     recording: str | None
     direction: Direction = Direction.IN
+    date: str | None = None
+    link: str | None = None
+    source: Source | None = None
 
 
 Tell: TypeAlias = TellRinging | TellHangup | TellResult

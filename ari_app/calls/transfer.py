@@ -39,6 +39,8 @@ answered at once; when that phone still rings, only what goes on behind the chan
 def replaced_while_talking(turn: Turn, replaced: h.PartyReplaced) -> None:
     """A transfer: who gave the customer away is hung up, and the customer hears the next one being rung."""
     call, old = turn.call, turn.call.party(replaced.old)
+    if call.party(replaced.channel) is not None:
+        return
     if call.customer is not None and replaced.old == call.customer.id:
         turn_away(turn, replaced)  # the customer's side went elsewhere: for the shop the talk is over
         tell_round(turn)
@@ -62,6 +64,8 @@ def replaced_while_talking(turn: Turn, replaced: h.PartyReplaced) -> None:
 def replaced_while_ringing(turn: Turn, replaced: h.PartyReplaced) -> None:
     """A call pickup: another phone took the call that was ringing at this one."""
     old = turn.call.leg(replaced.old)
+    if turn.call.party(replaced.channel) is not None:
+        return
     if replaced.old == turn.call.waiter.id:  # who waits went elsewhere
         turn_away(turn, replaced)
         tell_round(turn)
@@ -81,6 +85,8 @@ def replaced_while_ringing(turn: Turn, replaced: h.PartyReplaced) -> None:
 def replaced_while_calling(turn: Turn, replaced: h.PartyReplaced) -> None:
     """A call pickup: another manager took the call that the CRM had asked for, and makes it."""
     caller = turn.call.caller
+    if turn.call.party(replaced.channel) is not None:
+        return
     if replaced.old == caller.id and not replaced.local and caller.pending:
         turn.call = replace(turn.call, caller=replace(caller, id=replaced.channel))
         turn.order(Watch(replaced.channel))
@@ -92,7 +98,7 @@ def replaced_while_calling(turn: Turn, replaced: h.PartyReplaced) -> None:
 def turn_away(turn: Turn, replaced: h.PartyReplaced) -> None:
     """Who has taken the place of one who is no longer in the call is hung up."""
     if turn.call.party(replaced.channel) is None:
-        new = _newcomer(turn, replaced, joined=False)
+        new = replace(_newcomer(turn, replaced, joined=False), code=None)
         turn.order(Watch(new.id))
         turn.hang_up(new, HangUpReason.NORMAL)
 

@@ -18,6 +18,7 @@ from ari_app.calls.call import (
     Role,
     Stage,
     TimerName,
+    Way,
 )
 from ari_app.calls.orders import (
     Answer,
@@ -128,8 +129,13 @@ class Turn:
             self.order(Join(self.call.bridge_id, tuple(leg.id for leg in outside)))
 
     def hang_up(self, leg: Leg, reason: HangUpReason, result: LegResult | None = None) -> None:
-        """Ask for a leg's hang-up, once."""
-        if leg.state not in (LegState.LEAVING, LegState.GONE):
+        """Ask for a leg's hang-up, once.
+
+        What AJAM has placed is one channel for us: the customer's leg goes with the manager's.
+        """
+        if self.call.way is Way.AJAM and leg.role is Role.CUSTOMER:
+            self.change(leg, LegState.GONE, result=result)
+        elif leg.state not in (LegState.LEAVING, LegState.GONE):
             self.change(leg, LegState.LEAVING, result=result)
             self.order(HangUp(leg.id, reason))
 
@@ -141,10 +147,10 @@ class Turn:
     def let_hear_ringing(self) -> None:
         """Let who waits hear ringing: by the PBX before they are answered, and from then on in the bridge."""
         call = self.call
-        if call.waiter.state is not LegState.UP:
+        if call.waiter.state is not LegState.UP and call.answered_at is None:
             self.order(Ringback(call.waiter.id))
         elif call.bridge_open and not call.plays_ringing:
-            self.call = replace(call, plays_ringing=True)
+            self.call = replace(call, plays_ringing=True, played_ringing=True)
             self.order(PlayRinging(call.bridge_id, call.ringing_name))
 
     def stop_ringing(self) -> None:

@@ -120,8 +120,10 @@ def leg_ringing(turn: Turn, ringing: h.LegRinging) -> None:
     if leg is None or leg.state not in (LegState.PLACED, LegState.DIALLED):
         return
     turn.change(leg, LegState.RINGING)
-    if leg.role is Role.CUSTOMER and turn.call.waiter.state is LegState.UP:
-        turn.let_hear_ringing()
+    if leg.role is Role.CUSTOMER:
+        tell_out(turn)
+        if turn.call.waiter.state is LegState.UP:
+            turn.let_hear_ringing()
 
 
 def leg_answered(turn: Turn, answered: h.LegAnswered) -> None:
@@ -165,7 +167,7 @@ def leg_refused(turn: Turn, refused: h.LegRefused) -> None:
 def member_rung(turn: Turn, rung: h.MemberRung) -> None:
     """Members rung within 0.2 s are one round, of which the CRM is told once; the customer too."""
     leg = local_leg(turn.call, rung.leg)
-    if leg is None:
+    if leg is None or member_leg(turn.call, rung).state is LegState.UP:
         return
     if leg.role is Role.CUSTOMER:
         turn.change(member_leg(turn.call, rung), LegState.RINGING if rung.rings else LegState.DIALLED)
@@ -188,8 +190,9 @@ def member_answered(turn: Turn, answered: h.MemberAnswered) -> None:
         return
     member = member_leg(turn.call, answered)
     if leg.role is Role.CUSTOMER:
-        turn.change(member, LegState.UP, result=LegResult.ANSWERED)
-        talk(turn, leg, turn.call.caller.code)
+        if leg.pending:
+            turn.change(member, LegState.UP, result=LegResult.ANSWERED)
+            talk(turn, leg, turn.call.caller.code)
         return
     member = turn.change(member, LegState.UP, code=answered.code, result=LegResult.ANSWERED)
     tell_round(turn, *filter(None, (member.code,)))
@@ -205,7 +208,7 @@ def member_ended(turn: Turn, ended: h.MemberEnded) -> None:
     cancelled = leg is not None and leg.role is Role.CUSTOMER and ended.status == "CANCEL"
     result = LegResult.CALLER_LEFT if cancelled else member_result(ended.status)
     turn.change(member, LegState.GONE, result=result)
-    busy = leg is not None and leg.role is Role.CUSTOMER and ended.status == "BUSY"
+    busy = leg is not None and leg.role is Role.CUSTOMER and leg.pending and ended.status == "BUSY"
     if busy and leg is not None and not any(one.alive for one in turn.call.members(leg)):
         turn.hang_up(leg, HangUpReason.NORMAL, result)  # the dialplan may play its busy tone for long
         _try_next_when_done(turn)
@@ -441,7 +444,8 @@ def became_of(call: Call, leg: Leg, ended: h.LegEnded) -> LegResult:
     """Say what became of a leg that has ended."""
     if leg.role is Role.QUEUE:
         return LegResult.NO_ANSWER
-    known = [member.result for member in call.members(leg) if member.result is not None]
+    results = (member.result for member in call.members(leg))
+    known = [result for result in results if result not in (None, LegResult.ANSWERED)]
     if known and (ended.cause == 0 or ended.cause in NORMAL_CAUSES):
         return known[-1]
     return leg_result(ended.cause, ended.sip, leg.rang)

@@ -1,0 +1,325 @@
+"""What holds for every call, whatever happens to it, in whatever order: `Witness` watches one call."""
+
+from __future__ import annotations
+
+import typing
+from collections import Counter
+from random import Random
+
+from pydantic import TypeAdapter
+
+from ari_app.calls import happenings as h
+from ari_app.calls import orders as o
+from ari_app.calls.call import (
+    Call,
+    Direction,
+    Leg,
+    LegState,
+    RecordingState,
+    Role,
+    Stage,
+    TimerName,
+    Way,
+)
+from ari_app.calls.flow import MOVES, First, advance, begin, known_as
+from ari_app.calls.outcome import Ending, LegResult
+from ari_app.calls.routing import Destination, Dialplan, Outside, People, Policy, Queue
+
+CALLER, NUMBER, START = "caller", "+79161234567", 1_700_000_000.0
+OUTSIDE = Outside(NUMBER, "default", 1, "default")
+CODES = ("101", "102", "103", "104")
+HAPPENINGS: tuple[type, ...] = typing.get_args(h.Happening)
+ORDERS: tuple[type, ...] = typing.get_args(o.Order)
+TIMERS_OF = {
+    Stage.ARRIVING: {TimerName.LOOK_UP},
+    Stage.RINGING: {TimerName.RING, TimerName.ROUND},
+    Stage.CALLING: {TimerName.RING},
+    Stage.TRANSFERRING: {TimerName.ROUND},
+    Stage.ENDING: {TimerName.RECORDING},
+}
+BY_AJAM = (o.Originate, o.HangUp, o.AskPbx, o.TellRinging, o.TellHangup, o.TellResult)
+"""All that may be ordered for a call that AJAM has placed."""
+CALL_AS_JSON = TypeAdapter(Call)
+AS_JSON: dict[type, TypeAdapter[object]] = {kind: TypeAdapter(kind) for kind in (*HAPPENINGS, *ORDERS)}
+
+
+class Witness:
+    """One call, and what must hold of it."""
+
+    def __init__(self, policy: Policy, first: First, busy: frozenset[str] = frozenset()) -> None:
+        self.told: list[str] = []
+        self.hangups: list[o.TellHangup] = []
+        self.results: list[o.TellResult] = []
+        self.given: Counter[tuple[type, str]] = Counter()
+        self.changes: set[tuple[Stage | None, Stage]] = set()
+        self.call, orders = begin("c1", "shop", policy, first, busy)
+        self.first_orders = orders
+        self.changes.add((None, self.call.stage))
+        self._orders(None, first, orders, busy)
+        self._state(self.call)
+
+    def advance(self, happening: h.Happening, busy: frozenset[str] = frozenset()) -> tuple[o.Order, ...]:
+        """Let something happen while these extensions are busy."""
+        before = self.call
+        assert as_json(happening) == happening
+        happening = known_as(before, happening)
+        self.call, orders = advance(before, happening, busy)
+        assert advance(before, happening, busy) == (self.call, orders)
+        self._step(before, happening, orders)
+        self._orders(before, happening, orders, busy)
+        self._state(self.call)
+        return orders
+
+    # -- a step -------------------------------------------------------------------------------------------
+
+    def _step(self, before: Call, happening: h.Happening, orders: tuple[o.Order, ...]) -> None:
+        after = self.call
+        late = isinstance(happening, h.TimerExpired) and not before.is_due(happening.timer, happening.at)
+        if late or (before.stage, type(happening)) not in MOVES:
+            assert (after, orders) == (before, ()), "what a stage doesn't know changes nothing"
+        if isinstance(happening, h.TimerExpired):
+            assert not after.is_due(happening.timer, happening.at), "the timer would expire for ever"
+        if before.stage is not after.stage and not isinstance(happening, h.PbxSaid):
+            self.changes.add((before.stage, after.stage))
+        running = before.recording.state is after.recording.state is RecordingState.RUNNING
+        if running and before.ending is None:
+            stopped = o.StopRecording(after.recording_name) in orders
+            assert stopped == (after.ending is not None), "the recording runs until the call's end"
+        if before.ending is not None:
+            assert _verdict(after) == _verdict(before), "a call ends once"
+        if before.answered_at is not None and before.talker_leg is not None:
+            assert after.answered_at == before.answered_at, "a transfer is no second answer"
+            assert (after.first_talker or before.first_talker) == after.first_talker
+
+    # -- orders -------------------------------------------------------------------------------------------
+
+    def _orders(
+        self,
+        before: Call | None,
+        happening: h.Happening,
+        orders: tuple[o.Order, ...],
+        busy: frozenset[str],
+    ) -> None:
+        repair = isinstance(happening, h.PbxSaid)
+        for order in orders:
+            assert as_json(order) == order
+            assert not self.results or not isinstance(order, o.Tell), "the result is the CRM's last news"
+            assert self.call.way is Way.ARI or isinstance(order, BY_AJAM), "the dialplan runs this call"
+            match order:
+                case o.TellRinging() | o.TellHangup() | o.TellResult():
+                    self._news(order)
+                case o.Ring(leg) | o.Originate(leg):
+                    self._rung(before, leg, repair, busy)
+                case _:
+                    self._order(before, happening, order, repair)
+            if isinstance(order, o.OpenBridge) and self._open("", o.OpenBridge, o.CloseBridge):
+                continue  # it is the same one, once more
+            self.given[type(order), str(getattr(order, "channel", "") or getattr(order, "leg", ""))] += 1
+
+    def _news(self, news: o.Tell) -> None:
+        """What the CRM hears of the call."""
+        match news:
+            case o.TellRinging(codes=codes):
+                assert news.direction is self.call.direction, "a call goes in or out, not both"
+                assert codes
+                assert not self.hangups
+                assert len(set(codes)) == len(codes)
+                assert not set(codes) & set(self.told), "each person is told once"
+                self.told += codes
+            case o.TellHangup(codes=codes):
+                assert not self.hangups
+                assert list(codes) == self.told != []
+                self.hangups.append(news)
+            case o.TellResult():
+                assert news.direction is self.call.direction
+                assert bool(self.hangups) == bool(self.told), "the hangup is told before the result"
+                self.results.append(news)
+
+    def _rung(self, before: Call | None, ident: str, repair: bool, busy: frozenset[str]) -> None:
+        """Somebody is rung whom it is right to ring now."""
+        call, leg = self.call, self.call.party(ident)
+        assert leg is not None
+        other_way = call.way is Way.AJAM and not self.given[o.Originate, ident]
+        assert repair or other_way or not self.given[o.Ring, ident], "a leg's id is used once"
+        assert repair or not self.given[o.Originate, ident], "a call is placed once"
+        if leg.role is Role.CALLER:
+            assert call.clicked
+            return
+        assert self._open("", o.OpenBridge, o.CloseBridge)
+        if call.clicked:
+            assert call.caller.answered_at is not None, "the manager is there before the customer is rung"
+        known = before is not None and before.leg(ident) is not None
+        if leg.code in busy and not known:
+            assert call.policy.ignore_manager_status, "who is busy is not rung"
+
+    def _open(self, which: str, opening: type, closing: type) -> bool:
+        return self.given[opening, which] == self.given[closing, which] + 1
+
+    def _order(self, before: Call | None, happening: h.Happening, order: o.Order, repair: bool) -> None:
+        match order:
+            case o.HangUp(channel):
+                stray = isinstance(happening, h.LegReady)
+                assert repair or stray or not self.given[o.HangUp, channel], "hung up twice"
+            case o.Dial(leg):
+                assert self.given[o.Ring, leg]
+                placed = before.party(leg) if before is not None else None
+                assert placed is not None
+                assert placed.state is LegState.PLACED, "a leg is dialled once"
+            case o.OpenBridge():
+                assert repair or not self._open("", o.OpenBridge, o.CloseBridge)
+            case o.StopPlaying():
+                played, stopped = self.given[o.PlayRinging, ""], self.given[o.StopPlaying, ""]
+                assert played > (0 if repair else stopped)
+            case o.CloseBridge():
+                assert self._open("", o.OpenBridge, o.CloseBridge)
+            case o.Join() | o.PlayRinging():
+                assert self._open("", o.OpenBridge, o.CloseBridge)
+            case o.Record():
+                assert repair or not self.given[o.Record, ""], "the recording is begun once"
+            case o.StopRecording():
+                assert self.given[o.Record, ""]
+                assert not self.given[o.StopRecording, ""]
+            case o.Answer():
+                person = (Stage.RINGING, Stage.TALKING, Stage.TRANSFERRING)
+                called = before is not None and before.stage in person
+                assert repair or called, "only a person's answer answers the caller"
+
+    # -- the call as it stands ----------------------------------------------------------------------------
+
+    def _state(self, call: Call) -> None:
+        assert CALL_AS_JSON.validate_json(CALL_AS_JSON.dump_json(call)) == call
+        assert {timer.name for timer in call.timers} <= TIMERS_OF.get(call.stage, set())
+        assert len(call.timers) == len({timer.name for timer in call.timers})
+        assert list(call.told) == self.told
+        over = call.stage in (Stage.ENDING, Stage.ENDED)
+        assert over == (call.ending is not None) == (call.ended_at is not None)
+        assert bool(self.hangups) == (over and bool(self.told))
+        if call.number is None:
+            assert not self.told
+            assert not self.results
+        assert (call.talker is None) == (call.first_talker is None)
+        if call.plays_ringing:
+            assert call.stage in (Stage.RINGING, Stage.TRANSFERRING)
+            assert call.bridge_open
+        if call.ended_at is not None:
+            assert call.waiting + call.talking <= call.ended_at - call.started_at + 1e-6
+        self._people(call)
+        if call.over:
+            self._end(call)
+
+    def _people(self, call: Call) -> None:
+        """Nobody is in the call but those who should be at its stage."""
+        here = {leg.id for leg in (call.caller, *call.our_legs) if _here(leg)}
+        answered = [leg.id for leg in call.our_legs if leg.result is LegResult.ANSWERED]
+        match call.stage:
+            case Stage.ARRIVING | Stage.CALLING:
+                assert here == {call.caller.id}
+                assert not [leg for leg in call.legs if leg.role is Role.CUSTOMER]
+            case Stage.RINGING:
+                assert call.waiter.id in here
+                tried = [leg for leg in call.our_legs if leg.id in here - {call.waiter.id}]
+                assert tried, "somebody is tried"
+                assert {leg.attempt for leg in tried} == {call.attempt}
+            case Stage.TALKING:
+                assert call.customer is not None
+                assert here == {call.customer.id, call.talker_leg}, "two talk"
+                assert all(leg.state is LegState.UP for leg in call.our_legs if leg.id in here)
+                assert answered
+            case Stage.TRANSFERRING:
+                assert call.customer is not None
+                assert here == {call.customer.id, call.talker_leg}, "one waits for the other"
+            case Stage.DIALPLAN:
+                assert here == {call.waiter.id}
+                assert call.direction is Direction.IN
+            case Stage.ENDING | Stage.ENDED:
+                assert here == set()
+        if call.answered_at is None:
+            assert answered == []
+
+    def _end(self, call: Call) -> None:
+        assert len(self.results) == (call.number is not None)
+        assert call.timers == ()
+        assert not call.bridge_open
+        assert not self._open("", o.OpenBridge, o.CloseBridge)
+        assert not [leg.id for leg in (call.caller, *call.legs) if leg.alive]
+        assert all(leg.waiting >= 0 and leg.talking >= 0 for leg in call.legs)
+        if self.given[o.Record, ""]:
+            assert call.recording.state in (RecordingState.STORED, RecordingState.LOST)
+        customers = {leg.id for leg in call.legs if leg.role is Role.CUSTOMER}
+        if call.ending is Ending.NOT_PLACED:
+            assert not customers, "the customer was never rung"
+            assert call.clicked
+            assert not self.told
+        if call.number is not None:
+            rung = {leg.code for leg in call.legs if leg.code and leg.id.split("/")[0] not in customers}
+            assert rung <= set(self.told), "who was rung was told"
+            self._verdict(call, self.results[0])
+
+    def _verdict(self, call: Call, result: o.TellResult) -> None:
+        """The CRM names who talked last, or else who should have."""
+        if call.ending is Ending.ANSWERED and not call.handed_on:
+            assert result.code == (call.talker or call.caller.code)
+            assert call.answered_at is not None
+        elif call.direction is Direction.OUT:
+            assert result.code == call.caller.code
+        elif call.responsible is not None and not call.handed_on:
+            assert result.code == call.responsible
+
+
+def _verdict(call: Call) -> tuple[object, ...]:
+    return call.ending, call.talker_leg, call.talker, call.told
+
+
+def _here(leg: Leg) -> bool:
+    return leg.alive and leg.state is not LegState.LEAVING
+
+
+def as_json(value: h.Happening | o.Order) -> object:
+    """Write a value as JSON and read it again."""
+    adapter = AS_JSON[type(value)]
+    return adapter.validate_json(adapter.dump_json(value))
+
+
+# -- random shops and beginnings --------------------------------------------------------------------------
+
+
+def random_policy(random: Random) -> Policy:
+    return Policy(
+        "PJSIP/##",
+        fallback=random_destinations(random),
+        unknown=random_destinations(random),
+        ring_manager_seconds=random.choice((5, 30)),
+        record=random.random() < 0.7,
+        ignore_manager_status=random.random() < 0.2,
+        ajam=random.random() < 0.7,
+    )
+
+
+def random_destinations(random: Random) -> tuple[Destination, ...]:
+    def one() -> Destination:
+        match random.randrange(5):
+            case 0:
+                return Queue("sales")
+            case 1:
+                return Dialplan("ivr", "s", 1)
+            case 2:
+                return People((random.choice(CODES),), 20)
+        return People(tuple(random.sample(CODES, random.randint(2, 3))), 30)
+
+    return tuple(one() for _ in range(random.randrange(4)))
+
+
+def random_first(random: Random, number: str | None, ajam: bool = True) -> First:
+    """Begin a call in one of the three ways; `ajam` tells whether it may be placed by AJAM."""
+    match random.randrange(5):
+        case 0 | 1:
+            return h.CallArrived(START, CALLER, number, None)
+        case 2:
+            return h.CallDialled(START, CALLER, random.choice((*CODES, None)), number, None, OUTSIDE)
+    way = Way.AJAM if ajam and random.random() < 0.3 else Way.ARI
+    return h.CallClicked(START, random.choice(CODES), number, None, OUTSIDE, way)
+
+
+def random_busy(random: Random) -> frozenset[str]:
+    """Tell who is busy now: mostly nobody."""
+    return frozenset(random.sample(CODES, random.randint(1, 3)) if random.random() < 0.3 else ())
