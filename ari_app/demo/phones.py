@@ -295,6 +295,10 @@ def _timeout(seconds: float, then: int) -> str:
 
 def _caller(header: str) -> tuple[str, str]:
     """Split a From header: the displayed name, and the user part of the address."""
-    name, _, address = header.partition("<")
+    quoted = re.match(r'\s*"((?:\\.|[^"\\])*)"', header)
+    if quoted:
+        name, address = re.sub(r"\\(.)", r"\1", quoted[1]), header[quoted.end() :]
+    else:
+        name, _, address = header.partition("<")
     number = re.search(r"sips?:([^@>;]*)@", address or header)
-    return name.strip().strip('"').replace('\\"', '"'), number[1] if number else ""
+    return name.strip(), number[1] if number else ""
