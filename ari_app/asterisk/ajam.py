@@ -16,8 +16,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import aiohttp
 import structlog
 
-from ari_app.asterisk.ajam_session import REQUEST_SECONDS, AjamSession
+from ari_app.asterisk.ajam_session import AjamSession
 from ari_app.asterisk.ajam_wire import (
+    REQUEST_SECONDS,
     AjamChannel,
     AjamEvent,
     AjamTarget,
@@ -58,6 +59,7 @@ class Ajam:
         session: aiohttp.ClientSession,
         account: str,
         clock: Callable[[], float] = time.time,
+        request_seconds: float = REQUEST_SECONDS,
     ) -> None:
         self.target = target
         self.state = PbxState.CONNECTING
@@ -65,7 +67,7 @@ class Ajam:
         self.since = clock()
         self._clock = clock
         self._log = log.bind(account=account, ajam=target.url)
-        wire = Wire(session, target.url)
+        wire = Wire(session, target.url, request_seconds)
         self._actions = AjamSession(wire, target, _NEEDED)
         self._events = AjamSession(wire, target)
         self._listener: object | None = None
@@ -191,7 +193,7 @@ class Ajam:
 
     async def _wait_for_events(self) -> list[AjamEvent]:
         wait = [("action", "WaitEvent"), ("timeout", str(WAIT_SECONDS))]
-        answer = await self._events.send(wait, WAIT_SECONDS + REQUEST_SECONDS)
+        answer = await self._events.send(wait, WAIT_SECONDS)
         if answer.refused:
             raise AjamRefused("WaitEvent", answer.message)
         return [event for event in answer.events if event.name != "WaitEventComplete"]

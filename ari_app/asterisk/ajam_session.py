@@ -8,9 +8,6 @@ from collections.abc import Mapping
 from ari_app.asterisk.ajam_wire import AjamTarget, Answer, Field, Wire
 from ari_app.asterisk.errors import AjamDenied, AjamUnavailable, AjamUnknown
 
-REQUEST_SECONDS = 5.0
-"""How long an action may take. Asterisk answers in milliseconds, to a wrong password after a second."""
-
 _NOT_LET_IN = "the PBX refuses user and password, or this machine's address (permit in manager.conf)"
 _IN_USE = "the PBX has a session of our user already (allowmultiplelogin=no in manager.conf)"
 
@@ -34,7 +31,7 @@ class AjamSession:
         """Let the session run out: the next action gets a new one."""
         self._cookie = None
 
-    async def send(self, fields: list[Field], seconds: float = REQUEST_SECONDS) -> Answer:
+    async def send(self, fields: list[Field], waiting: float = 0.0) -> Answer:
         """Send an action, and once more when the session was over; the answer may be a refusal.
 
         Raises:
@@ -42,10 +39,10 @@ class AjamSession:
         """
         cookie = self._cookie
         if cookie is not None:
-            answer = await self._wire.send(fields, cookie, seconds)
+            answer = await self._wire.send(fields, cookie, waiting)
             if not answer.not_permitted or await self._goes_on(cookie):
                 return answer
-        return await self._wire.send(fields, await self.open(cookie), seconds)
+        return await self._wire.send(fields, await self.open(cookie), waiting)
 
     async def open(self, old: str | None = None) -> str:
         """Log in, unless there is a session by now, another than `old`; give its cookie.
@@ -61,13 +58,13 @@ class AjamSession:
 
     async def _goes_on(self, cookie: str) -> bool:
         """Tell whether a session isn't over, by asking what every user may ask."""
-        return not (await self._wire.send([("action", "Ping")], cookie, REQUEST_SECONDS)).refused
+        return not (await self._wire.send([("action", "Ping")], cookie)).refused
 
     async def _log_in(self) -> str:
         target = self._target
         credentials = [("action", "Login"), ("username", target.username), ("secret", target.password)]
         try:
-            answer = await self._wire.send(credentials, None, REQUEST_SECONDS)
+            answer = await self._wire.send(credentials, None)
             if answer.message == "Login Already In Use":
                 raise AjamUnavailable(_IN_USE)
             if answer.refused:
@@ -75,7 +72,7 @@ class AjamSession:
             if answer.cookie is None:
                 raise AjamUnavailable("the PBX lets us in, but gives no cookie")
             if self._needed:
-                allowed = await self._wire.send([("action", "ListCommands")], answer.cookie, REQUEST_SECONDS)
+                allowed = await self._wire.send([("action", "ListCommands")], answer.cookie)
                 self._check_rights(allowed)
         except AjamUnknown as error:
             raise AjamUnavailable(str(error)) from error

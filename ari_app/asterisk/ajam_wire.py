@@ -16,6 +16,8 @@ from ari_app.asterisk.errors import AjamDenied, AjamUnavailable, AjamUnknown
 
 Field = tuple[str, str]
 
+REQUEST_SECONDS = 5.0
+"""How long an action may take. Asterisk answers in milliseconds, to a wrong password after a second."""
 CONNECT_SECONDS = 3.0
 LONGEST_ANSWER = 8 * 1024 * 1024
 """Bytes; a channel takes about 600."""
@@ -171,14 +173,19 @@ def _seconds(duration: str) -> int:
 class Wire:
     """Sends actions to one PBX. `session` keeps no cookies: one PBX may have several sessions of ours."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, url: str, request_seconds: float = REQUEST_SECONDS
+    ) -> None:
         if not isinstance(session.cookie_jar, aiohttp.DummyCookieJar):
             raise ValueError("AJAM needs a session that keeps no cookies")
         self._session = session
         self._rawman = f"{url}rawman"
+        self._seconds = request_seconds
 
-    async def send(self, fields: Sequence[Field], cookie: str | None, seconds: float) -> Answer:
+    async def send(self, fields: Sequence[Field], cookie: str | None, waiting: float = 0.0) -> Answer:
         """Send one action, with the cookie of the session that it is for; the answer may be a refusal.
+
+        The PBX may take its time for an action that waits so many seconds.
 
         Raises:
             AjamUnknown, AjamUnavailable, AjamDenied
@@ -193,7 +200,7 @@ class Wire:
                 data=fields,
                 headers=headers,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS),
+                timeout=aiohttp.ClientTimeout(total=self._seconds + waiting, sock_connect=CONNECT_SECONDS),
             ) as response:
                 _check_status(response.status)
                 body = await _read_body(response)
