@@ -81,7 +81,7 @@ class Around(Protocol):
         """Give the extensions that can't be rung now for this call."""
 
     async def far_half(self, call: Call, leg_id: str) -> h.FarHalfFound | None:
-        """Find the half of a Local channel that runs the dialplan; raises `AriError`."""
+        """Find and watch the half of a Local channel that runs the dialplan; raises `AriError`."""
 
     async def facts(self, call: Call, channels: tuple[str, ...]) -> h.PbxSaid:
         """Say what is true of some channels of a call; raises `AriError`."""
@@ -236,6 +236,8 @@ class LiveCall:
     async def _find_far_half(self, leg: str) -> h.Happening | None:
         try:
             return await self._line.far_half(self.call, leg)
+        except AriRefused:
+            return None  # it is gone
         except AriError as error:
             self._doubt(f"the other half of {leg} could not be found: {error}")
             return None

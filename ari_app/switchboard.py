@@ -183,17 +183,20 @@ class Line:
         return tuple(found)
 
     async def far_half(self, call: Call, leg_id: str) -> h.FarHalfFound | None:
-        """Find the half of a Local channel that runs the dialplan, None when it is gone.
+        """Find and watch the half of a Local channel that runs the dialplan; None when it is gone.
 
         Raises:
             AriError
         """
-        snapshot = await self.pbx.snapshot()
-        far, live = snapshot.far_half(leg_id), self._calls.get(call.id)
-        if far is None or live is None:
+        found, live = await self.pbx.far_half(leg_id), self._calls.get(call.id)
+        if found is None or live is None:
             return None
+        far, up = found
         self._know(far, live)
-        return h.FarHalfFound(self.clock(), leg_id, far, up=snapshot.channels[leg_id]["state"] == "Up")
+        await self.pbx.carry_out(o.Watch(far))
+        member = await self.pbx.bridge_peer(far)  # who answered before we watched
+        code = self.pbx.extensions.code_of(member) if member is not None else None
+        return h.FarHalfFound(self.clock(), leg_id, far, up, member, code)
 
     async def _fact(self, call: Call, snapshot: Snapshot, channel: str) -> h.ChannelFact | None:
         fact, leg = snapshot.fact(channel), call.leg(channel)

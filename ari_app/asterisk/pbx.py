@@ -103,15 +103,6 @@ class Snapshot:
         in_stasis = found["dialplan"].get("app_name") == "Stasis"
         return ChannelFact(channel, str(found["state"]), channel in self.bridged, in_stasis=in_stasis)
 
-    def far_half(self, channel: str) -> str | None:
-        """Find the half of a Local channel that runs the dialplan, by the name of the other."""
-        near = self.channels.get(channel)
-        name = str(near["name"]) if near is not None else ""
-        if not name.endswith(";1"):
-            return None
-        others = (ident for ident, other in self.channels.items() if other["name"] == f"{name[:-1]}2")
-        return next(others, None)
-
 
 class Pbx:
     """The connection to one PBX."""
@@ -304,6 +295,20 @@ class Pbx:
             {channel["id"]: channel for channel in channels},
             {bridge["id"]: tuple(bridge["channels"]) for bridge in bridges},
         )
+
+    async def far_half(self, channel: str) -> tuple[str, bool] | None:
+        """Find the half of a Local channel that runs the dialplan, and tell whether the other one is up.
+
+        Raises:
+            AriError
+        """
+        channels = {str(one["id"]): one for one in await self.ari("channels", "list")}
+        near = channels.get(channel)
+        if near is None or not str(near["name"]).endswith(";1"):
+            return None
+        name = f"{str(near['name'])[:-1]}2"
+        others = (ident for ident, other in channels.items() if other["name"] == name)
+        return next(((ident, near["state"] == "Up") for ident in others), None)
 
     async def is_recording(self, name: str) -> bool:
         """Tell whether a recording is being made.

@@ -37,6 +37,8 @@ Move: TypeAlias = Callable[[Turn, Any], None]
 First: TypeAlias = h.CallArrived | h.CallDialled | h.CallClicked
 """What a call can begin with."""
 
+ORIGINATE_SECONDS = 5.0
+"""A channel that AJAM doesn't show so long after it was asked for has come and gone: nobody is rung twice."""
 BY_ARI_ALONE = (h.LegReady, h.PartyReplaced, h.FarHalfFound)
 """What means nothing to a call that AJAM has placed: the dialplan runs it."""
 PBX_RESTARTED = 38
@@ -138,8 +140,9 @@ def _missed_of(call: Call, leg: Leg, fact: h.ChannelFact | None, said: h.PbxSaid
     if fact is None:
         if leg.at > said.at:
             return  # it has come to its state since
-        if leg.state is LegState.PLACED and not said.restarted:
-            return  # it was never made: that is ordered once more
+        young = call.way is Way.ARI or said.at < leg.at + ORIGINATE_SECONDS
+        if leg.state is LegState.PLACED and not said.restarted and young:
+            return  # it was never made: by ARI that is ordered once more
         yield h.LegEnded(at, leg.id, PBX_RESTARTED if said.restarted else 0, known_up_at=said.known_up_at)
     elif fact.member is not None:
         yield h.MemberAnswered(at, leg.id, fact.member, fact.code)
@@ -156,7 +159,8 @@ def _lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Itera
     facts = {fact.id: fact for fact in said.channels}
     caller = facts.get(call.caller.id)
     lost: list[Order] = []
-    if call.stage is Stage.CALLING and caller is None and call.caller.id in said.asked:
+    lost_click = call.stage is Stage.CALLING and caller is None and call.caller.id in said.asked
+    if lost_click and call.way is Way.ARI:
         turn = Turn(call, said.at)
         outgoing.place(turn)
         lost += turn.orders
@@ -176,7 +180,7 @@ def _lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Itera
     lost += (
         HangUp(leg.id, farewell(call, leg))
         for leg in (call.caller, *call.our_legs)
-        if leg.state is LegState.LEAVING and leg.id in facts
+        if leg.state is LegState.LEAVING and leg.id in facts and call.way is Way.ARI
     )
     already = {_kind_and_target(order) for order in given}
     return (order for order in lost if _kind_and_target(order) not in already)

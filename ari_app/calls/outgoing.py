@@ -52,6 +52,7 @@ def place(turn: Turn) -> None:
     if call.way is Way.ARI:
         turn.ring(manager, endpoint, name, call.number or outside.number)
         return
+    turn.change(manager, LegState.DIALLED)  # a repeated Originate would ring the phone again
     turn.order(
         Originate(
             leg=manager.id,
@@ -87,9 +88,10 @@ def manager_refused(turn: Turn, refused: h.LegRefused | h.WayBlocked) -> None:
         return
     if call.way is Way.ARI and call.policy.ajam and manager.state is LegState.PLACED:
         turn.call = replace(turn.call, way=Way.AJAM)
+        turn.change(manager, LegState.PLACED)
         place(turn)
         return
-    if manager.state is LegState.PLACED:
+    if manager.state is LegState.PLACED or call.way is Way.AJAM:
         turn.change(manager, LegState.GONE, result=LegResult.UNREACHABLE)
     turn.finish(Ending.NOT_PLACED)
 

@@ -20,6 +20,7 @@ from ari_app.calls.waiting import (
     became_of,
     end_members,
     local_leg,
+    member_answered,
     member_id,
     member_leg,
     member_rung,
@@ -131,8 +132,11 @@ def far_half_found(turn: Turn, found: h.FarHalfFound) -> None:
     leg = turn.call.leg(found.leg)
     if leg is not None and leg.far is None:
         turn.call = turn.call.with_leg(replace(leg, far=found.channel))
-        turn.order(Watch(found.channel))
-    if found.up and turn.call.stage is Stage.TRANSFERRING:
+    if turn.call.stage is not Stage.TRANSFERRING:
+        return
+    if found.member is not None:
+        member_answered(turn, h.MemberAnswered(found.at, found.leg, found.member, found.code))
+    elif found.up:
         target_answered(turn, h.LegAnswered(found.at, found.leg))
 
 

@@ -23,6 +23,7 @@ from ari_app.calls.call import (
 )
 from ari_app.calls.names import clean_name, shown_name
 from ari_app.calls.orders import (
+    AskPbx,
     HangUp,
     HangUpReason,
     LookUp,
@@ -136,6 +137,8 @@ def leg_answered(turn: Turn, answered: h.LegAnswered) -> None:
         talk(turn, leg, answered.code or leg.code)
     elif leg.role is Role.CUSTOMER:
         talk(turn, leg, turn.call.caller.code)
+    elif leg.role is Role.QUEUE:
+        turn.order(AskPbx((leg.id,)))  # of a call pickup nothing else tells
 
 
 def leg_ended(turn: Turn, ended: h.LegEnded) -> None:
