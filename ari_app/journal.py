@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from ari_app.calls.call import Stage
 from ari_app.calls.happenings import Happening
 from ari_app.calls.orders import Order, Tell
+from ari_app.calls.reported import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class CrmTold:
     problem: str | None = None
 
 
-Event: TypeAlias = Happening | CrmTold
+Event: TypeAlias = Happening | Report | CrmTold
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Line:
 
 
 _EVENTS: dict[str, TypeAdapter[Any]] = {
-    kind.__name__: TypeAdapter(kind) for kind in (*get_args(Happening), CrmTold)
+    kind.__name__: TypeAdapter(kind) for kind in (*get_args(Happening), *get_args(Report), CrmTold)
 }
 _ORDERS: dict[str, TypeAdapter[Any]] = {kind.__name__: TypeAdapter(kind) for kind in get_args(Order)}
 

@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
-from ari_app.calls.call import Call, Direction, Leg, Role, Stage, TimerName
+from ari_app.calls import reported as r
+from ari_app.calls.call import Call, Direction, Leg, Role, Stage, TimerName, Way
 from ari_app.calls.outcome import CRM_WORDS, Ending, LegResult
 from ari_app.journal import CrmTold, Line
 
@@ -67,7 +68,8 @@ def summary(call: Call) -> str:
         who = "by the customer"
     else:
         first = call.first_talker or call.talker
-        who = f"by {first or 'somebody'}" if call.talker_leg is not None else "by the dialplan"
+        named = call.talker_leg is not None or call.way is Way.REPORTED
+        who = f"by {first or 'somebody'}" if named else "by the dialplan"
     last = f", last by {call.talker}" if call.first_talker not in (None, call.talker) else ""
     return f"answered {who} after {call.waiting:.1f} s, talked {call.talking:.1f} s{last}"
 
@@ -113,8 +115,33 @@ def _event(line: Line, call: Call) -> Iterator[tuple[str, Tone]]:
             yield f"recording stored: {seconds:.1f} s, {file}", Tone.GOOD
         case h.RecordingFailed(_, problem):
             yield f"no recording: {problem}", Tone.BAD
+        case r.RingingReported() | r.EndReported() | r.FileReported() | r.CallTakenOver():
+            yield from _report(line.event, line, call)
         case _:
             yield from _leg_event(line, call)
+
+
+def _report(report: r.Report, line: Line, call: Call) -> Iterator[tuple[str, Tone]]:
+    """Tell what the shop's own dialplan says; the reports' own numbers, not ours."""
+    late = line.before in (Stage.ENDING, Stage.ENDED)
+    match report:
+        case r.RingingReported(direction=direction, number=number, codes=codes):
+            who = f"{number or 'withheld number'}, for {', '.join(codes)}"
+            too_late = ": too late, not told" if late else ""
+            yield f"the dialplan says: {direction}, {who}{too_late}", Tone.CALLER
+        case r.EndReported() if late:
+            yield "the dialplan says once more that it is over: not told again", Tone.QUIET
+        case r.EndReported(ending=ending, code=code, waiting=waiting, talking=talking):
+            text = f"{_ENDINGS[ending]}{f', {code}' if code else ''}, waited {waiting} s, talked {talking} s"
+            yield f"the dialplan says: over, {text}", Tone.GOOD if ending is Ending.ANSWERED else Tone.BAD
+            if line.after is Stage.ENDING:
+                yield "waiting for the recording's file", Tone.QUIET
+        case r.FileReported(file=file, seconds=seconds):
+            length = f"{seconds:.1f} s, " if seconds is not None else ""
+            too_late = ": the CRM was told already" if line.before is Stage.ENDED else ""
+            yield f"recording received: {length}{file}{too_late}", Tone.GOOD
+        case r.CallTakenOver():
+            yield "the call has come to us: it is told under another id", Tone.QUIET
 
 
 def _caller_ended(line: Line, call: Call, known_up_at: float | None) -> Iterator[tuple[str, Tone]]:
@@ -174,6 +201,8 @@ def _timer(timer: TimerName) -> Iterator[tuple[str, Tone]]:
             yield "nobody answered in time", Tone.BAD
         case TimerName.RECORDING:
             yield "the recording did not come in time", Tone.BAD
+        case TimerName.REPORT:
+            yield "the dialplan never said how it ended: the CRM is not told", Tone.BAD
         case TimerName.ROUND:
             pass
 
@@ -187,7 +216,7 @@ def _told(told: o.Tell, problem: str | None) -> Iterator[tuple[str, Tone]]:
         case o.TellResult():
             result = CRM_WORDS[told.ending].upload_result
             who = f", {told.code}" if told.code else ""
-            link = ", with the recording" if told.recording else ""
+            link = ", with the recording" if told.recording or told.link else ""
             text = f"result, {result}{who}, waiting {told.waiting} s, talking {told.talking} s{link}"
     if problem:
         yield f"CRM not told ({problem}): {text}", Tone.BAD
@@ -210,7 +239,7 @@ def _orders(line: Line, call: Call) -> Iterator[tuple[str, Tone]]:
             yield f"ringing {_who(call.caller)} by AJAM", Tone.PHONE
         elif isinstance(order, o.PlayRinging):
             yield "ringing is heard", Tone.QUIET
-    if line.after is Stage.ENDING and line.before is not Stage.ENDING:
+    if line.after is Stage.ENDING and line.before is not Stage.ENDING and call.way is not Way.REPORTED:
         yield summary(call), Tone.GOOD if call.ending is Ending.ANSWERED else Tone.BAD
 
 

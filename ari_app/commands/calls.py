@@ -67,7 +67,7 @@ def list_(
 
     async def work() -> list[Call]:
         async with _stores(account) as stores:
-            live = [call for calls in stores for call in await calls.live()]
+            live = [call for calls in stores for call in (*await calls.live(), *await calls.reported())]
             ended = [call for calls in stores for call in await calls.ended(limit)] if limit else []
             ended.sort(key=lambda call: call.started_at, reverse=True)
             return [*sorted(live, key=lambda call: call.started_at), *ended[:limit]]

@@ -68,8 +68,8 @@ def _date(value: str) -> str:
 
 def _link(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", value):
-        raise ValueError("not an http(s) URL")
+    if parts.scheme not in ("http", "https", "ftp") or not parts.hostname or re.search(r"\s", value):
+        raise ValueError("not an http(s) or ftp URL")
     return value
 
 

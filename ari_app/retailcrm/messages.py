@@ -61,6 +61,30 @@ class _Sent(BaseModel):
         return self.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
 
 
+class Campaign(_Sent):
+    """`campaign` of web analytics data."""
+
+    name: str | None = None
+    code: str | None = None
+
+
+class WebAnalyticsData(_Sent):
+    """`webAnalyticsData` of a call event: what made the customer call."""
+
+    campaign: Campaign | None = None
+    query_string: str | None = None
+
+
+class CallSource(_Sent):
+    """`source` of an uploaded call: where the call came from."""
+
+    source: str | None = None
+    medium: str | None = None
+    campaign: str | None = None
+    keyword: str | None = None
+    content: str | None = None
+
+
 class CallEvent(_Sent):
     """`event` of POST telephony/call/event: a popup, or its end. `codes` are extensions."""
 
@@ -72,6 +96,7 @@ class CallEvent(_Sent):
     call_external_id: str | None = None
     external_phone: str | None = None
     site: str | None = None
+    web_analytics_data: WebAnalyticsData | None = None
 
 
 class UploadedCall(_Sent):
@@ -92,6 +117,7 @@ class UploadedCall(_Sent):
     duration: int | None = Field(default=None, ge=0)
     duration_waiting: int | None = Field(default=None, ge=0)
     record_url: str | None = None
+    source: CallSource | None = None
     external_phone: str | None = None
     site: str | None = None
 

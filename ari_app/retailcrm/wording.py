@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from ari_app.calls.orders import TellHangup, TellResult, TellRinging
+from ari_app.calls.orders import TellHangup, TellResult, TellRinging, WebAnalytics
 from ari_app.calls.outcome import CRM_WORDS
 from ari_app.retailcrm.messages import (
+    CRM_TIME,
     CallDirection,
     CallEvent,
     CallResult,
+    CallSource,
+    Campaign,
     EventType,
     HangupStatus,
     UploadedCall,
+    WebAnalyticsData,
 )
 
 
@@ -40,12 +44,16 @@ class Wording:
             call_external_id=call_id,
             external_phone=tell.external,
             site=self.site_of(tell.external),
+            web_analytics_data=_analytics(tell.analytics) if isinstance(tell, TellRinging) else None,
         )
 
     def uploaded_call(self, call_id: str, tell: TellResult) -> UploadedCall:
         """Put a finished call into a line of the call history."""
+        began = datetime.fromtimestamp(tell.started_at, self.zone).replace(tzinfo=None)
+        file = f"{self.recordings_url}/{tell.recording}" if tell.recording else None
+        source = tell.source
         return UploadedCall(
-            date=datetime.fromtimestamp(tell.started_at, self.zone).replace(tzinfo=None),
+            date=datetime.strptime(tell.date, CRM_TIME) if tell.date else began,
             type=CallDirection(tell.direction),
             phone=tell.phone,
             result=CallResult(CRM_WORDS[tell.ending].upload_result),
@@ -53,7 +61,16 @@ class Wording:
             code=tell.code,
             duration=tell.talking,
             duration_waiting=tell.waiting,
-            record_url=f"{self.recordings_url}/{tell.recording}" if tell.recording else None,
+            record_url=tell.link or file,
+            source=CallSource.model_validate(asdict(source)) if source is not None else None,
             external_phone=tell.external,
             site=self.site_of(tell.external),
         )
+
+
+def _analytics(analytics: WebAnalytics | None) -> WebAnalyticsData | None:
+    if analytics is None:
+        return None
+    campaign = Campaign(name=analytics.campaign_name, code=analytics.campaign_code)
+    named = analytics.campaign_name or analytics.campaign_code
+    return WebAnalyticsData(campaign=campaign if named else None, query_string=analytics.query)

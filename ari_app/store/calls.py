@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from ari_app.calls.call import Call
+from ari_app.calls.call import Call, Way
 from ari_app.calls.orders import Tell
 from ari_app.errors import StoreUnavailable
 from ari_app.journal import CrmTold, Line, OutboxEntry, dump_line, load_line, order_from, tagged
@@ -23,6 +23,9 @@ from ari_app.store.keys import Keys
 
 WATCHED_LINES = 10_000
 """How many of the newest journal lines of an account can be watched; each call keeps all of its own."""
+
+CHANNEL_SECONDS = 86_400
+"""How long it is known of a channel that a call of ours began with it."""
 
 _CALL = TypeAdapter(Call)
 _TELLS = get_args(Tell)
@@ -73,12 +76,15 @@ class CallStore:
         pipe = self._redis.pipeline(transaction=True)
         for call in newest.values():
             pipe.set(keys.call(call.id), orjson.dumps(call))
+            unfinished = keys.reported if call.way is Way.REPORTED else keys.live
             if call.over:
-                pipe.srem(keys.live, call.id)
+                pipe.srem(unfinished, call.id)
                 pipe.zadd(keys.ended, {call.id: call.started_at})
             else:
-                pipe.sadd(keys.live, call.id)
+                pipe.sadd(unfinished, call.id)
         for step in steps:
+            if step.line.before is None and step.call.way is not Way.REPORTED:
+                pipe.set(keys.channel(step.call.caller.id), step.call.id, ex=CHANNEL_SECONDS)
             self._add_line(pipe, step.line)
             for tell in step.tells:
                 pipe.xadd(keys.outbox, {"call": step.call.id, "tell": orjson.dumps(tagged(tell))})
@@ -122,9 +128,19 @@ class CallStore:
     # -- reading ------------------------------------------------------------------------------------------
 
     async def live(self) -> list[Call]:
-        """Give the calls that are not over, oldest first."""
+        """Give the calls of ours that are not over, oldest first."""
         ids = await self._ask(self._redis.smembers(self._keys.live))
         return sorted(await self._load(ids), key=lambda call: call.started_at)
+
+    async def reported(self) -> list[Call]:
+        """Give the calls that are not over and that a dialplan of the shop's own reports, oldest first."""
+        ids = await self._ask(self._redis.smembers(self._keys.reported))
+        return sorted(await self._load(ids), key=lambda call: call.started_at)
+
+    async def began_with(self, channel: str) -> str | None:
+        """Name the call of ours that began with a channel in the last day."""
+        found = await self._ask(self._redis.get(self._keys.channel(channel)))
+        return found.decode() if found else None
 
     async def ended(self, limit: int) -> list[Call]:
         """Give the newest calls that are over, newest first."""

@@ -20,6 +20,8 @@ class Keys:
         """Set: ids of the calls that are not over."""
         self.ended = f"{tag}:calls:ended"
         """Sorted set: ids of the calls that are over, by the moment of their start."""
+        self.reported = f"{tag}:calls:reported"
+        """Set: ids of the calls that a dialplan of the shop's own reports, and that are not over."""
         self.outbox = f"{tag}:outbox"
         """Stream: what the CRM is still to be told."""
         self.refused = f"{tag}:refused"
@@ -32,6 +34,10 @@ class Keys:
     def call(self, call_id: str) -> str:
         """String: a call's state."""
         return f"{self._tag}:call:{call_id}"
+
+    def channel(self, channel: str) -> str:
+        """String: the call of ours that began with a channel; it expires."""
+        return f"{self._tag}:channel:{channel}"
 
     def journal(self, call_id: str) -> str:
         """List: a call's journal lines."""

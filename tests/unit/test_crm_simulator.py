@@ -200,7 +200,7 @@ async def test_a_wrong_event_is_refused(api: Api, change: Json, field: str) -> N
         ({"duration": -1}, "0.duration"),
         ({"externalId": ""}, "0.externalId"),
         ({"recordUrl": "/recordings/1.wav"}, "0.recordUrl"),
-        ({"recordUrl": "ftp://example.com/1.wav"}, "0.recordUrl"),
+        ({"recordUrl": "gopher://example.com/1.wav"}, "0.recordUrl"),
         ({"hangupStatus": "answered"}, "0.hangupStatus"),
     ],
 )
