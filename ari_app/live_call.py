@@ -14,7 +14,14 @@ from typing import Any, Protocol
 
 import structlog
 
-from ari_app.asterisk.errors import AriError, AriRefused, AriUnavailable
+from ari_app.asterisk.errors import (
+    AjamRefused,
+    AjamUnavailable,
+    AriError,
+    AriRefused,
+    AriUnavailable,
+    PbxError,
+)
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
 from ari_app.calls.call import Call, Stage, TimerName, Way
@@ -75,16 +82,16 @@ class Around(Protocol):
     listening: bool
 
     async def carry_out(self, call: Call, order: Order) -> None:
-        """Let the PBX carry out an order, in the way that the call goes; raises `AriError`."""
+        """Let the PBX carry out an order, in the way that the call goes; raises `PbxError`."""
 
     def busy(self, call: Call) -> frozenset[str]:
         """Give the extensions that can't be rung now for this call."""
 
     async def far_half(self, call: Call, leg_id: str) -> h.FarHalfFound | None:
-        """Find and watch the half of a Local channel that runs the dialplan; raises `AriError`."""
+        """Find and watch the half of a Local channel that runs the dialplan; raises `PbxError`."""
 
     async def facts(self, call: Call, channels: tuple[str, ...]) -> h.PbxSaid:
-        """Say what is true of some channels of a call; raises `AriError`."""
+        """Say what is true of some channels of a call; raises `PbxError`."""
 
 
 class LiveCall:
@@ -246,7 +253,7 @@ class LiveCall:
         try:
             await self._watch_again()
             return await self._line.facts(self.call, channels)
-        except AriError as error:
+        except PbxError as error:
             self._doubt(f"the PBX could not be asked: {error}")
             return None
         finally:
@@ -266,10 +273,10 @@ class LiveCall:
     async def _at_the_pbx(self, order: Order) -> None:
         try:
             await self._line.carry_out(self.call, order)
-        except AriRefused as refusal:
+        except (AriRefused, AjamRefused) as refusal:
             self._refused(order, refusal)
-        except AriError as error:
-            if isinstance(error, AriUnavailable) and self.call.stage is Stage.CALLING:
+        except PbxError as error:
+            if isinstance(error, AriUnavailable | AjamUnavailable) and self.call.stage is Stage.CALLING:
                 self.put(h.WayBlocked(self._line.clock(), self.call.caller.id, str(error)))
                 return
             if isinstance(order, o.Watch):
@@ -277,14 +284,15 @@ class LiveCall:
             dialling = order.leg if isinstance(order, o.Dial) else None
             self._doubt(f"{type(order).__name__}: {error}", dialling)
 
-    def _refused(self, order: Order, refusal: AriRefused) -> None:
+    def _refused(self, order: Order, refusal: AriRefused | AjamRefused) -> None:
         at = self._line.clock()
+        status = refusal.status if isinstance(refusal, AriRefused) else None
         match order:
             case o.Ring(leg) | o.Originate(leg) | o.Dial(leg):
                 self.put(h.LegRefused(at, leg, str(refusal)))
-            case o.Record() if refusal.status != 404:  # 404: the bridge is not there yet
+            case o.Record() if status != 404:  # 404: the bridge is not there yet
                 self.put(h.RecordingFailed(at, str(refusal)))
-            case o.StopRecording() if refusal.status == 404:
+            case o.StopRecording() if status == 404:
                 self.put(h.RecordingFinished(at))
             case _:
                 self._doubt(f"{type(order).__name__}: {refusal}")

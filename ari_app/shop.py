@@ -12,6 +12,8 @@ import aiohttp
 import structlog
 
 from ari_app.accounts import Account
+from ari_app.ajam_line import AjamLine
+from ari_app.asterisk.ajam import Ajam, AjamTarget
 from ari_app.asterisk.pbx import Pbx, PbxTarget
 from ari_app.asterisk.recordings import NoRecording, RecordingStore, fetch_recording
 from ari_app.calls import happenings as h
@@ -66,6 +68,17 @@ class Shop:
         self.delivery = Delivery(self.calls, self._crm, self._wording, account.id, clock)
         self.ledger = Ledger(self.calls, account.id, self.delivery.wake)
         self.line = Line(self, lambda line: Pbx(_target(account), session, line, account.id, clock), clock)
+        if account.pbx.ami_password is not None:
+            target = AjamTarget(
+                account.pbx.ari_url, account.pbx.ami_username, account.pbx.ami_password.get_secret_value()
+            )
+            self.line.ajam = AjamLine(
+                Ajam(target, session, account.id, clock),
+                self.line.pbx.extensions,
+                lambda: self.line.calls,
+                self.line.tell,
+                clock,
+            )
         self._tasks: list[asyncio.Task[None]] = []
         self._listening: asyncio.Task[None] | None = None
 
@@ -84,6 +97,8 @@ class Shop:
         self._work("delivery", self.delivery.run)
         self.line.resume(live, seen)
         self._listening = self._work("pbx", self.line.pbx.run)
+        if self.line.ajam is not None:
+            self._work("ajam", self.line.ajam.run)
         self._work("audit", self.line.audit)
         self._work("seen", self._note_when_seen)
         self._work("zone", self._follow_crm_zone)

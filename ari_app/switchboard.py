@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from ari_app.ajam_line import AjamLine
 from ari_app.asterisk.errors import AriError, AriRefused, AriUnavailable
 from ari_app.asterisk.events import Heard, NewCaller, new_caller, newcomer
 from ari_app.asterisk.pbx import Pbx, Snapshot
@@ -47,7 +48,7 @@ class Line:
         self.desk = desk
         self.clock = clock
         self.pbx = pbx(self)
-        self.ajam: Any = None
+        self.ajam: AjamLine | None = None
         self.listening = False
         self._calls: dict[str, LiveCall] = {}
         self._strangers: dict[str, LiveCall] = {}
@@ -73,6 +74,12 @@ class Line:
             self._heard_until, self._startup = seen
         for call in calls:
             self._start(LiveCall(self, call), None, ())
+
+    def tell(self, call_id: str, happening: h.Happening) -> None:
+        """Put what happened to a call into its mailbox, if it is live."""
+        live = self._calls.get(call_id)
+        if live is not None:
+            live.put(happening)
 
     # -- what the PBX says --------------------------------------------------------------------------------
 
@@ -153,8 +160,7 @@ class Line:
             AriError
         """
         if call.way is Way.AJAM and self.ajam is not None:
-            said: h.PbxSaid = await self.ajam.facts(call, channels)
-            return said
+            return await self.ajam.facts(call, channels)
         snapshot = await self.pbx.snapshot()
         found = [await self._fact(call, snapshot, channel) for channel in channels]
         recording = call.recording.awaited and await self.pbx.is_recording(call.recording_name)

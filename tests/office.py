@@ -114,6 +114,8 @@ class Office:
             stasis_app = "{self.app}"
             ari_username = "{asterisk.ari_username}"
             ari_password = "{asterisk.ari_password}"
+            ami_username = "{asterisk.ami_username}"
+            ami_password = "{asterisk.ami_password}"
             [calls]
             {fields}
             """

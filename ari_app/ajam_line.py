@@ -1,0 +1,187 @@
+"""The second way to place a call: AJAM, when ARI can't.
+
+The dialplan runs such a call; AJAM's events tell of its progress where the user's rights give them, and every
+2 s the list of channels tells what is true, for which the documented rights are enough. The caller's channel
+has an id of ours. The customer's leg is whatever the dialplan dials for it: it lives as long as the caller's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+
+import structlog
+
+from ari_app.asterisk.ajam import Ajam, AjamChannel, AjamEvent
+from ari_app.asterisk.errors import AjamError, AjamRefused
+from ari_app.asterisk.events import Extensions
+from ari_app.calls import happenings as h
+from ari_app.calls import orders as o
+from ari_app.calls.call import Call, LegState, Way
+from ari_app.calls.orders import Order
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 2.0
+"""How often the PBX is asked what has become of the calls."""
+NO_ROUTE = 20
+"""Cause of a call to a phone that isn't registered, or doesn't exist."""
+_HAS_CHANNEL = re.compile(r"-[0-9a-f]{8}(;[12])?$")
+
+
+class AjamLine:
+    """One account's calls that go by AJAM.
+
+    `calls` gives the live ones, `tell` puts what happened to a call (by its id) into its mailbox.
+    """
+
+    def __init__(
+        self,
+        ajam: Ajam,
+        extensions: Extensions,
+        calls: Callable[[], Iterable[Call]],
+        tell: Callable[[str, h.Happening], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.ajam = ajam
+        self._extensions = extensions
+        self._calls = calls
+        self._tell = tell
+        self._clock = clock
+        self._seen: dict[str, float] = {}
+        self._placed = asyncio.Event()
+
+    @property
+    def usable(self) -> bool:
+        """Whether a call may be placed, as far as is known."""
+        return self.ajam.usable
+
+    async def carry_out(self, order: Order) -> None:
+        """Carry an order out.
+
+        Raises:
+            AjamError
+        """
+        match order:
+            case o.Originate():
+                self._placed.set()
+                await self.ajam.originate(
+                    channel_id=order.leg,
+                    channel=order.endpoint,
+                    caller_name=order.name,
+                    caller_number=order.number,
+                    context=order.context,
+                    exten=order.exten,
+                    priority=order.priority,
+                    ring_seconds=order.seconds,
+                )
+            case o.HangUp(channel):
+                with suppress(AjamRefused):  # the documented user may not: people hang up by themselves
+                    await self.ajam.hang_up(channel)
+            case _:
+                raise TypeError(f"{type(order).__name__} is not an order for AJAM")
+
+    async def facts(self, call: Call, asked: tuple[str, ...]) -> h.PbxSaid:
+        """Say what is true of a call.
+
+        Raises:
+            AjamError
+        """
+        return self._facts(call, asked, {channel.id: channel for channel in await self.ajam.channels()})
+
+    async def run(self) -> None:
+        """Know whether AJAM works, and follow the calls, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.ajam.run())
+            tasks.create_task(self._follow())
+
+    async def _follow(self) -> None:
+        while True:
+            if not self._live:
+                self._placed.clear()
+                await self._placed.wait()
+            async with asyncio.TaskGroup() as tasks:
+                listening = tasks.create_task(self._listen())
+                await self._look()
+                listening.cancel()
+
+    @property
+    def _live(self) -> list[Call]:
+        return [call for call in self._calls() if call.way is Way.AJAM]
+
+    async def _look(self) -> None:
+        """Look every 2 s until no call is left."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            live = self._live
+            self._seen = {call.id: self._seen[call.id] for call in live if call.id in self._seen}
+            if not live:
+                return
+            try:
+                channels = {channel.id: channel for channel in await self.ajam.channels()}
+            except AjamError:
+                continue  # Ajam itself says what is wrong
+            for call in live:
+                asked = tuple(leg.id for leg in (call.caller, *call.our_legs) if leg.alive)
+                self._tell(call.id, self._facts(call, asked, channels))
+
+    def _facts(self, call: Call, asked: tuple[str, ...], channels: dict[str, AjamChannel]) -> h.PbxSaid:
+        now = self._clock()
+        caller = channels.get(call.caller.id)
+        known_up_at = self._seen.get(call.id, call.started_at)
+        if caller is not None:
+            self._seen[call.id] = now
+        elif call.caller.state is LegState.DIALLED and now - call.caller.at < LOOK_SECONDS:
+            asked = ()  # it is about to come
+        facts = () if caller is None else _of_both(call, caller, channels.values())
+        return h.PbxSaid(now, asked, tuple(facts), recording=False, known_up_at=known_up_at)
+
+    async def _listen(self) -> None:
+        async for event in self.ajam.events():
+            at = self._clock()
+            for call in self._live:
+                for happening in read_event(event, call, at, self._extensions):
+                    self._tell(call.id, happening)
+
+
+def _of_both(call: Call, caller: AjamChannel, channels: Iterable[AjamChannel]) -> Iterator[h.ChannelFact]:
+    """What is true of the caller's leg, and of the customer's, which lives as long."""
+    others = [one for one in channels if one.linked_id == caller.id and one.id != caller.id]
+    customer = next((one for one in others if one.bridge_id is not None), others[0] if others else None)
+    talk = customer is not None and caller.bridge_id is not None and customer.bridge_id == caller.bridge_id
+    yield h.ChannelFact(caller.id, caller.state, bridged=talk)
+    state = "Up" if talk else "Ringing" if customer is not None and customer.state == "Ringing" else "Down"
+    for leg in call.our_legs:
+        yield h.ChannelFact(leg.id, state, bridged=talk)
+
+
+def read_event(event: AjamEvent, call: Call, at: float, extensions: Extensions) -> Iterator[h.Happening]:
+    """Turn one event into what it means to a call."""
+    fields, caller, customer = event.fields, call.caller.id, f"{call.id}-2"
+    match event.name:
+        case "Newstate" if fields.get("Uniqueid") == caller:
+            if fields.get("ChannelStateDesc") == "Ringing":
+                yield h.LegRinging(at, caller)
+            elif fields.get("ChannelStateDesc") == "Up":
+                yield h.LegAnswered(at, caller, extensions.direct_code_of(fields.get("Channel", "")))
+        case "DialBegin" | "DialState" | "DialEnd" if fields.get("Uniqueid") == caller:
+            yield _dialled(event.name, fields, customer, at)
+        case "Hangup" if fields.get("Uniqueid") == caller:
+            cause, sip = fields.get("Cause", ""), fields.get("TechCause", "")
+            yield h.LegEnded(
+                at, caller, int(cause) if cause.isdecimal() else 0, int(sip) if sip.isdecimal() else None
+            )
+        case "OriginateResponse" if fields.get("Uniqueid") == caller and fields.get("Response") == "Failure":
+            if not _HAS_CHANNEL.search(fields.get("Channel", "")):
+                yield h.LegEnded(at, caller, NO_ROUTE)
+
+
+def _dialled(name: str, fields: dict[str, str], leg: str, at: float) -> h.Happening:
+    member, status = fields.get("DestChannel", ""), fields.get("DialStatus", "")
+    if name == "DialEnd":
+        if status == "ANSWER":
+            return h.MemberAnswered(at, leg, member, None)
+        return h.MemberEnded(at, leg, member, status)
+    return h.MemberRung(at, leg, member, None, rings=status in ("RINGING", "PROGRESS"))
