@@ -143,3 +143,26 @@ async def test_a_call_that_the_dialplan_answers_is_reported_without_a_manager(of
     upload = (await office.report()).upload
     assert caller.status == 200
     assert (upload.result, upload.code, upload.duration) == ("answered", None, 1)
+
+
+async def test_a_customer_is_handed_over_to_a_colleague_and_the_recording_goes_on(office: Office) -> None:
+    olga, boris = office.managers(2)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await office.open()
+    async with (
+        office.phone(olga, Answers(after=0.1)) as hers,
+        office.phone(boris, Answers(after=0.3)) as his,
+        office.call(ANNA) as customer,
+    ):
+        await hers.answers()
+        await office.recorded()
+        await office.lab.bridged(olga)
+        assert await hers.transfer(boris) == 200
+        await his.answers()
+        await office.stage("talking")
+        customer.hang_up()
+        await his.is_free()
+    report = await office.report()
+    assert report.told[-1] == ("hangup", sorted([olga, boris]), "answered")
+    assert (report.upload.code, report.call.first_talker) == (boris, olga)
+    assert report.call.recording.seconds == pytest.approx(report.call.talking, abs=0.4)
