@@ -38,7 +38,7 @@ First: TypeAlias = h.CallArrived | h.CallDialled | h.CallClicked
 """What a call can begin with."""
 
 ORIGINATE_SECONDS = 5.0
-"""A channel that AJAM doesn't show so long after it was asked for has come and gone: nobody is rung twice."""
+"""A channel that AJAM doesn't show so long after it was asked for has come and gone, or never comes."""
 BY_ARI_ALONE = (h.LegReady, h.PartyReplaced, h.FarHalfFound)
 """What means nothing to a call that AJAM has placed: the dialplan runs it."""
 PBX_RESTARTED = 38
@@ -140,9 +140,10 @@ def _missed_of(call: Call, leg: Leg, fact: h.ChannelFact | None, said: h.PbxSaid
     if fact is None:
         if leg.at > said.at:
             return  # it has come to its state since
-        young = call.way is Way.ARI or said.at < leg.at + ORIGINATE_SECONDS
-        if leg.state is LegState.PLACED and not said.restarted and young:
-            return  # it was never made: by ARI that is ordered once more
+        if leg.state is LegState.PLACED and not said.restarted:
+            return  # it was never made: that is ordered once more
+        if call.way is Way.AJAM and call.stage is Stage.CALLING and said.at < leg.at + ORIGINATE_SECONDS:
+            return  # it may still come
         yield h.LegEnded(at, leg.id, PBX_RESTARTED if said.restarted else 0, known_up_at=said.known_up_at)
     elif fact.member is not None:
         yield h.MemberAnswered(at, leg.id, fact.member, fact.code)
