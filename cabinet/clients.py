@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hmac
 
+from aiohttp import web
+
 from ari_app.service import Service
 from ari_app.shop import Shop
+
+SERVICE = web.AppKey("service", Service)
 
 
 def shop_of(service: Service, client_id: str) -> Shop | None:
