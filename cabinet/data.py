@@ -1,0 +1,31 @@
+"""What a shop's administrator downloads for the PBX: the AGI script `event2.sh`."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from ari_app.accounts import Account
+from stasis_dialplan.event2 import event2
+
+
+def routes(public_url: str) -> list[web.RouteDef]:
+    """Give the routes below `/data`; `public_url` is where a PBX reaches this service."""
+
+    async def script(_: web.Request) -> web.Response:
+        return event2_script(public_url)
+
+    return [web.get("/data/event2.sh", script)]
+
+
+def event2_script(public_url: str, account: Account | None = None) -> web.Response:
+    """Answer with the script: an account's own, or the one that says where the clientId belongs."""
+    client_id = account.crm.client_id.get_secret_value() if account else ""
+    return web.Response(
+        body=event2(client_id, public_url).encode(),
+        headers={
+            "Content-Type": "text/x-shellscript; charset=utf-8",
+            "Content-Disposition": 'attachment; filename="event2.sh"',
+            "Cache-Control": "no-store" if account else "no-cache",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
