@@ -236,6 +236,8 @@ class Call:
     """Ringing is played into the bridge."""
     played_ringing: bool = False
     """It was played at some time."""
+    keys: str = ""
+    """The keys that the manager has pressed, as far as they may become a transfer."""
     handed_on: bool = False
     """The caller was sent on into the shop's dialplan."""
     sent_to: Dialplan | None = None

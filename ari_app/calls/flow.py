@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import Any, TypeAlias
 
-from ari_app.calls import afterwards, outgoing, transfer, waiting
+from ari_app.calls import afterwards, keys, outgoing, transfer, waiting
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call, Direction, Leg, LegState, RecordingState, Role, Stage, Way
 from ari_app.calls.happenings import Happening
@@ -181,7 +181,7 @@ def _lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Itera
     lost += (
         HangUp(leg.id, farewell(call, leg))
         for leg in (call.caller, *call.our_legs)
-        if leg.state is LegState.LEAVING and leg.id in facts and call.way is Way.ARI
+        if leg.state is LegState.LEAVING and leg.id in facts
     )
     already = {_kind_and_target(order) for order in given}
     return (order for order in lost if _kind_and_target(order) not in already)
@@ -277,6 +277,8 @@ _TALKING: dict[type, Move] = {
     h.LegReady: waiting.stray_leg,
     h.LegEnded: afterwards.leg_hung_up,
     h.PartyReplaced: transfer.replaced_while_talking,
+    h.KeyPressed: keys.key_pressed,
+    h.TimerExpired: keys.keys_done,
     h.FarHalfFound: transfer.far_half_found,
     h.MemberTransferred: transfer.member_transferred,
     h.MemberRung: transfer.next_rung,

@@ -230,6 +230,15 @@ class MemberEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyPressed:
+    """Somebody has pressed a key (``0`` to ``9``, ``*``, ``#``) of a telephone that talks."""
+
+    at: float
+    channel: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class TimerExpired:
     """A deadline has passed."""
 
@@ -332,6 +341,7 @@ Happening: TypeAlias = (
     | MemberAnswered
     | MemberTransferred
     | MemberEnded
+    | KeyPressed
     | TimerExpired
     | RecordingFinished
     | RecordingFailed

@@ -356,7 +356,8 @@ def talk(turn: Turn, leg: Leg, code: str | None) -> None:
     turn.change(leg, LegState.UP, result=LegResult.ANSWERED)
     turn.stop_ringing()
     if call.way is Way.ARI:
-        turn.answer(waiter)
+        if call.answered_at is None:
+            turn.answer(waiter)
         turn.join(waiter, turn.call.leg(leg.id) or leg)
     for other in turn.call.our_legs:
         if other.id not in (leg.id, waiter.id):

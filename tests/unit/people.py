@@ -204,7 +204,7 @@ class Office(SimulatedPbx):
 
     def _answers_behind(self, ident: str, one: Channel, said: str, member: str, code: str | None) -> None:
         one.rung.clear()
-        one.member, one.code = member, code if said else None
+        one.member, one.behind, one.code = member, code, code if said else None
         self.news += [h.MemberAnswered(self.at, said, member, code)] if said else []
         if one.state != "Up":
             self._up(ident, one)
@@ -212,7 +212,7 @@ class Office(SimulatedPbx):
     def _transfer_behind(self, said: str, one: Channel, member: str, code: str | None) -> None:
         """Who talks behind a Local channel transfers the customer: the channel itself stays."""
         if self.chance(0.5):  # to whom they asked first: nobody is dialled
-            one.member, one.code = member, code if said else None
+            one.member, one.behind, one.code = member, code, code if said else None
             self.news += [h.MemberAnswered(self.at, said, member, code)] if said else []
             return
         before, one.member, one.code = one.member or "", None, None

@@ -45,6 +45,8 @@ class Channel:
     far: str | None = None
     member: str | None = None
     """Who talks behind a Local channel."""
+    behind: str | None = None
+    """That one's extension."""
     rung: dict[str, str | None] = field(default_factory=dict)
     """Who is rung behind it."""
 
@@ -112,8 +114,7 @@ class SimulatedPbx:
             case o.Watch(channel):
                 self._watch(channel)
             case o.FindFarHalf(leg) if leg in self.channels:
-                near = self.channels[leg]
-                self.news.append(h.FarHalfFound(self.at, leg, near.far or "", near.state == "Up"))
+                self._find(leg, self.channels[leg])
             case o.Record() if not self.recording:
                 if self.bridge is None or not self.can_record:
                     self.news.append(h.RecordingFailed(self.at, "no folder"))
@@ -131,6 +132,14 @@ class SimulatedPbx:
                     if self._near(channel) is not None:
                         self.watched.add(channel)
                 self.news.append(self._facts(channels))
+
+    def _find(self, leg: str, near: Channel) -> None:
+        """The other half of a Local channel is found, and watched from now on."""
+        far = near.far or ""
+        self.watched.add(far)
+        near.code = near.behind if near.member else near.code
+        found = h.FarHalfFound(self.at, leg, far, near.state == "Up", near.member, near.behind)
+        self.news.append(found)
 
     def _about_a_channel(self, order: o.Order) -> None:
         at = self.at
