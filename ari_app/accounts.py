@@ -66,6 +66,9 @@ def _printable_secret(value: SecretStr) -> SecretStr:
 Extension = Annotated[
     str, AfterValidator(lambda code: code if is_extension(code) else _fail("expected digits, * and # only"))
 ]
+OutgoingLine = Annotated[
+    str, _word(r"[A-Za-z0-9_.-]{1,79}(,[1-9][0-9]{0,4})?", "context[,priority], such as default,1")
+]
 Secret = Annotated[SecretStr, AfterValidator(_printable_secret)]
 Seconds = Annotated[int, Field(ge=1, le=600, strict=True)]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
@@ -147,9 +150,7 @@ class PbxSettings(_Section):
     channel_format: Annotated[
         str, _word(r"[A-Za-z0-9]+/[^#\s,&]*##[^#\s,&]*", "a channel such as PJSIP/##, ## being the extension")
     ] = "PJSIP/##"
-    outgoing: Annotated[
-        str, _word(r"[A-Za-z0-9_.-]{1,79}(,[1-9]\d{0,4})?", "context[,priority], such as default,1")
-    ] = "default,1"
+    outgoing: OutgoingLine = "default,1"
 
     @field_validator("http_prefix")
     @classmethod
@@ -201,10 +202,11 @@ class ExtensionOf(_Section):
 
 
 class ExternalPhone(_Section):
-    """A number of the shop's, and the CRM's shop (site) that it belongs to."""
+    """A number of the shop's: the CRM's shop (site) that it belongs to, and the line of calls from it."""
 
     number: str
     site: str | None = None
+    outgoing: OutgoingLine | None = None
 
 
 class Account(_Section):
@@ -256,6 +258,17 @@ class Account(_Section):
         return {
             e164(phone.number, self.crm.country): phone.site for phone in self.external_phones if phone.site
         }
+
+    @cached_property
+    def _lines(self) -> dict[str | None, str]:
+        return {
+            e164(phone.number, self.crm.country): phone.outgoing or self.pbx.outgoing
+            for phone in self.external_phones
+        }
+
+    def line_of(self, number: str | None) -> str | None:
+        """Say by which line ("context[,priority]") calls from a number of ours (E.164) go out."""
+        return self._lines.get(number) if number else None
 
     def site_of(self, number: str | None) -> str | None:
         """Say which of the CRM's shops a number of ours (E.164) belongs to."""

@@ -10,6 +10,8 @@ import phonenumbers
 
 LONGEST_INTERNAL = 6
 """Digits; what is as short is an extension or a service (101, 112), whatever a country's plan would allow."""
+LONGEST_DIALLED = 32
+"""Characters."""
 
 _WITHHELD = frozenset(
     {"", "anonymous", "unknown", "restricted", "private", "unavailable", "withheld", "asterisk", "s", "none"}
@@ -18,6 +20,9 @@ _URI = re.compile(r"(?:.*<)?\s*(?:sips?|tel):([^@;?>]*)", re.IGNORECASE | re.DOT
 _BRACKETS = re.compile(r".*<([^<>]*)>", re.DOTALL)
 _EXTENSION = re.compile(r"(?:[,;]|\s*(?:ext|extension|доб|доп|вн|x)\b).*", re.IGNORECASE | re.DOTALL)
 _TRUNK_ZERO = re.compile(r"\(0\)")
+_LOST_PLUS = re.compile(r" [0-9]")
+_PUNCTUATION = str.maketrans("", "", " ()-.")
+_DIALLED = re.compile(r"\+?[*#]*[0-9][0-9*#]*")
 _NOT_DIALLED = re.compile(r"[^0-9*#]")
 
 
@@ -69,6 +74,32 @@ def _clean(text: str | None) -> str | None:
     if not any(map(str.isdigit, kept)):
         return None
     return f"+{kept}" if plain.lstrip("( ").startswith("+") else kept
+
+
+class NotDialled(ValueError):
+    """This is not a number that can be dialled; the text says why, without the number."""
+
+
+def dialled(text: str) -> str:
+    """Bring a number as retailCRM asks to call it into what is dialled: digits, ``*``, ``#``, a ``+`` first.
+
+    Unlike `e164` it changes nothing that is dialled, for the shop's dialplan is made for numbers as its
+    people write them; and as a stranger may have sent it, it forgives nothing but punctuation. A ``+`` that
+    was put into a query as it is arrives as a space, so a space right before the first digit is that ``+``.
+
+    Raises:
+        NotDialled
+    """
+    if _LOST_PLUS.match(text):
+        text = f"+{text[1:]}"
+    kept = text.translate(_PUNCTUATION)
+    if not kept:
+        raise NotDialled("phone is empty")
+    if len(kept) > LONGEST_DIALLED:
+        raise NotDialled(f"phone is longer than {LONGEST_DIALLED} characters")
+    if not _DIALLED.fullmatch(kept):
+        raise NotDialled("phone is not a number: expected digits, * and #, with + in front or without")
+    return kept
 
 
 def masked(number: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -19,6 +20,7 @@ from ari_app.asterisk.recordings import NoRecording, RecordingStore, fetch_recor
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call
 from ari_app.calls.routing import Outside, Policy
+from ari_app.clicks import Clicks
 from ari_app.errors import StoreUnavailable
 from ari_app.journal import Line as JournalLine
 from ari_app.numbers import e164
@@ -27,9 +29,11 @@ from ari_app.retailcrm.delivery import Delivery
 from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.pace import Pace
 from ari_app.retailcrm.wording import Wording
+from ari_app.statuses import Statuses
 from ari_app.store.calls import CallStore, Step
 from ari_app.store.connection import Redis
 from ari_app.store.ledger import Ledger
+from ari_app.store.statuses import StatusStore
 from ari_app.switchboard import Line
 
 log = structlog.get_logger(__name__)
@@ -65,6 +69,7 @@ class Shop:
             ZoneInfo(account.timezone_name), lambda number: self.settings.site_of(number), recordings_url
         )
         self._crm = RetailCrm(session, account.crm.url, account.crm.api_key.get_secret_value(), pace)
+        self.statuses = Statuses(lambda: self.settings, StatusStore(redis, account.id), self._crm, clock)
         self.delivery = Delivery(self.calls, self._crm, self._wording, account.id, clock)
         self.ledger = Ledger(self.calls, account.id, self.delivery.wake)
         self.line = Line(self, lambda line: Pbx(_target(account), session, line, account.id, clock), clock)
@@ -79,6 +84,7 @@ class Shop:
                 self.line.tell,
                 clock,
             )
+        self.clicks = Clicks(lambda: self.settings, self.line, time.monotonic)
         self._tasks: list[asyncio.Task[None]] = []
         self._listening: asyncio.Task[None] | None = None
 
@@ -91,6 +97,7 @@ class Shop:
             StoreUnavailable
         """
         live, seen = await self.calls.live(), await self.calls.last_seen()
+        await self.statuses.load()
         if live:
             self._log.info("calls are taken up again", calls=len(live))
         self._work("ledger", self.ledger.run)
@@ -100,12 +107,14 @@ class Shop:
         if self.line.ajam is not None:
             self._work("ajam", self.line.ajam.run)
         self._work("audit", self.line.audit)
+        self._work("statuses", self.statuses.run)
         self._work("seen", self._note_when_seen)
         self._work("zone", self._follow_crm_zone)
 
     def change(self, account: Account) -> None:
         """Take changed settings that need no new connection; calls in progress keep what they began with."""
         self.settings, self.policy = account, account.policy()
+        self.statuses.account_changed()
 
     async def stop(self, drain_seconds: float | None) -> None:
         """End the work; with `drain_seconds` callers who wait are sent on first."""
@@ -141,7 +150,11 @@ class Shop:
     @property
     def away(self) -> frozenset[str]:
         """The extensions whose managers are busy, at dinner or on a break, as the CRM says."""
-        return frozenset()
+        return self.statuses.away
+
+    def note_status(self, code: str, status: str) -> None:
+        """Take note of what the CRM says of a manager: free, busy, dinner or break."""
+        self.statuses.set(code, status, self._clock())
 
     def outside(self, number: str, line: str | None = None) -> Outside:
         """Say how a number outside is dialled."""

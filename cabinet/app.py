@@ -7,9 +7,9 @@ import re
 from aiohttp import web
 
 from ari_app.service import Service
+from cabinet import callbacks
+from cabinet.clients import SERVICE
 from cabinet.metrics import render_metrics
-
-SERVICE = web.AppKey("service", Service)
 
 _RECORDING = re.compile(r"[0-9a-f]{40}\.wav")
 
@@ -19,6 +19,7 @@ def make_app(service: Service) -> web.Application:
     app = web.Application()
     app[SERVICE] = service
     app.router.add_get("/recordings/{name}", recording)
+    callbacks.add_routes(app)
     app.router.add_get("/healthz", alive)
     app.router.add_get("/readyz", ready)
     app.router.add_get("/metrics", metrics)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ari_app.accounts import Account, read_account
-from ari_app.calls.routing import People
+from ari_app.calls.routing import Outside, People
 from ari_app.commands import fail, run, store
 from ari_app.settings import load_secret_key, read_settings
 from ari_app.store.accounts import Accounts
@@ -125,12 +125,19 @@ def _remarks(account: Account) -> list[str]:
         if isinstance(place, People)
         for code in place.codes
     }
-    line = account.outside("")
-    if line.local != line.context:
-        remarks.append(
-            f"pbx.outgoing begins at priority {line.priority}, where a Local channel can't: the PBX needs "
-            f"the context [{line.local}] that ari-app dialplan writes"
-        )
+    remarks += [
+        f"{field} begins at priority {line.priority}, where a Local channel can't: the PBX needs "
+        f"the context [{line.local}] that ari-app dialplan writes"
+        for field, line in _lines(account)
+        if line.local != line.context
+    ]
     if strange := sorted(rung - listed):
         remarks.append(f"not in [[extensions]], so the CRM must know whose they are: {', '.join(strange)}")
     return remarks
+
+
+def _lines(account: Account) -> Iterator[tuple[str, Outside]]:
+    yield "pbx.outgoing", account.outside("")
+    for index, phone in enumerate(account.external_phones):
+        if phone.outgoing is not None:
+            yield f"external_phones[{index}].outgoing", account.outside("", phone.outgoing)

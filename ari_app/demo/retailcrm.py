@@ -34,6 +34,7 @@ from ari_app.demo.retailcrm_account import (
     Message,
     Receipt,
 )
+from ari_app.demo.retailcrm_callbacks import CalledBack
 from ari_app.demo.retailcrm_faults import (
     AnswerLost,
     Closed,
@@ -64,6 +65,7 @@ from ari_app.demo.retailcrm_rules import (
 __all__ = [
     "AnswerLost",
     "CallUploaded",
+    "CalledBack",
     "Closed",
     "CrmAccount",
     "Customer",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from ari_app.demo.retailcrm_callbacks import CalledBack, call_back
 from ari_app.demo.retailcrm_faults import Fault, Kind, Route
 from ari_app.demo.retailcrm_promises import Promises
 from ari_app.demo.retailcrm_rules import LookUpQuery, ToldCall, ToldEvent, UsersQuery
@@ -14,7 +15,10 @@ from ari_app.demo.retailcrm_rules import LookUpQuery, ToldCall, ToldEvent, Users
 
 @dataclass(frozen=True, slots=True)
 class Manager:
-    """A user of the CRM; `code` is the extension; `status` is free, busy, dinner or break."""
+    """A user of the CRM; `code` is the extension; `status` is free, busy, dinner or break.
+
+    One who isn't `active` works there no longer.
+    """
 
     id: int
     first_name: str = ""
@@ -23,6 +27,7 @@ class Manager:
     code: str | None = None
     email: str = ""
     status: str = "free"
+    active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +146,7 @@ class CrmAccount:
         """Hire one more."""
         self._managers[manager.id] = manager
 
-    def set_manager_status(self, manager_id: int, status: str) -> None:
+    def set_status(self, manager_id: int, status: str) -> None:
         """Let a manager be free, busy, at dinner or have a break."""
         self._managers[manager_id] = replace(self._managers[manager_id], status=status)
 
@@ -152,6 +157,30 @@ class CrmAccount:
     def heal(self) -> None:
         """End this account's own faults; requests that are kept waiting stay so."""
         self.faults.clear()
+
+    # What its users do
+
+    async def click_to_call(
+        self,
+        base_url: str,
+        client_id: str,
+        *,
+        code: str | None = None,
+        phone: str | None = None,
+        user_id: int | None = None,
+        external_phone: str | None = None,
+    ) -> CalledBack:
+        """A manager clicks a customer's number."""
+        fields = {"code": code, "phone": phone, "userId": user_id, "externalPhone": external_phone}
+        return await call_back(f"{base_url}/crm/call", {"clientId": client_id, **fields})
+
+    async def change_status(
+        self, base_url: str, client_id: str, status: str, *, code: str | None = None, user_id: int
+    ) -> CalledBack:
+        """A manager says that they are free, busy, at dinner or on a break."""
+        self.set_status(user_id, status)
+        fields = {"code": code, "userId": user_id, "status": status}
+        return await call_back(f"{base_url}/crm/status", {"clientId": client_id, **fields})
 
     # What a test or a demo waits for
 
@@ -267,9 +296,11 @@ class CrmAccount:
     def users(self, query: UsersQuery) -> Answer:
         """Answer of GET users."""
         limit, page = int(query.limit), int(query.page)
-        managers = list(self._managers.values())
+        wanted = {"0": (False,), "1": (True,), None: (False, True)}[query.active]
+        managers = [manager for manager in self._managers.values() if manager.active in wanted]
         users = [
-            _person(manager) | {"active": True, "isManager": True, "status": manager.status, "online": True}
+            _person(manager)
+            | {"active": manager.active, "isManager": True, "status": manager.status, "online": True}
             for manager in managers[(page - 1) * limit : page * limit]
         ]
         pagination = {

@@ -1,7 +1,8 @@
 """What our product must never tell a CRM, whatever the API itself would swallow.
 
 The order of what one call tells: `in`/`out`, each person once; one `hangup`, naming those who were told and
-nobody else; one upload, after the hangup. Requests that a fault kept from being carried out count as tried.
+nobody else; one upload, after the hangup. All has one direction: a colleague to whom an outgoing call is
+transferred hears `out` too. Requests that a fault kept from being carried out count as tried.
 Of a call that a dialplan of the shop's own reports, the end may be all that is ever known.
 """
 
@@ -18,6 +19,7 @@ _CLOCKS_APART = timedelta(seconds=60)
 
 @dataclass(slots=True)
 class _OneCall:
+    direction: str | None = None
     told: set[str] = field(default_factory=set)
     tried: set[str] = field(default_factory=set)  # codes in events that a fault kept from being carried out
     hangups: int = 0
@@ -43,6 +45,7 @@ class Promises:
             call.hangup_tried = True
         else:
             call.tried |= set(event.codes)
+            call.direction = call.direction or event.type
 
     def event_told(self, event: ToldEvent) -> list[str]:
         """A new event; not an exact repeat of one that was taken before."""
@@ -63,6 +66,7 @@ class Promises:
             broken.append("told after the hangup")
         if event.hangup_status is not None:
             broken.append("has a hangupStatus")
+        broken += _direction(call, event.type)
         call.told |= set(event.codes)
         return broken
 
@@ -87,7 +91,7 @@ class Promises:
     def call_uploaded(self, uploaded: ToldCall, now: datetime) -> list[str]:
         """A new upload; `now` is aware."""
         call = self._call(uploaded.external_id)
-        broken = []
+        broken = _direction(call, uploaded.type)
         if call.told and not call.hangup_tried:
             broken.append("comes before the call's hangup")
         if uploaded.duration is None or uploaded.duration_waiting is None:
@@ -105,6 +109,11 @@ class Promises:
 
     def _call(self, external_id: str) -> _OneCall:
         return self._calls.setdefault(external_id, _OneCall())
+
+
+def _direction(call: _OneCall, direction: str) -> list[str]:
+    told, call.direction = call.direction, call.direction or direction
+    return [] if told in (None, direction) else [f"is {direction!r}, but the call was told as {told!r}"]
 
 
 def _numbers(*numbers: str | None) -> list[str]:

@@ -165,10 +165,11 @@ class LookUpQuery(_Entity):
 
 
 class UsersQuery(_Entity):
-    """Query of GET users, without its filters."""
+    """Query of GET users, with one of its filters."""
 
     limit: Literal["20", "50", "100"] = "20"
     page: Annotated[str, Field(pattern=r"^[1-9]\d*$")] = "1"
+    active: Literal["0", "1"] | None = Field(default=None, alias="filter[active]")
 
 
 class NoQuery(_Entity):

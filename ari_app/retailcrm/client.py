@@ -100,15 +100,18 @@ class RetailCrm:
     def __repr__(self) -> str:
         return f"RetailCrm({str(self._url)!r})"
 
-    async def manager_for(self, phone: str, *, timeout: float = 2.0) -> LookUp:
-        """Who is calling and who is responsible for them, whatever the manager's status in the CRM."""
+    async def manager_for(self, phone: str, *, timeout: float = 2.0, ignore_status: bool = True) -> LookUp:
+        """Who is calling and who is responsible for them.
+
+        Without `ignore_status` a manager who is busy or away, as the CRM says, is not named.
+        """
         return await self._ask(
             "GET",
             "v5/telephony/manager",
             ManagerBody,
             Turn.LOOK_UP,
             timeout,
-            params={"phone": phone, "details": "1", "ignoreStatus": "1"},
+            params={"phone": phone, "details": "1", "ignoreStatus": "1" if ignore_status else "0"},
         )
 
     async def call_event(self, event: CallEvent, *, timeout: float = 10.0) -> EventAnswer:
@@ -131,8 +134,8 @@ class RetailCrm:
         return await self._ask("GET", "v5/settings", SettingsBody, Turn.OTHER, timeout)
 
     async def users(self, page: int = 1, limit: int = 100, *, timeout: float = 10.0) -> UsersPage:
-        """One page of the CRM's users, from 1; `limit` is 20, 50 or 100."""
-        params = {"page": str(page), "limit": str(limit)}
+        """One page of the CRM's active users, from 1; `limit` is 20, 50 or 100."""
+        params = {"page": str(page), "limit": str(limit), "filter[active]": "1"}
         return await self._ask("GET", "v5/users", UsersBody, Turn.OTHER, timeout, params=params)
 
     async def credentials(self, *, timeout: float = 10.0) -> Credentials:

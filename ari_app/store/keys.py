@@ -28,6 +28,8 @@ class Keys:
         """Hash: outbox entry id -> what the CRM refused for good."""
         self.watched = f"{tag}:journal"
         """Stream: the newest journal lines of all calls."""
+        self.statuses = f"{tag}:statuses"
+        """Hash: extension -> its manager's state in the CRM."""
         self.pbx = f"{tag}:pbx"
         """Hash: when the PBX was last connected, and when it had been started."""
 

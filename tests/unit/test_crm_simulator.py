@@ -112,7 +112,7 @@ async def test_a_manager_at_dinner_is_named_only_when_the_status_is_ignored(
 ) -> None:
     assert "manager" not in (await api.look_up(phone="+79160000002"))[1]
     assert (await api.look_up(phone="+79160000002", ignoreStatus="1"))[1]["manager"]["code"] == "102"
-    account.set_manager_status(8, "free")
+    account.set_status(8, "free")
     assert (await api.look_up(phone="+79160000002"))[1]["manager"]["code"] == "102"
 
 
