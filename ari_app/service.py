@@ -44,6 +44,8 @@ class Service:
         self.shops: dict[str, Shop] = {}
         self.recordings = RecordingStore(settings.data_dir / "recordings", secret_key)
         self.redis = redis
+        self.public_url = settings.public_url
+        """Where the CRM, people and PBXs reach us."""
         self._settings = settings
         self._accounts = Accounts(redis, secret_key)
         self._holder = Holder(redis, holder_id)
@@ -53,6 +55,11 @@ class Service:
         self._reopening: set[str] = set()
         self.loaded = asyncio.Event()
         """Set when the accounts were read for the first time."""
+
+    @property
+    def upload_limit(self) -> int:
+        """How many bytes a recording that a PBX sends may have."""
+        return self._settings.upload_limit_mb * 10**6
 
     @property
     def ready(self) -> bool:

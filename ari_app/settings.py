@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     """Any string of 32 characters or more; it encrypts the accounts' secrets."""
     recordings_url: str = ""
     """Where recordings are found; by default below the public address."""
+    upload_limit_mb: int = Field(default=100, ge=1, le=10_000)
+    """How big a recording that a PBX sends may be, in megabytes (10**6 bytes)."""
 
     @field_validator("redis_url")
     @classmethod

@@ -1,4 +1,7 @@
-"""Brings a finished recording from the PBX into our store: a folder of WAV files (8 kHz, 16 bit, mono)."""
+"""Brings a finished recording from the PBX into our store: a folder of WAV files (8 kHz, 16 bit, mono).
+
+Files that a shop sends by itself lie there too (`ari_app.uploads`): WAV of any kind, or MP3.
+"""
 
 from __future__ import annotations
 
@@ -48,9 +51,14 @@ class RecordingStore:
         self._folder = folder
         self._key = hashlib.sha256(b"recording names " + secret_key.encode()).digest()
 
-    def name_of(self, call_id: str) -> str:
+    @property
+    def drafts(self) -> Path:
+        """The folder for what is still being sent to us."""
+        return self._folder / "drafts"
+
+    def name_of(self, call_id: str, kind: str = "wav") -> str:
         """Name a call's recording."""
-        return hmac.new(self._key, call_id.encode(), hashlib.sha256).hexdigest()[:40] + ".wav"
+        return f"{hmac.new(self._key, call_id.encode(), hashlib.sha256).hexdigest()[:40]}.{kind}"
 
     def path_of(self, name: str) -> Path:
         """Say where a recording lies."""
