@@ -87,6 +87,8 @@ def _event(line: Line, call: Call) -> Iterator[tuple[str, Tone]]:
             yield f"ARI can't place the call: {problem}", Tone.BAD
         case h.PartyReplaced():
             yield _replaced(line.event, call), Tone.PHONE
+        case h.KeyPressed():
+            pass
         case h.MemberTransferred(member=member, target=target):
             yield f"{_member(member)} transfers the customer to {target}", Tone.PHONE
         case h.CustomerFound(_, name, responsible):
@@ -203,6 +205,8 @@ def _timer(timer: TimerName) -> Iterator[tuple[str, Tone]]:
             yield "the recording did not come in time", Tone.BAD
         case TimerName.REPORT:
             yield "the dialplan never said how it ended: the CRM is not told", Tone.BAD
+        case TimerName.KEYS:
+            yield "the manager hands the customer over by feature code", Tone.PHONE
         case TimerName.ROUND:
             pass
 

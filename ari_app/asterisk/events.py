@@ -18,6 +18,7 @@ EVENT_TYPES = (
     "BridgeAttendedTransfer",
     "BridgeBlindTransfer",
     "ChannelDestroyed",
+    "ChannelDtmfReceived",
     "ChannelStateChange",
     "Dial",
     "RecordingFailed",
@@ -116,6 +117,9 @@ def read_event(event: dict[str, Any], at: float, ids: Ids, extensions: Extension
             return new_caller(channel, tuple(map(str, event["args"])))
         case "ChannelStateChange":
             return _state_change(event["channel"], at, ids, extensions)
+        case "ChannelDtmfReceived":
+            ident = str(event["channel"]["id"])
+            return Heard(ident, h.KeyPressed(at, ident, str(event["digit"])[:1]))
         case "ChannelDestroyed":
             return _destroyed(event, at, ids)
         case "Dial":

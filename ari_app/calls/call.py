@@ -165,6 +165,7 @@ class TimerName(StrEnum):
     ROUND = "round"
     RECORDING = "recording"
     REPORT = "report"
+    KEYS = "keys"
 
 
 @dataclass(frozen=True, slots=True)

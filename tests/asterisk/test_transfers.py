@@ -19,13 +19,17 @@ async def handed_over(office: Office, phone: Phone, to: str) -> None:
     assert await phone.transfer(to) == 200
 
 
-def is_one_call(report: Report, *codes: str) -> None:
-    """One call for the CRM, told to everybody who was rung, with one recording as long as the talk."""
+def is_one_call(report: Report, *codes: str, unrecorded: float = 0.0) -> None:
+    """One call for the CRM, told to everybody who was rung, with one recording as long as the talk.
+
+    `unrecorded` seconds are missing in it: Asterisk records nothing while a key's tone lasts.
+    """
     assert report.told[-1] == ("hangup", sorted(codes), "answered")
     assert {code for told in report.told[:-1] for code in told[1]} == set(codes)
     assert report.upload.result == "answered"
     assert report.upload.record_url is not None
-    assert report.call.recording.seconds == pytest.approx(report.call.talking, abs=0.4)
+    talked = report.call.talking - unrecorded
+    assert report.call.recording.seconds == pytest.approx(talked, abs=0.4)
 
 
 async def test_a_customer_is_handed_over_to_a_colleague(office: Office) -> None:
@@ -383,3 +387,46 @@ async def test_a_customer_is_handed_over_twice(office: Office) -> None:
     report = await office.report()
     is_one_call(report, olga, boris, vera)
     assert (report.upload.code, report.call.first_talker) == (vera, olga)
+
+
+async def test_a_queues_ringing_call_that_a_colleague_picks_up_is_the_colleagues(office: Office) -> None:
+    olga, boris = office.managers(2)
+    queue = office.lab.queue()
+    await office.lab.asterisk.queue_add(queue, f"PJSIP/{olga}")
+    await office.open(unknown=f"queue:queues,{queue}")
+    async with office.phone(olga, Rings()) as hers, office.call(ANNA) as customer:
+        await hers.rings()
+        async with dial(office, boris, f"*8{olga}") as his:
+            await his.answered()
+            await customer.answered()
+            await hers.is_free()
+            await office.recorded()
+            customer.hang_up()
+            await his.ended()
+    report = await office.report()
+    is_one_call(report, olga, boris)
+    assert report.upload.code == boris
+
+
+async def test_a_manager_hands_the_customer_over_by_feature_code(office: Office) -> None:
+    olga, boris = office.managers(2)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await office.open()
+    async with (
+        office.phone(olga, Answers(after=0.1)) as hers,
+        office.phone(boris, Answers(after=0.3)) as his,
+        office.call(ANNA) as customer,
+    ):
+        await customer.answered()
+        await hers.answers()
+        await office.recorded()
+        await hers.press(f"##{boris}#")
+        await his.answers()
+        await hers.is_free()
+        await office.stage("talking")
+        customer.hang_up()
+        await his.is_free()
+    report = await office.report()
+    is_one_call(report, olga, boris, unrecorded=6 * 0.145)
+    assert report.upload.code == boris
+    assert his.calls[0].name == "Иванова Анна"

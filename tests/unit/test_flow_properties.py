@@ -76,6 +76,8 @@ def random_happening(random: Random, call: Call, at: float, about: type) -> h.Ha
             return h.LegRefused(at, leg, "no")
         case h.MemberRung | h.MemberAnswered:
             return typing.cast(h.Happening, about(at, leg, member, code))
+        case h.KeyPressed:
+            return h.KeyPressed(at, leg, pick("0123456789*##"))
         case h.MemberTransferred:
             return h.MemberTransferred(at, leg, member, "102")
         case h.MemberEnded:

@@ -35,6 +35,7 @@ TIMERS_OF = {
     Stage.RINGING: {TimerName.RING, TimerName.ROUND},
     Stage.CALLING: {TimerName.RING},
     Stage.TRANSFERRING: {TimerName.ROUND},
+    Stage.TALKING: {TimerName.KEYS},
     Stage.ENDING: {TimerName.RECORDING},
 }
 BY_AJAM = (o.Originate, o.HangUp, o.AskPbx, o.TellRinging, o.TellHangup, o.TellResult)
