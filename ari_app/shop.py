@@ -24,6 +24,7 @@ from ari_app.clicks import Clicks
 from ari_app.errors import StoreUnavailable
 from ari_app.journal import Line as JournalLine
 from ari_app.numbers import e164
+from ari_app.reported import ReportedCalls
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.delivery import Delivery
 from ari_app.retailcrm.errors import CrmError
@@ -35,6 +36,7 @@ from ari_app.store.connection import Redis
 from ari_app.store.ledger import Ledger
 from ari_app.store.statuses import StatusStore
 from ari_app.switchboard import Line
+from ari_app.uploads import forget_drafts
 
 log = structlog.get_logger(__name__)
 
@@ -85,6 +87,9 @@ class Shop:
                 clock,
             )
         self.clicks = Clicks(lambda: self.settings, self.line, time.monotonic)
+        self.reported = ReportedCalls(
+            account.id, self.calls, lambda: self.policy, self._runs, self.delivery.wake, clock
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._listening: asyncio.Task[None] | None = None
 
@@ -97,15 +102,18 @@ class Shop:
             StoreUnavailable
         """
         live, seen = await self.calls.live(), await self.calls.last_seen()
+        self.reported.resume(await self.calls.reported())
         await self.statuses.load()
         if live:
             self._log.info("calls are taken up again", calls=len(live))
+        await asyncio.to_thread(forget_drafts, self._recordings)
         self._work("ledger", self.ledger.run)
         self._work("delivery", self.delivery.run)
         self.line.resume(live, seen)
         self._listening = self._work("pbx", self.line.pbx.run)
         if self.line.ajam is not None:
             self._work("ajam", self.line.ajam.run)
+        self._work("reported calls", self.reported.run)
         self._work("audit", self.line.audit)
         self._work("statuses", self.statuses.run)
         self._work("seen", self._note_when_seen)
@@ -145,6 +153,11 @@ class Shop:
         self._tasks.append(task)
         return task
 
+    @property
+    def now(self) -> float:
+        """The moment, by the clock that the calls go by."""
+        return self._clock()
+
     # -- the line's desk ----------------------------------------------------------------------------------
 
     @property
@@ -168,10 +181,16 @@ class Shop:
         """Bring a number into E.164, the account's country first; None when it is withheld."""
         return e164(number, self.settings.crm.country)
 
-    async def look_up(self, number: str, at: Callable[[], float]) -> h.CustomerFound | h.CustomerUnknown:
-        """Ask the CRM who has a number."""
+    async def look_up(
+        self,
+        number: str,
+        at: Callable[[], float],
+        seconds: float = LOOK_UP_SECONDS,
+        ignore_status: bool = True,
+    ) -> h.CustomerFound | h.CustomerUnknown:
+        """Ask the CRM who has a number, and who is responsible: without `ignore_status` only if free."""
         try:
-            found = await self._crm.manager_for(number, timeout=LOOK_UP_SECONDS)
+            found = await self._crm.manager_for(number, timeout=seconds, ignore_status=ignore_status)
         except CrmError as error:
             return h.CustomerUnknown(at(), problem=str(error))
         code = found.manager_code
@@ -195,6 +214,12 @@ class Shop:
     async def write(self, call: Call, line: JournalLine) -> None:
         """Keep a step of a call."""
         await self.ledger.write(Step(call, line))
+
+    def _runs(self, channel: str) -> bool:
+        """Tell whether a channel is of a live call of ours, or of our making."""
+        if self.line.pbx.ids.call_of(channel) is not None:
+            return True
+        return any(call.party(channel) is not None for call in self.line.calls)
 
     # -- beside the calls ---------------------------------------------------------------------------------
 

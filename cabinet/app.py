@@ -7,11 +7,13 @@ import re
 from aiohttp import web
 
 from ari_app.service import Service
-from cabinet import callbacks
+from cabinet import callbacks, data
+from cabinet.api import make_api
 from cabinet.clients import SERVICE
 from cabinet.metrics import render_metrics
 
-_RECORDING = re.compile(r"[0-9a-f]{40}\.wav")
+_RECORDING = re.compile(r"[0-9a-f]{40}\.(wav|mp3)")
+_TYPES = {".wav": "audio/wav", ".mp3": "audio/mpeg"}
 
 
 def make_app(service: Service) -> web.Application:
@@ -20,9 +22,11 @@ def make_app(service: Service) -> web.Application:
     app[SERVICE] = service
     app.router.add_get("/recordings/{name}", recording)
     callbacks.add_routes(app)
+    app.add_subapp("/api", make_api(service))
     app.router.add_get("/healthz", alive)
     app.router.add_get("/readyz", ready)
     app.router.add_get("/metrics", metrics)
+    app.router.add_routes(data.routes(service.public_url))
     return app
 
 
@@ -32,7 +36,8 @@ async def recording(request: web.Request) -> web.StreamResponse:
     path = request.app[SERVICE].recordings.path_of(name)
     if _RECORDING.fullmatch(name) is None or not path.is_file():
         raise web.HTTPNotFound(text="There is no such recording.\n")
-    return web.FileResponse(path, headers={"Content-Type": "audio/wav", "Cache-Control": "private"})
+    kind = _TYPES[path.suffix]
+    return web.FileResponse(path, headers={"Content-Type": kind, "Cache-Control": "private"})
 
 
 async def alive(_: web.Request) -> web.Response:

@@ -1,0 +1,123 @@
+"""Reads a report's body: a form, an object, or a recording's file, which goes to disk as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import TypeAlias
+
+import orjson
+from aiohttp import BodyPartReader, web
+
+from ari_app.service import Service
+from ari_app.uploads import CHUNK_BYTES, BadFile, Draft, FileTooBig, draft
+from cabinet.api.answers import Wrong
+from cabinet.api.fields import Fields
+
+LONGEST_FIELD = 65_536
+MOST_PARTS = 100
+UPLOAD_SECONDS = 600.0
+"""How long a file may take to come."""
+
+Check: TypeAlias = Callable[[], None]
+
+
+class Body:
+    """The body of one request. `allowed` is called before a file is taken in; it raises `Wrong`."""
+
+    def __init__(
+        self, request: web.Request, fields: Fields, service: Service, stack: AsyncExitStack, allowed: Check
+    ) -> None:
+        self._request = request
+        self._fields = fields
+        self._service = service
+        self._stack = stack
+        self._allowed = allowed
+
+    async def read(self) -> Draft | None:
+        """Add the body's fields to the others, and give the file if there is one.
+
+        Raises:
+            Wrong
+            web.HTTPException: it is no body of its kind, or too long.
+        """
+        request = self._request
+        if not request.can_read_body:
+            return None
+        if request.content_type.startswith("multipart/"):
+            return await self._multipart()
+        if self._fields.text("type").lower() == "upload":
+            return await self._take_file(request.content.iter_chunked(CHUNK_BYTES))
+        if request.content_type == "application/x-www-form-urlencoded":
+            form = await request.post()
+            self._fields.add((name, value) for name, value in form.items())
+        elif request.content_type == "application/json":
+            self._fields.add(_object(await request.read()).items())
+        else:
+            raise web.HTTPUnsupportedMediaType
+        return None
+
+    async def _multipart(self) -> Draft | None:
+        found: Draft | None = None
+        try:
+            parts = await self._request.multipart()
+            for _ in range(MOST_PARTS):
+                part = await parts.next()
+                if part is None:
+                    return found
+                if not isinstance(part, BodyPartReader):
+                    raise Wrong("file", "expected a form")
+                if part.filename is not None:
+                    if found is not None:
+                        raise Wrong("file", "expected one file")
+                    found = await self._take_file(_pieces(part))
+                elif part.name is not None:
+                    self._fields.add([(part.name, await _short_text(part))])
+        except (ValueError, AssertionError):
+            raise Wrong("file", "expected a form with one file, and fields before it") from None
+        raise Wrong("file", f"expected at most {MOST_PARTS} fields")
+
+    async def _take_file(self, pieces: AsyncIterator[bytes]) -> Draft:
+        self._allowed()
+        limit = self._service.upload_limit
+        if (self._request.content_length or 0) > limit + LONGEST_FIELD:
+            raise Wrong("file", f"expected at most {limit} bytes", 413)
+        file = await self._stack.enter_async_context(draft(self._service.recordings, limit))
+        try:
+            async with asyncio.timeout(UPLOAD_SECONDS):
+                async for piece in pieces:
+                    await file.write(piece)
+        except FileTooBig:
+            raise Wrong("file", f"expected at most {limit} bytes", 413) from None
+        except BadFile:
+            raise Wrong("file", "expected a WAV or MP3 file") from None
+        except TimeoutError:
+            raise Wrong("file", f"expected within {UPLOAD_SECONDS:g} s", 408) from None
+        return file
+
+
+async def _pieces(part: BodyPartReader) -> AsyncIterator[bytes]:
+    while not part.at_eof():
+        piece = await part.read_chunk(CHUNK_BYTES)
+        if piece:
+            yield bytes(piece)
+
+
+async def _short_text(part: BodyPartReader) -> str:
+    text = bytearray()
+    async for piece in _pieces(part):
+        text += piece
+        if len(text) > LONGEST_FIELD:
+            raise Wrong("a parameter", f"expected at most {LONGEST_FIELD} bytes", 413)
+    return text.decode("utf-8", "replace")
+
+
+def _object(body: bytes) -> dict[str, object]:
+    try:
+        found = orjson.loads(body)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Wrong("a parameter", "expected a JSON object")
+    return found

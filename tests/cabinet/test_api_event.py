@@ -1,0 +1,206 @@
+"""A dialplan of the shop's own reports its calls; the CRM hears of each, once."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from ari_app.calls.call import Stage
+from tests.cabinet.shop import ANNA, CHANNEL, CLIENT_ID, ReportingShop
+
+END = {
+    "status": "ANSWER",
+    "direct": "in",
+    "date": "2026-01-02 03:04:05",
+    "hold": "5",
+    "duration": "61",
+}
+
+
+async def test_a_call_from_its_first_ring_to_its_report(shop: ReportingShop) -> None:
+    assert await shop.reports("in", extPhone="8 (495) 111-22-33") == "new"
+    assert await shop.reports("hangup", **END, path="https://u:p@pbx.example/273324.wav") == "new"
+    assert await shop.told() == [("in", "101"), ("hangup", "101", "answered"), ("upload", "answered", "101")]
+    event, upload = shop.crm_account.events[0].event, shop.crm_account.uploads[0].call
+    assert (event.phone, event.external_phone, event.site) == (ANNA, "+74951112233", "shop")
+    assert event.call_external_id == upload.external_id
+    assert (upload.date, upload.duration, upload.duration_waiting) == ("2026-01-02 03:04:05", 61, 5)
+    assert upload.record_url == "https://u:p@pbx.example/273324.wav"
+    assert (upload.type, upload.phone) == ("in", ANNA)
+
+
+async def test_it_is_listed_and_its_journal_is_read_as_our_own_calls_are(shop: ReportingShop) -> None:
+    await shop.reports("in")
+    assert [call.caller.id for call in await shop.calls.reported()] == [CHANNEL]
+    await shop.reports("hangup", **END)
+    await shop.told()
+    assert await shop.calls.reported() == []
+    assert [call.id for call in await shop.calls.ended(1)] == [(await shop.call()).id]
+    story = await shop.story()
+    assert story[0] == f"the dialplan says: in, {ANNA}, for 101"
+    assert sorted(story[1:]) == [
+        "CRM told: hangup, answered, for 101",
+        "CRM told: in, for 101",
+        "CRM told: result, answered, 101, waiting 5 s, talking 61 s",
+        "the dialplan says: over, answered, 101, waited 5 s, talked 61 s",
+    ]
+
+
+async def test_what_comes_twice_is_told_once(shop: ReportingShop) -> None:
+    for kind, more in (("in", {}), ("in", {}), ("hangup", END), ("hangup", END), ("in", {})):
+        await shop.reports(kind, **more)
+    assert await shop.told() == [("in", "101"), ("hangup", "101", "answered"), ("upload", "answered", "101")]
+
+
+async def test_twenty_requests_at_once_tell_once(shop: ReportingShop) -> None:
+    taken = await asyncio.gather(*(shop.reports("in") for _ in range(20)))
+    assert sorted(taken) == ["new"] + ["repeated"] * 19
+    taken = await asyncio.gather(*(shop.reports("hangup", **END) for _ in range(20)))
+    assert sorted(taken) == ["new"] + ["repeated"] * 19
+    assert len(await shop.told()) == 3
+
+
+async def test_a_call_of_which_only_the_end_is_reported(shop: ReportingShop) -> None:
+    await shop.reports("hangup", **END | {"direct": "out"})
+    assert await shop.reports("in") == "repeated"
+    assert await shop.told() == [("hangup", "101", "answered"), ("upload", "answered", "101")]
+    assert shop.crm_account.uploads[0].call.type == "out"
+
+
+async def test_an_outgoing_call(shop: ReportingShop) -> None:
+    await shop.reports("out", code="102")
+    await shop.reports("hangup", **END | {"direct": "out", "status": "BUSY"}, code="102")
+    assert await shop.told() == [("out", "102"), ("hangup", "102", "busy"), ("upload", "busy", "102")]
+    upload = shop.crm_account.uploads[0].call
+    assert (upload.type, upload.duration, upload.record_url) == ("out", 0, None)
+
+
+@pytest.mark.parametrize("code", ["", '""', "''", "  "])
+async def test_without_an_extension_everybody_is_shown_the_call(shop: ReportingShop, code: str) -> None:
+    await shop.reports("in", code=code)
+    assert await shop.told() == [("in", "101", "102", "103")]
+
+
+@pytest.mark.parametrize("code", ["101,102", " '101', '102' ", "101&102", "101;102@from-queue"])
+async def test_extensions_as_a_list(shop: ReportingShop, code: str) -> None:
+    await shop.reports("in", code=code)
+    assert await shop.told() == [("in", "101", "102")]
+
+
+@pytest.mark.parametrize("names", [("code[]", "code[]"), ("code[0]", "code[1]"), ("code", "code")])
+async def test_extensions_as_an_array(shop: ReportingShop, names: tuple[str, str]) -> None:
+    given = [("clientId", CLIENT_ID), ("type", "in"), ("uniqueid", CHANNEL), ("phone", ANNA)]
+    pairs = [*given, (names[0], "101"), (names[1], "102")]
+    assert (await shop.client.get("/api/event", params=pairs)).status == 200
+    assert await shop.told() == [("in", "101", "102")]
+
+
+async def test_a_queue_after_the_manager_tells_those_who_are_new(shop: ReportingShop) -> None:
+    await shop.reports("in")
+    await shop.reports("in", code="101,102")
+    await shop.reports("hangup", **END, code="102")
+    assert await shop.told() == [
+        ("in", "101"),
+        ("in", "102"),
+        ("hangup", "101", "102", "answered"),
+        ("upload", "answered", "102"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "hangup", "result"),
+    [
+        ("ANSWER", "answered", "answered"),
+        (" 'ANSWERED' ", "answered", "answered"),
+        ("NOANSWER", "no answered", "no answer"),
+        ("NO ANSWER", "no answered", "no answer"),
+        ("BUSY", "busy", "busy"),
+        ("CANCEL", "cancel", "no answer"),
+        ("CONGESTION", "failed", "failed"),
+        ("CHANUNAVAIL", "failed", "failed"),
+        ("FAILED", "failed", "failed"),
+        ("no answered", "no answered", "no answer"),
+        ("cancel", "cancel", "no answer"),
+        ("", "answered", "answered"),
+    ],
+)
+async def test_the_words_of_asterisk_and_of_the_crm(
+    shop: ReportingShop, status: str, hangup: str, result: str
+) -> None:
+    await shop.reports("in")
+    await shop.reports("hangup", **END | {"status": status})
+    assert await shop.told() == [("in", "101"), ("hangup", "101", hangup), ("upload", result, "101")]
+
+
+async def test_what_advertising_knows_is_passed_on(shop: ReportingShop) -> None:
+    await shop.reports("in", campaign_name="Осень", campaign_code="A1", queryString="чай & кофе")
+    sources = {"source": "yandex", "medium": "cpc", "campaign": "Осень", "keyword": "чай", "content": "1"}
+    await shop.reports("hangup", **END, **{f"source_{name}": text for name, text in sources.items()})
+    await shop.told()
+    analytics = shop.crm_account.events[0].event.web_analytics_data
+    assert analytics is not None
+    assert analytics.campaign is not None
+    assert (analytics.campaign.name, analytics.campaign.code) == ("Осень", "A1")
+    assert analytics.query_string == "чай & кофе"
+    source = shop.crm_account.uploads[0].call.source
+    assert source is not None
+    assert source.model_dump() == sources
+
+
+@pytest.mark.parametrize("name", ["date", "DATE"])
+async def test_both_spellings_of_the_date(shop: ReportingShop, name: str) -> None:
+    await shop.reports("hangup", **{**END, "date": "", name: "'2026-05-06 07:08:09'"})
+    await shop.told()
+    assert shop.crm_account.uploads[0].call.date == "2026-05-06 07:08:09"
+
+
+@pytest.mark.parametrize(
+    ("path", "link"),
+    [
+        ("https://login:password@my-server.ru/asterisk/273324.wav",) * 2,
+        ("http://my-server.ru/asterisk/2026-01-01/UUUUUU.wav",) * 2,
+        ("ftp://my-server.ru/1.mp3",) * 2,
+        ("'http://my-server.ru/1.wav'", "http://my-server.ru/1.wav"),
+        ("/var/spool/asterisk/monitor/1.wav", None),
+        ("1700000000.42.wav", None),
+        ("", None),
+    ],
+)
+async def test_the_recordings_address_is_passed_on_as_given(
+    shop: ReportingShop, path: str, link: str | None
+) -> None:
+    await shop.reports("hangup", **END, path=path)
+    await shop.told()
+    assert shop.crm_account.uploads[0].call.record_url == link
+
+
+async def test_a_withheld_number_is_kept_and_nobody_is_told(shop: ReportingShop) -> None:
+    for number in ("", "anonymous"):
+        await shop.reports("in", phone=number, uniqueid=f"1.{number}")
+        await shop.reports("hangup", phone=number, uniqueid=f"1.{number}", **END)
+    assert await shop.told() == []
+    assert [call.stage for call in await shop.calls.ended(2)] == [Stage.ENDED] * 2
+
+
+async def test_an_answered_call_of_which_nobody_is_named_names_nobody(shop: ReportingShop) -> None:
+    await shop.reports("in", code="")
+    await shop.reports("hangup", **END, code="")
+    assert (await shop.told())[-1] == ("upload", "answered", None)
+
+
+async def test_a_report_in_the_body(shop: ReportingShop) -> None:
+    fields = {"clientId": CLIENT_ID, "type": "in", "uniqueid": CHANNEL, "phone": ANNA, "code": "101"}
+    assert (await shop.client.post("/api/event", data=fields)).status == 200
+    more: dict[str, Any] = fields | {"code": ["101", 102]}
+    assert (await shop.client.post("/api/event", json=more)).status == 200
+    assert await shop.told() == [("in", "101"), ("in", "102")]
+
+
+async def test_a_restart_between_the_ring_and_the_end(shop: ReportingShop) -> None:
+    await shop.reports("in")
+    await shop.told()
+    await shop.stop()
+    await shop.start()
+    assert await shop.reports("in") == "repeated"
+    await shop.reports("hangup", **END)
+    assert await shop.told() == [("in", "101"), ("hangup", "101", "answered"), ("upload", "answered", "101")]
