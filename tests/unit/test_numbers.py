@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ari_app.numbers import e164, masked
+from ari_app.numbers import NotDialled, dialled, e164, masked
 
 WRITTEN = [
     ("RU", "8 (495) 111-22-33", "+74951112233"),
@@ -104,3 +104,50 @@ def test_a_log_shows_only_the_ends_of_a_number() -> None:
     assert masked("1112233") == "***2233"
     assert masked("101") == "101"
     assert masked(None) == "withheld"
+
+
+@pytest.mark.parametrize(
+    ("sent", "number"),
+    [
+        ("+7 (916) 123-45-67", "+79161234567"),
+        ("8.916.123.45.67", "89161234567"),
+        ("79161234567", "79161234567"),
+        (" 79161234567", "+79161234567"),  # ?phone=+79161234567, not encoded
+        ("  79161234567", "79161234567"),
+        ("(8) 9161234567", "89161234567"),
+        ("112", "112"),
+        ("*97", "*97"),
+        ("#31#89161234567", "#31#89161234567"),
+        ("+" + "1" * 31, "+" + "1" * 31),
+        ("1" * 32, "1" * 32),
+    ],
+)
+def test_what_the_crm_asks_to_call_is_dialled_as_it_is_written(sent: str, number: str) -> None:
+    assert dialled(sent) == number
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        *("", " ", "+", " +", "-", "()", "*", "#*", "+1+2", "7+916", "++7916", "1" * 33, "+" + "1" * 32),
+        *("89161234567x12", "+7916&101", "101@internal", "PJSIP/101", "101,1", "101;102", "101!", "${EXTEN}"),
+        *("7916\x001", "7916\r\nAction: Command", "7916\t1", "\n7916", "7916\n", "7916\x7f"),
+        *("٧٩١٦", "７９１６", "7916²", "7916\u00a01", "7916\u20111", "\u202e7916", "\ud800"),
+    ],
+)
+def test_what_is_no_number_is_not_dialled(sent: str) -> None:
+    with pytest.raises(NotDialled, match="^phone "):
+        dialled(sent)
+
+
+@given(text=st.text(alphabet="+ 0123456789*#()-.") | st.text() | st.from_regex(r"[ +]?[0-9 ()-]{1,40}"))
+def test_only_a_plain_number_is_ever_dialled(text: str) -> None:
+    try:
+        number = dialled(text)
+    except NotDialled as problem:
+        assert not any(letter.isdigit() for letter in str(problem).replace("32", ""))
+        return
+    assert re.fullmatch(r"\+?[0-9*#]{1,32}", number)
+    assert len(number) <= 32
+    assert dialled(number) == number
+    assert number.lstrip("+") == re.sub(r"[^0-9*#]", "", text)

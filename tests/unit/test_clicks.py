@@ -1,0 +1,209 @@
+"""Which click-to-calls are placed."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from ari_app.accounts import Account, read_account
+from ari_app.clicks import MOST_CALLS, BadRequest, Clicks, NotPlaced, NoWay, TooMany
+
+ACCOUNT = """
+    [crm]
+    url = "https://shop.retailcrm.ru"
+    api_key = "key"
+    [pbx]
+    host = "127.0.0.1"
+    ari_username = "ari"
+    ari_password = "ari"
+    outgoing = "default,1"
+    [[extensions]]
+    user_id = 1
+    code = "101"
+    [[extensions]]
+    user_id = 2
+    code = "102"
+    [[external_phones]]
+    number = "+74951112233"
+    [[external_phones]]
+    number = "8 (812) 111-22-33"
+    outgoing = "piter,2"
+    """
+ANNA = "+79161234567"
+
+
+@dataclass
+class Line:
+    """A line on which nobody answers until a test says so."""
+
+    works: bool = True
+    placed: list[tuple[str, str, str | None, str]] = field(default_factory=list)
+    ringing: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def clicked(self, code: str, dialled: str) -> str | None:
+        return self.ringing.get((code, dialled))
+
+    def place_call(self, code: str, dialled: str, external: str | None, outgoing: str) -> str | None:
+        if not self.works:
+            return None
+        self.placed.append((code, dialled, external, outgoing))
+        return self.ringing.setdefault((code, dialled), f"call-{len(self.placed)}")
+
+    def end(self) -> None:
+        self.ringing.clear()
+
+
+class Shop:
+    """The click-to-calls of an account, its line, and a clock that a test puts forward."""
+
+    def __init__(self) -> None:
+        self.account: Account = read_account(ACCOUNT)
+        self.line = Line()
+        self.now = 1000.0
+        self.clicks = Clicks(lambda: self.account, self.line, lambda: self.now)
+
+    def click(self, phone: str = ANNA, code: str = "101", user_id: str = "", external: str = "") -> str:
+        return self.clicks.place(code, user_id, phone, external)
+
+    def calls(self, count: int, code: str = "101") -> None:
+        for _ in range(count):
+            self.click(code=code)
+            self.line.end()
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+def test_the_managers_phone_is_rung_for_the_number_as_the_crm_sent_it(shop: Shop) -> None:
+    assert shop.click("8 (916) 123-45-67") == "call-1"
+    assert shop.line.placed == [("101", "89161234567", None, "default,1")]
+
+
+@pytest.mark.parametrize(
+    ("code", "user_id", "rung"),
+    [
+        ("101", "", "101"),
+        ("", "2", "102"),
+        ("101", "2", "101"),
+        ("101", "nobody", "101"),
+        (" 101 ", "", "101"),
+        ("", " 2", "102"),
+    ],
+)
+def test_the_code_wins_over_the_user(shop: Shop, code: str, user_id: str, rung: str) -> None:
+    shop.click(code=code, user_id=user_id)
+    assert shop.line.placed[0][0] == rung
+
+
+@pytest.mark.parametrize(
+    ("code", "user_id", "named"),
+    [
+        ("103", "", "code"),
+        ("103", "1", "code"),
+        ("101&PJSIP/900", "", "code"),
+        ("101\x00", "", "code"),
+        ("١٠١", "", "code"),
+        ("", "", "code and userId"),
+        ("", "3", "userId"),
+        ("", "x", "userId"),
+        ("", "-1", "userId"),
+        ("", "²", "userId"),
+        ("", "9" * 5000, "userId"),
+    ],
+)
+def test_only_the_accounts_extensions_are_rung(shop: Shop, code: str, user_id: str, named: str) -> None:
+    with pytest.raises(BadRequest, match=f"^{named} ") as refused:
+        shop.click(code=code, user_id=user_id)
+    assert refused.value.status == 400
+    assert shop.line.placed == []
+
+
+@pytest.mark.parametrize("phone", ["", " ", "Anna", "+7916&8495", "112,1", "1" * 33, "+7916\r\nAction: x"])
+def test_what_is_no_number_is_never_dialled(shop: Shop, phone: str) -> None:
+    with pytest.raises(BadRequest, match="^phone "):
+        shop.click(phone)
+    assert shop.line.placed == []
+
+
+@pytest.mark.parametrize(
+    ("written", "external", "line"),
+    [
+        ("+78121112233", "+78121112233", "piter,2"),
+        ("88121112233", "+78121112233", "piter,2"),
+        (" 78121112233", "+78121112233", "piter,2"),
+        ("+7 (495) 111-22-33", "+74951112233", "default,1"),
+        ("+79990000000", None, "default,1"),
+        ("anonymous", None, "default,1"),
+        ("", None, "default,1"),
+    ],
+)
+def test_a_number_of_ours_chooses_the_line(shop: Shop, written: str, external: str | None, line: str) -> None:
+    shop.click(external=written)
+    assert shop.line.placed == [("101", ANNA, external, line)]
+
+
+def test_a_second_click_while_it_rings_is_the_same_call(shop: Shop) -> None:
+    first = shop.click()
+    assert shop.click("+7 (916) 123-45-67") == first
+    assert len(shop.line.placed) == 1
+    shop.line.end()
+    assert shop.click() != first
+
+
+def test_another_manager_or_another_number_is_another_call(shop: Shop) -> None:
+    assert len({shop.click(), shop.click(code="102"), shop.click("+79160000002")}) == 3
+
+
+def test_the_eleventh_call_of_a_minute_is_refused_until_the_first_is_a_minute_old(shop: Shop) -> None:
+    shop.click()
+    shop.line.end()
+    shop.now += 20.5
+    shop.calls(MOST_CALLS - 1)
+    with pytest.raises(TooMany) as refused:
+        shop.click()
+    assert (refused.value.status, refused.value.retry_after) == (429, 40)
+    shop.now += 39.4
+    with pytest.raises(TooMany) as refused:
+        shop.click()
+    assert refused.value.retry_after == 1
+    shop.now += 0.1
+    shop.calls(1)
+    with pytest.raises(TooMany):
+        shop.click()
+
+
+def test_one_managers_calls_are_not_anothers(shop: Shop) -> None:
+    shop.calls(MOST_CALLS)
+    shop.calls(MOST_CALLS, code="102")
+    assert len(shop.line.placed) == 2 * MOST_CALLS
+
+
+def test_impatient_clicks_and_refusals_count_for_nothing(shop: Shop) -> None:
+    shop.calls(MOST_CALLS - 1)
+    for _ in range(30):
+        with pytest.raises(NotPlaced):
+            shop.click("no number")
+    last = shop.click()
+    assert [shop.click() for _ in range(30)] == [last] * 30
+    shop.line.end()
+    with pytest.raises(TooMany):
+        shop.click()
+
+
+def test_without_a_way_to_the_pbx_nothing_is_placed_and_nothing_counts(shop: Shop) -> None:
+    shop.line.works = False
+    for _ in range(2 * MOST_CALLS):
+        with pytest.raises(NoWay) as refused:
+            shop.click()
+    assert refused.value.status == 503
+    shop.line.works = True
+    shop.calls(MOST_CALLS)
+
+
+def test_a_changed_account_counts_at_once(shop: Shop) -> None:
+    shop.account = read_account(ACCOUNT.replace('"102"', '"104"').replace("default,1", "gsm"))
+    with pytest.raises(BadRequest):
+        shop.click(code="102")
+    shop.click(code="104")
+    assert shop.line.placed == [("104", ANNA, None, "gsm")]
