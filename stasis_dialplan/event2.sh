@@ -332,7 +332,7 @@ encode() {
 # Sends what there is of a kind (event, upload), oldest first. Who finds another at it leaves it to that one, which
 # looks again before it goes.
 deliver() {
-    kind=$1 waits=$RETRY_AFTER newest=''
+    kind=$1 newest=0
     lock || return 0
     tidy
     while :; do
@@ -343,8 +343,7 @@ deliver() {
             return 0
         fi
         [ "$WORTH_TRYING" = yes ] || break
-        [ "$LAST" = "$newest" ] || waits=$RETRY_AFTER # a new one has come: it gets its 5 tries too
-        newest=$LAST
+        if [ "${LAST%%.*}" -gt "$newest" ]; then waits=$RETRY_AFTER newest=${LAST%%.*}; fi # it gets its 5 tries too
         [ -n "$waits" ] || break
         sleep "${waits%% *}"
         case $waits in *' '*) waits=${waits#* } ;; *) waits='' ;; esac
@@ -460,7 +459,7 @@ unlock() {
 is_abandoned() {
     IFS=' ' read -r holder since <"$1" || return 1
     case $holder$since in *[!0-9]*) return 0 ;; esac
-    ! kill -0 "$holder" 2>/dev/null || [ $(($(date +%s) - since)) -gt 900 ]
+    ! kill -0 "$holder" 2>/dev/null || [ $(($(date +%s) - since)) -gt 900 ] # longer than an upload may take
 }
 
 # Sees to what an interrupted script has left, and lets go what is a week old or too much.

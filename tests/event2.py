@@ -15,6 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from ari_app.demo.asterisk import is_running
 from stasis_dialplan.event2 import event2
 
 CLIENT_ID = "5494143d6ad0b09976b"
@@ -213,11 +214,13 @@ class Script:
             int(found.parent.name) for found in Path("/proc").glob("[0-9]*/environ") if mark in _read(found)
         ]
 
-    def stop(self) -> None:
-        """End what still works in the background."""
-        for pid in self.at_work():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    async def stop(self) -> None:
+        """End what still works in the background, as a restart of the machine does."""
+        while ended := self.at_work():
+            for pid in ended:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                await _gone(pid)
 
     def kept(self, kind: str = "event") -> list[Path]:
         """Give what it keeps to be sent later, oldest first."""
@@ -239,6 +242,10 @@ async def until(predicate: Callable[[], bool], complaint: str, seconds: float = 
     while not predicate():
         assert asyncio.get_running_loop().time() < deadline, complaint
         await asyncio.sleep(0.02)  # looking again, not waiting for luck: the deadline decides
+
+
+async def _gone(pid: int) -> None:
+    await until(lambda: not is_running(pid), "a process doesn't end")
 
 
 def _read(file: Path) -> bytes:

@@ -167,7 +167,7 @@ async def test_nobody_sees_the_clientid_or_a_number_among_the_processes(
     await until(lambda: bool(service.asked), "the service was not asked")
     lines = script.command_lines()
     await service.go_away()
-    script.stop()
+    await script.stop()
     assert any("curl" in line for line in lines)
     assert not [line for line in lines if ANNA in line or "5494143d6ad0b09976b" in line]
 

@@ -21,9 +21,9 @@ async def service() -> AsyncIterator[Listener]:
         yield listener
 
 
-@pytest.fixture(params=["/bin/dash", "/bin/bash"])
-def script(request: pytest.FixtureRequest, service: Listener, tmp_path: Path) -> Script:
-    script = Script(tmp_path, service.url, request.param)
+@pytest.fixture
+def script(service: Listener, tmp_path: Path) -> Script:
+    script = Script(tmp_path, service.url)
     script.install()
     return script
 
