@@ -113,8 +113,10 @@ def office(redis: Redis) -> Office:
 
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not holds():
-            await asyncio.sleep(0)
+        while True:
+            if holds():
+                return
+            await asyncio.sleep(0.001)
 
 
 # What the callback says

@@ -121,7 +121,7 @@ def test_only_the_accounts_extensions_are_rung(shop: Shop, code: str, user_id: s
 
 @pytest.mark.parametrize("phone", ["", " ", "Anna", "+7916&8495", "112,1", "1" * 33, "+7916\r\nAction: x"])
 def test_what_is_no_number_is_never_dialled(shop: Shop, phone: str) -> None:
-    with pytest.raises(BadRequest, match="^phone "):
+    with pytest.raises(BadRequest, match=r"^phone "):
         shop.click(phone)
     assert shop.line.placed == []
 
