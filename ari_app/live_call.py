@@ -174,7 +174,7 @@ class LiveCall:
         before = self.call
         happening = known_as(before, happening)
         self.call, orders = advance(before, happening, self._line.busy(before))
-        idle = self.call is before and all(isinstance(order, o.AskPbx) for order in orders)
+        idle = self.call is before and all(isinstance(order, o.AskPbx | o.HangUp) for order in orders)
         if not (idle and isinstance(happening, h.OutcomeUnknown | h.PbxSaid | h.KeyPressed)):
             await self._keep(before.stage, happening, orders)
         await self._carry_out(orders)

@@ -120,6 +120,8 @@ class Line:
         if self.listening:
             self._heard_until = self.clock()
         self.listening = False
+        if self.ajam is not None:
+            self.ajam.ajam.look_again()
 
     async def connected(self, startup: str) -> None:
         """Make up for what was missed: every live call asks what is true, and strangers are dealt with."""

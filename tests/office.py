@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
+from aiohttp import web
 from redis.asyncio import Redis
 
 from ari_app.accounts import Account, read_account
@@ -33,6 +34,7 @@ from ari_app.shop import Shop
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore
 from ari_app.timeline import tell
+from cabinet.app import make_app
 
 API_KEY = "k" * 32
 SECRET_KEY = "s" * 32
@@ -64,6 +66,7 @@ class Office:
         self.folder = folder
         self.app = f"shop{next(_apps)}"
         self.pbx_port = lab.asterisk.http_port
+        self.ami_username = lab.asterisk.ami_username
         self.service: Service | None = None
         self.calls: CallStore
         self.account: Account
@@ -104,6 +107,9 @@ class Office:
         """Write the account's file; keyword arguments are the fields of its section ``calls``."""
         asterisk = self.lab.asterisk
         fields = "\n".join(f"{name} = {_toml(value)}" for name, value in calls.items())
+        extensions = "\n".join(
+            f'[[extensions]]\nuser_id = {ident}\ncode = "{code}"' for code, ident in self._managers.items()
+        )
         return f"""
             [crm]
             url = "{self.crm_account.url}"
@@ -114,10 +120,11 @@ class Office:
             stasis_app = "{self.app}"
             ari_username = "{asterisk.ari_username}"
             ari_password = "{asterisk.ari_password}"
-            ami_username = "{asterisk.ami_username}"
+            ami_username = "{self.ami_username}"
             ami_password = "{asterisk.ami_password}"
             [calls]
             {fields}
+            {extensions}
             """
 
     async def apply(self, **calls: Any) -> None:
@@ -160,6 +167,19 @@ class Office:
         """Whether the service hears the PBX."""
         shops = self.service.shops.values() if self.service else ()
         return any(shop.line.listening for shop in shops)
+
+    @asynccontextmanager
+    async def web(self) -> AsyncIterator[str]:
+        """Serve the web application; give its address."""
+        assert self.service is not None
+        runner = web.AppRunner(make_app(self.service), access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            await runner.cleanup()
 
     # -- people -------------------------------------------------------------------------------------------
 

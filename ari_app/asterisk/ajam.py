@@ -96,6 +96,10 @@ class Ajam:
                 async with asyncio.timeout(pause):
                     await self._broken.wait()
 
+    def look_again(self) -> None:
+        """Find out now whether AJAM works: there is reason to doubt it."""
+        self._broken.set()
+
     # -- actions ------------------------------------------------------------------------------------------
 
     async def originate(

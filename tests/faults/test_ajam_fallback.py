@@ -144,3 +144,22 @@ async def test_ari_that_comes_back_leaves_the_call_alone(office: Office, wire: W
         await customer.is_free()
     report = await office.report()
     assert report.told == [("out", [olga]), ("hangup", [olga], "answered")]
+
+
+async def test_the_documented_rights_are_enough(office: Office, wire: Wire) -> None:
+    (olga,) = office.managers(1)
+    office.ami_username = "documented"
+    await office.open()
+    await without_ari(office, wire)
+    async with (
+        office.phone(olga, Answers(after=0.1)) as phone,
+        office.lab.customer_phone(Answers(after=2.5)) as customer,
+    ):
+        click(office, olga)
+        await customer.answers()
+        await office.stage("talking")
+        phone.hang_up()
+        await customer.is_free()
+    report = await office.report()
+    assert report.told == [("out", [olga]), ("hangup", [olga], "answered")]
+    assert (report.upload.result, report.upload.code) == ("answered", olga)
