@@ -1,5 +1,5 @@
-"""The moves of a call after the waiting: talking, in the shop's dialplan, ending. One small function for each
-thing that can happen; the first line of its docstring is its line in the state table of the documents.
+"""The moves of a call in the shop's dialplan and at its end, and what its recording does meanwhile. One small
+function for each thing that can happen; the first line of its docstring is its line in the state table.
 """
 
 from __future__ import annotations
@@ -7,44 +7,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.call import Leg, LegState, RecordingState, Stage, TimerName
-from ari_app.calls.orders import (
-    AskPbx,
-    FetchRecording,
-    Ringback,
-)
+from ari_app.calls.call import LegState, RecordingState, Stage, TimerName
+from ari_app.calls.orders import AskPbx, FetchRecording, Ringback
 from ari_app.calls.outcome import Ending
-from ari_app.calls.routing import Dialplan, plan
+from ari_app.calls.routing import plan
+from ari_app.calls.trying import try_next, without_dialplan
 from ari_app.calls.turn import Turn
-from ari_app.calls.waiting import became_of, try_next
 
-# -- talking ----------------------------------------------------------------------------------------------
-
-
-def caller_hung_up(turn: Turn, ended: h.CallerEnded) -> None:
-    """When it is one of the two who talk, the other is hung up, the recording closed, the CRM told."""
-    _hung_up(turn, turn.call.caller, ended.known_up_at)
-
-
-def leg_hung_up(turn: Turn, ended: h.LegEnded) -> None:
-    """When it is one of the two who talk, the other is hung up too; a losing leg is only noted."""
-    leg = turn.call.leg(ended.leg)
-    if leg is not None and leg.alive:
-        leg = replace(leg, result=leg.result or became_of(turn.call, leg, ended))
-        _hung_up(turn, leg, ended.known_up_at)
-
-
-def _hung_up(turn: Turn, leg: Leg, known_up_at: float | None) -> None:
-    turn.change(leg, LegState.GONE)
-    customer = turn.call.customer
-    if leg.id == turn.call.talker_leg or (customer is not None and leg.id == customer.id):
-        turn.finish(Ending.ANSWERED, seen_at=known_up_at)
-
-
-def caller_up(turn: Turn, _: h.CallerAnswered) -> None:
-    """Noted."""
-    if turn.call.caller.pending:
-        turn.change(turn.call.caller, LegState.UP)
+# -- the recording, before the end ---------------------------------------------------------------------------
 
 
 def recording_noted(turn: Turn, stored: h.RecordingStored) -> None:
@@ -59,7 +29,14 @@ def recording_failed(turn: Turn, failed: h.RecordingFailed) -> None:
         turn.recording(RecordingState.LOST, problem=failed.problem)
 
 
-# -- in the dialplan --------------------------------------------------------------------------------------
+def recording_finished(turn: Turn, _: h.RecordingFinished) -> None:
+    """The file is fetched from the PBX."""
+    if turn.call.recording.state is RecordingState.RUNNING:
+        turn.recording(RecordingState.FINISHED)
+        turn.order(FetchRecording(turn.call.recording_name))
+
+
+# -- in the dialplan -----------------------------------------------------------------------------------------
 
 
 def dialplan_answered(turn: Turn, _: h.CallerAnswered) -> None:
@@ -77,7 +54,7 @@ def caller_returned(turn: Turn, _: h.CallerReturned) -> None:
     turn.call = replace(
         call,
         stage=Stage.RINGING,
-        destinations=tuple(place for place in again if not isinstance(place, Dialplan)),
+        destinations=without_dialplan(again),
         attempt=-1,
         handed_on=False,
         answered_at=call.answered_at if call.talker_leg is not None else None,
@@ -102,20 +79,13 @@ def late_leg_ended(turn: Turn, ended: h.LegEnded) -> None:
     turn.tidy()
 
 
-# -- ending -----------------------------------------------------------------------------------------------
+# -- ending --------------------------------------------------------------------------------------------------
 
 
 def caller_gone(turn: Turn, _: h.CallerEnded) -> None:
     """Noted; after the last channel the bridge is removed, and the call ends when all is reported."""
     turn.change(turn.call.caller, LegState.GONE)
     turn.tidy()
-
-
-def recording_finished(turn: Turn, _: h.RecordingFinished) -> None:
-    """The file is fetched from the PBX."""
-    if turn.call.recording.state is RecordingState.RUNNING:
-        turn.recording(RecordingState.FINISHED)
-        turn.order(FetchRecording(turn.call.recording_name))
 
 
 def recording_stored(turn: Turn, stored: h.RecordingStored) -> None:
@@ -147,7 +117,7 @@ def recording_overdue(turn: Turn, expired: h.TimerExpired) -> None:
     turn.tidy()
 
 
-# -- at any stage -----------------------------------------------------------------------------------------
+# -- at any stage --------------------------------------------------------------------------------------------
 
 
 def ask(turn: Turn, unknown: h.OutcomeUnknown) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.call import Stage, TimerName
+from ari_app.calls.call import TimerName
 from ari_app.calls.orders import HangUpReason
-from ari_app.calls.routing import Dialplan, People, is_extension
+from ari_app.calls.routing import People, is_extension
+from ari_app.calls.trying import fallback, ring_again
 from ari_app.calls.turn import Turn
-from ari_app.calls.waiting import try_next
 
 TRANSFER_CODE = "##"
 KEY_SECONDS = 3.0
@@ -51,13 +51,5 @@ def _hand_over(turn: Turn, extension: str) -> None:
     manager = call.party(call.talker_leg or "")
     if manager is None or not is_extension(extension) or len(extension) > LONGEST_EXTENSION:
         return
-    tried, seconds = call.destinations, call.policy.ring_manager_seconds
-    fallback = tuple(place for place in call.policy.fallback if not isinstance(place, Dialplan))
     turn.hang_up(manager, HangUpReason.NORMAL)
-    turn.call = replace(
-        turn.call,
-        stage=Stage.RINGING,
-        destinations=(*tried, People((extension,), seconds), *fallback),
-        attempt=len(tried) - 1,
-    )
-    try_next(turn)
+    ring_again(turn, (People((extension,), call.policy.ring_manager_seconds), *fallback(call)))

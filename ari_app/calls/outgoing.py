@@ -12,8 +12,8 @@ from ari_app.calls.call import LegState, Stage, TimerName, Way
 from ari_app.calls.names import clean_name
 from ari_app.calls.orders import HangUpReason, Originate, Watch
 from ari_app.calls.outcome import Ending, LegResult, leg_result
+from ari_app.calls.trying import DIAL_MARGIN_SECONDS, try_next
 from ari_app.calls.turn import Turn
-from ari_app.calls.waiting import DIAL_MARGIN_SECONDS, try_next
 
 
 def dialled(turn: Turn, dialled: h.CallDialled) -> None:

@@ -10,24 +10,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.call import Direction, Leg, LegState, Role, Stage, TimerName
+from ari_app.calls.behind import became_of, end_members
+from ari_app.calls.call import Leg, LegState, Role, Stage, TimerName
+from ari_app.calls.members import member_answered
 from ari_app.calls.orders import FindFarHalf, HangUpReason, Watch
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.outgoing import manager_answered
-from ari_app.calls.routing import Dialplan, is_extension
+from ari_app.calls.routing import is_extension
+from ari_app.calls.talking import leg_hung_up, talk
+from ari_app.calls.trying import fallback, ring_again
 from ari_app.calls.turn import Turn
-from ari_app.calls.waiting import (
-    became_of,
-    end_members,
-    local_leg,
-    member_answered,
-    member_id,
-    member_leg,
-    member_rung,
-    talk,
-    tell_round,
-    try_next,
-)
 
 ATTENDED = "_attended"
 """What Asterisk's Local channel dials when a manager transfers to whom they have called themselves. It is
@@ -44,7 +36,6 @@ def replaced_while_talking(turn: Turn, replaced: h.PartyReplaced) -> None:
         return
     if call.customer is not None and replaced.old == call.customer.id:
         turn_away(turn, replaced)  # the customer's side went elsewhere: for the shop the talk is over
-        tell_round(turn)
         turn.finish(Ending.ANSWERED)
         return
     if old is None or old.id != call.talker_leg:
@@ -69,7 +60,6 @@ def replaced_while_ringing(turn: Turn, replaced: h.PartyReplaced) -> None:
         return
     if replaced.old == turn.call.waiter.id:  # who waits went elsewhere
         turn_away(turn, replaced)
-        tell_round(turn)
         turn.finish(Ending.GAVE_UP)
     elif old is None or not old.pending or old.role is not Role.MANAGER:
         turn_away(turn, replaced)
@@ -155,86 +145,24 @@ def target_answered(turn: Turn, answered: h.LegAnswered) -> None:
         return
     leg = turn.change(leg, LegState.UP)
     if leg.target != ATTENDED and not any(member.pending for member in turn.call.members(leg)):
-        tell_round(turn)
         talk(turn, leg, _extension(leg.target))
 
 
 def target_ended(turn: Turn, ended: h.LegEnded) -> None:
-    """Nobody took the transfer: the fallback is rung for the customer. Others are only noted."""
+    """Nobody took the transfer: the fallback is rung for the customer, unless it is they who hung up."""
     call, leg = turn.call, turn.call.leg(ended.leg)
-    if leg is None or not leg.alive:
+    if leg is None or leg.id != call.talker_leg:
+        leg_hung_up(turn, ended)
         return
     turn.change(leg, LegState.GONE, result=became_of(call, leg, ended))
     end_members(turn, leg, LegResult.NO_ANSWER)
-    if call.customer is not None and leg.id == call.customer.id:
-        tell_round(turn)
-        turn.finish(Ending.ANSWERED, seen_at=ended.known_up_at)
-    elif leg.id == call.talker_leg:
-        again = tuple(
-            place
-            for place in call.policy.fallback
-            if call.direction is Direction.IN or not isinstance(place, Dialplan)
-        )
-        tried = turn.call.destinations
-        turn.call = replace(
-            turn.call, stage=Stage.RINGING, destinations=(*tried, *again), attempt=len(tried) - 1
-        )
-        try_next(turn)
-
-
-def caller_ended(turn: Turn, ended: h.CallerEnded) -> None:
-    """When it is the customer, the call is over."""
-    caller = turn.call.caller
-    turn.change(caller, LegState.GONE)
-    if turn.call.customer is not None and turn.call.customer.id == caller.id:
-        tell_round(turn)
-        turn.finish(Ending.ANSWERED, seen_at=ended.known_up_at)
+    ring_again(turn, fallback(call))
 
 
 def round_told(turn: Turn, expired: h.TimerExpired) -> None:
     """The CRM is told who is being rung."""
     if expired.timer is TimerName.ROUND:
-        tell_round(turn)
-
-
-# -- behind a Local channel, while they talk --------------------------------------------------------------
-
-
-def member_transferred(turn: Turn, transferred: h.MemberTransferred) -> None:
-    """Who talked behind a queue has transferred the customer, who waits for the next one there."""
-    leg = local_leg(turn.call, transferred.leg)
-    member = turn.call.leg(member_id(transferred.leg, transferred.member))
-    if leg is not None and leg.id == turn.call.talker_leg and member is not None and member.alive:
-        end_members(turn, leg, LegResult.ANSWERED)
-        turn.call = replace(turn.call, stage=Stage.TRANSFERRING)
-
-
-def next_rung(turn: Turn, rung: h.MemberRung) -> None:
-    """Who talked behind a queue has transferred the customer: the next one is rung."""
-    leg = local_leg(turn.call, rung.leg)
-    if leg is None or leg.id != turn.call.talker_leg or member_leg(turn.call, rung).state is LegState.UP:
-        return
-    end_members(turn, leg, LegResult.ANSWERED)
-    turn.call = replace(turn.call, stage=Stage.TRANSFERRING)
-    member_rung(turn, rung)
-
-
-def next_answered(turn: Turn, answered: h.MemberAnswered) -> None:
-    """The next one talks, behind the same queue or transfer."""
-    leg = local_leg(turn.call, answered.leg)
-    if leg is None or leg.id != turn.call.talker_leg:
-        return
-    member = member_leg(turn.call, answered)
-    if member.state is LegState.UP:
-        return
-    for other in turn.call.members(leg):
-        if other.alive and other.id != member.id:
-            turn.change(other, LegState.GONE)
-    member = turn.change(member, LegState.UP, code=answered.code, result=LegResult.ANSWERED)
-    if member.code is not None:
-        first = turn.call.first_talker or member.code
-        turn.call = replace(turn.call, talker=member.code, first_talker=first)
-        turn.tell_ringing((member.code,))
+        turn.tell_round()
 
 
 def _extension(target: str | None) -> str | None:

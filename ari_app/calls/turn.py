@@ -192,6 +192,13 @@ class Turn:
             self.call = replace(self.call, told=self.call.told + new)
             self.order(TellRinging(self.at, number, self.call.external, new, self.call.direction))
 
+    def tell_round(self, *also: str) -> None:
+        """Tell the CRM of those who were gathered in this round."""
+        gathered = (*self.call.round, *also)
+        self.clear_timer(TimerName.ROUND)
+        self.call = replace(self.call, round=())
+        self.tell_ringing(gathered)
+
     def report(self) -> None:
         """Tell the CRM what the call was, once."""
         call = self.call
@@ -224,6 +231,7 @@ class Turn:
         A call in which somebody has talked was answered, whatever came after. `seen_at` is given when nobody
         saw the end: the last moment at which the call was known to be up.
         """
+        self.tell_round()
         began = self.call.answered_at or self.call.started_at
         if self.call.answered_at is not None and self.call.talker_leg is not None:
             ending = Ending.ANSWERED
@@ -234,7 +242,6 @@ class Turn:
             ended_at=self.moment if seen_at is None else max(began, seen_at),
             end_unseen=seen_at is not None,
             timers=(),
-            round=(),
             plays_ringing=False,
         )
         if self.call.caller.alive:

@@ -108,7 +108,7 @@ def test_a_customer_transferred_to_a_number_outside_stays_the_managers() -> None
 
 def test_the_managers_own_hang_up_after_the_transfer_ends_nothing() -> None:
     story = talking().transferred("102").ends("101")
-    assert story.call.stage is Stage.TRANSFERRING
+    assert story.given(o.HangUp) == [o.HangUp("c1-1")]
     story.happens(h.LegAnswered(START + 18, "new-1"))
     assert story.call.stage is Stage.TALKING
 
@@ -280,8 +280,8 @@ def test_a_called_customer_who_hangs_up_while_others_are_rung_for_them_ends_the_
 
 def test_what_the_line_says_once_more_of_a_customer_who_was_transferred_changes_nothing() -> None:
     story = dialled().line_dials().customer_answers().transferred("102")
-    story.line_answers().line_dials()
-    assert story.call.stage is Stage.TRANSFERRING
+    before = story.call
+    assert story.line_answers().line_dials().call == before
     story.happens(h.LegEnded(story.now, "new-1", BUSY)).line_answers().line_gives_up("BUSY")
     assert story.call.stage is Stage.RINGING
     assert story.customer.state is LegState.UP
@@ -344,7 +344,7 @@ def test_ringing_that_was_lost_is_played_and_ended_once_more() -> None:
     story = talking().transferred("102").happens(h.LegRinging(START + 16, "new-1"))
     ringing = h.ChannelFact("new-1", "Ringing", True)
     story.pbx_says(up(CALLER), ringing, recording=True)
-    assert story.last[0] == o.PlayRinging("c1", "c1-ringing")
+    assert len(story.given(o.PlayRinging)) == 2
     story.happens(h.LegAnswered(START + 18, "new-1")).pbx_says(up(CALLER), up("new-1"), recording=True)
     assert story.last[0] == o.StopPlaying("c1-ringing")
 

@@ -1,0 +1,149 @@
+"""What was missed of a call is made up for: what the PBX says is true becomes the happenings that would
+have told it, and the orders of which the PBX shows no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import zip_longest
+
+from ari_app.calls import happenings as h
+from ari_app.calls import outgoing, trying
+from ari_app.calls.call import Call, Leg, LegState, RecordingState, Role, Stage, Way
+from ari_app.calls.happenings import Happening
+from ari_app.calls.orders import (
+    Answer,
+    FetchRecording,
+    FindFarHalf,
+    HangUp,
+    Join,
+    OpenBridge,
+    Order,
+    PlayRinging,
+    Record,
+    StopPlaying,
+    Watch,
+)
+from ari_app.calls.outcome import LINE_FAILURES
+from ari_app.calls.turn import Turn, farewell
+
+ORIGINATE_SECONDS = 5.0
+"""A channel that AJAM doesn't show so long after it was asked for has come and gone, or never comes."""
+PBX_RESTARTED = 38
+"""Cause of a channel that ended with the PBX itself: network out of order."""
+assert PBX_RESTARTED in LINE_FAILURES
+
+
+def missed(call: Call, said: h.PbxSaid) -> Iterator[Happening]:
+    """Derive the happenings that would have told us what the PBX says."""
+    facts = {fact.id: fact for fact in said.channels}
+    yield from _replaced(call, said, facts)
+    for leg in (call.caller, *call.our_legs):
+        if leg.alive and leg.id in said.asked:
+            yield from _missed_of(call, leg, facts.get(leg.id), said)
+    if call.stage is Stage.ENDING and not said.recording:
+        yield h.RecordingFinished(said.at)
+
+
+def _replaced(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[h.PartyReplaced]:
+    """Somebody in the bridge whom we don't know has taken the place of one who is no longer there."""
+    joined = (leg for leg in (call.caller, *call.our_legs) if leg.joined and leg.id in said.asked)
+    missing = [leg for leg in joined if leg.id not in facts or not facts[leg.id].bridged]
+    for newcomer, old in zip_longest(said.newcomers, missing):
+        if newcomer is not None and (old is not None or call.stage is Stage.ENDING):
+            yield replace(newcomer, old=old.id if old is not None else "")
+
+
+def _missed_of(call: Call, leg: Leg, fact: h.ChannelFact | None, said: h.PbxSaid) -> Iterator[Happening]:
+    at = said.at
+    if fact is None:
+        if leg.at > said.at:
+            return  # it has come to its state since
+        if leg.state is LegState.PLACED and not said.restarted:
+            return  # it was never made: that is ordered once more
+        if call.way is Way.AJAM and call.stage is Stage.CALLING and said.at < leg.at + ORIGINATE_SECONDS:
+            return  # it may still come
+        yield h.LegEnded(at, leg.id, PBX_RESTARTED if said.restarted else 0, known_up_at=said.known_up_at)
+    elif fact.member is not None:
+        yield h.MemberAnswered(at, leg.id, fact.member, fact.code)
+    elif fact.state == "Up":
+        yield h.LegAnswered(at, leg.id)
+    elif fact.state == "Ringing":
+        yield h.LegRinging(at, leg.id)
+    elif leg.state is LegState.PLACED:
+        yield h.LegReady(at, leg.id)
+
+
+def lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Iterator[Order]:
+    """Give once more the orders of which the PBX shows no trace, unless they were given just now."""
+    facts = {fact.id: fact for fact in said.channels}
+    caller = facts.get(call.caller.id)
+    lost: list[Order] = []
+    lost_click = call.stage is Stage.CALLING and caller is None and call.caller.id in said.asked
+    if lost_click and call.way is Way.ARI:
+        turn = Turn(call, said.at)
+        outgoing.place(turn)
+        lost += turn.orders
+    if call.stage is Stage.DIALPLAN and caller is not None:
+        lost.append(Watch(caller.id))
+        if caller.in_stasis and call.sent_to is not None:
+            lost.append(trying.sending(call, call.sent_to))
+    if call.way is Way.ARI:
+        lost += _lost_in_the_bridge(call, said, facts)
+        lost += (
+            FindFarHalf(leg.id)
+            for leg in call.legs
+            if leg.role is Role.TARGET and leg.far is None and leg.id in facts
+        )
+    if call.stage is Stage.ENDING and call.recording.state is RecordingState.FINISHED:
+        lost.append(FetchRecording(call.recording_name))
+    lost += (
+        HangUp(leg.id, farewell(call, leg))
+        for leg in (call.caller, *call.our_legs)
+        if leg.state is LegState.LEAVING and leg.id in facts
+    )
+    already = {_kind_and_target(order) for order in given}
+    return (order for order in lost if _kind_and_target(order) not in already)
+
+
+def _lost_in_the_bridge(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
+    """Make legs that were never made, answer who waits, and join and record those who talk."""
+    if call.plays_ringing:
+        yield PlayRinging(call.bridge_id, call.ringing_name)
+    elif call.stage is Stage.TALKING and call.played_ringing:
+        yield StopPlaying(call.ringing_name)
+    if call.stage is Stage.RINGING:
+        yield from _lost_while_ringing(call, said, facts)
+    if call.stage is not Stage.TALKING or call.customer is None:
+        return
+    caller = facts.get(call.caller.id)
+    if caller is not None and call.caller.state is not LegState.LEAVING and caller.state != "Up":
+        yield Answer(caller.id)
+    talkers = (facts.get(call.customer.id), facts.get(call.talker_leg or ""))
+    outside = tuple(fact.id for fact in talkers if fact is not None and not fact.bridged)
+    if outside:
+        yield from (OpenBridge(call.bridge_id), Join(call.bridge_id, outside))
+    if call.recording.state is RecordingState.RUNNING and not said.recording:
+        yield Record(call.bridge_id, call.recording_name)
+
+
+def _lost_while_ringing(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
+    """Make legs that were never made, and join those that were to be."""
+    waiter = facts.get(call.waiter.id)
+    for leg in call.our_legs:
+        fact = facts.get(leg.id)
+        if not leg.pending or leg.id not in said.asked or waiter is None:
+            continue
+        if fact is None:
+            turn = Turn(call, said.at)
+            trying.make_leg(turn, leg)
+            yield from (OpenBridge(call.bridge_id), *turn.orders)
+        elif leg.joined:
+            outside = tuple(one.id for one in (waiter, fact) if not one.bridged)
+            if outside:
+                yield from (OpenBridge(call.bridge_id), Join(call.bridge_id, outside))
+
+
+def _kind_and_target(order: Order) -> tuple[type, str]:
+    return type(order), str(getattr(order, "channel", getattr(order, "leg", "")))

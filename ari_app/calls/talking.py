@@ -1,0 +1,75 @@
+"""The moves of a call while two talk, and the one that lets them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ari_app.calls import happenings as h
+from ari_app.calls.behind import became_of, end_members
+from ari_app.calls.call import Leg, LegState, RecordingState, Role, Stage, Way
+from ari_app.calls.orders import HangUpReason
+from ari_app.calls.outcome import Ending, LegResult
+from ari_app.calls.turn import Turn
+
+
+def talk(turn: Turn, leg: Leg, code: str | None) -> None:
+    """Let who waits talk to who has answered on a leg; `code` is the extension of the shop's side."""
+    call, waiter = turn.call, turn.call.waiter
+    manager = call.caller if leg.role is Role.CUSTOMER else leg
+    turn.call = replace(
+        call,
+        stage=Stage.TALKING,
+        talker_leg=manager.id,
+        talker=code or call.talker,
+        first_talker=call.first_talker or code,
+        answered_at=turn.moment if call.answered_at is None else call.answered_at,
+        timers=(),
+    )
+    if leg.role is Role.CUSTOMER:
+        tell_out(turn)
+    else:
+        turn.tell_round(*filter(None, (code,)))
+    turn.change(leg, LegState.UP, result=LegResult.ANSWERED)
+    turn.stop_ringing()
+    if call.way is Way.ARI:
+        if call.answered_at is None:
+            turn.answer(waiter)
+        turn.join(waiter, turn.call.leg(leg.id) or leg)
+    for other in turn.call.our_legs:
+        if other.id not in (leg.id, waiter.id):
+            turn.hang_up(other, HangUpReason.ANSWERED_ELSEWHERE, LegResult.ELSEWHERE)
+    if call.policy.record and call.way is Way.ARI and call.recording.state is RecordingState.NONE:
+        turn.record()
+
+
+def tell_out(turn: Turn) -> None:
+    """Tell the CRM, once, that the manager calls the customer."""
+    if turn.call.caller.code is not None:
+        turn.tell_ringing((turn.call.caller.code,))
+
+
+def caller_hung_up(turn: Turn, ended: h.CallerEnded) -> None:
+    """When it is one of the two who talk, the other is hung up, the recording closed, the CRM told."""
+    _hung_up(turn, turn.call.caller, ended.known_up_at)
+
+
+def leg_hung_up(turn: Turn, ended: h.LegEnded) -> None:
+    """When it is one of the two who talk, the other is hung up too; a losing leg is only noted."""
+    leg = turn.call.leg(ended.leg)
+    if leg is not None and leg.alive:
+        leg = replace(leg, result=leg.result or became_of(turn.call, leg, ended))
+        end_members(turn, leg, LegResult.NO_ANSWER)
+        _hung_up(turn, leg, ended.known_up_at)
+
+
+def _hung_up(turn: Turn, leg: Leg, known_up_at: float | None) -> None:
+    turn.change(leg, LegState.GONE)
+    customer = turn.call.customer
+    if leg.id == turn.call.talker_leg or (customer is not None and leg.id == customer.id):
+        turn.finish(Ending.ANSWERED, seen_at=known_up_at)
+
+
+def caller_up(turn: Turn, _: h.CallerAnswered) -> None:
+    """Noted."""
+    if turn.call.caller.pending:
+        turn.change(turn.call.caller, LegState.UP)
