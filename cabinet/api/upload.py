@@ -50,8 +50,11 @@ class Body:
         if self._fields.text("type").lower() == "upload":
             return await self._take_file(request.content.iter_chunked(CHUNK_BYTES))
         if request.content_type == "application/x-www-form-urlencoded":
-            form = await request.post()
-            self._fields.add((name, value) for name, value in form.items())
+            try:
+                form = await request.post()
+            except (ValueError, LookupError):  # no UTF-8, or what no other character set is either
+                raise Wrong("a parameter", "expected UTF-8") from None
+            self._fields.add(form.items())
         elif request.content_type == "application/json":
             self._fields.add(_object(await request.read()).items())
         else:
