@@ -8,12 +8,14 @@ that the CRM sends, so it stands in no log and in no answer.
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from typing import TypeAlias
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import MultiMapping
 
 from ari_app.clicks import NotPlaced, TooMany
@@ -30,6 +32,12 @@ LONGEST_VALUE = 256
 """Characters."""
 FORM_SECONDS = 10.0
 """How long a form may be on its way."""
+
+_UNREADABLE = (
+    *(ValueError, LookupError, AssertionError, RuntimeError, zlib.error),
+    *(web.RequestPayloadError, HttpProcessingError),
+)
+"""How aiohttp says that a form's text, parts, headers or packing are not what they are said to be."""
 
 Fields: TypeAlias = Mapping[str, str]
 Callback: TypeAlias = Callable[[Shop, Fields], web.Response]
@@ -128,13 +136,17 @@ async def _form(request: web.Request) -> MultiMapping[object]:
         raise too_long
     try:
         async with asyncio.timeout(FORM_SECONDS):
-            return await request.clone(client_max_size=LONGEST_FORM).post()
+            form = await request.clone(client_max_size=LONGEST_FORM).post()
     except web.HTTPRequestEntityTooLarge:
         raise too_long from None
     except TimeoutError:
         raise Refused(408, "the form does not come") from None
-    except (ValueError, LookupError, AssertionError):  # another encoding than it says, a boundary missing
+    except _UNREADABLE:
         raise Refused(400, "the form can't be read") from None
+    for value in form.values():
+        if isinstance(value, web.FileField):
+            value.file.close()
+    return form
 
 
 def _no(status: int, sentence: str) -> web.Response:

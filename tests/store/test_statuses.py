@@ -157,7 +157,7 @@ async def test_what_came_before_redis_was_read_is_newer(office: Office) -> None:
 @pytest.mark.parametrize("damage", [b"", b"busy", b"{}", b'{"status": 1, "at": null}', b"\xff"])
 async def test_a_damaged_state_hides_no_other(office: Office, damage: bytes) -> None:
     await office.store.keep({"102": Status("break", 1.0)})
-    await office.redis.hset(KEY, "101", damage)  # type: ignore[arg-type]
+    await office.redis.hset(KEY, "101", damage)
     await office.statuses.load()
     assert office.statuses.away == {"102"}
 

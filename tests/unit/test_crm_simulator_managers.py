@@ -45,7 +45,8 @@ async def module() -> AsyncIterator[TestServer]:
     app = web.Application()
     app.router.add_get("/crm/{what}", echo)
     app.router.add_get("/old/crm/call", words)
-    async with TestServer(app) as server:
+    server = TestServer(app)
+    async with server:
         yield server
 
 

@@ -1,0 +1,92 @@
+"""The CRM's side of its callbacks: two shops whose service is reached by HTTP, and what stands behind it."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import aiohttp
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+from redis.asyncio import Redis
+
+from ari_app.accounts import read_account
+from ari_app.retailcrm.pace import Pace
+from ari_app.service import Service
+from ari_app.settings import Settings
+from ari_app.shop import Shop
+
+Client: TypeAlias = TestClient[web.Request, web.Application]
+
+ANNA = "+79161234567"
+ID, OTHER_ID = "hunter2-one", "hunter2-two"
+PROMISED_SECONDS = 0.2
+
+
+class Line:
+    """A line whose calls ring until the test is over, each under a number."""
+
+    def __init__(self) -> None:
+        self.placed: dict[tuple[str, str], tuple[str, str | None, str]] = {}
+
+    def clicked(self, code: str, dialled: str) -> str | None:
+        found = self.placed.get((code, dialled))
+        return found[0] if found else None
+
+    def place_call(self, code: str, dialled: str, external: str | None, outgoing: str) -> str | None:
+        call = f"call-{len(self.placed) + 1}"
+        self.placed[code, dialled] = (call, external, outgoing)
+        return call
+
+
+def account_of(name: str, client_id: str) -> str:
+    return f"""
+        [crm]
+        url = "https://{name}.retailcrm.ru"
+        api_key = "key"
+        client_id = "{client_id}"
+        [pbx]
+        host = "127.0.0.1"
+        http_port = 9
+        ari_username = "ari"
+        ari_password = "ari"
+        [[extensions]]
+        user_id = 1
+        code = "101"
+        [[extensions]]
+        user_id = 2
+        code = "102"
+        [[external_phones]]
+        number = "+74951112233"
+        outgoing = "moscow"
+        """
+
+
+@asynccontextmanager
+async def two_shops(folder: Path) -> AsyncIterator[Service]:
+    """Two shops that aren't opened: no PBX, no Redis, no CRM is there to be waited for."""
+    redis = Redis(port=1)
+    service = Service(Settings(data_dir=folder, _env_file=None), redis, "s" * 32, "web")
+    async with aiohttp.ClientSession() as session:
+        for name, client_id in (("one", ID), ("two", OTHER_ID)):
+            account = read_account(account_of(name, client_id))
+            service.shops[account.id] = Shop(
+                account, redis, session, service.recordings, "http://localhost", Pace(), time.time
+            )
+        yield service
+    await redis.aclose()
+
+
+async def ask(client: Client, path: str, method: str = "GET", **options: Any) -> tuple[int, Any]:
+    async with client.request(method, path, **options) as answer:
+        body = await answer.json()
+    assert body["success"] is (answer.status == 200)
+    assert ("errorMsg" in body) is (answer.status != 200)
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "hunter2" not in str(body)
+    return answer.status, body
+
+
+def asking(**fields: str) -> dict[str, str]:
+    return {"clientId": ID, "code": "101", "phone": ANNA} | fields
