@@ -9,7 +9,7 @@ from ari_app.calls.behind import end_members, local_leg, member_id, member_leg
 from ari_app.calls.call import LegState, Role, Stage, TimerName
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import LegResult, member_result
-from ari_app.calls.talking import talk, tell_out
+from ari_app.calls.talking import talk, tell_out, wait_for
 from ari_app.calls.trying import try_next_when_done
 from ari_app.calls.turn import Turn
 
@@ -72,7 +72,7 @@ def member_transferred(turn: Turn, transferred: h.MemberTransferred) -> None:
     member = turn.call.leg(member_id(transferred.leg, transferred.member))
     if leg is not None and leg.id == turn.call.talker_leg and member is not None and member.alive:
         end_members(turn, leg, LegResult.ANSWERED)
-        turn.call = replace(turn.call, stage=Stage.TRANSFERRING)
+        wait_for(turn, leg)
 
 
 def next_rung(turn: Turn, rung: h.MemberRung) -> None:
@@ -81,7 +81,7 @@ def next_rung(turn: Turn, rung: h.MemberRung) -> None:
     if leg is None or leg.id != turn.call.talker_leg or member_leg(turn.call, rung).state is LegState.UP:
         return
     end_members(turn, leg, LegResult.ANSWERED)
-    turn.call = replace(turn.call, stage=Stage.TRANSFERRING)
+    wait_for(turn, leg)
     member_rung(turn, rung)
 
 

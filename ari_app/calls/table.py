@@ -32,6 +32,8 @@ CHANGES: dict[tuple[Stage | None, Stage], str] = {
     (Stage.RINGING, Stage.ENDED): "the same, when no channel is left: AJAM had placed the call",
     (Stage.TALKING, Stage.ENDING): "either side hangs up",
     (Stage.TALKING, Stage.ENDED): "either side hangs up, and AJAM had placed the call",
+    (Stage.TALKING, Stage.RINGING): "a manager hands the customer over by feature code",
+    (Stage.TALKING, Stage.DIALPLAN): "the same, to one who is busy, and the fallback is in the dialplan",
     (Stage.TALKING, Stage.TRANSFERRING): "a manager transfers the customer",
     (Stage.TRANSFERRING, Stage.TALKING): "somebody takes the transfer",
     (Stage.TRANSFERRING, Stage.RINGING): "nobody takes the transfer: the fallback is rung",

@@ -24,6 +24,7 @@ def talk(turn: Turn, leg: Leg, code: str | None) -> None:
         first_talker=call.first_talker or code,
         answered_at=turn.moment if call.answered_at is None else call.answered_at,
         timers=(),
+        keys="",
     )
     if leg.role is Role.CUSTOMER:
         tell_out(turn)
@@ -40,6 +41,11 @@ def talk(turn: Turn, leg: Leg, code: str | None) -> None:
             turn.hang_up(other, HangUpReason.ANSWERED_ELSEWHERE, LegResult.ELSEWHERE)
     if call.policy.record and call.way is Way.ARI and call.recording.state is RecordingState.NONE:
         turn.record()
+
+
+def wait_for(turn: Turn, leg: Leg) -> None:
+    """Let the customer wait for whom a leg leads to."""
+    turn.call = replace(turn.call, stage=Stage.TRANSFERRING, talker_leg=leg.id, timers=(), keys="")
 
 
 def tell_out(turn: Turn) -> None:

@@ -17,7 +17,7 @@ from ari_app.calls.orders import FindFarHalf, HangUpReason, Watch
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.outgoing import manager_answered
 from ari_app.calls.routing import is_extension
-from ari_app.calls.talking import leg_hung_up, talk
+from ari_app.calls.talking import leg_hung_up, talk, wait_for
 from ari_app.calls.trying import fallback, ring_again
 from ari_app.calls.turn import Turn
 
@@ -50,7 +50,7 @@ def replaced_while_talking(turn: Turn, replaced: h.PartyReplaced) -> None:
     if not replaced.local or replaced.code is not None:
         talk(turn, new, replaced.code)
         return
-    turn.call = replace(turn.call, stage=Stage.TRANSFERRING, talker_leg=new.id)
+    wait_for(turn, new)
 
 
 def replaced_while_ringing(turn: Turn, replaced: h.PartyReplaced) -> None:

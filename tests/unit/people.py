@@ -120,7 +120,11 @@ class Office(SimulatedPbx):
 
     def _manager(self, ident: str, one: Channel) -> None:
         if self.talks(ident) and self.chance(0.4):
-            self._transfer(ident)
+            if self.chance(0.2) and not self.by_ajam:
+                keys = f"##{self.random.choice(CODES)}{self.random.choice(('', '#'))}"
+                self.news += [h.KeyPressed(self.at, ident, key) for key in keys]
+            else:
+                self._transfer(ident)
         elif one.state == "Up" or ident == CALLER:
             if self.chance(0.15):
                 self.end(ident, self.random.choice((16, 127)))

@@ -77,7 +77,7 @@ def random_happening(random: Random, call: Call, at: float, about: type) -> h.Ha
         case h.MemberRung | h.MemberAnswered:
             return typing.cast(h.Happening, about(at, leg, member, code))
         case h.KeyPressed:
-            return h.KeyPressed(at, leg, pick("0123456789*##"))
+            return h.KeyPressed(at, pick((leg, call.talker_leg or leg)), pick("109*####"))
         case h.MemberTransferred:
             return h.MemberTransferred(at, leg, member, "102")
         case h.MemberEnded:
