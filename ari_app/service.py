@@ -130,10 +130,10 @@ class Service:
                     )
                 self._reopening.add(account.id)
                 return
-            await shop.stop(drain_seconds=None)
+            await self.shops.pop(account.id).stop(drain_seconds=None)
             log.info("account changed", account=account.id)
         self._reopening.discard(account.id)
-        shop = self.shops[account.id] = Shop(
+        shop = Shop(
             account,
             self.redis,
             session,
@@ -143,6 +143,7 @@ class Service:
             self._clock,
         )
         await shop.open()
+        self.shops[account.id] = shop  # only now: one that Redis kept from being opened is opened later
 
     async def _stop(self) -> None:
         await asyncio.gather(*(shop.stop(DRAIN_SECONDS) for shop in self.shops.values()))
