@@ -177,6 +177,11 @@ def test_an_address_that_cannot_be_the_crms_is_refused(url: str) -> None:
         ("[extensions]", "user_id = 1\ncode = 101", "extensions[0].code: found 101, expected text in quotes"),
         ("[extensions]", 'user_id = 1\ncode = "1x1"', 'extensions[0].code: found "1x1", expected digits'),
         ("[external_phones]", 'number = "anonymous"', 'external_phones[0].number: found "anonymous"'),
+        (
+            "[external_phones]",
+            'number = "+74951112233"\noutgoing = "gsm,0"',
+            'external_phones[0].outgoing: found "gsm,0", expected context[,priority]',
+        ),
         ("callz", "record = true", "callz: is not a field; did you mean calls?"),
     ],
 )
@@ -210,6 +215,14 @@ def test_an_extension_and_a_user_are_listed_once() -> None:
 def test_an_external_number_is_listed_once_however_it_is_written() -> None:
     said = complaint(FULL.replace("+74951234567", "+7 727 250 1122"))
     assert said == "external_phones[1].number: +77272501122 is external_phones[0] already"
+
+
+def test_a_number_of_ours_may_have_an_outgoing_line_of_its_own() -> None:
+    account = read_account(FULL + 'outgoing = "moscow,2"\n')
+    assert account.line_of("+74951234567") == "moscow,2"
+    assert account.line_of("+77272501122") == account.pbx.outgoing
+    assert account.line_of("+79990000000") is None
+    assert account.line_of(None) is None
 
 
 @pytest.mark.parametrize(
