@@ -107,6 +107,10 @@ def _event(line: Line, call: Call) -> Iterator[tuple[str, Tone]]:
             yield "the caller is back from the dialplan", Tone.CALLER
         case h.TimerExpired(_, timer):
             yield from _timer(timer)
+        case h.PbxSaid(at=at):
+            for leg in call.our_legs:
+                if leg.ended_at == at:  # nobody had told us
+                    yield from _leg_ended(line, leg)
         case h.OutcomeUnknown(_, why):
             yield f"asking the PBX what is true: {why}", Tone.QUIET
         case h.ServiceStopping():
@@ -152,6 +156,8 @@ def _caller_ended(line: Line, call: Call, known_up_at: float | None) -> Iterator
         yield f"{who} is gone{unseen}", Tone.QUIET
     elif line.before is Stage.CALLING and call.caller.result is not None:
         yield f"{who}: {call.caller.result.value}{unseen}", Tone.BAD
+    elif call.way is Way.AJAM and call.answered_at is not None:  # it doesn't tell who
+        yield f"one of the two hung up{unseen}", Tone.CALLER
     else:
         yield f"{who} hung up{unseen}", Tone.CALLER
 
@@ -167,19 +173,45 @@ def _leg_event(line: Line, call: Call) -> Iterator[tuple[str, Tone]]:
     match line.event:
         case h.LegRinging(_, leg):
             yield f"{_who(call.party(leg))} rings", Tone.PHONE
-        case h.LegAnswered(_, leg) if _is_person(call.leg(leg)):
-            late = "" if line.after is Stage.TALKING and line.before is Stage.RINGING else ", too late"
-            yield f"{_who(call.leg(leg))} answered{late}", Tone.GOOD
+        case h.LegAnswered(_, leg):
+            yield from _answered(line, call.leg(leg))
         case h.LegRefused(_, leg, problem):
             yield f"{_who(call.party(leg))} can't be rung: {problem}", Tone.BAD
         case h.LegEnded(_, leg):
             yield from _leg_ended(line, call.leg(leg))
         case h.MemberRung(leg=leg, member=member, code=code, rings=True):
-            yield f"{_who(call.leg(leg))} rings {code or _member(member)}", Tone.PHONE
+            yield from _member_rings(call, call.leg(leg), code or _member(member))
         case h.MemberAnswered(leg=leg, member=member, code=code):
-            yield f"{code or _member(member)} answered {_who(call.leg(leg))}", Tone.GOOD
+            yield from _member_answered(line, call.leg(leg), code or _member(member))
         case h.MemberEnded(leg=leg, member=member, status=status) if line.before is Stage.RINGING:
             yield f"{_who(call.leg(leg))} stopped ringing {_member(member)}: {status.lower()}", Tone.QUIET
+
+
+def _answered(line: Line, leg: Leg | None) -> Iterator[tuple[str, Tone]]:
+    """Tell that a leg is up; one into the dialplan only if the talk begins so, else its member is told."""
+    if leg is None or leg.role not in (Role.MANAGER, Role.CUSTOMER, Role.TARGET):
+        return
+    if line.after is Stage.TALKING and line.before in (Stage.RINGING, Stage.TRANSFERRING):
+        yield f"{_who(leg)} answered", Tone.GOOD
+    elif leg.role is Role.MANAGER:
+        yield f"{_who(leg)} answered, too late", Tone.GOOD
+
+
+def _member_rings(call: Call, leg: Leg | None, member: str) -> Iterator[tuple[str, Tone]]:
+    """Tell whom the dialplan rings, where the leg that leads there doesn't ring by itself."""
+    if leg is not None and leg.role is Role.CUSTOMER:
+        if call.way is Way.AJAM:
+            yield "the customer rings", Tone.PHONE
+    elif leg is None or leg.target != member:
+        yield f"{_who(leg)} rings {member}", Tone.PHONE
+
+
+def _member_answered(line: Line, leg: Leg | None, member: str) -> Iterator[tuple[str, Tone]]:
+    """Tell who answered behind a leg into the dialplan; not again, if the leg itself has told it."""
+    if leg is None or (leg.role is not Role.CUSTOMER and leg.target != member):
+        yield f"{member} answered {_who(leg)}", Tone.GOOD
+    elif line.before is not Stage.TALKING:
+        yield f"{_who(leg)} answered", Tone.GOOD
 
 
 def _leg_ended(line: Line, leg: Leg | None) -> Iterator[tuple[str, Tone]]:
@@ -229,6 +261,10 @@ def _told(told: o.Tell, problem: str | None) -> Iterator[tuple[str, Tone]]:
 
 
 def _orders(line: Line, call: Call) -> Iterator[tuple[str, Tone]]:
+    for order in line.orders:
+        if isinstance(order, o.PassOver):
+            are = "is" if len(order.codes) == 1 else "are"
+            yield f"{', '.join(order.codes)} {are} busy: passed over", Tone.PHONE
     rung = [_who(call.party(order.leg)) for order in line.orders if isinstance(order, o.Ring)]
     if rung:
         yield f"trying {', '.join(rung)}", Tone.PHONE
@@ -236,14 +272,13 @@ def _orders(line: Line, call: Call) -> Iterator[tuple[str, Tone]]:
         if isinstance(order, o.SendToDialplan):
             place = f"{order.context},{order.exten},{order.priority}"
             yield f"the caller goes on in the dialplan: {place}", Tone.CALLER
-        elif isinstance(order, o.PassOver):
-            are = "is" if len(order.codes) == 1 else "are"
-            yield f"{', '.join(order.codes)} {are} busy: passed over", Tone.PHONE
         elif isinstance(order, o.Originate):
             yield f"ringing {_who(call.caller)} by AJAM", Tone.PHONE
         elif isinstance(order, o.PlayRinging):
-            yield "ringing is heard", Tone.QUIET
-    if line.after is Stage.ENDING and line.before is not Stage.ENDING and call.way is not Way.REPORTED:
+            talked = call.answered_at is not None and line.at >= call.answered_at
+            yield f"{'the customer' if talked else _who(call.caller)} hears ringing", Tone.QUIET
+    over = (Stage.ENDING, Stage.ENDED)
+    if line.after in over and line.before not in over and call.way is not Way.REPORTED:
         yield summary(call), Tone.GOOD if call.ending is Ending.ANSWERED else Tone.BAD
 
 
@@ -263,7 +298,3 @@ def _who(leg: Leg | None) -> str:
 def _member(channel: str) -> str:
     """Name a telephone by its channel: ``PJSIP/101-0000002a`` is PJSIP/101."""
     return channel.rsplit("-", 1)[0]
-
-
-def _is_person(leg: Leg | None) -> bool:
-    return leg is None or leg.role in (Role.MANAGER, Role.CUSTOMER, Role.TARGET)
