@@ -20,8 +20,9 @@ from ari_app.demo.machine import CannotPrepare, Installation
 from ari_app.demo.plans import PLANS
 from ari_app.demo.ports import NoFreePorts
 from ari_app.demo.preparation import interrupt_when_told, prepare_visibly
-from ari_app.demo.run import DemoFailed, run
+from ari_app.demo.run import run
 from ari_app.demo.sipp import SippFailed
+from ari_app.demo.stage import DemoFailed
 from ari_app.demo.story import Json, Narrator, NobodyListens, Performance, Story, Terminal
 
 INTERRUPTED = 130

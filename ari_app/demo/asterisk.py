@@ -194,6 +194,17 @@ class Asterisk:
         if not said.startswith("Removed"):
             raise ValueError(said)
 
+    async def switch_ari(self, on: bool) -> None:
+        """Switch ARI on or off while calls and AJAM go on; off, it answers 404 and cuts off who listens."""
+        file = self.folder / "etc" / "ari.conf"
+        setting = f"enabled = {'yes' if on else 'no'}"
+        file.write_text(re.sub(r"(?m)^enabled = \w+$", setting, file.read_text(), count=1))
+        said = await self.command("module reload res_ari.so")
+        if "success" not in said:
+            raise AsteriskFailed(f"Asterisk did not read ari.conf: {said}")
+        if not on:
+            await self.command("ari shutdown websocket sessions")
+
     async def channels(self) -> list[str]:
         """Return a line for each channel: name!context!extension!priority!state!application!..."""
         said = await self.command("core show channels concise")

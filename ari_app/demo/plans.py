@@ -1,64 +1,58 @@
-"""What the demo shows: the people, and one plan a call with how it must go."""
+"""What the demo shows: one plan a call, with how it must go."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ari_app.demo.acts import Act, CallsUs, Dials, IsClicked, IsHandedOver
+from ari_app.demo.circumstances import AsUsual, AtDinner, Circumstance, CrmIsSilent, WithoutAri
+from ari_app.demo.people import (
+    ANNA,
+    ANNA_SHOWN,
+    BORIS,
+    OLGA,
+    PYOTR,
+    PYOTR_SHOWN,
+    QUEUE,
+    QUEUE_MEMBERS,
+    STRANGER,
+    VERA,
+    WITHHELD,
+)
 from ari_app.demo.phones import Answers, Behaviour, Busy, Declines, Rings
-from ari_app.demo.retailcrm import Customer, Manager, Silent
-from ari_app.demo.retailcrm_faults import Kind
+from ari_app.demo.stage import CallFields
 from ari_app.demo.verdict import Expected, Result, Told
 
-SHOP = "+74951204560"
-OLGA, BORIS, VERA = "101", "102", "103"
-MANAGERS = (
-    Manager(id=1, first_name="Ольга", last_name="Смирнова", code=OLGA),
-    Manager(id=2, first_name="Борис", last_name="Кузнецов", code=BORIS),
-    Manager(id=3, first_name="Вера", last_name="Соколова", code=VERA),
-)
-QUEUE = "sales"
-QUEUE_MEMBERS = (BORIS, VERA)
-
-ANNA, PYOTR = "+79161234567", "+79265550134"
-STRANGER, WITHHELD = "+79037654321", "anonymous"
-CUSTOMERS = (
-    Customer(id=1, first_name="Анна", last_name="Иванова", phones=(ANNA,), manager_id=1),
-    Customer(id=2, first_name="Пётр", last_name="Волков", phones=(PYOTR,)),
-)
-ANNA_SHOWN, PYOTR_SHOWN = "Иванова Анна", "Волков Пётр"
 GROUP = f"group:{BORIS},{VERA}"
+CALLER_NAME = "Звонок из CRM"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One call: who calls, what the phones do, how the account is set, and how it must go."""
+    """One call: how it is placed, what the phones do, how the account is set, and how it must go."""
 
     name: str
     title: str
     """What is about to be shown, in plain words."""
-    number: str
+    act: Act
     expected: Expected
-    phones: Mapping[str, Behaviour]
-    calls: Mapping[str, str | int] = field(default_factory=lambda: {"fallback": GROUP})
+    phones: Mapping[str, Behaviour] = field(default_factory=dict)
+    calls: CallFields = field(default_factory=lambda: {"fallback": GROUP})
     """The fields of the account's section `calls` that matter."""
-    talks: float | None = 2.5
-    """Seconds after the answer until the customer hangs up; None: waits for the other side."""
-    gives_up_after: float | None = None
-    crm_fault: Kind | None = None
-    """What befalls the CRM when it is asked for the customer."""
+    circumstance: Circumstance = field(default_factory=AsUsual)
 
 
 PLANS = (
     Plan(
         "known-customer",
         "A known customer reaches the responsible manager",
-        ANNA,
+        CallsUs(ANNA),
         Expected(
             200,
             (Told("in", (OLGA,)), Told("hangup", (OLGA,), "answered")),
             Result("answered", OLGA),
-            talker=OLGA,
+            talkers=(OLGA,),
             recorded=True,
             shown=ANNA_SHOWN,
         ),
@@ -67,7 +61,7 @@ PLANS = (
     Plan(
         "no-answer-group",
         "The manager doesn't answer in 3 s: the group is rung",
-        ANNA,
+        CallsUs(ANNA),
         Expected(
             200,
             (
@@ -76,7 +70,7 @@ PLANS = (
                 Told("hangup", (OLGA, BORIS, VERA), "answered"),
             ),
             Result("answered", BORIS),
-            talker=BORIS,
+            talkers=(BORIS,),
             recorded=True,
             shown=ANNA_SHOWN,
         ),
@@ -84,14 +78,44 @@ PLANS = (
         {"ring_manager_seconds": 3, "fallback": GROUP},
     ),
     Plan(
+        "click-to-call",
+        "A click in the CRM: the manager's phone rings, then the customer's",
+        IsClicked(PYOTR, "8 (926) 555-01-34", OLGA, Answers(after=1.0, hangs_up_after=2.5)),
+        Expected(
+            200,
+            (Told("out", (OLGA,)), Told("hangup", (OLGA,), "answered")),
+            Result("answered", OLGA, "out"),
+            talkers=(OLGA,),
+            recorded=True,
+            shown=CALLER_NAME,
+            dialled=("89265550134",),
+        ),
+        {OLGA: Answers(after=1.2)},
+        {"manager_caller_name": CALLER_NAME},
+    ),
+    Plan(
+        "transfer",
+        "The manager hands the customer over to a colleague: still one call",
+        IsHandedOver(ANNA, OLGA, BORIS),
+        Expected(
+            200,
+            (Told("in", (OLGA,)), Told("in", (BORIS,)), Told("hangup", (OLGA, BORIS), "answered")),
+            Result("answered", BORIS),
+            talkers=(OLGA, BORIS),
+            recorded=True,
+            shown=ANNA_SHOWN,
+        ),
+        {OLGA: Answers(after=1.0), BORIS: Answers(after=1.2)},
+    ),
+    Plan(
         "unknown-customer",
         "The CRM doesn't know the customer: the group for unknown customers is rung",
-        STRANGER,
+        CallsUs(STRANGER),
         Expected(
             200,
             (Told("in", (BORIS, VERA)), Told("hangup", (BORIS, VERA), "answered")),
             Result("answered", VERA),
-            talker=VERA,
+            talkers=(VERA,),
             recorded=True,
             shown=STRANGER,
         ),
@@ -101,7 +125,7 @@ PLANS = (
     Plan(
         "gives-up",
         "The customer hangs up while waiting: the CRM learns whom to call back",
-        ANNA,
+        CallsUs(ANNA, gives_up_after=2.5),
         Expected(
             487,
             (Told("in", (OLGA,)), Told("hangup", (OLGA,), "cancel")),
@@ -109,12 +133,11 @@ PLANS = (
             shown=ANNA_SHOWN,
         ),
         {OLGA: Rings()},
-        gives_up_after=2.5,
     ),
     Plan(
         "busy-group",
         "The manager is on the phone: the group is rung at once",
-        ANNA,
+        CallsUs(ANNA),
         Expected(
             200,
             (
@@ -123,16 +146,32 @@ PLANS = (
                 Told("hangup", (OLGA, BORIS, VERA), "answered"),
             ),
             Result("answered", VERA),
-            talker=VERA,
+            talkers=(VERA,),
             recorded=True,
             shown=ANNA_SHOWN,
         ),
         {OLGA: Busy(), BORIS: Rings(), VERA: Answers(after=1.0)},
     ),
     Plan(
+        "at-dinner",
+        "The manager is at dinner, as the CRM says: the group is rung at once",
+        CallsUs(ANNA),
+        Expected(
+            200,
+            (Told("in", (BORIS, VERA)), Told("hangup", (BORIS, VERA), "answered")),
+            Result("answered", VERA),
+            talkers=(VERA,),
+            recorded=True,
+            shown=ANNA_SHOWN,
+            left_alone=(OLGA,),
+        ),
+        {OLGA: Rings(), BORIS: Rings(), VERA: Answers(after=1.0)},
+        circumstance=AtDinner(OLGA),
+    ),
+    Plan(
         "everyone-busy",
         "Everyone is busy: the customer hears it at once, and so does the CRM",
-        ANNA,
+        CallsUs(ANNA),
         Expected(
             486,
             (
@@ -148,12 +187,12 @@ PLANS = (
     Plan(
         "queue",
         "An Asterisk Queue(): the member who takes the call is known exactly",
-        PYOTR,
+        CallsUs(PYOTR),
         Expected(
             200,
             (Told("in", QUEUE_MEMBERS), Told("hangup", QUEUE_MEMBERS, "answered")),
             Result("answered", VERA),
-            talker=VERA,
+            talkers=(VERA,),
             recorded=True,
             shown=PYOTR_SHOWN,
         ),
@@ -161,9 +200,39 @@ PLANS = (
         {"fallback": f"queue:{QUEUE}"},
     ),
     Plan(
+        "outgoing",
+        "The manager dials a customer: recorded, and told to the CRM",
+        Dials(PYOTR, "89265550134", OLGA, Answers(after=1.2)),
+        Expected(
+            200,
+            (Told("out", (OLGA,)), Told("hangup", (OLGA,), "answered")),
+            Result("answered", OLGA, "out"),
+            talkers=(OLGA,),
+            recorded=True,
+            dialled=("89265550134",),
+        ),
+        calls={},
+    ),
+    Plan(
+        "click-by-ajam",
+        "A click in the CRM while ARI is away: AJAM places the call",
+        IsClicked(ANNA, ANNA, OLGA, Answers(after=1.0, hangs_up_after=2.5)),
+        Expected(
+            200,
+            (Told("out", (OLGA,)), Told("hangup", (OLGA,), "answered")),
+            Result("answered", OLGA, "out"),
+            talkers=(OLGA,),
+            shown=CALLER_NAME,
+            dialled=(ANNA,),
+        ),
+        {OLGA: Answers(after=1.2)},
+        {"manager_caller_name": CALLER_NAME},
+        WithoutAri(),
+    ),
+    Plan(
         "declines-dialplan",
         "The manager declines: the caller goes on to the shop's own voice menu",
-        ANNA,
+        CallsUs(ANNA, talks=None),
         Expected(
             200,
             (Told("in", (OLGA,)), Told("hangup", (OLGA,), "answered")),
@@ -172,30 +241,29 @@ PLANS = (
         ),
         {OLGA: Declines(after=1.0)},
         {"fallback": "dialplan:menu,answers,1"},
-        talks=None,
     ),
     Plan(
         "withheld-number",
         "A withheld number: served and recorded, and the CRM is told nothing",
-        WITHHELD,
-        Expected(200, (), None, talker=BORIS, recorded=True),
+        CallsUs(WITHHELD),
+        Expected(200, (), None, talkers=(BORIS,), recorded=True),
         {BORIS: Answers(after=1.0), VERA: Rings()},
         {"unknown": GROUP},
     ),
     Plan(
         "crm-silent",
         "The CRM doesn't say who calls: after 2 s the call goes on without it",
-        ANNA,
+        CallsUs(ANNA),
         Expected(
             200,
             (Told("in", (BORIS, VERA)), Told("hangup", (BORIS, VERA), "answered")),
             Result("answered", BORIS),
-            talker=BORIS,
+            talkers=(BORIS,),
             recorded=True,
             shown=ANNA,
         ),
         {BORIS: Answers(after=1.0), VERA: Rings()},
         {"unknown": GROUP},
-        crm_fault=Silent(),
+        circumstance=CrmIsSilent(),
     ),
 )

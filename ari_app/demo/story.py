@@ -18,8 +18,9 @@ from rich.text import Text
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call
 from ari_app.commands.calls import COLOURS
+from ari_app.demo.people import MANAGERS, SHOP
 from ari_app.demo.phones import Phone
-from ari_app.demo.plans import MANAGERS, SHOP, Plan
+from ari_app.demo.plans import Plan
 from ari_app.demo.retailcrm import Manager
 from ari_app.demo.verdict import Observed
 from ari_app.journal import Line
@@ -30,6 +31,8 @@ ONCE_SECONDS = 1.0
 
 _NAMES = {manager.code: manager.first_name for manager in MANAGERS if manager.code}
 _CODE = re.compile(rf"(?<![\d+.:,])({'|'.join(_NAMES)})(?![\d.]|:\d)")
+
+_RINGS = re.compile(r"\brings\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,9 @@ class Narrator:
     def begins(self, index: int, plan: Plan) -> None:
         """A call is about to be placed."""
 
+    def remarks(self, text: str) -> None:
+        """Something is different around the call, or as usual again."""
+
     def step(self, line: Line, call: Call, phones: Mapping[str, Phone]) -> None:
         """Something has happened to it."""
 
@@ -123,7 +129,12 @@ class Story(Narrator):
         settings = ", ".join(f"{name} = {value}" for name, value in plan.calls.items())
         self._console.print()
         self._console.print(Text(f"{index}. {plan.title}", style="bold underline"))
-        self._console.print(Text(f"   the account's settings: {settings}", style="dim"))
+        if settings:
+            self._console.print(Text(f"   the account's settings: {settings}", style="dim"))
+
+    def remarks(self, text: str) -> None:
+        """Write what the call's own timeline doesn't tell."""
+        self._print("•", "yellow", named(text), "yellow")
 
     def step(self, line: Line, call: Call, phones: Mapping[str, Phone]) -> None:
         """Write a sentence of its timeline."""
@@ -132,7 +143,7 @@ class Story(Narrator):
                 continue
             self._said[sentence.text] = sentence.at
             text, link = self._link(line, sentence.text)
-            text = named(text) + _display(line, call, phones)
+            text = named(text) + (_display(line, call, phones) if _RINGS.search(text) else "")
             style = COLOURS[sentence.tone]
             self._print(f"{max(0.0, sentence.at - call.started_at):.2f} s", "dim", text, style)
             if link:
@@ -191,8 +202,9 @@ class Json(Narrator):
                 "ok": not performance.problems,
                 "problems": performance.problems,
                 "call_id": call.id if call else None,
-                "number": performance.plan.number,
-                "called": SHOP,
+                "number": performance.plan.act.number,
+                "direction": call.direction if call else None,
+                "called": call.external if call else None,
                 "sip_status": observed.sip_status,
                 "started_at": call.started_at if call else None,
                 "answered_at": call.answered_at if call else None,
@@ -201,6 +213,7 @@ class Json(Narrator):
                 "talked": None if observed.talked is None else round(observed.talked, 3),
                 "talkers": observed.talkers,
                 "shown": observed.shown,
+                "dialled": observed.dialled,
                 "crm_events": [_as_sent(event) for event in observed.events],
                 "crm_uploads": [_as_sent(upload) for upload in observed.uploads],
                 "recording_url": performance.recording_url,
@@ -232,8 +245,8 @@ def _display(line: Line, call: Call, phones: Mapping[str, Phone]) -> str:
     """Say what the display of a phone that begins to ring shows."""
     match line.event:
         case h.LegRinging(_, leg_id):
-            leg = call.leg(leg_id)
-            code = leg.code if leg else None
+            leg = call.party(leg_id)
+            code = leg.code or leg.target if leg else None
         case h.MemberRung(_, _, _, code):
             pass
         case _:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from ari_app.demo.retailcrm_rules import ToldCall, ToldEvent
 
@@ -15,7 +16,9 @@ REPORT_TOLERANCE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An event that the CRM must hear: `in` with the codes that ring, or `hangup` with the call's end."""
+    """An event that the CRM must hear: `in` with the codes that ring, `out` with the one that calls, or
+    `hangup` with the call's end.
+    """
 
     type: str
     codes: tuple[str, ...]
@@ -28,6 +31,7 @@ class Result:
 
     result: str
     code: str | None
+    type: Literal["in", "out"] = "in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +39,26 @@ class Expected:
     """How a call must go."""
 
     sip_status: int
-    """The final status that the customer gets; 487 after giving up."""
+    """The final status that the customer gets or, called by us, gives; 487 after giving up."""
     events: tuple[Told, ...]
     """What the CRM hears while it happens: exactly this, in this order."""
     upload: Result | None
     """What the CRM hears at the end; None when it must not hear of the call at all."""
-    talker: str | None = None
-    """The extension that talks."""
+    talkers: tuple[str, ...] = ()
+    """The extensions that talk."""
     recorded: bool = False
     """Whether there is a recording, and the CRM (if it is told) gets its link."""
     shown: str | None = None
     """The caller's name on the displays of all phones that ring; None when they show none."""
+    left_alone: tuple[str, ...] = ()
+    """The extensions that could ring and must not."""
+    dialled: tuple[str, ...] = ()
+    """The numbers at which customers are rung, as they are dialled."""
+
+    @property
+    def answers_a_call(self) -> bool:
+        """Whether it is the customer who calls."""
+        return self.upload is None or self.upload.type == "in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +71,15 @@ class Observed:
     talked: float | None
     """Seconds from the answer to the end; None without an answer."""
     talkers: tuple[str, ...]
-    """The extensions whose phones answered."""
+    """The extensions whose phones answered, or dialled and were answered."""
     shown: tuple[str, ...]
     """The caller's names on the phones that rang, each once; a phone that shows none is left out."""
     events: tuple[ToldEvent, ...]
     uploads: tuple[ToldCall, ...]
+    rang: tuple[str, ...] = ()
+    """The extensions whose phones were rung."""
+    dialled: tuple[str, ...] = ()
+    """The numbers at which customers were rung."""
     recording: float | None = None
     """Seconds of the recording that was downloaded; None when there is none."""
     violations: tuple[str, ...] = ()
@@ -70,13 +87,16 @@ class Observed:
 
 
 def problems(expected: Expected, observed: Observed, number: str, called: str) -> list[str]:
-    """Say what was not as planned; `number` (the customer's) and `called` (the shop's) are E.164."""
+    """Say what was not as planned; `number` (the customer's) and `called` (the shop's) are E.164.
+
+    Of a call that begins with us the CRM isn't told a number of the shop's.
+    """
     return [
         *_sip(expected, observed),
         *_events(expected.events, observed.events),
         *_uploads(expected, observed),
         *_recording(expected, observed),
-        *_numbers(observed, number, called),
+        *_numbers(observed, number, called if expected.answers_a_call else None),
         *(f"the CRM was sent what it must not be: {violation}" for violation in observed.violations),
     ]
 
@@ -84,9 +104,13 @@ def problems(expected: Expected, observed: Observed, number: str, called: str) -
 def _sip(expected: Expected, observed: Observed) -> Iterator[str]:
     if observed.sip_status != expected.sip_status:
         yield f"the customer got SIP {observed.sip_status or 'nothing'} instead of {expected.sip_status}"
-    talkers = (expected.talker,) if expected.talker else ()
-    if observed.talkers != talkers:
-        yield f"{_list(observed.talkers)} talked instead of {_list(talkers)}"
+    if observed.talkers != expected.talkers:
+        yield f"{_list(observed.talkers)} talked instead of {_list(expected.talkers)}"
+    disturbed = tuple(code for code in observed.rang if code in expected.left_alone)
+    if disturbed:
+        yield f"{_list(disturbed)} rang and should have been left alone"
+    if observed.dialled != expected.dialled:
+        yield f"{_list(observed.dialled)} was dialled instead of {_list(expected.dialled)}"
     shown = (expected.shown,) if expected.shown else ()
     if observed.shown != shown:
         yield f"the phones showed {_list(observed.shown)} instead of {_list(shown)}"
@@ -99,7 +123,7 @@ def _events(expected: tuple[Told, ...], observed: tuple[ToldEvent, ...]) -> Iter
 
 
 def _uploads(expected: Expected, observed: Observed) -> Iterator[str]:
-    heard = tuple(Result(one.result, one.code) for one in observed.uploads)
+    heard = tuple(Result(one.result, one.code, one.type) for one in observed.uploads)
     wanted = (expected.upload,) if expected.upload else ()
     if heard != wanted:
         yield f"the CRM got {_results(heard)} instead of {_results(wanted)}"
@@ -130,13 +154,12 @@ def _recording(expected: Expected, observed: Observed) -> Iterator[str]:
         yield f"the recording is {observed.recording:.1f} s long, the talk was {observed.talked or 0:.1f} s"
 
 
-def _numbers(observed: Observed, number: str, called: str) -> Iterator[str]:
+def _numbers(observed: Observed, number: str, called: str | None) -> Iterator[str]:
     messages: list[ToldEvent | ToldCall] = [*observed.events, *observed.uploads]
     for message in messages:
         if (message.phone, message.external_phone) != (number, called):
-            yield f"the CRM was told {message.phone} called {message.external_phone}"
-    if any(upload.type != "in" for upload in observed.uploads):
-        yield "the CRM was told of an outgoing call"
+            ours = message.external_phone or "no number of ours"
+            yield f"the CRM was told of {message.phone} and {ours}"
 
 
 def _list(words: tuple[str, ...]) -> str:
@@ -149,4 +172,5 @@ def _words(events: tuple[Told, ...]) -> str:
 
 
 def _results(results: tuple[Result, ...]) -> str:
-    return "; ".join(f"{one.result}, {one.code or 'no code'}" for one in results) or "no result"
+    told = (f"{one.type}, {one.result}, {one.code or 'no code'}" for one in results)
+    return "; ".join(told) or "no result"
