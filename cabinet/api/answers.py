@@ -45,6 +45,8 @@ async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     except StoreUnavailable:
         response = refusal(503, "The service can't keep this now; send it again later.")
         response.headers["Retry-After"] = "5"
+    except (web.RequestPayloadError, ConnectionError):
+        response = refusal(400, "The body was cut off.")
     except Exception:
         log.exception("a request failed", path=request.path)
         response = refusal(500, "The service failed.")

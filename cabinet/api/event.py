@@ -15,15 +15,13 @@ from ari_app.reported import Taken
 from ari_app.shop import Shop
 from ari_app.uploads import BadFile, Draft
 from cabinet.api.answers import UnknownClient, Wrong, refusal
-from cabinet.api.fields import Fields
+from cabinet.api.fields import LONGEST_QUERY, Fields
 from cabinet.api.upload import Body
 from cabinet.clients import SERVICE, shop_of
 
 log = structlog.get_logger(__name__)
 
 TYPES = ("in", "out", "hangup", "upload")
-LONGEST_QUERY = 2000
-
 _TELLABLE = re.compile(r"\+?[0-9]{2,15}")
 
 
@@ -35,9 +33,8 @@ async def answer(request: web.Request) -> web.Response:
 
     def allowed() -> None:
         _shop(request, fields)
-        if _type(fields) != "upload":
+        if "type" in fields and _type(fields) != "upload":
             raise Wrong("type", "expected upload, since a file is sent")
-        fields.unique_id()
 
     async with AsyncExitStack() as stack:
         body = Body(request, fields, service, stack, allowed)

@@ -15,6 +15,7 @@ from cabinet.api.answers import Wrong
 
 LONGEST_TEXT = 255
 LONGEST_ADDRESS = 2000
+LONGEST_QUERY = 2000
 LONGEST_PHONE = 64
 LONGEST_UNIQUE_ID = 150
 """Asterisk's own limit."""
@@ -30,6 +31,8 @@ _BETWEEN_CODES = re.compile(r"[,;&\s]+")
 _SECONDS = re.compile(r"([0-9]{1,7})(\.[0-9]{1,9})?")
 _DATE = re.compile(r"(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_NUMBERS = frozenset({"hold", "duration"})
+"""What may be a number in an object."""
 _SPELLINGS = {"DATE": "date"}
 
 
@@ -46,10 +49,10 @@ class Fields:
             Wrong: one is no text.
         """
         for name, value in pairs:
-            known = _INDEX.sub("", name)
+            known = _INDEX.sub("", name.strip())
             known = _SPELLINGS.get(known, known)
             values = value if isinstance(value, list) else [value]
-            if (name.endswith("]") or isinstance(value, list)) and known != "code":
+            if (name.rstrip().endswith("]") or isinstance(value, list)) and known != "code":
                 raise Wrong(_safe(known), "expected one text, not an array")
             self._given.setdefault(known, []).extend(_as_text(known, one) for one in values)
 
@@ -186,10 +189,8 @@ class Fields:
 def _as_text(name: str, value: Any) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if type(value) is int and name in _NUMBERS:
         return str(value)
-    if value is None:
-        return ""
     raise Wrong(_safe(name), "expected text")
 
 

@@ -6,11 +6,32 @@ from typing import Any
 
 from aiohttp import web
 
-from cabinet.api.fields import LONGEST_ADDRESS, LONGEST_PHONE, LONGEST_TEXT, LONGEST_UNIQUE_ID
+from cabinet.api.fields import (
+    LONGEST_ADDRESS,
+    LONGEST_PHONE,
+    LONGEST_QUERY,
+    LONGEST_TEXT,
+    LONGEST_UNIQUE_ID,
+    MOST_SECONDS,
+)
 
 Schema = dict[str, Any]
 
-_PHONE_TEXT = r"^\+?[0-9]{5,15}$"
+_EMPTY_OR = "^({})?$"
+_NUMBER = r"\+?[0-9]{{{},15}}"
+_CODE = "[0-9*#]{1,20}"
+_NO_CONTROLS = r"^[\t\r\n]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*[\t\r\n]*$"
+_DAY = "(19|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
+_TIME = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+_ADDRESS = (
+    r"(https?|ftp)://([a-z0-9]{1,20}:[a-z0-9]{1,20}@)?[a-z]{1,20}\.[a-z]{2,6}(:[1-9][0-9]{0,3})?(/[\w./-]*)?"
+)
+_FILE_NAME = r"/?[\w.-]*(/[\w.-]*)*"
+_SECONDS_TEXT = r"^([0-9]{1,5}(\.[0-9]{1,9})?)?$"
+_STATUSES = (
+    *("ANSWER", "ANSWERED", "NOANSWER", "NO ANSWER", "BUSY", "CANCEL"),
+    *("CONGESTION", "CHANUNAVAIL", "FAILED"),
+)
 
 
 async def answer(_: web.Request) -> web.Response:
@@ -18,12 +39,20 @@ async def answer(_: web.Request) -> web.Response:
     return web.json_response(DESCRIPTION)
 
 
-def _text(description: str, longest: int = LONGEST_TEXT, **schema: Any) -> Schema:
-    return {"type": "string", "maxLength": longest, "description": description, **schema}
+def _text(description: str, longest: int = LONGEST_TEXT, pattern: str = _NO_CONTROLS, **more: Any) -> Schema:
+    return {"type": "string", "description": description, "maxLength": longest, "pattern": pattern, **more}
+
+
+def _word(description: str, *words: str) -> Schema:
+    return {"type": "string", "description": description, "enum": list(words)}
+
+
+def _flag(description: str) -> Schema:
+    return {"type": "string", "description": f"When given, whatever its value: {description}"}
 
 
 def _parameter(name: str, schema: Schema, required: bool = False) -> Schema:
-    return {"name": name, "in": "query", "required": required, "schema": schema, "allowEmptyValue": True}
+    return {"name": name, "in": "query", "required": required, "schema": schema}
 
 
 _REFUSAL: Schema = {
@@ -35,53 +64,98 @@ _REFUSAL: Schema = {
         "parameter": {"type": "string", "description": "The parameter that is wrong or missing."},
     },
 }
-_PHONE = _text("The customer's number; empty when it is withheld.", LONGEST_PHONE)
-_DESCRIBED_PHONE = {**_PHONE, "pattern": r"^(\+?[0-9]{5,15})?$"}
-
-_STATUSES = (
-    *("ANSWER", "ANSWERED", "NOANSWER", "NO ANSWER", "BUSY", "CANCEL"),
-    *("CONGESTION", "CHANUNAVAIL", "FAILED"),
+_PHONE = _text(
+    "The customer's number; empty when it is withheld.", LONGEST_PHONE, _EMPTY_OR.format(_NUMBER.format(2))
 )
-_EVENT_FIELDS: dict[str, Schema] = {
-    "type": _text("What happened.", enum=["in", "out", "hangup", "upload"]),
-    "uniqueid": _text("${UNIQUEID} of the call.", LONGEST_UNIQUE_ID, pattern=r"^[0-9A-Za-z._-]+$"),
-    "phone": {**_DESCRIBED_PHONE, "description": "The customer's number. Not for upload."},
-    "code": _text(
-        "Extensions, with commas between them; for out and hangup one. Empty with in: all of the account. "
-        "Also as an array, code[]. Not for upload.",
-        pattern=r"^([0-9*#]{1,20}(,[0-9*#]{1,20}){0,5})?$",
-    ),
-    "status": _text(
-        "hangup: DIALSTATUS or CDR(disposition); without it, answered if duration is not 0.",
-        enum=[*_STATUSES, ""],
-    ),
-    "direct": _text("hangup: the call's direction.", enum=["in", "out", ""]),
+_SECONDS: Schema = {
+    "anyOf": [
+        {"type": "string", "pattern": _SECONDS_TEXT},
+        {"type": "integer", "minimum": 0, "maximum": MOST_SECONDS},
+    ]
+}
+_UNIQUE_ID = _text("${UNIQUEID} of the call.", LONGEST_UNIQUE_ID, "^[!#-&(-_a-~]+$")
+_ONE_CODE = _text("The manager's extension.", 20, f"^{_CODE}$")
+_SOURCES = ("source", "medium", "campaign", "keyword", "content")
+
+_EXTERNAL: dict[str, Schema] = {"extPhone": {**_PHONE, "description": "The shop's number that was called."}}
+_AT_THE_BEGINNING: dict[str, Schema] = {
+    "campaign_name": _text("The campaign that the popup shows."),
+    "campaign_code": _text("Its code."),
+    "queryString": _text("What the customer searched for.", LONGEST_QUERY),
+}
+_AT_THE_END: dict[str, Schema] = {
+    "status": _word("DIALSTATUS or CDR(disposition). Empty: answered if duration isn't 0.", *_STATUSES, ""),
+    "direct": _word("The call's direction.", "in", "out", ""),
     "date": _text(
-        "hangup: the call's date and time, passed on as given; also DATE.",
-        pattern=r"^(20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8]) "
-        r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])?$",
+        "The call's date and time, passed on as given; also DATE.", 19, _EMPTY_OR.format(f"{_DAY} {_TIME}")
     ),
-    "hold": _text("hangup: seconds until the answer.", pattern=r"^[0-9]{0,5}$"),
-    "duration": _text("hangup: seconds of talk.", pattern=r"^[0-9]{0,5}$"),
+    "hold": {**_SECONDS, "description": "Seconds until the answer."},
+    "duration": {**_SECONDS, "description": "Seconds of talk."},
     "path": _text(
-        "hangup: where the recording is found, passed on as given: http, https or ftp.",
+        "Where the recording is found, passed on as given. A file's name on the PBX is left out.",
         LONGEST_ADDRESS,
-        pattern=r"^((https?|ftp)://([a-z]{1,8}:[a-z]{1,8}@)?[a-z][a-z0-9]{0,20}\.[a-z]{2,6}(/[a-z0-9._-]{0,40})?)?$",
+        f"^({_ADDRESS}|{_FILE_NAME})$",
     ),
-    "record": _text(
-        "hangup: wait, when the recording's file will be sent: the CRM is told then, or after 10 min.",
-        enum=["wait", ""],
-    ),
-    "extPhone": {**_DESCRIBED_PHONE, "description": "The shop's number that was called."},
-    "campaign_name": _text("in: the campaign that the popup shows.", pattern=r"^[\w -]*$"),
-    "campaign_code": _text("in: its code.", pattern=r"^[\w -]*$"),
-    "queryString": _text("in: what the customer searched for.", pattern=r"^[\w -]*$"),
-    **{
-        f"source_{name}": _text(f"hangup: the {name} of the call's source.", pattern=r"^[\w -]*$")
-        for name in ("source", "medium", "campaign", "keyword", "content")
+    "record": _text("wait, when the recording's file will be sent: the CRM is told then, or after 10 min."),
+    **{f"source_{name}": _text(f"The {name} of the call's source.") for name in _SOURCES},
+}
+_MULTIPART: Schema = {
+    "type": "object",
+    "required": ["type", "uniqueid", "file"],
+    "propertyNames": {"pattern": "^[A-Za-z0-9_]{1,40}$"},
+    "properties": {
+        "clientId": {"type": "string", "description": "Here, or in the address."},
+        "type": _word("A recording's file.", "upload"),
+        "uniqueid": _UNIQUE_ID,
+        "file": {"type": "string", "format": "binary", "description": "WAV or MP3, behind clientId."},
     },
 }
-_REQUIRED = ("type", "uniqueid")
+
+
+def _report(description: str, kind: str, code: Schema, fields: dict[str, Schema]) -> Schema:
+    always = {"type": _word(description, kind), "uniqueid": _UNIQUE_ID, "phone": _PHONE, "code": code}
+    return {
+        "type": "object",
+        "required": list(always),
+        "properties": {**always, **_EXTERNAL, **fields},
+    }
+
+
+def _codes(description: str, fewest: int) -> Schema:
+    """Describe ``code`` where it may be an array too; a form can't say that one is empty."""
+    a_list = _text("A list.", 4000, _EMPTY_OR.format(f"{_CODE}(,{_CODE}){{0,20}}"))
+    item = {"type": "string", "pattern": _EMPTY_OR.format(_CODE)}
+    array = {"type": "array", "items": item, "minItems": fewest}
+    return {"description": description, "anyOf": [a_list, array]}
+
+
+def _reports(fewest: int) -> Schema:
+    shown = _codes("The extensions that are shown the call. Empty: all.", fewest)
+    answered = _codes("Who answered, or was to; one, or empty.", fewest)
+    return {
+        "oneOf": [
+            _report("A customer calls.", "in", shown, _AT_THE_BEGINNING),
+            _report("A manager calls.", "out", _ONE_CODE, _AT_THE_BEGINNING),
+            _report("The call is over.", "hangup", answered, _AT_THE_END),
+        ]
+    }
+
+
+_QUERY: dict[str, Schema] = {
+    "type": _word("What happened; upload goes by POST.", "in", "out", "hangup"),
+    "uniqueid": _UNIQUE_ID,
+    "phone": _PHONE,
+    "code": _text(
+        "in: extensions with commas between them, or empty for all. out: one. hangup: one, or empty.",
+        4000,
+        _EMPTY_OR.format(f"{_CODE}(,{_CODE}){{0,20}}"),
+    ),
+    **_EXTERNAL,
+    **_AT_THE_BEGINNING,
+    **_AT_THE_END,
+    "hold": _text("hangup: seconds until the answer.", 15, _SECONDS_TEXT),
+    "duration": _text("hangup: seconds of talk.", 15, _SECONDS_TEXT),
+}
 
 
 def _answer(description: str, schema: Schema | None = None) -> Schema:
@@ -123,18 +197,16 @@ DESCRIPTION: Schema = {
                 "operationId": "manager",
                 "summary": "The customer's name and the responsible manager's extension, within 2 s.",
                 "parameters": [
-                    _parameter("phone", _DESCRIBED_PHONE, required=True),
+                    _parameter("phone", _PHONE, required=True),
                     _parameter(
                         "type",
-                        _text(
-                            "json, or text: NAME,EXTENSION. An error as text is empty.", enum=["json", "text"]
-                        ),
+                        _word("json, or text: NAME,EXTENSION. An error as text is empty.", "json", "text"),
                         required=True,
                     ),
-                    _parameter("ignoreStatus", _text("When given: whether the manager is free or not.")),
+                    _parameter("ignoreStatus", _flag("whether the manager is free or not.")),
                     _parameter(
                         "ignoreBlankCaller",
-                        _text("When given: an unknown customer has no name, instead of their number."),
+                        _flag("an unknown customer has no name, instead of their number."),
                     ),
                 ],
                 "responses": {
@@ -155,7 +227,8 @@ DESCRIPTION: Schema = {
                 "operationId": "event",
                 "summary": "Report what happens to a call; once, twice or late.",
                 "parameters": [
-                    _parameter(name, schema, name in _REQUIRED) for name, schema in _EVENT_FIELDS.items()
+                    _parameter(name, schema, name in ("type", "uniqueid", "phone", "code"))
+                    for name, schema in _QUERY.items()
                 ],
                 "responses": _EVENT_ANSWERS,
             },
@@ -165,14 +238,9 @@ DESCRIPTION: Schema = {
                 "requestBody": {
                     "required": True,
                     "content": {
-                        kind: {
-                            "schema": {
-                                "type": "object",
-                                "required": list(_REQUIRED),
-                                "properties": _EVENT_FIELDS,
-                            }
-                        }
-                        for kind in ("application/x-www-form-urlencoded", "application/json")
+                        "application/x-www-form-urlencoded": {"schema": _reports(1)},
+                        "application/json": {"schema": _reports(0)},
+                        "multipart/form-data": {"schema": _MULTIPART},
                     },
                 },
                 "responses": _EVENT_ANSWERS,

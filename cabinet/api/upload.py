@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import TypeAlias
 
 import orjson
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ari_app.service import Service
 from ari_app.uploads import CHUNK_BYTES, BadFile, Draft, FileTooBig, draft
@@ -19,6 +21,8 @@ LONGEST_FIELD = 65_536
 MOST_PARTS = 100
 UPLOAD_SECONDS = 600.0
 """How long a file may take to come."""
+
+_NAME = re.compile(r"[A-Za-z0-9_]{1,40}(\[[0-9]{0,4}\])?")
 
 Check: TypeAlias = Callable[[], None]
 
@@ -52,7 +56,7 @@ class Body:
         if request.content_type == "application/x-www-form-urlencoded":
             try:
                 form = await request.post()
-            except (ValueError, LookupError):  # no UTF-8, or what no other character set is either
+            except (ValueError, LookupError, HttpProcessingError):  # also an unknown character set
                 raise Wrong("a parameter", "expected UTF-8") from None
             self._fields.add(form.items())
         elif request.content_type == "application/json":
@@ -75,10 +79,12 @@ class Body:
                     if found is not None:
                         raise Wrong("file", "expected one file")
                     found = await self._take_file(_pieces(part))
-                elif part.name is not None:
-                    self._fields.add([(part.name, await _short_text(part))])
-        except (ValueError, AssertionError):
-            raise Wrong("file", "expected a form with one file, and fields before it") from None
+                elif _NAME.fullmatch(part.name or "") is None:
+                    raise Wrong("a parameter", "expected a name of letters")
+                else:
+                    self._fields.add([(part.name or "", await _short_text(part))])
+        except (ValueError, AssertionError, HttpProcessingError):
+            raise Wrong("file", "expected a form") from None
         raise Wrong("file", f"expected at most {MOST_PARTS} fields")
 
     async def _take_file(self, pieces: AsyncIterator[bytes]) -> Draft:

@@ -191,7 +191,7 @@ async def test_an_answered_call_of_which_nobody_is_named_names_nobody(shop: Repo
 async def test_a_report_in_the_body(shop: ReportingShop) -> None:
     fields = {"clientId": CLIENT_ID, "type": "in", "uniqueid": CHANNEL, "phone": ANNA, "code": "101"}
     assert (await shop.client.post("/api/event", data=fields)).status == 200
-    more: dict[str, Any] = fields | {"code": ["101", 102]}
+    more: dict[str, Any] = fields | {"code": ["101", "102"]}
     assert (await shop.client.post("/api/event", json=more)).status == 200
     assert await shop.told() == [("in", "101"), ("in", "102")]
 

@@ -71,7 +71,7 @@ async def test_the_answer_comes_within_two_seconds_whatever_the_crm_does(
 ) -> None:
     shop.crm.fault(Silent(), route="manager")
     began = time.monotonic()
-    answers = await asyncio.gather(*(shop.manager(type=kind) for _ in range(50)))
+    answers = await asyncio.gather(*(shop.manager(type=kind) for _ in range(20)))
     assert time.monotonic() - began < 2.0
     for answer in answers:
         assert ANNA in await answer.text()
