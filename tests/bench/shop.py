@@ -109,5 +109,6 @@ http_prefix = "{asterisk.http_prefix}"
 ari_username = "{asterisk.ari_username}"
 ari_password = "{asterisk.ari_password}"
 [calls]
+ignore_manager_status = true
 record = {str(record).lower()}
 """
