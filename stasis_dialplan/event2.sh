@@ -42,8 +42,8 @@ set_record_path() {
     RECORD_PATH=""
 }
 
-# Rarely changed: where untold calls are kept, and how many at most; where recordings without a folder are; how many
-# digits an extension has at most; the seconds between the tries.
+# Rarely changed: where untold calls are kept (each copy of this script needs a folder of its own), and how many at
+# most; where recordings without a folder are; how many digits an extension has at most; the seconds between the tries.
 SPOOL="/var/spool/asterisk/event2"
 SPOOL_LIMIT=5000
 RECORD_FOLDER="/var/spool/asterisk/monitor"
@@ -105,6 +105,13 @@ open_spool() {
     mkdir -m 700 "$SPOOL"
 }
 
+write_lines() {
+    for value in "$@"; do
+        plain "$value"
+        printf '%s\n' "$PLAIN" || return 1
+    done
+}
+
 # Writes the call down, one value a line, and starts ourselves again to see to it.
 take_call() {
     hear_asterisk
@@ -115,10 +122,11 @@ take_call() {
     EVENT2_KEEPS=yes
     EVENT2_CALL=$(date +%s).$$
     open_spool "$EVENT2_CALL" || exit 1
-    for value in "$@"; do
-        plain "$value"
-        printf '%s\n' "$PLAIN"
-    done >"$SPOOL/$EVENT2_CALL.new" && mv "$SPOOL/$EVENT2_CALL.new" "$SPOOL/$EVENT2_CALL.call" || exit 1
+    written=$SPOOL/$EVENT2_CALL
+    if ! { write_lines "$@" >"$written.new" && mv "$written.new" "$written.call"; }; then
+        complain "a call is lost: nothing can be written to $SPOOL"
+        exit 1
+    fi
     EVENT2_SPOOL=$SPOOL EVENT2_PBX=$PPID
     export EVENT2_CALL EVENT2_SPOOL EVENT2_KEEPS EVENT2_PBX
     case $0 in */*) self=$0 ;; *) self=./$0 ;; esac
@@ -148,11 +156,11 @@ describe() {
     [ -n "$DIRECTION" ] || DIRECTION=in
     tell_apart
     case $EXTENSION in */* | *@*) extension_of "$EXTENSION" ;; esac
+    case $EXTENSION in *[!0-9*#]*) EXTENSION='' ;; esac # better a call without its manager than none
     look_into_queue_log
     find_recording
     measure "$1"
-    compose "$1"
-    rm -f "$1.call"
+    compose "$1" && rm -f "$1.call"
 }
 
 is_extension() {
@@ -164,7 +172,8 @@ is_extension() {
 tell_apart() {
     [ -n "$EXTENSION" ] && ! is_extension "$EXTENSION" || return 0
     case $EXTENSION in */* | *@*) return 0 ;; esac
-    if [ -z "$NUMBER" ] || is_extension "$NUMBER"; then
+    case $EXTENSION in *[!+0-9]*) numeric=no ;; *) numeric=yes ;; esac
+    if is_extension "$NUMBER" || { [ -z "$NUMBER" ] && [ "$numeric" = yes ]; }; then
         swapped=$NUMBER NUMBER=$EXTENSION EXTENSION=$swapped
     fi
 }
@@ -281,8 +290,11 @@ finished() {
 
 # Where the system shows which files Asterisk has open.
 is_open() {
-    # shellcheck disable=SC2010 # it is not the names that are looked at, but where they lead
-    ls -l "/proc/$EVENT2_PBX/fd" 2>/dev/null | grep -qF -e "-> $RECORD"
+    for file in "/proc/$EVENT2_PBX/fd"/*; do
+        # shellcheck disable=SC3013 # -ef is in POSIX since 2024, and in dash, bash and busybox before
+        if [ "$file" -ef "$RECORD" ]; then return 0; fi
+    done
+    return 1
 }
 
 # LINK: a name for the recording in which nothing comes from a caller.
@@ -306,9 +318,9 @@ compose() {
     [ -z "$OURS" ] || add extPhone "$OURS"
     if [ "$UPLOADED" = yes ]; then
         add record wait
-        printf '%s\n' "$UNIQUEID" "$RECORD" >"$1.recording"
+        printf '%s\n' "$UNIQUEID" "$RECORD" >"$1.recording" || return 1
     fi
-    printf '%s' "$BODY" >"$1.new" && mv "$1.new" "$1.event"
+    printf '%s' "$BODY" >"$1.new" && mv "$1.new" "$1.event" || return 1
     debug "$1: $UNIQUEID $DIRECTION number=$NUMBER extension=$EXTENSION status=$STATUS date=$DATE" \
         "waiting=$WAITING talking=$TALKING path=$KEPT_AT upload=$UPLOADED"
 }

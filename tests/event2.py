@@ -44,6 +44,10 @@ class Listener:
     complaints: list[str] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     """The next answers, in order; 200 when there is none left."""
+    rung: list[dict[str, str]] = field(default_factory=list)
+    """What the dialplan itself has told: whose phones ring."""
+    customer: str = ","
+    """Who a caller is: the name and their manager's extension."""
     silent: bool = False
     """It takes requests and never answers."""
     port: int = 0
@@ -88,7 +92,9 @@ class Listener:
         """Listen (again) on the same port."""
         self._over = asyncio.Event()
         app = web.Application(client_max_size=10**8)
-        app.router.add_route("*", "/api/event", self._hear)
+        app.router.add_post("/api/event", self._hear)
+        app.router.add_get("/api/event", self._hear_dialplan)
+        app.router.add_get("/api/manager", self._name)
         self._runner = web.AppRunner(app, shutdown_timeout=0)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
@@ -108,8 +114,15 @@ class Listener:
             self.told.append(told)
         return web.json_response({"status": status}, status=status)
 
+    async def _hear_dialplan(self, request: web.Request) -> web.Response:
+        self.rung.append(dict(request.query))
+        return web.Response()
+
+    async def _name(self, _: web.Request) -> web.Response:
+        return web.Response(text=self.customer)
+
     async def _read(self, request: web.Request) -> Told:
-        assert (request.method, request.query_string) == ("POST", "")
+        assert request.query_string == ""
         if request.content_type == "multipart/form-data":
             return await self._read_upload(request)
         assert request.content_type == "application/x-www-form-urlencoded", request.content_type
@@ -153,16 +166,15 @@ class Script:
     @property
     def spool(self) -> Path:
         """Where it keeps what it couldn't send."""
-        return self.folder / "untold calls"
+        return self.folder / f"untold {self.folder.name}"
 
     def install(self, client_id: str = CLIENT_ID, record_path: str = "", **settings: str) -> None:
         """Write the script, with settings as a person edits them."""
-        seen = self.inside or self.folder
         text = event2(client_id, self.url).replace("#!/bin/sh\n", f"#!{self.shell}\n", 1)
         own = {
-            "SPOOL": f"{seen}/untold calls",
-            "QUEUE_LOG": f"{seen}/queue_log",
-            "DEBUG_LOG": f"{seen}/event2.log",
+            "SPOOL": self._seen(self.spool),
+            "QUEUE_LOG": self._seen(self.folder / "queue_log"),
+            "DEBUG_LOG": self._seen(self.folder / "event2.log"),
             "RETRY_AFTER": "0.1 0.1 0.1 0.1",
         }
         for name, value in {**own, **settings}.items():
@@ -209,7 +221,7 @@ class Script:
 
     def at_work(self) -> list[int]:
         """Give the ids of the processes that work for it."""
-        mark = f"EVENT2_SPOOL={(self.inside or self.folder)}".encode()
+        mark = f"EVENT2_SPOOL={self._seen(self.spool)}".encode()
         return [
             int(found.parent.name) for found in Path("/proc").glob("[0-9]*/environ") if mark in _read(found)
         ]
@@ -221,6 +233,9 @@ class Script:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                 await _gone(pid)
+
+    def _seen(self, file: Path) -> str:
+        return str(file if self.inside is None else self.inside / file.relative_to(self.folder))
 
     def kept(self, kind: str = "event") -> list[Path]:
         """Give what it keeps to be sent later, oldest first."""
