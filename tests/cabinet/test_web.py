@@ -43,6 +43,13 @@ async def test_a_recording_is_given_to_who_knows_its_name(service: Service, clie
     assert await answer.read() == b"RIFF" + bytes(100)
 
 
+async def test_a_recording_that_a_pbx_has_sent_may_be_mp3(service: Service, client: Client) -> None:
+    name = NAME.replace(".wav", ".mp3")
+    keep(service, name, b"ID3" + bytes(100))
+    answer = await client.get(f"/recordings/{name}")
+    assert (answer.status, answer.content_type) == (200, "audio/mpeg")
+
+
 async def test_a_part_of_a_recording_is_given(service: Service, client: Client) -> None:
     keep(service, NAME, b"0123456789")
     answer = await client.get(f"/recordings/{NAME}", headers={"Range": "bytes=2-4"})
