@@ -108,24 +108,30 @@ def lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Iterat
 
 
 def _lost_in_the_bridge(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
-    """Make legs that were never made, answer who waits, and join and record those who talk."""
+    """Give once more what is to be heard in the bridge, who is to be in it, and its recording."""
     if call.plays_ringing:
         yield PlayRinging(call.bridge_id, call.ringing_name)
     elif call.stage is Stage.TALKING and call.played_ringing:
         yield StopPlaying(call.ringing_name)
     if call.stage is Stage.RINGING:
         yield from _lost_while_ringing(call, said, facts)
-    if call.stage is not Stage.TALKING or call.customer is None:
-        return
+    if call.stage is Stage.TALKING:
+        yield from _lost_while_talking(call, facts)
+    lost = call.recording.state is RecordingState.RUNNING and not said.recording
+    if lost and call.bridge_open and call.stage is not Stage.ENDING:
+        yield Record(call.bridge_id, call.recording_name)
+
+
+def _lost_while_talking(call: Call, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
+    """Answer who waits, and join those who talk."""
     caller = facts.get(call.caller.id)
     if caller is not None and call.caller.state is not LegState.LEAVING and caller.state != "Up":
         yield Answer(caller.id)
-    talkers = (facts.get(call.customer.id), facts.get(call.talker_leg or ""))
+    customer = call.customer or call.caller
+    talkers = (facts.get(customer.id), facts.get(call.talker_leg or ""))
     outside = tuple(fact.id for fact in talkers if fact is not None and not fact.bridged)
     if outside:
         yield from (OpenBridge(call.bridge_id), Join(call.bridge_id, outside))
-    if call.recording.state is RecordingState.RUNNING and not said.recording:
-        yield Record(call.bridge_id, call.recording_name)
 
 
 def _lost_while_ringing(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.behind import became_of, end_members
+from ari_app.calls.behind import became_of
 from ari_app.calls.call import Leg, LegState, RecordingState, Role, Stage, Way
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending, LegResult
@@ -64,7 +64,6 @@ def leg_hung_up(turn: Turn, ended: h.LegEnded) -> None:
     leg = turn.call.leg(ended.leg)
     if leg is not None and leg.alive:
         leg = replace(leg, result=leg.result or became_of(turn.call, leg, ended))
-        end_members(turn, leg, LegResult.NO_ANSWER)
         _hung_up(turn, leg, ended.known_up_at)
 
 

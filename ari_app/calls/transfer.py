@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.behind import became_of, end_members
+from ari_app.calls.behind import became_of
 from ari_app.calls.call import Leg, LegState, Role, Stage, TimerName
 from ari_app.calls.members import member_answered
 from ari_app.calls.orders import FindFarHalf, HangUpReason, Watch
@@ -88,9 +88,10 @@ def replaced_while_calling(turn: Turn, replaced: h.PartyReplaced) -> None:
 
 def turn_away(turn: Turn, replaced: h.PartyReplaced) -> None:
     """Who has taken the place of one who is no longer in the call is hung up."""
+    old = turn.call.party(replaced.old)
     if turn.call.party(replaced.channel) is None:
         new = replace(_newcomer(turn, replaced, joined=False), code=None)
-        turn.order(Watch(new.id))
+        turn.order(*(Watch(one.id) for one in (new, old) if one is not None and one.alive))
         turn.hang_up(new, HangUpReason.NORMAL)
 
 
@@ -155,7 +156,6 @@ def target_ended(turn: Turn, ended: h.LegEnded) -> None:
         leg_hung_up(turn, ended)
         return
     turn.change(leg, LegState.GONE, result=became_of(call, leg, ended))
-    end_members(turn, leg, LegResult.NO_ANSWER)
     ring_again(turn, fallback(call))
 
 

@@ -71,7 +71,10 @@ class Turn:
         result: LegResult | None = None,
         code: str | None = None,
     ) -> Leg:
-        """Bring a leg (or the caller) into another state; a result or code once known stays."""
+        """Bring a leg (or the caller) into another state; a result or code once known stays.
+
+        When a Local leg is gone, nobody is behind it any more.
+        """
         up, gone = state is LegState.UP, state is LegState.GONE
         changed = replace(
             leg,
@@ -84,6 +87,10 @@ class Turn:
             ended_at=self.at if gone and leg.ended_at is None else leg.ended_at,
         )
         self._put(changed)
+        if gone and leg.role in LOCAL_ROLES:
+            for member in self.call.members(leg):
+                if member.alive:
+                    self.change(member, LegState.GONE, result=LegResult.NO_ANSWER)
         return changed
 
     def _put(self, leg: Leg) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.behind import became_of, end_members
+from ari_app.calls.behind import became_of
 from ari_app.calls.call import LOCAL_ROLES, Direction, Leg, LegState, Role, Stage, TimerName, Way
 from ari_app.calls.names import clean_name
 from ari_app.calls.orders import AskPbx, HangUp, HangUpReason, LookUp, Ringback, Watch
@@ -119,8 +119,6 @@ def leg_ended(turn: Turn, ended: h.LegEnded) -> None:
         _gave_up(turn, leg, ended.cause, ended.known_up_at)
         return
     turn.change(leg, LegState.GONE, result=became_of(turn.call, leg, ended))
-    if leg.role in LOCAL_ROLES:
-        end_members(turn, leg, LegResult.NO_ANSWER)
     try_next_when_done(turn)
 
 

@@ -19,26 +19,26 @@ class Office(SimulatedPbx):
         """Let somebody do something, or some news arrive."""
         self.at += self.random.choice((0.0, 0.05, 1.0, 5.0))
         deed = self.random.randrange(20)
-        if deed < 9:
+        if self.news and deed < 10:
             self.hear()
-        elif deed == 9:
-            self.timer()
         elif deed == 10:
+            self.timer()
+        elif deed == 11:
             self.doubt()
-        elif deed == 11 and not self.faulty:
-            self.hear_all()
-            if not self.call.over:
-                self.look()
-        elif deed < 18:
-            busy = sorted(ident for ident, one in self.channels.items() if one.dialled)
-            if busy:
-                self.person(self.random.choice(busy))
-        elif self.chance(0.1):
+        elif deed == 12:
+            self._seldom()
+        else:
+            there = sorted(ident for ident, one in self.channels.items() if one.dialled)
+            if there:
+                self.person(self.random.choice(there))
+        if not (self.news or self.faulty or self.call.over):
+            self.look()
+
+    def _seldom(self) -> None:
+        if self.chance(0.2):
             self.happens(h.ServiceStopping(self.at))
-        elif self.faulty and self.chance(0.1):
+        elif self.faulty and self.chance(0.2):
             self.restart()
-        elif self.faulty and self.chance(0.3):
-            self.doubt()
 
     def person(self, ident: str) -> None:
         """Somebody at a telephone does something."""
@@ -120,9 +120,11 @@ class Office(SimulatedPbx):
 
     def _manager(self, ident: str, one: Channel) -> None:
         if self.talks(ident) and self.chance(0.4):
-            if self.chance(0.2) and not self.by_ajam:
-                keys = f"##{self.random.choice(CODES)}{self.random.choice(('', '#'))}"
+            if self.chance(0.35) and not self.by_ajam:
+                keys = f"##{self.random.choice(sorted(self.busy) or CODES)}{self.random.choice(('', '#'))}"
                 self.news += [h.KeyPressed(self.at, ident, key) for key in keys]
+                if not self.faulty:
+                    self.hear_all()
             else:
                 self._transfer(ident)
         elif one.state == "Up" or ident == CALLER:
@@ -189,7 +191,7 @@ class Office(SimulatedPbx):
         if self.chance(0.15):
             self.end(ident, self.random.choice((16, 17, 21)) if not talks else 16)
         elif talks:
-            if one.member is not None and self.chance(0.3):
+            if one.member is not None and self.chance(0.6):
                 self._transfer_behind(said, one, member, code)
         elif one.rung and self.chance(0.2):
             gone = self.random.choice(sorted(one.rung))

@@ -230,13 +230,14 @@ class SimulatedPbx:
         if ident not in self.channels:
             return h.ChannelFact(ident, "Down", bridged=False)
         one = self.channels[ident]
-        queue = one.role is Role.QUEUE and self.call.stage is Stage.RINGING
+        local = one.role in (Role.QUEUE, Role.TARGET)
+        asked = local and self.call.stage in (Stage.RINGING, Stage.TRANSFERRING)
         return h.ChannelFact(
             ident,
             one.state,
             ident in (self.bridge or set()),
-            one.member if queue else None,
-            one.code,
+            one.member if asked else None,
+            one.behind if asked and one.member else one.code,
             in_stasis=not self.in_dialplan,
         )
 
@@ -290,7 +291,7 @@ class SimulatedPbx:
         if isinstance(news, _OWN_WORD):
             self.happens(news)
         elif isinstance(news, h.PartyReplaced):
-            if self.chance(0.8) or news.channel not in (self.bridge or ()):
+            if self.chance(0.6) or news.channel not in (self.bridge or ()):
                 self.happens(news)
                 return
             legs = (self.call.caller, *self.call.our_legs)
@@ -341,6 +342,7 @@ class SimulatedPbx:
             case Stage.TRANSFERRING:
                 assert bridge == {self.customer, call.talker_leg}
                 assert self.channels[self.customer or ""].state == "Up"
+                assert self.channels[call.talker_leg or ""].member is None, "they talk already"
             case Stage.RINGING if len(bridge) == 1:
                 assert bridge == {call.waiter.id}
                 assert self.playing or call.answered_at is None, "the customer waits in silence"

@@ -71,6 +71,15 @@ def test_a_busy_extension_is_passed_over_at_once() -> None:
     assert press(story, "##102#").rung[1:] == ["PJSIP/103", "PJSIP/104"]
 
 
+def test_a_busy_extension_brings_the_customer_to_the_dialplan_where_that_is_the_fallback() -> None:
+    story = talking(fallback="dialplan:voicemail,s,1")
+    story.busy = frozenset({"102"})
+    press(story, "##102#")
+    assert story.call.stage is Stage.DIALPLAN
+    assert o.SendToDialplan(CALLER, "voicemail", "s", 1) in story.last
+    assert story.settle().call.legs[0].ended_at is not None
+
+
 def test_a_manager_who_called_a_customer_may_hand_them_over_too() -> None:
     story = press(dialled().customer_answers().wait(10), "##102#")
     assert story.hung_up(CALLER) is HangUpReason.NORMAL

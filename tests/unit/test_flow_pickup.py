@@ -29,7 +29,7 @@ def test_a_pickup_out_of_a_group_joins_the_caller_and_hangs_the_others_up() -> N
 def test_a_pickup_at_the_moment_of_anothers_answer_disturbs_nobody() -> None:
     story = Story().found(None).answers("104").replaced("c1-1", "new-1", local=False, code="109")
     assert (story.call.stage, story.call.talker) == (Stage.TALKING, "104")
-    assert story.last == (o.Watch("new-1"), o.HangUp("new-1"))
+    assert story.last == (o.Watch("new-1"), o.Watch("c1-1"), o.HangUp("new-1"))
     assert story.told == [("103", "104")]
 
 

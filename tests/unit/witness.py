@@ -48,6 +48,7 @@ class Witness:
     """One call, and what must hold of it."""
 
     def __init__(self, policy: Policy, first: First, busy: frozenset[str] = frozenset()) -> None:
+        self.playing = False
         self.told: list[str] = []
         self.hangups: list[o.TellHangup] = []
         self.results: list[o.TellResult] = []
@@ -82,6 +83,9 @@ class Witness:
             assert not after.is_due(happening.timer, happening.at), "the timer would expire for ever"
         if before.stage is not after.stage and not isinstance(happening, h.PbxSaid):
             self.changes.add((before.stage, after.stage))
+        if isinstance(happening, h.PartyReplaced) and before.party(happening.old) and not before.over:
+            followed = after.way is Way.AJAM or after.party(happening.channel) is not None
+            assert followed or before.stage is Stage.ARRIVING, "a newcomer is not forgotten"
         running = before.recording.state is after.recording.state is RecordingState.RUNNING
         if running and before.ending is None:
             stopped = o.StopRecording(after.recording_name) in orders
@@ -169,12 +173,17 @@ class Witness:
             case o.OpenBridge():
                 assert repair or not self._open("", o.OpenBridge, o.CloseBridge)
             case o.StopPlaying():
-                played, stopped = self.given[o.PlayRinging, ""], self.given[o.StopPlaying, ""]
-                assert played > (0 if repair else stopped)
+                assert repair or self.playing
+                self.playing = False
             case o.CloseBridge():
+                self.playing = False
                 assert self._open("", o.OpenBridge, o.CloseBridge)
-            case o.Join() | o.PlayRinging():
+            case o.Join():
                 assert self._open("", o.OpenBridge, o.CloseBridge)
+            case o.PlayRinging():
+                assert repair or not self.playing, "ringing is played once"
+                assert self._open("", o.OpenBridge, o.CloseBridge)
+                self.playing = True
             case o.Record():
                 assert repair or not self.given[o.Record, ""], "the recording is begun once"
             case o.StopRecording():
@@ -204,6 +213,8 @@ class Witness:
             assert call.bridge_open
         if call.ended_at is not None:
             assert call.waiting + call.talking <= call.ended_at - call.started_at + 1e-6
+        for local in (leg for leg in call.our_legs if not leg.alive):
+            assert not [one.id for one in call.members(local) if one.alive], "nobody is behind what is gone"
         self._people(call)
         if call.over:
             self._end(call)
