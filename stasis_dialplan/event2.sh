@@ -36,7 +36,7 @@ SEND_RECORD_TO_SERVICE=""
 SOXI_PATH=""
 
 # Where the recording is found: an address that is shown in the CRM, or, with SEND_RECORD_TO_SERVICE, a file to send in
-# place of RECORDING. $UNIQUEID, $DATE, $DAY (YYYY-MM-DD) and $FILE (the recording's name without its folder) are known:
+# place of RECORDING. $UNIQUEID, $DATE, $DAY (YYYY-MM-DD) and $FILE (the recording's name, fit for an address) are known:
 #   RECORD_PATH="https://login:password@my-server.ru/asterisk/$DAY/$UNIQUEID.wav"
 set_record_path() {
     RECORD_PATH=""
@@ -246,13 +246,13 @@ answered() {
 find_recording() {
     KEPT_AT='' UPLOADED=no
     # shellcheck disable=SC2034 # DAY and FILE are for set_record_path
-    DAY=${DATE%% *} FILE=${RECORD##*/}
+    DAY=${DATE%% *} FILE=$(encode "${RECORD##*/}")
     set_record_path
     case $RECORD in '' | /*) ;; *) RECORD=$RECORD_FOLDER/$RECORD ;; esac
     case $RECORD_PATH in
         '') ;;
         /*) RECORD=$RECORD_PATH ;;
-        *) KEPT_AT=$RECORD_PATH ;;
+        *) if answered; then KEPT_AT=$RECORD_PATH; fi ;;
     esac
     if answered && [ "$SEND_RECORD_TO_SERVICE" = yes ] && [ -z "$KEPT_AT" ] && [ -f "$RECORD" ]; then
         case $RECORD in

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -189,9 +190,14 @@ async def test_an_address_of_the_shops_own_store_is_told(script: Script, service
         "/rec/a b.wav", "1700.1", ANNA, "101", DATE, "out", "ANSWER", "1", "1", "+74951112233"
     )
     (event,) = service.events
-    assert event["path"] == "ftp://shop:a&b@rec.example.com/2026-11-23/1700.1/a b.wav"
+    folder, _, file = event["path"].rpartition("/")
+    assert folder == "ftp://shop:a&b@rec.example.com/2026-11-23/1700.1"
+    assert " " not in file
+    assert unquote(file) == "a b.wav"
     assert (event["direct"], event["extPhone"]) == ("out", "+74951112233")
     assert service.uploads == []
+    await script.report("/rec/2.wav", "1700.2", ANNA, "101", DATE, "in", "BUSY", "0", "1")
+    assert "path" not in service.events[1]  # nothing was recorded
 
 
 async def test_the_debug_log_says_what_was_sent_and_answered_but_no_secret(
