@@ -215,7 +215,7 @@ PLANS = (
     ),
     Plan(
         "click-by-ajam",
-        "A click in the CRM while ARI is away: AJAM places the call",
+        "A click in the CRM while ARI is away: AJAM places the call, unrecorded",
         IsClicked(ANNA, ANNA, OLGA, Answers(after=1.0, hangs_up_after=2.5)),
         Expected(
             200,
