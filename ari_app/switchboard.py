@@ -208,7 +208,9 @@ class Line:
 
     async def _fact(self, call: Call, snapshot: Snapshot, channel: str) -> h.ChannelFact | None:
         fact, leg = snapshot.fact(channel), call.leg(channel)
-        if fact is None or leg is None or leg.role is not Role.QUEUE or call.stage is not Stage.RINGING:
+        if fact is None or leg is None or leg.role not in (Role.QUEUE, Role.TARGET):
+            return fact
+        if call.stage not in (Stage.RINGING, Stage.TRANSFERRING):
             return fact
         member = await self.pbx.bridge_peer(leg.far_id)
         if member is None:
