@@ -9,7 +9,7 @@ import secrets
 import tomllib
 import zoneinfo
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 import phonenumbers
@@ -31,7 +31,10 @@ from ari_app.numbers import e164
 DEFAULT_TIMEZONE = "Europe/Moscow"
 EXAMPLE_URL = "https://shop.retailcrm.ru"
 
-SECRETS = (("crm", "api_key"), ("crm", "client_id"), ("pbx", "ari_password"), ("pbx", "ami_password"))
+SECRETS = (
+    *(("crm", "api_key"), ("crm", "client_id"), ("crm", "cabinet_secret")),
+    *(("pbx", "ari_password"), ("pbx", "ami_password")),
+)
 """The fields that are never shown and are encrypted where they are kept."""
 
 _PORTS = {"https": 443, "http": 80}
@@ -89,6 +92,8 @@ class Crm(_Section):
     url: str
     api_key: Secret
     client_id: Secret = Field(default_factory=lambda: SecretStr(secrets.token_hex(16)))
+    cabinet_secret: Secret | None = None
+    """Known to the CRM alone: it opens the account's cabinet. Made when the account is stored."""
     timezone: str | None = None
     country: str = "RU"
 
@@ -209,11 +214,11 @@ class ExternalPhone(_Section):
     outgoing: OutgoingLine | None = None
 
 
-class Account(_Section):
-    """One shop."""
+class Registration(_Section):
+    """A shop that is known here: its CRM is, its PBX may still have to be set up."""
 
     crm: Crm
-    pbx: PbxSettings
+    pbx: PbxSettings | None = None
     calls: CallSettings = CallSettings()
     extensions: tuple[ExtensionOf, ...] = ()
     external_phones: tuple[ExternalPhone, ...] = ()
@@ -229,7 +234,7 @@ class Account(_Section):
         return extensions
 
     @model_validator(mode="after")
-    def _numbers(self) -> Account:
+    def _numbers(self) -> Self:
         seen: dict[str, int] = {}
         for index, phone in enumerate(self.external_phones):
             number = e164(phone.number, self.crm.country)
@@ -252,6 +257,12 @@ class Account(_Section):
     def timezone_name(self) -> str:
         """The time zone to use when the CRM's own settings can't be read."""
         return self.crm.timezone or DEFAULT_TIMEZONE
+
+
+class Account(Registration):
+    """A shop whose calls can be handled: its PBX is known."""
+
+    pbx: PbxSettings
 
     @cached_property
     def _sites(self) -> dict[str | None, str]:

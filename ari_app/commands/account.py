@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ari_app.accounts import Account, read_account
+from ari_app.accounts import Account, Registration, read_account
 from ari_app.calls.routing import Outside, People
 from ari_app.commands import fail, run, store
 from ari_app.settings import load_secret_key, read_settings
@@ -58,9 +58,9 @@ def apply(file: Annotated[Path, typer.Argument(help="The account's TOML file.")]
 def list_() -> None:
     """List the shops."""
 
-    async def work() -> list[Account]:
+    async def work() -> list[Registration]:
         async with _accounts() as accounts:
-            return await accounts.all()
+            return await accounts.registered()
 
     found = run(work())
     if not found:
@@ -71,7 +71,8 @@ def list_() -> None:
         table.add_column(heading)
     for account in found:
         pbx = account.pbx
-        table.add_row(account.id, f"{pbx.host}:{pbx.http_port}", pbx.stasis_app, str(len(account.extensions)))
+        place = (f"{pbx.host}:{pbx.http_port}", pbx.stasis_app) if pbx else ("to be set up", "")
+        table.add_row(account.id, *place, str(len(account.extensions)))
     Console().print(table)
 
 
@@ -79,9 +80,9 @@ def list_() -> None:
 def show(account: Annotated[str, typer.Argument(help="The account, as `account list` names it.")]) -> None:
     """Show a shop's settings; secrets are not printed."""
 
-    async def work() -> Account | None:
+    async def work() -> Registration | None:
         async with _accounts() as accounts:
-            return await accounts.get(account)
+            return await accounts.find(account)
 
     found = run(work())
     if found is None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import secrets
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import structlog
@@ -15,11 +16,13 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, WatchError
 
-from ari_app.accounts import SECRETS, Account
+from ari_app.accounts import SECRETS, Account, Registration
 from ari_app.store.connection import unavailable
 from ari_app.store.keys import ACCOUNTS, REVISION, Keys
 
 log = structlog.get_logger(__name__)
+
+Shop = TypeVar("Shop", bound=Registration)
 
 
 class AccountConflict(Exception):
@@ -38,30 +41,31 @@ class Accounts:
         key = HKDF(SHA256(), 32, salt=None, info=b"ari-app account secrets").derive(secret_key.encode())
         self._cipher = Fernet(base64.urlsafe_b64encode(key))
 
-    async def apply(self, account: Account, keep_client_id: bool) -> Account:
+    async def apply(self, account: Shop, keep_client_id: bool) -> Shop:
         """Store an account, new or changed, and give it as it is stored.
 
-        With `keep_client_id` (the file names none) one that is there already is kept.
+        With `keep_client_id` (the file names none) one that is there already is kept. So is the secret that
+        opens the cabinet; it is made for an account that has none.
 
         Raises:
             AccountConflict: another account uses the same application of the same PBX, or the same client_id.
             WrongSecretKey
         """
 
-        async def change(pipe: Any) -> Account:
+        async def change(pipe: Any) -> Shop:
             others = {other.id: other for other in self._read(await pipe.hgetall(ACCOUNTS))}
             before = others.pop(account.id, None)
-            stored = account
+            crm = account.crm.model_copy(update={"cabinet_secret": _cabinet_secret(account, before)})
             if before is not None and keep_client_id:
-                crm = account.crm.model_copy(update={"client_id": before.crm.client_id})
-                stored = account.model_copy(update={"crm": crm})
+                crm = crm.model_copy(update={"client_id": before.crm.client_id})
+            stored = account.model_copy(update={"crm": crm})
             for other in others.values():
                 if other.crm.client_id == stored.crm.client_id:
                     raise AccountConflict(
                         f"{other.id} has the same crm.client_id, by which the CRM names an account: "
                         "leave it out of the file, or give this account another one"
                     )
-                if other.pbx.identity == account.pbx.identity:
+                if other.pbx and account.pbx and other.pbx.identity == account.pbx.identity:
                     raise AccountConflict(
                         f"{other.id} uses the same Stasis application of the same PBX: "
                         "give one of them another pbx.stasis_app"
@@ -71,7 +75,7 @@ class Accounts:
             pipe.incr(REVISION)
             return stored
 
-        stored: Account = await self._transaction(change)
+        stored: Shop = await self._transaction(change)
         return stored
 
     async def remove(self, account_id: str, force: bool = False) -> bool:
@@ -107,7 +111,15 @@ class Accounts:
         return removed
 
     async def all(self) -> list[Account]:
-        """Give all accounts, by name.
+        """Give the accounts whose PBX is known, by name.
+
+        Raises:
+            WrongSecretKey
+        """
+        return [account for account in await self.registered() if isinstance(account, Account)]
+
+    async def registered(self) -> list[Registration]:
+        """Give all accounts, by name, also those whose PBX is still to be set up.
 
         Raises:
             WrongSecretKey
@@ -119,8 +131,17 @@ class Accounts:
         return self._read(found)
 
     async def get(self, account_id: str) -> Account | None:
-        """Give one account."""
-        return next((account for account in await self.all() if account.id == account_id), None)
+        """Give one account whose PBX is known."""
+        found = await self.find(account_id)
+        return found if isinstance(found, Account) else None
+
+    async def find(self, account_id: str) -> Registration | None:
+        """Give one account, also when its PBX is still to be set up."""
+        try:
+            found = await self._redis.hget(ACCOUNTS, account_id)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise unavailable(error) from error
+        return next(iter(self._read({account_id: found})), None) if found is not None else None
 
     async def revision(self) -> int:
         """Give a number that grows with every change."""
@@ -150,27 +171,25 @@ class Accounts:
         except (RedisError, OSError, TimeoutError) as error:
             raise unavailable(error) from error
 
-    def _write(self, account: Account) -> bytes:
+    def _write(self, account: Registration) -> bytes:
         data = account.model_dump(mode="json")
         for section, name in SECRETS:
-            secret: SecretStr | None = getattr(getattr(account, section), name)
-            data[section][name] = (
-                self._cipher.encrypt(secret.get_secret_value().encode()).decode()
-                if secret is not None
-                else None
-            )
+            secret: SecretStr | None = getattr(getattr(account, section), name, None)
+            if secret is not None:
+                data[section][name] = self._cipher.encrypt(secret.get_secret_value().encode()).decode()
         return orjson.dumps(data)
 
-    def _read(self, found: Mapping[Any, Any]) -> list[Account]:
-        accounts = []
+    def _read(self, found: Mapping[Any, Any]) -> list[Registration]:
+        accounts: list[Registration] = []
         for ident in sorted(found):
             try:
                 data = orjson.loads(found[ident])
                 for section, name in SECRETS:
-                    sealed = data[section][name]
+                    sealed = (data[section] or {}).get(name)
                     if sealed is not None:
                         data[section][name] = self._open(sealed)
-                accounts.append(Account.model_validate(data))
+                kind = Registration if data["pbx"] is None else Account
+                accounts.append(kind.model_validate(data))
             except (ValueError, LookupError, TypeError, AttributeError):
                 log.error(
                     "an account can't be read and is left out: apply its file again", account=_text(ident)
@@ -185,6 +204,11 @@ class Accounts:
                 "the accounts were encrypted with another secret key: set ARI_APP_SECRET_KEY to that one, "
                 "or remove them and apply their files again"
             ) from None
+
+
+def _cabinet_secret(account: Registration, before: Registration | None) -> SecretStr:
+    known = account.crm.cabinet_secret or (before.crm.cabinet_secret if before is not None else None)
+    return known or SecretStr(secrets.token_urlsafe(32))
 
 
 def _text(ident: Any) -> str:

@@ -3,9 +3,10 @@ from pathlib import Path
 
 import orjson
 import pytest
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from ari_app.accounts import Account, read_account
+from ari_app.accounts import Account, Crm, Registration, read_account
 from ari_app.errors import StoreUnavailable
 from ari_app.store.accounts import AccountConflict, Accounts, WrongSecretKey
 from ari_app.store.connection import connect
@@ -64,6 +65,36 @@ async def test_a_client_id_in_the_file_wins(accounts: Accounts) -> None:
     await accounts.apply(shop(), keep_client_id=True)
     stored = await accounts.apply(shop(client_id="mine"), keep_client_id=False)
     assert stored.crm.client_id.get_secret_value() == "mine"
+
+
+async def test_the_secret_that_opens_the_cabinet_is_made_once_and_kept_encrypted(
+    accounts: Accounts, redis: Redis
+) -> None:
+    first = (await accounts.apply(shop(), keep_client_id=True)).crm.cabinet_secret
+    again = (await accounts.apply(shop(prefix="new"), keep_client_id=True)).crm.cabinet_secret
+    assert first is not None
+    assert again == first
+    kept = await redis.hget(ACCOUNTS, "shop.retailcrm.ru")
+    assert kept is not None
+    assert first.get_secret_value().encode() not in kept
+
+
+async def test_a_shop_may_be_known_before_its_pbx_is(accounts: Accounts) -> None:
+    crm = Crm(url="https://new.retailcrm.ru", api_key=SecretStr("hunter2-api"))
+    stored = await accounts.apply(Registration(crm=crm), keep_client_id=True)
+    assert await accounts.find("new.retailcrm.ru") == stored
+    assert await accounts.registered() == [stored]
+    assert await accounts.all() == []
+    assert await accounts.get("new.retailcrm.ru") is None
+
+
+async def test_a_pbx_that_is_set_up_later_finds_the_account_as_it_was(accounts: Accounts) -> None:
+    crm = Crm(url="https://shop.retailcrm.ru", api_key=SecretStr("hunter2-api"))
+    before = await accounts.apply(Registration(crm=crm), keep_client_id=True)
+    after = await accounts.apply(shop(), keep_client_id=True)
+    assert after.crm.client_id == before.crm.client_id
+    assert after.crm.cabinet_secret == before.crm.cabinet_secret
+    assert await accounts.all() == [after]
 
 
 async def test_two_accounts_cannot_share_an_application_of_a_pbx(accounts: Accounts) -> None:
