@@ -1,4 +1,9 @@
 # The service alone: bring your own Redis (ARI_APP_REDIS_URL), or mount a volume at /data and it runs its own.
+FROM node:22-bookworm-slim AS pages
+WORKDIR /src
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --ignore-scripts
+
 FROM python:3.12-slim-bookworm AS build
 WORKDIR /src
 COPY requirements.lock ./
@@ -7,6 +12,7 @@ RUN python -m venv /opt/ari-app \
 COPY pyproject.toml README.md ./
 COPY ari_app ari_app
 COPY cabinet cabinet
+COPY --from=pages /src/node_modules/@picocss/pico/css/pico.classless.min.css /src/node_modules/htmx.org/dist/htmx.min.js cabinet/vendor/
 COPY stasis_dialplan stasis_dialplan
 RUN /opt/ari-app/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 

@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PYTHON ?= python3
 ARGS   ?=
+PAGES  := cabinet/vendor/installed
 
 .PHONY: help demo test test-fast bench install install-for-tests lint lock clean
 
@@ -25,10 +26,21 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-install: $(VENV)/installed
+# What the cabinet's pages are drawn with, from npm by lock file.
+$(PAGES): package.json package-lock.json
+	@echo "Fetching the style and the script of the pages ..."
+	@command -v npm >/dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "npm is missing: install it, or run this as root on Debian."; exit 1; }; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm >/dev/null; }
+	@npm ci --silent
+	@mkdir -p cabinet/vendor
+	@cp node_modules/@picocss/pico/css/pico.classless.min.css node_modules/htmx.org/dist/htmx.min.js cabinet/vendor/
+	@touch $@
+
+install: $(VENV)/installed $(PAGES)
 	@$(BIN)/python -m ari_app.demo.machine
 
-install-for-tests: $(VENV)/installed
+install-for-tests: $(VENV)/installed $(PAGES)
 	@$(BIN)/python -m ari_app.demo.machine 22 16
 
 demo: install
@@ -43,7 +55,7 @@ lint: $(VENV)/installed
 test: install-for-tests lint
 	$(BIN)/pytest $(ARGS)
 
-test-fast: $(VENV)/installed lint
+test-fast: $(VENV)/installed $(PAGES) lint
 	$(BIN)/pytest --ignore=tests/asterisk --ignore=tests/faults $(ARGS)
 
 bench: install
@@ -55,4 +67,4 @@ lock:
 		--no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) node_modules cabinet/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
