@@ -43,8 +43,8 @@ class Taken(StrEnum):
 class ReportedCalls:
     """The reported calls of one account.
 
-    `ours` tells whether a channel belongs to a live call of ours; `told` is called when there is something
-    new to tell the CRM.
+    `ours` tells whether a channel belongs to a live call of ours; `told` is called when there may
+    be something new to tell the CRM.
     """
 
     def __init__(
@@ -132,10 +132,12 @@ class ReportedCalls:
         """Take one step of a call and keep it; tell whether it changed anything."""
         after, orders = advance(call, report)
         before = known.stage if known is not None else None
-        await self._store.write([Step(after, Line(report.at, call.id, before, after.stage, report, orders))])
+        try:
+            line = Line(report.at, call.id, before, after.stage, report, orders)
+            await self._store.write([Step(after, line)])
+        finally:
+            self._told()  # if only Redis' answer was lost, there is something to tell all the same
         self._look_after(after)
-        if orders:
-            self._told()
         if after.stage is not before:
             number = masked(after.number) if after.number else "withheld"
             ending = {"ending": after.ending.value} if after.ending else {}
