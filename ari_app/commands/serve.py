@@ -21,6 +21,9 @@ from cabinet.app import make_app
 
 log = structlog.get_logger(__name__)
 
+_TRACEBACK = structlog.dev.RichTracebackFormatter(show_locals=False)
+"""Without the values of variables: customers' numbers and secrets are among them."""
+
 
 def serve() -> None:
     """Run the service until it is told to stop (SIGTERM or Ctrl-C)."""
@@ -43,7 +46,9 @@ def set_up_logging(stream: TextIO = sys.stderr) -> None:
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S.%f", utc=False),
             structlog.processors.StackInfoRenderer(),
-            structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0),
+            structlog.dev.ConsoleRenderer(
+                colors=stream.isatty(), pad_event_to=0, exception_formatter=_TRACEBACK
+            ),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(stream),
