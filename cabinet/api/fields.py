@@ -138,6 +138,10 @@ class Fields:
             raise Wrong(name, "expected a phone number")
         return text
 
+    def may_have_lost_plus(self, name: str) -> bool:
+        """Tell whether a value begins with a blank, as which a query's ``+`` is read that wasn't escaped."""
+        return any(value.strip("\"'").startswith(" ") for value in self._given.get(name, ()))
+
     def seconds(self, name: str) -> int:
         """Give whole seconds; 0 when it is empty or was not given.
 

@@ -47,6 +47,8 @@ async def _who(request: web.Request, fields: Fields) -> tuple[str, str]:
     phone = fields.phone("phone")
     if shop is None:  # the service has only just started: nobody knows anybody yet
         return _unknown(phone), ""
+    if fields.may_have_lost_plus("phone") and shop.normal_form(phone) == f"+{phone}":
+        phone = f"+{phone}"
     found = await _ask(shop, phone, "ignoreStatus" in fields)
     if found is not None and (name := clean_name(found.name)):
         return with_prefix(shop.policy.caller_name_prefix, name), found.responsible or ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,7 +22,7 @@ from ari_app.shop import Shop
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore
 from ari_app.timeline import tell
-from cabinet.api import make_api
+from cabinet.app import make_app
 
 Client: TypeAlias = TestClient[web.Request, web.Application]
 
@@ -33,19 +32,6 @@ API_KEY = "k" * 32
 ANNA = "+79161234567"
 UNKNOWN = "+79167654321"
 CHANNEL = "1700000000.42"
-
-
-@dataclass
-class Clock:
-    """A clock that a test can put forward."""
-
-    ahead: float = 0.0
-    base: float = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.base + self.ahead + (asyncio.get_running_loop().time() if self.ticks else 0.0)
-
-    ticks: bool = field(default=False)
 
 
 class ReportingShop:
@@ -117,9 +103,7 @@ class ReportingShop:
         )
         self._work = asyncio.create_task(self.service.run())
         await self.service.loaded.wait()
-        app = web.Application()
-        app.add_subapp("/api", make_api(self.service))
-        self.client = TestClient(TestServer(app))
+        self.client = TestClient(TestServer(make_app(self.service)))
         await self.client.start_server()
 
     async def stop(self) -> None:

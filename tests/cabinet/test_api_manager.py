@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from yarl import URL
 
 from ari_app.demo.retailcrm import Customer, Silent, Status
 from cabinet.api.manager import for_array
@@ -29,6 +30,23 @@ async def test_an_unknown_customers_name_is_the_number_as_it_was_given(
     answer = await shop.manager(phone, type="json")
     assert await answer.json() == {"result": {"callerId": phone, "phone": ""}}
     assert await (await shop.manager(phone, type="text")).text() == f"{phone},"
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("+79167654321", UNKNOWN),
+        ("%2B79167654321", UNKNOWN),
+        ("'+79167654321'", UNKNOWN),
+        ("%2089167654321", "89167654321"),
+        ("79167654321", "79167654321"),
+    ],
+)
+async def test_a_plus_that_a_dialplan_did_not_escape_is_shown(
+    shop: ReportingShop, written: str, shown: str
+) -> None:
+    url = URL(f"/api/manager?clientId={CLIENT_ID}&type=text&phone={written}", encoded=True)
+    assert await (await shop.client.get(url)).text() == f"{shown},"
 
 
 @pytest.mark.parametrize("value", ["", "0", "false", "1"])
