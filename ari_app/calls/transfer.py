@@ -132,11 +132,15 @@ def far_half_found(turn: Turn, found: h.FarHalfFound) -> None:
 
 
 def target_ringing(turn: Turn, ringing: h.LegRinging) -> None:
-    """Noted; the customer hears ringing."""
+    """The customer hears ringing; the CRM is told who is rung, unless that is known from behind the leg."""
     leg = turn.call.leg(ringing.leg)
-    if leg is not None and leg.pending and leg.id == turn.call.talker_leg:
-        turn.change(leg, LegState.RINGING)
-        turn.let_hear_ringing()
+    if leg is None or not leg.pending or leg.id != turn.call.talker_leg:
+        return
+    turn.change(leg, LegState.RINGING)
+    turn.let_hear_ringing()
+    extension = _extension(leg.target)
+    if extension is not None and not turn.call.members(leg):
+        turn.tell_ringing((extension,))
 
 
 def target_answered(turn: Turn, answered: h.LegAnswered) -> None:
