@@ -49,8 +49,8 @@ from ari_app.demo.retailcrm_faults import (
     Status,
     first_to_strike,
 )
+from ari_app.demo.retailcrm_rights import MODULES
 from ari_app.demo.retailcrm_rules import (
-    CREDENTIALS,
     ROUTES,
     VERSIONS,
     LookUpQuery,
@@ -201,6 +201,7 @@ class SimulatedCrm:
             account = self._account_of(request, fields)
             route = _route_of(request)
             self._admit(account, route)
+            account.rights.check(route)
             return await self._serve(account, route, fields, request)
         except Wrong as wrong:
             sentence = f"{request.method} {request.path}: {wrong.status} {wrong}"
@@ -245,6 +246,9 @@ class SimulatedCrm:
             if route == "event":
                 account.event_tried(_event_or_none(fields))
             return await self._fail(fault, request)
+        if route == "module":
+            module = account.rights.module(request.path)
+            return _refuse(Wrong(404, "Not found")) if module is None else _json(200, module)
         answer, receipts = _carry_out(account, route, fields)
         if isinstance(fault, Slow):
             await self._pass(fault.seconds)
@@ -281,6 +285,8 @@ class SimulatedCrm:
 
 def _route_of(request: web.Request) -> Route:
     method, route = ROUTES.get(request.path, ("", None))
+    if request.path.startswith(MODULES):
+        method, route = "GET", "module"
     if route is None:
         raise Wrong(404, "API method not found")
     if request.method != method:
@@ -302,7 +308,7 @@ def _carry_out(account: CrmAccount, route: Route, fields: Fields) -> tuple[Answe
     read_query(NoQuery, fields)
     if route == "settings":
         return account.settings(), []
-    return (CREDENTIALS if route == "credentials" else VERSIONS), []
+    return (account.rights.credentials() if route == "credentials" else VERSIONS), []
 
 
 def _event_or_none(fields: Fields) -> Any:

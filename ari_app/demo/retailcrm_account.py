@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from ari_app.demo.retailcrm_callbacks import CalledBack, call_back
 from ari_app.demo.retailcrm_faults import Fault, Kind, Route
 from ari_app.demo.retailcrm_promises import Promises
+from ari_app.demo.retailcrm_rights import Rights
 from ari_app.demo.retailcrm_rules import LookUpQuery, ToldCall, ToldEvent, UsersQuery
 
 
@@ -119,6 +120,7 @@ class CrmAccount:
         """Exact repeats of what was taken before, sent again because the answer had been lost."""
         self.repeats_allowed = False
         """For tests that kill the sender: it may repeat what was answered, too."""
+        self.rights = Rights()
         self.requests: list[Request] = []
         self.violations: list[str] = []
         self.faults: list[Fault] = []

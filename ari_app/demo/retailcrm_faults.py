@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-Route: TypeAlias = Literal["manager", "event", "upload", "settings", "users", "credentials", "versions"]
+Route: TypeAlias = Literal[
+    "manager", "event", "upload", "settings", "users", "module", "credentials", "versions"
+]
 """The routes' short names, for faults and observations."""
 
 

@@ -32,13 +32,6 @@ ROUTES: dict[str, tuple[str, Route]] = {
     "/api/credentials": ("GET", "credentials"),
     "/api/api-versions": ("GET", "versions"),
 }
-CREDENTIALS: dict[str, Any] = {
-    "success": True,
-    "scopes": ["telephony_read", "telephony_write", "user_read", "reference_read"],
-    "credentials": [path for path in ROUTES if "/v5/" in path],
-    "siteAccess": "access_full",
-    "sitesAvailable": ["shop"],
-}
 VERSIONS: dict[str, Any] = {"success": True, "versions": ["3.0", "4.0", "5.0"]}
 MOST_CALLS = 50
 

@@ -38,6 +38,7 @@ from ari_app.retailcrm.messages import (
     UsersPage,
     errors_as_lines,
 )
+from ari_app.retailcrm.module import Module, ModuleBody
 from ari_app.retailcrm.pace import Pace, Turn
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "EventType",
     "HangupStatus",
     "LookUp",
+    "Module",
     "RetailCrm",
     "UploadAnswer",
     "UploadedCall",
@@ -141,6 +143,16 @@ class RetailCrm:
     async def credentials(self, *, timeout: float = 10.0) -> Credentials:
         """What the key may do; the cheapest way to try a key."""
         return await self._ask("GET", "credentials", CredentialsBody, Turn.OTHER, timeout)
+
+    async def module(self, code: str, *, timeout: float = 10.0) -> Module | None:
+        """The integration module with a code, None when none is registered."""
+        path = f"v5/integration-modules/{code}"
+        try:
+            return await self._ask("GET", path, ModuleBody, Turn.OTHER, timeout)
+        except CrmRefused as refusal:
+            if refusal.error_msg.lower().startswith("not found"):
+                return None
+            raise
 
     async def _ask(
         self,

@@ -205,8 +205,9 @@ def _number(value: object) -> int | None:
     return None
 
 
-def _object(value: object) -> object:
-    return value or None  # PHP writes an empty object as []
+def object_or_none(value: object) -> object:
+    """Read an object that may be absent: PHP writes an empty one as []."""
+    return value or None
 
 
 def _flag(value: object) -> bool:
@@ -230,11 +231,13 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Numbers = Annotated[tuple[int, ...], BeforeValidator(_numbers)]
 
 
-class _Received(BaseModel):
+class Received(BaseModel):
+    """What the CRM answers."""
+
     model_config = ConfigDict(extra="ignore", alias_generator=to_camel, populate_by_name=True)
 
 
-class _Person(_Received):
+class _Person(Received):
     id: Number = None
     first_name: Text = None
     last_name: Text = None
@@ -246,11 +249,11 @@ class _Person(_Received):
         return " ".join(filter(None, (self.last_name, self.first_name, self.patronymic))) or None
 
 
-class ManagerBody(_Received):
+class ManagerBody(Received):
     """Answer of GET telephony/manager."""
 
-    manager: Annotated[_Person | None, BeforeValidator(_object)] = None
-    customer: Annotated[_Person | None, BeforeValidator(_object)] = None
+    manager: Annotated[_Person | None, BeforeValidator(object_or_none)] = None
+    customer: Annotated[_Person | None, BeforeValidator(object_or_none)] = None
 
     def read(self) -> LookUp:
         """In our words."""
@@ -263,7 +266,7 @@ class ManagerBody(_Received):
         )
 
 
-class EventBody(_Received):
+class EventBody(Received):
     """Answer of POST telephony/call/event."""
 
     not_exist_codes: Texts = ()
@@ -274,7 +277,7 @@ class EventBody(_Received):
         return EventAnswer(self.not_exist_codes, self.not_exist_users)
 
 
-class UploadBody(_Received):
+class UploadBody(Received):
     """Answer of POST telephony/calls/upload."""
 
     processed_calls_count: Number = None
@@ -285,18 +288,18 @@ class UploadBody(_Received):
         return UploadAnswer(self.processed_calls_count, self.duplicate_calls)
 
 
-class _Setting(_Received):
+class _Setting(Received):
     value: Text = None
 
 
-class _Settings(_Received):
-    timezone: Annotated[_Setting | None, BeforeValidator(_object)] = None
+class _Settings(Received):
+    timezone: Annotated[_Setting | None, BeforeValidator(object_or_none)] = None
 
 
-class SettingsBody(_Received):
+class SettingsBody(Received):
     """Answer of GET settings."""
 
-    settings: Annotated[_Settings | None, BeforeValidator(_object)] = None
+    settings: Annotated[_Settings | None, BeforeValidator(object_or_none)] = None
 
     def read(self) -> str | None:
         """The account's time zone, such as Europe/Moscow."""
@@ -310,16 +313,16 @@ class _UserBody(_Person):
     status: Text = None
 
 
-class _Pagination(_Received):
+class _Pagination(Received):
     current_page: Number = None
     total_page_count: Number = None
 
 
-class UsersBody(_Received):
+class UsersBody(Received):
     """Answer of GET users."""
 
     users: list[_UserBody]
-    pagination: Annotated[_Pagination | None, BeforeValidator(_object)] = None
+    pagination: Annotated[_Pagination | None, BeforeValidator(object_or_none)] = None
 
     def read(self) -> UsersPage:
         """In our words."""
@@ -329,7 +332,7 @@ class UsersBody(_Received):
         return UsersPage(users, page, pagination.total_page_count or page)
 
 
-class CredentialsBody(_Received):
+class CredentialsBody(Received):
     """Answer of GET /api/credentials."""
 
     scopes: Texts = ()

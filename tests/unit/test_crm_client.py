@@ -135,6 +135,27 @@ async def test_the_rest_of_the_api_is_read(client: RetailCrm) -> None:
     assert "telephony_write" in (await client.credentials()).scopes
 
 
+async def test_a_module_is_read_as_the_crm_has_it(client: RetailCrm, account: CrmAccount) -> None:
+    assert await client.module("ari-app") is None
+    telephony = {
+        "makeCallUrl": "https://pbx.example/crm/call",
+        "inputEventSupported": True,
+        "outputEventSupported": True,
+        "hangupEventSupported": True,
+        "additionalCodes": [{"userId": "7", "code": "101"}],
+    }
+    account.rights.modules["ari-app"] = {"active": True, "integrations": {"telephony": telephony}}
+    found = await client.module("ari-app")
+    assert found is not None
+    assert (found.active, found.frozen, found.telephony, found.told) == (True, False, True, True)
+    assert (found.call_url, found.status_url) == ("https://pbx.example/crm/call", None)
+    assert found.codes == {7: "101"}
+    account.rights.modules["ari-app"] = {"active": True, "integrations": []}
+    found = await client.module("ari-app")
+    assert found is not None
+    assert not found.telephony
+
+
 def test_what_was_not_given_is_not_sent() -> None:
     assert POPUP.as_json() == '{"phone":"+79161234567","type":"in","codes":["101"],"callExternalId":"c1"}'
     assert '"duration":0' in CALL.as_json()
