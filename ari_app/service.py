@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import time
 from collections.abc import Callable
 
@@ -46,8 +47,9 @@ class Service:
         self.redis = redis
         self.public_url = settings.public_url
         """Where the CRM, people and PBXs reach us."""
-        self._settings = settings
-        self._accounts = Accounts(redis, secret_key)
+        self.settings = settings
+        self.accounts = Accounts(redis, secret_key)
+        self._secret_key = secret_key
         self._holder = Holder(redis, holder_id)
         self._pace = pace
         self._clock = clock
@@ -59,7 +61,7 @@ class Service:
     @property
     def upload_limit(self) -> int:
         """How many bytes a recording that a PBX sends may have."""
-        return self._settings.upload_limit_mb * 10**6
+        return self.settings.upload_limit_mb * 10**6
 
     @property
     def ready(self) -> bool:
@@ -67,6 +69,10 @@ class Service:
         return self.loaded.is_set() and all(
             shop.line.pbx.state is not PbxState.CONNECTING for shop in self.shops.values()
         )
+
+    def key_for(self, purpose: str) -> bytes:
+        """Derive a key from the secret one, another for each purpose."""
+        return hmac.digest(self._secret_key.encode(), purpose.encode(), "sha256")
 
     async def run(self) -> None:
         """Work until cancelled; then send on who waits, and end."""
@@ -102,10 +108,10 @@ class Service:
             await asyncio.sleep(REVISION_SECONDS)
 
     async def _take_changes(self, session: aiohttp.ClientSession) -> None:
-        revision = await self._accounts.revision()
+        revision = await self.accounts.revision()
         if revision == self._revision and not self._reopening:
             return
-        accounts = {account.id: account for account in await self._accounts.all()}
+        accounts = {account.id: account for account in await self.accounts.all()}
         for gone in self.shops.keys() - accounts.keys():
             log.info("account removed", account=gone)
             await self.shops.pop(gone).stop(drain_seconds=None)
@@ -138,7 +144,7 @@ class Service:
             self.redis,
             session,
             self.recordings,
-            self._settings.recordings_url,
+            self.settings.recordings_url,
             self._pace(),
             self._clock,
         )

@@ -9,15 +9,17 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "ARI_APP_"
 SECRET_KEY_LENGTH = 32
+CRM_DOMAINS = ("retailcrm.ru", "retailcrm.pro", "retailcrm.es", "simla.com")
+"""Where retailCRM's accounts are."""
 
 _WEB = ("http://", "https://")
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
@@ -47,6 +49,18 @@ class Settings(BaseSettings):
     """Where recordings are found; by default below the public address."""
     upload_limit_mb: int = Field(default=100, ge=1, le=10_000)
     """How big a recording that a PBX sends may be, in megabytes (10**6 bytes)."""
+    crm_domains: Annotated[tuple[str, ...], NoDecode] = CRM_DOMAINS
+    """The domains below which a CRM may be that somebody signs in with, with commas between them; the word
+    ``loopback`` lets in one on this machine."""
+    proxies: int = Field(default=0, ge=0, le=10)
+    """How many proxies of yours pass requests on to us; each adds whom it heard to X-Forwarded-For."""
+
+    @field_validator("crm_domains", mode="before")
+    @classmethod
+    def _domains(cls, names: object) -> object:
+        if isinstance(names, str):
+            names = tuple(name.strip().strip(".").lower() for name in names.split(",") if name.strip())
+        return names
 
     @field_validator("redis_url")
     @classmethod

@@ -158,6 +158,11 @@ class Shop:
         """The moment, by the clock that the calls go by."""
         return self._clock()
 
+    @property
+    def zone(self) -> ZoneInfo:
+        """The shop's time zone."""
+        return self._wording.zone
+
     # -- the line's desk ----------------------------------------------------------------------------------
 
     @property

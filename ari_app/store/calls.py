@@ -80,6 +80,8 @@ class CallStore:
             if call.over:
                 pipe.srem(unfinished, call.id)
                 pipe.zadd(keys.ended, {call.id: call.started_at})
+                if call.number is not None:
+                    pipe.zadd(keys.number(call.number), {call.id: call.started_at})
             else:
                 pipe.sadd(unfinished, call.id)
         for step in steps:
@@ -142,9 +144,10 @@ class CallStore:
         found = await self._ask(self._redis.get(self._keys.channel(channel)))
         return found.decode() if found else None
 
-    async def ended(self, limit: int) -> list[Call]:
-        """Give the newest calls that are over, newest first."""
-        ids = await self._ask(self._redis.zrevrange(self._keys.ended, 0, limit - 1))
+    async def ended(self, limit: int, skip: int = 0, number: str | None = None) -> list[Call]:
+        """Give the newest calls that are over, newest first: all, or those with a number (E.164)."""
+        key = self._keys.ended if number is None else self._keys.number(number)
+        ids = await self._ask(self._redis.zrevrange(key, skip, skip + limit - 1))
         return await self._load(ids)
 
     async def get(self, call_id: str) -> Call | None:

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from ari_app.errors import StoreUnavailable
 
-__all__ = ["Redis", "check_persistence", "connect", "ping", "unavailable"]
+__all__ = ["Redis", "check_persistence", "connect", "ping", "running_for", "unavailable"]
 
 ANSWER_SECONDS = 2.0
 CONNECTIONS = 64
@@ -79,3 +79,16 @@ async def check_persistence(redis: Redis) -> str | None:
     if info.get("aof_enabled"):
         return None
     return "Redis keeps nothing when it is restarted: set 'appendonly yes' in its configuration"
+
+
+async def running_for(redis: Redis) -> float:
+    """Say for how many seconds Redis has been running.
+
+    Raises:
+        StoreUnavailable
+    """
+    try:
+        info = await redis.info("server")
+    except (RedisError, OSError, TimeoutError) as error:
+        raise unavailable(error) from error
+    return float(info["uptime_in_seconds"])

@@ -10,6 +10,16 @@ HOLDER = "holder"
 """Who holds the PBXs."""
 
 
+def session(digest: str) -> str:
+    """String: whose session in the cabinet it is; it expires."""
+    return f"session:{digest}"
+
+
+def attempts(who: str) -> str:
+    """Counter: how often somebody tried to sign in; it expires."""
+    return f"attempts:{who}"
+
+
 class Keys:
     """The keys of one account."""
 
@@ -44,6 +54,10 @@ class Keys:
     def journal(self, call_id: str) -> str:
         """List: a call's journal lines."""
         return f"{self._tag}:call:{call_id}:journal"
+
+    def number(self, number: str) -> str:
+        """Sorted set: ids of the calls with a customer's number that are over, by their start."""
+        return f"{self._tag}:number:{number}"
 
     @property
     def all(self) -> str:
