@@ -7,7 +7,7 @@ import sys
 import structlog
 import typer
 
-from ari_app.commands import account, calls, demo, dialplan, serve
+from ari_app.commands import account, calls, check, demo, dialplan, serve
 
 app = typer.Typer(
     help="The telephone side of retailCRM for shops that run Asterisk.",
@@ -16,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 serve.register(app)
+check.register(app)
 demo.register(app)
 dialplan.register(app)
 app.add_typer(account.app, name="account")

@@ -18,6 +18,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "ARI_APP_"
 SECRET_KEY_LENGTH = 32
+SECRET_KEY_FILE = "secret.key"
+"""In the data folder."""
 CRM_DOMAINS = ("retailcrm.ru", "retailcrm.pro", "retailcrm.es", "simla.com")
 """Where retailCRM's accounts are."""
 
@@ -150,7 +152,18 @@ def load_secret_key(settings: Settings) -> tuple[str, Path | None]:
     """
     if settings.secret_key is not None:
         return settings.secret_key.get_secret_value(), None
-    return _kept(settings.data_dir, "secret.key")
+    return _kept(settings.data_dir, SECRET_KEY_FILE)
+
+
+def existing_secret_key(settings: Settings) -> str | None:
+    """Give the secret key, None when none was made yet.
+
+    Raises:
+        BadSettings: the data folder can't be used.
+    """
+    if settings.secret_key is None and not (settings.data_dir / SECRET_KEY_FILE).exists():
+        return None
+    return load_secret_key(settings)[0]
 
 
 def holder_id(data_dir: Path) -> str:

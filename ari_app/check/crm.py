@@ -1,0 +1,249 @@
+"""Is the shop's retailCRM as we need it: the key, its permissions, our module, who has which extension."""
+
+from __future__ import annotations
+
+import zoneinfo
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from ari_app.accounts import Registration
+from ari_app.check.findings import Finding, Findings, bad, good, unknown, warning
+from ari_app.check.look import LOOK_SECONDS, NothingThere, clock_finding, look
+from ari_app.retailcrm.client import RetailCrm, User
+from ari_app.retailcrm.errors import CrmDenied, CrmError, CrmLimited
+from ari_app.retailcrm.module import MODULE_CODE, Module
+from ari_app.retailcrm.pace import Pace
+
+CLOCKS_SECONDS = 30.0
+"""How far the CRM's clock may be from ours."""
+_MOST_PAGES = 10
+_SHOWN = 5
+_WHERE = "in the CRM: Administration / Integration / API keys"
+_WHERE_MODULES = "in the CRM: Administration / Integration / Marketplace"
+
+_PERMISSIONS = {
+    "telephony_read": "who calls isn't known, nor who is responsible for them",
+    "telephony_write": "the CRM hears of no call",
+    "user_read": "who is at dinner or on a break is known only when they change it",
+    "integration_read": "whether our module is registered can't be looked up",
+    "integration_write": "our module can't be registered",
+}
+"""What is lost without a permission of the key."""
+_VITAL = frozenset({"telephony_read", "telephony_write"})
+
+
+@dataclass
+class Crm:
+    """One shop's CRM; what the check of the key finds out, the others rely on."""
+
+    session: aiohttp.ClientSession
+    shop: Registration
+    public_url: str
+    scopes: frozenset[str] | None = None
+    """What the key may do; None when the CRM lets us in with no key."""
+    client: RetailCrm = field(init=False)
+
+    def __post_init__(self) -> None:
+        key = self.shop.crm.api_key.get_secret_value()
+        self.client = RetailCrm(self.session, self.shop.crm.url, key, Pace())
+
+
+async def key(crm: Crm) -> Findings:
+    """Does the CRM know the key, and what may it do?"""
+    url = crm.shop.crm.url
+    try:
+        scopes = (await crm.client.credentials(timeout=LOOK_SECONDS)).scopes
+    except CrmDenied as problem:
+        yield bad(
+            "CRM", f"{url} refuses the key: {problem}", f"check crm.url and crm.api_key; the key is {_WHERE}"
+        )
+        return
+    except CrmLimited as problem:
+        yield unknown("CRM", f"{url} is asked too much just now: {problem}", "check again in a minute")
+        return
+    except CrmError as problem:
+        yield bad("CRM", f"{url} can't be reached: {problem}", "check crm.url, and this machine's way there")
+        return
+    crm.scopes = frozenset(scopes)
+    yield good("CRM", f"{url} knows the key")
+    for finding in _permissions(crm.scopes):
+        yield finding
+    yield await _clock(crm)
+
+
+def _permissions(scopes: frozenset[str]) -> list[Finding]:
+    if not scopes:
+        look = f"look at the key's permissions {_WHERE}: it needs {', '.join(_PERMISSIONS)}"
+        return [unknown("permissions", "the CRM doesn't say what the key may do", look)]
+    found = []
+    for name, lost in _PERMISSIONS.items():
+        remedy = f"allow the key {name}, {_WHERE}"
+        if name in scopes:
+            found.append(good("permissions", f"the key has {name}"))
+        elif name in _VITAL:
+            found.append(bad("permissions", f"the key lacks {name}: {lost}", remedy))
+        else:
+            found.append(warning("permissions", f"the key lacks {name}: {lost}", remedy))
+    return found
+
+
+async def _clock(crm: Crm) -> Finding:
+    try:
+        answer = await look(
+            crm.session,
+            "GET",
+            f"{crm.shop.crm.url}/api/api-versions",
+            headers={"X-API-KEY": crm.shop.crm.api_key.get_secret_value()},
+        )
+        skew = answer.skew
+    except NothingThere:
+        skew = None
+    return clock_finding("clock", "the CRM's", skew, CLOCKS_SECONDS, "calls stand there at the wrong time")
+
+
+async def timezone(crm: Crm) -> Findings:
+    """Is it known in which time zone the CRM writes its times?"""
+    if crm.scopes is None:
+        return
+    ours = crm.shop.timezone_name
+    remedy = 'write the CRM\'s own into the account, such as timezone = "Europe/Moscow" in [crm]'
+    try:
+        theirs = await crm.client.timezone(timeout=LOOK_SECONDS)
+    except CrmError as problem:
+        yield warning("time zone", f"the CRM doesn't tell it ({problem}); we take {ours}", remedy)
+        return
+    if theirs is None:
+        yield warning("time zone", f"the CRM's settings name none; we take {ours}", remedy)
+        return
+    try:
+        zoneinfo.ZoneInfo(theirs)
+    except (ValueError, LookupError, OSError):
+        yield warning(
+            "time zone",
+            f"this machine doesn't know the CRM's {theirs}; we take {ours}",
+            "install the machine's time zones (apt-get install tzdata)",
+        )
+        return
+    yield good("time zone", f"the CRM's is {theirs}")
+
+
+async def users(crm: Crm) -> Findings:
+    """Do the extensions belong to users whom the CRM has?"""
+    if not _may(crm, "user_read"):
+        return
+    try:
+        known = {user.id: user for user in await _all_users(crm.client)}
+    except CrmError as problem:
+        yield warning("users", f"the CRM doesn't name its users: {problem}", f"look at the key {_WHERE}")
+        return
+    theirs = {one.user_id: one.code for one in crm.shop.extensions}
+    strangers = [f"{code} (user {user})" for user, code in theirs.items() if user not in known]
+    if strangers:
+        yield warning(
+            "users",
+            f"the CRM has no active user for: {_some(strangers)}",
+            "correct user_id in [[extensions]], or remove the extension",
+        )
+    without = [_shown(user) for user in known.values() if user.id not in theirs]
+    sentence = f"{len(known) - len(without)} of the CRM's {len(known)} active users have an extension here"
+    if known and len(without) == len(known):
+        yield warning("users", sentence, "name them in [[extensions]]")
+    else:
+        yield good("users", f"{sentence}; without: {_some(without)}" if without else sentence)
+
+
+async def _all_users(client: RetailCrm) -> list[User]:
+    first = await client.users(timeout=LOOK_SECONDS)
+    found = list(first.users)
+    for page in range(2, min(first.pages, _MOST_PAGES) + 1):
+        found += (await client.users(page, timeout=LOOK_SECONDS)).users
+    return [user for user in found if user.active]
+
+
+async def module(crm: Crm) -> Findings:
+    """Is our module registered, at work, and does it lead the CRM to us?"""
+    if not _may(crm, "integration_read"):
+        return
+    try:
+        found = await crm.client.module(MODULE_CODE, timeout=LOOK_SECONDS)
+    except CrmError as problem:
+        yield unknown(
+            "module",
+            f"whether it is registered isn't known: {problem}",
+            f"look for {MODULE_CODE} {_WHERE_MODULES}",
+        )
+        return
+    if found is None:
+        yield warning(
+            "module",
+            f"{MODULE_CODE} isn't registered: clicks in the CRM call nobody, and it may hear of no call",
+            f"register it with the addresses {crm.public_url}/crm/call and {crm.public_url}/crm/status; "
+            f"if your telephony stands there under another name, see that it is active, {_WHERE_MODULES}",
+        )
+        return
+    for finding in _module(found, crm):
+        yield finding
+
+
+def _module(module: Module, crm: Crm) -> list[Finding]:
+    if not module.active or module.frozen:
+        how = "switched off" if not module.active else "frozen"
+        return [bad("module", f"{MODULE_CODE} is registered, but {how}", f"switch it on {_WHERE_MODULES}")]
+    if not module.telephony:
+        return [
+            bad(
+                "module",
+                f"{MODULE_CODE} is registered, but not for telephones",
+                "register it again, with telephony",
+            )
+        ]
+    found = []
+    wanted = {"calls": (module.call_url, "/crm/call"), "states": (module.status_url, "/crm/status")}
+    for what, (url, path) in wanted.items():
+        if url != crm.public_url + path:
+            found.append(
+                bad(
+                    "module",
+                    f"the CRM asks for {what} at {_without_query(url)}, not at {crm.public_url}{path}",
+                    "register it again, or set ARI_APP_PUBLIC_URL to the address that is meant",
+                )
+            )
+    if not module.told:
+        found.append(
+            bad(
+                "module",
+                "the CRM doesn't take all events from it",
+                "register it again, with all kinds of events",
+            )
+        )
+    ours = {one.user_id: one.code for one in crm.shop.extensions}
+    if module.codes != ours:
+        differing = sorted({*module.codes.items()} ^ {*ours.items()})
+        apart = _some([f"{code} (user {user})" for user, code in differing])
+        found.append(
+            warning(
+                "module",
+                f"the CRM's extensions aren't ours; apart: {apart}",
+                "correct [[extensions]], or the extensions in the module's settings",
+            )
+        )
+    return found or [good("module", f"{MODULE_CODE} is registered, active, and leads the CRM to us")]
+
+
+def _may(crm: Crm, scope: str) -> bool:
+    """Tell whether it is worth asking: the CRM let us in, and didn't say that the key may not."""
+    return crm.scopes is not None and (not crm.scopes or scope in crm.scopes)
+
+
+def _without_query(url: str | None) -> str:
+    return url.partition("?")[0] if url else "no address"
+
+
+def _shown(user: User) -> str:
+    return f"{user.name} ({user.id})" if user.name else str(user.id)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

@@ -1,0 +1,171 @@
+"""Does the dialplan hand calls to our application, and take them back while it is away?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ari_app.asterisk.ajam_wire import AjamEvent
+from ari_app.asterisk.errors import AjamError
+from ari_app.check.findings import Finding, Findings, bad, good, unknown, warning
+from ari_app.check.pbx import CannotRead, Pbx
+
+_SHOWN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A line of the dialplan."""
+
+    context: str
+    exten: str
+    priority: int
+    application: str
+    data: str
+
+    @property
+    def place(self) -> str:
+        """Where it stands, such as ``[from-trunk] _X.``."""
+        return f"[{self.context}] {self.exten}"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialplan:
+    """The whole dialplan: its lines, and (context, included context)."""
+
+    steps: tuple[Step, ...]
+    includes: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, events: tuple[AjamEvent, ...]) -> Dialplan:
+        """Read what ``ShowDialPlan`` answers."""
+        fields = [event.fields for event in events if event.name == "ListDialplan"]
+        return cls(
+            tuple(
+                Step(
+                    one["Context"],
+                    one.get("Extension", ""),
+                    int(one["Priority"]) if one.get("Priority", "").isdecimal() else 0,
+                    one["Application"],
+                    one.get("AppData", ""),
+                )
+                for one in fields
+                if "Context" in one and "Application" in one
+            ),
+            tuple(
+                (one["Context"], one["IncludeContext"])
+                for one in fields
+                if "Context" in one and "IncludeContext" in one
+            ),
+        )
+
+    def entries(self) -> Iterator[tuple[Step, list[str]]]:
+        """Give the steps that hand calls to a Stasis application, with what they hand over."""
+        for step in self.steps:
+            if step.application.lower() == "stasis":
+                yield step, [word.strip() for word in step.data.split(",")]
+
+    def goes_on_after(self, step: Step) -> bool:
+        """Tell whether there is a next step."""
+        return any(
+            (other.context, other.exten) == (step.context, step.exten) and other.priority > step.priority
+            for other in self.steps
+        )
+
+    def leads_to(self, context: str) -> bool:
+        """Tell whether another context includes a context, or names it in what it does."""
+        return any(there == context for _, there in self.includes) or any(
+            step.context != context and context in step.data for step in self.steps
+        )
+
+
+async def entry(pbx: Pbx) -> Findings:
+    """Look for the lines that hand calls to us."""
+    if not pbx.lets_in and not pbx.commands:
+        return
+    dialplan: Dialplan | None = None
+    if "ShowDialPlan" in pbx.commands:
+        try:
+            dialplan = Dialplan.of((await pbx.act("ShowDialPlan")).events)
+        except (AjamError, ValueError):
+            dialplan = None
+    if dialplan is None or not dialplan.steps:
+        yield await _by_name(pbx)
+        return
+    for finding in judge(dialplan, pbx.settings.stasis_app):
+        yield finding
+
+
+def judge(dialplan: Dialplan, app: str) -> Iterator[Finding]:
+    """Say what the dialplan does with our application."""
+    entries = list(dialplan.entries())
+    ours = [(step, handed) for step, handed in entries if handed[0] == app]
+    incoming = [step for step, handed in ours if handed[1:2] == ["incoming"]]
+    computed = [step for step, handed in entries if "${" in handed[0]]
+    if incoming:
+        yield good("dialplan", f"customers' calls come to us from {_places(incoming)}")
+        yield from _around(dialplan, incoming, app)
+    elif computed:
+        yield unknown(
+            "dialplan",
+            f"{_places(computed)} computes the name of its Stasis application: whether it is ours isn't known",
+            f"look whether it becomes {app}: dialplan show {computed[0].context}",
+        )
+    else:
+        yield bad(
+            "dialplan",
+            f"it hands no customer's call to us: there is no Stasis({app},incoming,...)",
+            "write it with ari-app dialplan, include it in the trunk's context, and: dialplan reload",
+        )
+    if not computed and not any(handed[1:2] == ["outgoing"] for _, handed in ours):
+        yield warning(
+            "dialplan",
+            f"calls from the shop's phones aren't handed to us: there is no Stasis({app},outgoing,...)",
+            f"include {app}-outgoing (ari-app dialplan writes it) where the phones dial; without it the CRM "
+            "doesn't hear of such calls",
+        )
+
+
+def _around(dialplan: Dialplan, incoming: list[Step], app: str) -> Iterator[Finding]:
+    """Look at what comes before and after the lines that hand calls to us."""
+    if ends := [step for step in incoming if not dialplan.goes_on_after(step)]:
+        yield bad(
+            "dialplan",
+            f"while the service is away callers are hung up: nothing follows Stasis() in {_places(ends)}",
+            "let the next line send them to people, as ari-app dialplan writes it: "
+            'GotoIf($["${STASISSTATUS}" = "FAILED"]?...)',
+        )
+    generated = f"{app}-incoming"
+    if all(step.context == generated for step in incoming) and not dialplan.leads_to(generated):
+        yield unknown(
+            "dialplan",
+            f"no other context leads to [{generated}]: calls come there only if it is a trunk's context",
+            f"if it isn't, write include => {generated} into the trunk's context, and: dialplan reload",
+        )
+
+
+def _places(steps: list[Step]) -> str:
+    places = list(dict.fromkeys(step.place for step in steps))
+    more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
+    return ", ".join(places[:_SHOWN]) + more
+
+
+async def _by_name(pbx: Pbx) -> Finding:
+    """Look only for the contexts that `ari-app dialplan` writes: the PBX doesn't show all to ARI."""
+    app = pbx.settings.stasis_app
+    try:
+        there = await pbx.has_place(f"{app}-incoming", "s")
+    except CannotRead:
+        there = False
+    shown = f"asterisk -rx 'dialplan show' | grep 'Stasis({app}'"
+    if there:
+        return unknown(
+            "dialplan",
+            f"[{app}-incoming] is there; whether the trunk's calls come there can't be seen by ARI alone",
+            f"look who includes it, or set AJAM up: {shown}",
+        )
+    return unknown(
+        "dialplan",
+        f"whether it hands calls to Stasis({app},incoming,...) can't be seen by ARI alone",
+        f"look yourself: {shown}; or set AJAM up",
+    )

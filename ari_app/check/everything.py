@@ -1,0 +1,90 @@
+"""All checks, in the order in which a person would look: the machine, then each shop's PBX and CRM."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+
+from ari_app.accounts import Account, Registration
+from ari_app.check import asterisk, crm, dialplan, doors, machine, places, public
+from ari_app.check.findings import Check, Finding, bad, carry_out, unknown
+from ari_app.check.pbx import Pbx
+from ari_app.settings import Settings
+from ari_app.store.connection import Redis
+
+
+def session() -> aiohttp.ClientSession:
+    """Make the session that the checks need: without cookies, by which AJAM's sessions would meet."""
+    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+
+
+def of_folders(settings: Settings) -> AsyncIterator[Finding]:
+    """Look at what is needed before Redis can be asked."""
+    return carry_out(
+        [
+            Check("settings", machine.names()),
+            Check("data folder", machine.data_folder(settings)),
+            Check("secret key", machine.secret_key(settings)),
+        ]
+    )
+
+
+def of_service(
+    client: aiohttp.ClientSession, redis: Redis, settings: Settings, service_runs: bool
+) -> AsyncIterator[Finding]:
+    """Look at Redis, and at the service as it is seen from outside."""
+    return carry_out(
+        [
+            Check("Redis", machine.redis(redis)),
+            Check("service", machine.service(redis)),
+            Check("public address", public.address(client, settings.public_url, service_runs)),
+        ]
+    )
+
+
+async def of_shop(
+    client: aiohttp.ClientSession, shop: Registration, public_url: str, service_runs: bool
+) -> AsyncIterator[Finding]:
+    """Look at one shop's PBX and CRM. `client` is a `session()`."""
+    if isinstance(shop, Account):
+        async for finding in _of_pbx(client, shop, service_runs):
+            yield finding
+    else:
+        yield bad(
+            "ARI", "the account names no PBX yet", "write its section [pbx]: docs/account.toml has them all"
+        )
+    at = crm.Crm(client, shop, public_url)
+    checks = [
+        Check("CRM", crm.key(at)),
+        Check("time zone", crm.timezone(at)),
+        Check("users", crm.users(at)),
+        Check("module", crm.module(at)),
+    ]
+    async for finding in carry_out(checks):
+        yield finding
+
+
+async def _of_pbx(
+    client: aiohttp.ClientSession, account: Account, service_runs: bool
+) -> AsyncIterator[Finding]:
+    async with Pbx.reached(client, account.pbx) as pbx:
+        async for finding in carry_out([Check("ARI", doors.ari(pbx)), Check("AJAM", doors.ajam(pbx))]):
+            yield finding
+        if not pbx.lets_in:
+            yield unknown(
+                "PBX",
+                "its application, recordings and phones can't be looked at without ARI",
+                "mend ARI first",
+            )
+        checks = [
+            Check("application", asterisk.application(pbx, service_runs)),
+            Check("recordings", asterisk.recordings(pbx)),
+            Check("ari.conf", asterisk.configuration(pbx)),
+            Check("dialplan", dialplan.entry(pbx)),
+            Check("phones", places.phones(pbx, account)),
+            Check("lines", places.lines(pbx, account)),
+            Check("destinations", places.destinations(pbx, account)),
+        ]
+        async for finding in carry_out(checks):
+            yield finding

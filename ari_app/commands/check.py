@@ -1,0 +1,122 @@
+"""`ari-app check`: what is right, what is wrong, and how to mend it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import asdict
+from typing import Annotated, cast
+
+import orjson
+import typer
+
+from ari_app.accounts import Registration
+from ari_app.check import everything
+from ari_app.check.findings import Finding, Findings, State, bad
+from ari_app.commands import fail, run, store
+from ari_app.errors import StoreUnavailable
+from ari_app.settings import SECRET_KEY_LENGTH, Settings, existing_secret_key, read_settings
+from ari_app.store.accounts import Accounts, WrongSecretKey
+from ari_app.store.connection import Redis
+from ari_app.store.health import held
+
+MACHINE = "this machine"
+_SHOWN = {
+    State.GOOD: ("ok       ", typer.colors.GREEN),
+    State.BAD: ("WRONG    ", typer.colors.RED),
+    State.WARNING: ("warning  ", typer.colors.YELLOW),
+    State.UNKNOWN: ("not known", typer.colors.BLUE),
+}
+
+
+def check(
+    account: Annotated[
+        str | None, typer.Argument(help="The shop, as `account list` names it; all of them without it.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One object a line, for programs.")] = False,
+) -> None:
+    """Look the set-up over, line by line: what is right, what is wrong, how to mend it.
+
+    The exit code is 0 when nothing is wrong. A running service isn't disturbed.
+    """
+    report = _Report(as_json)
+    run(_check(account, report))
+    report.end()
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(check)
+
+
+class _Report:
+    """Prints each finding when it comes, and counts."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._heading: str | None = None
+        self._counts = dict.fromkeys(State, 0)
+
+    async def all(self, where: str, findings: AsyncIterator[Finding]) -> bool:
+        """Take what is found; tell whether none of it is bad."""
+        before = self._counts[State.BAD]
+        async with aclosing(cast(Findings, findings)) as coming:
+            async for finding in coming:
+                self.add(where, finding)
+        return self._counts[State.BAD] == before
+
+    def add(self, where: str, finding: Finding) -> None:
+        self._counts[finding.state] += 1
+        if self._as_json:
+            typer.echo(orjson.dumps({"where": where, **asdict(finding)}))
+            return
+        if where != self._heading:
+            typer.echo(("\n" if self._heading else "") + where)
+            self._heading = where
+        word, colour = _SHOWN[finding.state]
+        typer.echo(f"  {typer.style(word, fg=colour)}  {finding.subject}: {finding.sentence}")
+        if finding.remedy:
+            typer.echo(f"             -> {finding.remedy}")
+
+    def end(self) -> None:
+        """Sum up, and end with exit code 1 when something is bad."""
+        wrong, so_so, open_ = (self._counts[one] for one in (State.BAD, State.WARNING, State.UNKNOWN))
+        if not self._as_json:
+            typer.echo(f"\n{wrong} wrong, {so_so} could be better, {open_} can't be known from here.")
+        if wrong:
+            raise typer.Exit(1)
+
+
+async def _check(account: str | None, report: _Report) -> None:
+    settings = read_settings()
+    await report.all(MACHINE, everything.of_folders(settings))
+    if not settings.data_dir.is_dir() and settings.redis_url is None:
+        return
+    try:
+        async with store(settings) as redis, everything.session() as session:
+            runs = await held(redis)
+            await report.all(MACHINE, everything.of_service(session, redis, settings, runs))
+            for shop in await _shops(account, redis, settings):
+                await report.all(shop.id, everything.of_shop(session, shop, settings.public_url, runs))
+    except StoreUnavailable as problem:
+        remedy = (
+            "see that Redis runs, and that ARI_APP_REDIS_URL is right; without it a redis-server is started"
+        )
+        report.add(MACHINE, bad("Redis", str(problem), remedy))
+    except WrongSecretKey as problem:
+        report.add(MACHINE, bad("secret key", "it doesn't open the accounts", str(problem)))
+
+
+async def _shops(account: str | None, redis: Redis, settings: Settings) -> list[Registration]:
+    key = existing_secret_key(settings) or secrets.token_hex(SECRET_KEY_LENGTH)  # one that opens nothing
+    accounts = Accounts(redis, key)
+    if account is None:
+        shops = await accounts.registered()
+        if not shops:
+            typer.echo("There are no accounts yet: add one with ari-app account apply FILE.toml", err=True)
+        return shops
+    found = await accounts.find(account)
+    if found is None:
+        fail(f"There is no account {account}; ari-app account list names those that there are.")
+    return [found]

@@ -1,0 +1,61 @@
+"""What Redis says of itself, for who looks a set-up over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from ari_app.store.connection import unavailable
+from ari_app.store.keys import HOLDER
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How well Redis keeps what it is given. A value that it doesn't tell is None."""
+
+    appendonly: bool | None
+    """Whether it keeps an append-only file."""
+    written: bool | None
+    """Whether its last write into that file worked."""
+    memory_limit: int | None
+    """Bytes; 0 is no limit."""
+    policy: str | None
+    """What it does at that limit: ``noeviction`` refuses, all others forget."""
+    used: int | None
+    """Bytes."""
+
+
+async def keeping(redis: Redis) -> Keeping:
+    """Ask Redis how it keeps what it is given.
+
+    Raises:
+        StoreUnavailable
+    """
+    try:
+        persistence: dict[str, Any] = await redis.info("persistence")
+        memory: dict[str, Any] = await redis.info("memory")
+    except (RedisError, OSError, TimeoutError) as error:
+        raise unavailable(error) from error
+    written = persistence.get("aof_last_write_status")
+    return Keeping(
+        appendonly=bool(persistence["aof_enabled"]) if "aof_enabled" in persistence else None,
+        written=written == "ok" if written is not None else None,
+        memory_limit=memory.get("maxmemory"),
+        policy=memory.get("maxmemory_policy"),
+        used=memory.get("used_memory"),
+    )
+
+
+async def held(redis: Redis) -> bool:
+    """Tell whether a service works with this Redis: it holds the PBXs.
+
+    Raises:
+        StoreUnavailable
+    """
+    try:
+        return bool(await redis.exists(HOLDER))
+    except (RedisError, OSError, TimeoutError) as error:
+        raise unavailable(error) from error
