@@ -115,7 +115,7 @@ def _lost_in_the_bridge(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelF
         yield StopPlaying(call.ringing_name)
     if call.stage is Stage.RINGING:
         yield from _lost_while_ringing(call, said, facts)
-    if call.stage is Stage.TALKING:
+    if call.stage in (Stage.TALKING, Stage.TRANSFERRING):
         yield from _lost_while_talking(call, facts)
     lost = call.recording.state is RecordingState.RUNNING and not said.recording
     if lost and call.bridge_open and call.stage is not Stage.ENDING:
@@ -123,7 +123,7 @@ def _lost_in_the_bridge(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelF
 
 
 def _lost_while_talking(call: Call, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
-    """Answer who waits, and join those who talk."""
+    """Answer who waits, and join those who talk, or who waits with the one to come."""
     caller = facts.get(call.caller.id)
     if caller is not None and call.caller.state is not LegState.LEAVING and caller.state != "Up":
         yield Answer(caller.id)

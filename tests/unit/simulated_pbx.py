@@ -116,7 +116,9 @@ class SimulatedPbx:
             case o.FindFarHalf(leg) if leg in self.channels:
                 self._find(leg, self.channels[leg])
             case o.Record() if not self.recording:
-                if self.bridge is None or not self.can_record:
+                if self.bridge is None:
+                    self.doubt()
+                elif not self.can_record:
                     self.news.append(h.RecordingFailed(self.at, "no folder"))
                 else:
                     self.recording = True
