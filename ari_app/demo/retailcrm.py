@@ -59,6 +59,7 @@ from ari_app.demo.retailcrm_rules import (
     Wrong,
     read_calls,
     read_event,
+    read_module,
     read_query,
 )
 
@@ -249,6 +250,8 @@ class SimulatedCrm:
         if route == "module":
             module = account.rights.module(request.path)
             return _refuse(Wrong(404, "Not found")) if module is None else _json(200, module)
+        if route == "edit":
+            return _json(201, account.edit_module(read_module(fields, _module_code(request))))
         answer, receipts = _carry_out(account, route, fields)
         if isinstance(fault, Slow):
             await self._pass(fault.seconds)
@@ -286,12 +289,17 @@ class SimulatedCrm:
 def _route_of(request: web.Request) -> Route:
     method, route = ROUTES.get(request.path, ("", None))
     if request.path.startswith(MODULES):
-        method, route = "GET", "module"
+        edited = request.path.endswith("/edit")
+        method, route = ("POST", "edit") if edited else ("GET", "module")
     if route is None:
         raise Wrong(404, "API method not found")
     if request.method != method:
         raise Wrong(405, "Method Not Allowed")
     return route
+
+
+def _module_code(request: web.Request) -> str:
+    return request.path.removeprefix(MODULES).removesuffix("/edit")
 
 
 def _carry_out(account: CrmAccount, route: Route, fields: Fields) -> tuple[Answer, list[Receipt]]:

@@ -11,7 +11,7 @@ from ari_app.demo.retailcrm_callbacks import CalledBack, call_back
 from ari_app.demo.retailcrm_faults import Fault, Kind, Route
 from ari_app.demo.retailcrm_promises import Promises
 from ari_app.demo.retailcrm_rights import Rights
-from ari_app.demo.retailcrm_rules import LookUpQuery, ToldCall, ToldEvent, UsersQuery
+from ari_app.demo.retailcrm_rules import LookUpQuery, ToldCall, ToldEvent, ToldModule, UsersQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +312,12 @@ class CrmAccount:
             "totalPageCount": max(1, -(-len(managers) // limit)),
         }
         return {"success": True, "pagination": pagination, "users": users}
+
+    def edit_module(self, module: ToldModule) -> Answer:
+        """Answer of POST integration-modules/{code}/edit."""
+        answer = self.rights.edit(module, self._managers, ("shop",))
+        self._change()
+        return answer
 
     def settings(self) -> Answer:
         """Answer of GET settings."""

@@ -1,10 +1,11 @@
 """What a key of the simulated retailCRM may do, and the integration modules that are registered there."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from ari_app.demo.retailcrm_faults import Route
-from ari_app.demo.retailcrm_rules import ROUTES, Wrong
+from ari_app.demo.retailcrm_rules import ToldModule, Wrong
 
 MODULES = "/api/v5/integration-modules/"
 """A module's code comes after it."""
@@ -15,15 +16,28 @@ _NEEDED: dict[Route, str] = {
     "upload": "telephony_write",
     "users": "user_read",
     "module": "integration_read",
+    "edit": "integration_write",
 }
 """The permission that a route needs; the others take any key."""
+_METHODS = {
+    "/api/users": "user_read",
+    "/api/users/{id}": "user_read",
+    "/api/customers": "customer_read",
+    "/api/reference/sites": "reference_read",
+    "/api/integration-modules/{code}": "integration_read",
+    "/api/integration-modules/{code}/edit": "integration_write",
+    "/api/telephony/call/event": "telephony_write",
+    "/api/telephony/calls/upload": "telephony_write",
+    "/api/telephony/manager": "telephony_read",
+}
+"""The methods that `credentials` names, and the permission that each needs."""
 
 
 @dataclass(slots=True, eq=False)
 class Rights:
     """Of one account: its key's permissions, and its modules by their codes, as the API shows them."""
 
-    scopes: set[str] = field(default_factory=lambda: {*_NEEDED.values(), "reference_read"})
+    scopes: set[str] = field(default_factory=lambda: {*_METHODS.values()})
     modules: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def check(self, route: Route) -> None:
@@ -38,12 +52,22 @@ class Rights:
             return None
         return {"success": True, "integrationModule": {"code": code, **self.modules[code]}}
 
+    def edit(self, module: ToldModule, users: Collection[int], sites: Collection[str]) -> dict[str, Any]:
+        """Answer of POST integration-modules/{code}/edit; `info` is a list when it is empty, as from PHP."""
+        told = module.model_dump(by_alias=True)
+        self.modules[told.pop("code")] = {"freeze": False, **told}
+        telephony = module.integrations.telephony
+        strangers = [one.user_id for one in telephony.additional_codes if one.user_id not in users]
+        elsewhere = [one.site_code for one in telephony.external_phones if one.site_code not in sites]
+        info = {"notExistUsersIds": strangers, "notExistSiteCodes": elsewhere}
+        return {"success": True, "info": {name: found for name, found in info.items() if found} or []}
+
     def credentials(self) -> dict[str, Any]:
         """Answer of GET /api/credentials."""
         return {
             "success": True,
             "scopes": sorted(self.scopes),
-            "credentials": [path for path in ROUTES if "/v5/" in path],
+            "credentials": [method for method, scope in _METHODS.items() if scope in self.scopes],
             "siteAccess": "access_full",
             "sitesAvailable": ["shop"],
         }

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -191,6 +191,72 @@ def read_event(form: Fields) -> ToldEvent:
         return ToldEvent.model_validate(_json_field(form, "event"))
     except ValidationError as problem:
         raise Wrong(400, "Errors in the entity format", _errors(problem)) from None
+
+
+class CodeOfUser(_Entity):
+    """One of `additionalCodes`."""
+
+    user_id: int
+    code: Filled
+
+
+class PhoneOfSite(_Entity):
+    """One of `externalPhones`."""
+
+    site_code: Filled
+    external_phone: Phone
+
+
+class ToldTelephony(_Entity):
+    """`integrations.telephony` of a module."""
+
+    make_call_url: Link
+    change_user_status_url: Link
+    allow_edit: bool
+    input_event_supported: bool
+    output_event_supported: bool
+    hangup_event_supported: bool
+    additional_codes: list[CodeOfUser]
+    external_phones: list[PhoneOfSite]
+
+
+class ToldIntegrations(_Entity):
+    """`integrations` of a module."""
+
+    telephony: ToldTelephony
+
+
+class ToldModule(_Entity):
+    """`integrationModule` of POST integration-modules/{code}/edit."""
+
+    code: Filled
+    integration_code: Filled
+    active: bool
+    name: Filled
+    logo: Link
+    client_id: Filled
+    base_url: Link
+    account_url: Link
+    available_countries: list[Annotated[str, Field(pattern="^[A-Z]{2}$")]]
+    actions: dict[Literal["activity", "settings"], Filled] = {}
+    integrations: ToldIntegrations
+
+    @model_validator(mode="after")
+    def _svg(self) -> Self:
+        if not urlsplit(self.logo).path.endswith(".svg"):
+            raise ValueError("logo: expected an SVG")
+        return self
+
+
+def read_module(form: Fields, code: str) -> ToldModule:
+    """The module of a form that was sent to its code's address; raises `Wrong`."""
+    try:
+        module = ToldModule.model_validate(_json_field(form, "integrationModule"))
+    except ValidationError as problem:
+        raise Wrong(400, "Errors in the entity format", _errors(problem)) from None
+    if module.code != code:
+        raise Wrong(400, "Errors in the entity format", {"code": "is not the address's"})
+    return module
 
 
 def read_calls(form: Fields) -> list[ToldCall]:

@@ -40,6 +40,7 @@ from ari_app.retailcrm.messages import (
 )
 from ari_app.retailcrm.module import Module, ModuleBody
 from ari_app.retailcrm.pace import Pace, Turn
+from ari_app.retailcrm.registration import EditBody, IntegrationModule, Unknown
 
 __all__ = [
     "CALLS_IN_ONE_UPLOAD",
@@ -153,6 +154,12 @@ class RetailCrm:
             if refusal.error_msg.lower().startswith("not found"):
                 return None
             raise
+
+    async def edit_module(self, module: IntegrationModule, *, timeout: float = 10.0) -> Unknown:
+        """Register a module, or change it; the answer names what of it the CRM doesn't know."""
+        path = f"v5/integration-modules/{module.code}/edit"
+        form = {"integrationModule": module.as_json()}
+        return await self._ask("POST", path, EditBody, Turn.OTHER, timeout, form=form)
 
     async def _ask(
         self,

@@ -53,7 +53,9 @@ class CallResult(StrEnum):
     UNKNOWN = "unknown"
 
 
-class _Sent(BaseModel):
+class Sent(BaseModel):
+    """What we say to the CRM."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
     def as_json(self) -> str:
@@ -61,21 +63,21 @@ class _Sent(BaseModel):
         return self.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
 
 
-class Campaign(_Sent):
+class Campaign(Sent):
     """`campaign` of web analytics data."""
 
     name: str | None = None
     code: str | None = None
 
 
-class WebAnalyticsData(_Sent):
+class WebAnalyticsData(Sent):
     """`webAnalyticsData` of a call event: what made the customer call."""
 
     campaign: Campaign | None = None
     query_string: str | None = None
 
 
-class CallSource(_Sent):
+class CallSource(Sent):
     """`source` of an uploaded call: where the call came from."""
 
     source: str | None = None
@@ -85,7 +87,7 @@ class CallSource(_Sent):
     content: str | None = None
 
 
-class CallEvent(_Sent):
+class CallEvent(Sent):
     """`event` of POST telephony/call/event: a popup, or its end. `codes` are extensions."""
 
     phone: str
@@ -99,7 +101,7 @@ class CallEvent(_Sent):
     web_analytics_data: WebAnalyticsData | None = None
 
 
-class UploadedCall(_Sent):
+class UploadedCall(Sent):
     """One of `calls` of POST telephony/calls/upload: a finished call.
 
     `date` is the account's local time, to the second, without a zone; `duration` (talking) and
@@ -184,10 +186,13 @@ class UsersPage:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the key may do: `scopes` such as telephony_write, and the shops it may see."""
+    """What the key may do: `scopes` such as telephony_write, the shops it may see, and the API's methods that
+    it may call, where the CRM still names them.
+    """
 
     scopes: tuple[str, ...]
     sites: tuple[str, ...]
+    methods: tuple[str, ...] = ()
 
 
 def _text(value: object) -> str | None:
@@ -337,10 +342,11 @@ class CredentialsBody(Received):
 
     scopes: Texts = ()
     sites_available: Texts = ()
+    credentials: Texts = ()
 
     def read(self) -> Credentials:
         """In our words."""
-        return Credentials(self.scopes, self.sites_available)
+        return Credentials(self.scopes, self.sites_available, self.credentials)
 
 
 def errors_as_lines(errors: Any) -> tuple[str, ...]:

@@ -1,0 +1,142 @@
+"""How our integration module is registered: what its key must be allowed, and what the CRM is told of it."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from ari_app.retailcrm.messages import Credentials, Numbers, Received, Sent, Texts, object_or_none
+from ari_app.retailcrm.module import MODULE_CODE
+
+PERMISSIONS = {
+    "/api/users": "user_read",
+    "/api/users/{id}": "user_read",
+    "/api/customers": "customer_read",
+    "/api/reference/sites": "reference_read",
+    "/api/integration-modules/{code}": "integration_read",
+    "/api/integration-modules/{code}/edit": "integration_write",
+    "/api/telephony/call/event": "telephony_write",
+    "/api/telephony/calls/upload": "telephony_write",
+    "/api/telephony/manager": "telephony_read",
+}
+"""The API's methods that a key must be allowed, as the CRM names them to people, and the scope of each."""
+MODULE_NAME = "Asterisk"
+COUNTRIES = ("RU", "BY", "KZ", "UA", "AM", "AZ", "EE", "GE", "KG")
+"""Where the module is offered, ISO 3166-1 alpha-2."""
+
+
+class CodeOfUser(Sent):
+    """A user's extension."""
+
+    user_id: int
+    code: str
+
+
+class PhoneOfSite(Sent):
+    """A number of a shop's (a site, in the CRM's words)."""
+
+    site_code: str
+    external_phone: str
+
+
+class Telephony(Sent):
+    """`integrations.telephony`; the addresses are whole ones."""
+
+    make_call_url: str
+    change_user_status_url: str
+    allow_edit: bool
+    input_event_supported: bool
+    output_event_supported: bool
+    hangup_event_supported: bool
+    additional_codes: tuple[CodeOfUser, ...]
+    external_phones: tuple[PhoneOfSite, ...]
+
+
+class Integrations(Sent):
+    """`integrations` of a module."""
+
+    telephony: Telephony
+
+
+class IntegrationModule(Sent):
+    """`integrationModule` of POST integration-modules/{code}/edit."""
+
+    code: str
+    integration_code: str
+    active: bool
+    name: str
+    logo: str
+    client_id: str
+    base_url: str
+    available_countries: tuple[str, ...]
+    account_url: str
+    integrations: Integrations
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Whom and what of a registration the CRM doesn't know."""
+
+    users: tuple[int, ...] = ()
+    sites: tuple[str, ...] = ()
+
+
+class _Info(Received):
+    not_exist_users_ids: Numbers = ()
+    not_exist_site_codes: Texts = ()
+
+
+class EditBody(Received):
+    """Answer of POST integration-modules/{code}/edit."""
+
+    info: Annotated[_Info | None, BeforeValidator(object_or_none)] = None
+
+    def read(self) -> Unknown:
+        """In our words."""
+        info = self.info or _Info()
+        return Unknown(info.not_exist_users_ids, info.not_exist_site_codes)
+
+
+def missing_permissions(key: Credentials) -> list[str]:
+    """Name the methods that a key must be allowed and isn't."""
+    allowed = {method.replace("/api/v5/", "/api/") for method in key.methods}
+    return [
+        method for method, scope in PERMISSIONS.items() if method not in allowed and scope not in key.scopes
+    ]
+
+
+def describe(
+    public_url: str,
+    client_id: str,
+    cabinet_secret: str,
+    codes: dict[int, str],
+    phones: dict[str, str],
+) -> IntegrationModule:
+    """Say what the CRM is told of the module.
+
+    `codes` are the extensions by the users' ids, `phones` the sites by the numbers.
+    """
+    telephony = Telephony(
+        make_call_url=f"{public_url}/crm/call",
+        change_user_status_url=f"{public_url}/crm/status",
+        allow_edit=True,
+        input_event_supported=True,
+        output_event_supported=True,
+        hangup_event_supported=True,
+        additional_codes=tuple(CodeOfUser(user_id=user, code=code) for user, code in codes.items()),
+        external_phones=tuple(
+            PhoneOfSite(site_code=site, external_phone=phone) for phone, site in phones.items()
+        ),
+    )
+    return IntegrationModule(
+        code=MODULE_CODE,
+        integration_code=MODULE_CODE,
+        active=True,
+        name=MODULE_NAME,
+        logo=f"{public_url}/static/logo.svg",
+        client_id=client_id,
+        base_url=public_url,
+        available_countries=COUNTRIES,
+        account_url=f"{public_url}/account/{cabinet_secret}",
+        integrations=Integrations(telephony=telephony),
+    )
