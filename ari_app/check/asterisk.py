@@ -87,8 +87,9 @@ async def configuration(pbx: Pbx) -> Findings:
     try:
         readable = bool(await pbx.configured("ari.conf", "general", "enabled"))
         timeout = await pbx.configured("ari.conf", "general", "websocket_write_timeout")
+        declined = await _declined_types(pbx)
     except CannotRead:
-        readable, timeout = False, ""
+        readable, timeout, declined = False, "", []
     yield _write_timeout(timeout, readable)
     if not readable:
         yield unknown(
@@ -97,7 +98,7 @@ async def configuration(pbx: Pbx) -> Findings:
             "look at [declined_message_types] of stasis.conf: it should decline nothing",
         )
         return
-    yield _declined(await _declined_types(pbx))
+    yield _declined(declined)
 
 
 def _write_timeout(timeout: str, readable: bool) -> Finding:

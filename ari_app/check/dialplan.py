@@ -108,7 +108,7 @@ def judge(dialplan: Dialplan, app: str) -> Iterator[Finding]:
     elif computed:
         yield unknown(
             "dialplan",
-            f"{_places(computed)} computes the name of its Stasis application: whether it is ours isn't known",
+            f"whether {_places(computed)} leads to us isn't known: the application's name is computed",
             f"look whether it becomes {app}: dialplan show {computed[0].context}",
         )
     else:

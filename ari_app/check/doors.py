@@ -37,22 +37,29 @@ async def ari(pbx: Pbx) -> Findings:
     yield clock_finding(
         "clock", "the PBX's", answer.skew, CLOCKS_SECONDS, "its log and ours tell different times of a call"
     )
-    tried = await pbx.ari("DELETE", f"bridges/{_NOBODY}")
-    pbx.may_change = tried.status == 404
+    yield await _may_change(pbx)
+
+
+async def _may_change(pbx: Pbx) -> Finding:
+    user = pbx.settings.ari_username
+    try:
+        answered = (await pbx.ari("DELETE", f"bridges/{_NOBODY}")).status
+    except NothingThere:
+        answered = 0
+    pbx.may_change = answered == 404
     if pbx.may_change:
-        yield good("ARI", f"the user {settings.ari_username} may handle calls")
-    elif tried.status == 403:
-        yield bad(
+        return good("ARI", f"the user {user} may handle calls")
+    if answered == 403:
+        return bad(
             "ARI",
-            f"the user {settings.ari_username} may only look: no call can be handled",
-            f"set read_only = no in [{settings.ari_username}] of ari.conf, and: module reload res_ari.so",
+            f"the user {user} may only look: no call can be handled",
+            f"set read_only = no in [{user}] of ari.conf, and: module reload res_ari.so",
         )
-    else:
-        yield unknown(
-            "ARI",
-            f"whether the user may handle calls isn't known: ARI answers {tried.status}",
-            f"look at read_only in [{settings.ari_username}] of ari.conf",
-        )
+    return unknown(
+        "ARI",
+        f"whether the user {user} may handle calls isn't known: ARI answers {answered or 'nothing'}",
+        f"look at read_only in [{user}] of ari.conf",
+    )
 
 
 def _not_let_in(answer: Look, pbx: Pbx) -> Finding | None:

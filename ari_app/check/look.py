@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -32,8 +35,6 @@ class Look:
     status: int
     body: bytes
     skew: float | None
-    certificate_days: float | None
-    """How long the server's certificate is still valid; None without TLS."""
 
     def json(self) -> Any:
         """Give the body as JSON, None when it is none."""
@@ -63,12 +64,11 @@ async def look(
             async with session.request(
                 method, url, headers=headers, params=params, allow_redirects=False
             ) as response:
-                days = _certificate_days(response, sent)
                 skew = _skew(response.headers.get("Date"), (sent + clock()) / 2)
                 body = await response.content.read(LONGEST_ANSWER)
                 while not response.content.at_eof() and len(body) < LONGEST_ANSWER:
                     body += await response.content.read(LONGEST_ANSWER - len(body))
-                return Look(response.status, body, skew, days)
+                return Look(response.status, body, skew)
     except TimeoutError:
         raise NothingThere(f"no answer within {LOOK_SECONDS:g} s") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -85,7 +85,8 @@ def in_words(error: Exception) -> str:
         case aiohttp.ClientConnectorSSLError():
             return "it does not speak TLS as we do"
         case aiohttp.ClientConnectorError():
-            return error.os_error.strerror or type(error.os_error).__name__
+            number = error.os_error.errno
+            return os.strerror(number) if number else "it takes no connection"
         case aiohttp.ServerDisconnectedError():
             return "it breaks off without an answer"
         case aiohttp.InvalidURL():
@@ -110,12 +111,27 @@ def _skew(date: str | None, now: float) -> float | None:
         return None
 
 
-def _certificate_days(response: aiohttp.ClientResponse, now: float) -> float | None:
-    transport = response.connection.transport if response.connection else None
-    certificate = transport.get_extra_info("peercert") if transport else None
-    if not certificate:
-        return None
-    return (ssl.cert_time_to_seconds(certificate["notAfter"]) - now) / DAY
+async def certificate_days(url: str, trusted: ssl.SSLContext | None = None) -> float:
+    """Say for how many days the certificate of an https address is still valid.
+
+    Raises:
+        NothingThere
+    """
+    parts = urlsplit(url)
+    context = trusted or ssl.create_default_context()
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port or 443, ssl=context)
+    except (OSError, TimeoutError) as error:
+        raise NothingThere(str(error) or type(error).__name__) from None
+    try:
+        certificate = writer.get_extra_info("peercert")
+        return (ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) / DAY
+    finally:
+        writer.close()
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(1.0):
+                await writer.wait_closed()
 
 
 def clock_finding(

@@ -111,8 +111,13 @@ async def redis(client: Redis) -> Findings:
     except StoreUnavailable as problem:
         yield bad("Redis", str(problem), "see that it runs, and that ARI_APP_REDIS_URL is right")
         return
-    yield _appendonly(found)
-    yield _memory(found)
+    for finding in kept(found):
+        yield finding
+
+
+def kept(found: Keeping) -> tuple[Finding, Finding]:
+    """Judge what Redis says of itself."""
+    return _appendonly(found), _memory(found)
 
 
 def _appendonly(found: Keeping) -> Finding:

@@ -62,7 +62,7 @@ def _phones(state: str, codes: list[str], account: Account) -> Finding:
     example = account.policy().endpoint(codes[0])
     match state:
         case "online":
-            return good("phones", f"can be reached: {named}")
+            return good("phones", f"can be reached, as far as the PBX knows: {named}")
         case "missing":
             return bad(
                 "phones",

@@ -6,12 +6,13 @@ We ask from this machine: whether the way from the CRM's is open, too, only the 
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from ari_app.check.findings import Finding, Findings, bad, good, unknown, warning
-from ari_app.check.look import Look, NothingThere, look
+from ari_app.check.look import NothingThere, certificate_days, look
 
 SOON_DAYS = 14
 """A certificate that ends within so many days should have been renewed."""
@@ -19,8 +20,13 @@ _SET = "set ARI_APP_PUBLIC_URL to the address that the CRM can reach, such as ht
 _STRANGER = "a-stranger"
 
 
-async def address(session: aiohttp.ClientSession, url: str, service_runs: bool) -> Findings:
-    """Does the public address lead to us, safely, and is it shut for strangers?"""
+async def address(
+    session: aiohttp.ClientSession, url: str, service_runs: bool, trusted: ssl.SSLContext | None = None
+) -> Findings:
+    """Does the public address lead to us, safely, and is it shut for strangers?
+
+    `trusted` are the certificates that are trusted, if not this machine's.
+    """
     yield _kind(url)
     if not service_runs:
         yield unknown(
@@ -33,7 +39,7 @@ async def address(session: aiohttp.ClientSession, url: str, service_runs: bool) 
         yield bad(
             "public address",
             f"{url} doesn't answer: {problem}",
-            "check ARI_APP_PUBLIC_URL, its name in DNS, and the web server or the firewall before us; it must "
+            "check ARI_APP_PUBLIC_URL, its name in DNS, and the web server or firewall before us; it must "
             "lead to ARI_APP_HOST:ARI_APP_PORT",
         )
         return
@@ -45,8 +51,8 @@ async def address(session: aiohttp.ClientSession, url: str, service_runs: bool) 
         )
         return
     yield good("public address", f"{url} leads to us, as seen from this machine")
-    if answer.certificate_days is not None:
-        yield _certificate(answer)
+    if url.startswith("https:"):
+        yield await _certificate(url, trusted)
     yield await _shut(session, url)
 
 
@@ -72,8 +78,13 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _certificate(answer: Look) -> Finding:
-    days = answer.certificate_days or 0.0
+async def _certificate(url: str, trusted: ssl.SSLContext | None) -> Finding:
+    try:
+        days = await certificate_days(url, trusted)
+    except NothingThere as problem:
+        return unknown(
+            "public address", f"how long its certificate is valid isn't known: {problem}", "look at it"
+        )
     if days < SOON_DAYS:
         return warning("public address", f"its certificate ends in {days:.0f} days", "renew it")
     return good("public address", f"its certificate is valid for {days:.0f} days more")

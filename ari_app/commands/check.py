@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -9,6 +10,7 @@ from dataclasses import asdict
 from typing import Annotated, cast
 
 import orjson
+import structlog
 import typer
 
 from ari_app.accounts import Registration
@@ -40,6 +42,7 @@ def check(
 
     The exit code is 0 when nothing is wrong. A running service isn't disturbed.
     """
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     report = _Report(as_json)
     run(_check(account, report))
     report.end()
