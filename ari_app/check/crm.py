@@ -10,10 +10,11 @@ import aiohttp
 from ari_app.accounts import Registration
 from ari_app.check.findings import Finding, Findings, bad, good, unknown, warning
 from ari_app.check.look import LOOK_SECONDS, NothingThere, clock_finding, look
-from ari_app.retailcrm.client import RetailCrm, User
+from ari_app.retailcrm.client import Credentials, RetailCrm, User
 from ari_app.retailcrm.errors import CrmDenied, CrmError, CrmLimited
 from ari_app.retailcrm.module import MODULE_CODE, Module
 from ari_app.retailcrm.pace import Pace
+from ari_app.retailcrm.registration import PERMISSIONS, missing_permissions
 
 CLOCKS_SECONDS = 30.0
 """How far the CRM's clock may be from ours."""
@@ -22,10 +23,12 @@ _SHOWN = 5
 _WHERE = "in the CRM: Administration / Integration / API keys"
 _WHERE_MODULES = "in the CRM: Administration / Integration / Marketplace"
 
-_PERMISSIONS = {
+_LOST = {
     "telephony_read": "who calls isn't known, nor who is responsible for them",
     "telephony_write": "the CRM hears of no call",
     "user_read": "who is at dinner or on a break is known only when they change it",
+    "customer_read": "customers can't be looked up beyond their name",
+    "reference_read": "the CRM's shops can't be looked up",
     "integration_read": "whether our module is registered can't be looked up",
     "integration_write": "our module can't be registered",
 }
@@ -40,8 +43,8 @@ class Crm:
     session: aiohttp.ClientSession
     shop: Registration
     public_url: str
-    scopes: frozenset[str] | None = None
-    """What the key may do; None when the CRM lets us in with no key."""
+    rights: Credentials | None = None
+    """What the key may do; None while the CRM doesn't let us in."""
     client: RetailCrm = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,7 +56,7 @@ async def key(crm: Crm) -> Findings:
     """Does the CRM know the key, and what may it do?"""
     url = crm.shop.crm.url
     try:
-        scopes = (await crm.client.credentials(timeout=LOOK_SECONDS)).scopes
+        rights = await crm.client.credentials(timeout=LOOK_SECONDS)
     except CrmDenied as problem:
         yield bad(
             "CRM", f"{url} refuses the key: {problem}", f"check crm.url and crm.api_key; the key is {_WHERE}"
@@ -65,27 +68,33 @@ async def key(crm: Crm) -> Findings:
     except CrmError as problem:
         yield bad("CRM", f"{url} can't be reached: {problem}", "check crm.url, and this machine's way there")
         return
-    crm.scopes = frozenset(scopes)
+    crm.rights = rights
     yield good("CRM", f"{url} knows the key")
-    for finding in _permissions(crm.scopes):
+    for finding in _permissions(rights):
         yield finding
     yield await _clock(crm)
 
 
-def _permissions(scopes: frozenset[str]) -> list[Finding]:
-    if not scopes:
-        look = f"look at the key's permissions {_WHERE}: it needs {', '.join(_PERMISSIONS)}"
+def _permissions(key: Credentials) -> list[Finding]:
+    named = list(dict.fromkeys(PERMISSIONS.values()))
+    if not key.scopes and not key.methods:
+        look = f"look at the key's permissions {_WHERE}: it needs {', '.join(named)}"
         return [unknown("permissions", "the CRM doesn't say what the key may do", look)]
+    lacking = _lacking(key)
     found = []
-    for name, lost in _PERMISSIONS.items():
-        remedy = f"allow the key {name}, {_WHERE}"
-        if name in scopes:
+    for name in named:
+        if name not in lacking:
             found.append(good("permissions", f"the key has {name}"))
-        elif name in _VITAL:
-            found.append(bad("permissions", f"the key lacks {name}: {lost}", remedy))
-        else:
-            found.append(warning("permissions", f"the key lacks {name}: {lost}", remedy))
+            continue
+        kind = bad if name in _VITAL else warning
+        methods = ", ".join(method for method, needs in PERMISSIONS.items() if needs == name)
+        remedy = f"allow the key {methods}, {_WHERE}"
+        found.append(kind("permissions", f"the key lacks {name}: {_LOST[name]}", remedy))
     return found
+
+
+def _lacking(key: Credentials) -> frozenset[str]:
+    return frozenset(PERMISSIONS[method] for method in missing_permissions(key))
 
 
 async def _clock(crm: Crm) -> Finding:
@@ -104,7 +113,7 @@ async def _clock(crm: Crm) -> Finding:
 
 async def timezone(crm: Crm) -> Findings:
     """Is it known in which time zone the CRM writes its times?"""
-    if crm.scopes is None:
+    if crm.rights is None:
         return
     ours = crm.shop.timezone_name
     remedy = 'write the CRM\'s own into the account, such as timezone = "Europe/Moscow" in [crm]'
@@ -178,8 +187,8 @@ async def module(crm: Crm) -> Findings:
         yield warning(
             "module",
             f"{MODULE_CODE} isn't registered: clicks in the CRM call nobody, and it may hear of no call",
-            f"register it with the addresses {crm.public_url}/crm/call and {crm.public_url}/crm/status; "
-            f"if your telephony stands there under another name, see that it is active, {_WHERE_MODULES}",
+            f"sign in to the cabinet at {crm.public_url}, which registers it; if your telephony has "
+            f"another name there, see that it is active, with {crm.public_url}/crm/call, {_WHERE_MODULES}",
         )
         return
     for finding in _module(found, crm):
@@ -195,7 +204,7 @@ def _module(module: Module, crm: Crm) -> list[Finding]:
             bad(
                 "module",
                 f"{MODULE_CODE} is registered, but not for telephones",
-                "register it again, with telephony",
+                "register it again: save the settings in the cabinet",
             )
         ]
     found = []
@@ -206,7 +215,7 @@ def _module(module: Module, crm: Crm) -> list[Finding]:
                 bad(
                     "module",
                     f"the CRM asks for {what} at {_without_query(url)}, not at {crm.public_url}{path}",
-                    "register it again, or set ARI_APP_PUBLIC_URL to the address that is meant",
+                    "save the settings in the cabinet, which registers it again, or mend ARI_APP_PUBLIC_URL",
                 )
             )
     if not module.told:
@@ -214,7 +223,7 @@ def _module(module: Module, crm: Crm) -> list[Finding]:
             bad(
                 "module",
                 "the CRM doesn't take all events from it",
-                "register it again, with all kinds of events",
+                "register it again: save the settings in the cabinet",
             )
         )
     ours = {one.user_id: one.code for one in crm.shop.extensions}
@@ -232,8 +241,11 @@ def _module(module: Module, crm: Crm) -> list[Finding]:
 
 
 def _may(crm: Crm, scope: str) -> bool:
-    """Tell whether it is worth asking: the CRM let us in, and didn't say that the key may not."""
-    return crm.scopes is not None and (not crm.scopes or scope in crm.scopes)
+    """Tell whether it is worth asking: the CRM lets us in, and doesn't say that the key may not."""
+    rights = crm.rights
+    if rights is None:
+        return False
+    return not (rights.scopes or rights.methods) or scope not in _lacking(rights)
 
 
 def _without_query(url: str | None) -> str:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
 import orjson
 import pytest
@@ -93,9 +92,12 @@ async def lab(installation: Installation) -> AsyncIterator[Lab]:
 
 
 @pytest.fixture
-def shop(office: Office) -> Office:
+def shop(office: Office, monkeypatch: pytest.MonkeyPatch) -> Office:
     """The shop for which the PBX was set up; it has two managers, and its module is registered."""
     office.app = APP
+    toml = office.toml
+    line = 'outgoing = "lines,3"'
+    monkeypatch.setattr(office, "toml", lambda **calls: toml(**calls).replace("[calls]", f"{line}\n[calls]"))
     register(office, PUBLIC, office.managers(2))
     return office
 
@@ -122,7 +124,7 @@ def look(shop: Office) -> Look:
     async def look(
         change: dict[str, str] | None = None, destinations: dict[str, str] = DESTINATIONS, runs: bool = False
     ) -> list[Finding]:
-        text = shop.toml(**destinations).replace("[calls]", 'outgoing = "lines,3"\n[calls]')
+        text = shop.toml(**destinations)
         for old, new in (change or {}).items():
             assert old in text
             text = text.replace(old, new)
@@ -144,8 +146,6 @@ def about(findings: list[Finding], subject: str) -> list[Finding]:
 
 
 async def test_a_right_set_up_is_good_from_its_first_line_to_its_last(shop: Office, redis_url: str) -> None:
-    toml = shop.toml
-    shop.toml = lambda **calls: toml(**calls).replace("[calls]", 'outgoing = "lines,3"\n[calls]')  # type: ignore[method-assign]
     await shop.open(**DESTINATIONS)
     async with shop.web() as address:
         register(shop, address, sorted(shop.account.codes))
@@ -180,10 +180,9 @@ async def ari_app(shop: Office, redis_url: str, address: str, *words: str) -> tu
 
 
 async def test_a_person_reads_it_in_lines_with_remedies_and_no_secret(
-    shop: Office, redis_url: str, lab: Lab
+    shop: Office, redis_url: str, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    toml = shop.toml
-    shop.toml = lambda **calls: toml(**calls).replace(lab.asterisk.ari_password, "wrong-secret")  # type: ignore[method-assign]
+    monkeypatch.setattr(lab.asterisk, "ari_password", "wrong-secret")
     await shop.apply(**DESTINATIONS)
     status, said, _ = await ari_app(shop, redis_url, "http://127.0.0.1:1", "check", shop.account.id)
     assert status == 1
@@ -381,9 +380,7 @@ async def test_a_user_whom_the_crm_does_not_have(look: Look) -> None:
     assert "(user 77)" in dict(wrong(findings, State.WARNING))["users"]
 
 
-async def test_redis_that_forgets_and_an_address_that_nobody_answers_at(
-    shop: Office, redis_url: str, tmp_path: Path
-) -> None:
+async def test_redis_that_forgets_and_an_address_that_nobody_answers_at(shop: Office, redis_url: str) -> None:
     await shop.open(**DESTINATIONS)
     await shop.redis.config_set("appendonly", "no")
     await shop.redis.config_set("maxmemory", 10**9)
