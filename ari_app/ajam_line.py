@@ -89,7 +89,9 @@ class AjamLine:
         Raises:
             AjamError
         """
-        return self._facts(call, asked, {channel.id: channel for channel in await self.ajam.channels()})
+        at = self._clock()
+        channels = {channel.id: channel for channel in await self.ajam.channels()}
+        return self._facts(call, asked, channels, at)
 
     async def run(self) -> None:
         """Know whether AJAM works, and follow the calls, for ever."""
@@ -119,24 +121,27 @@ class AjamLine:
             self._seen = {call.id: self._seen[call.id] for call in live if call.id in self._seen}
             if not live:
                 return
+            at = self._clock()
             try:
                 channels = {channel.id: channel for channel in await self.ajam.channels()}
             except AjamError:
                 continue  # Ajam itself says what is wrong
             for call in live:
                 asked = tuple(leg.id for leg in (call.caller, *call.our_legs) if leg.alive)
-                self._tell(call.id, self._facts(call, asked, channels))
+                self._tell(call.id, self._facts(call, asked, channels, at))
 
-    def _facts(self, call: Call, asked: tuple[str, ...], channels: dict[str, AjamChannel]) -> h.PbxSaid:
-        now = self._clock()
+    def _facts(
+        self, call: Call, asked: tuple[str, ...], channels: dict[str, AjamChannel], at: float
+    ) -> h.PbxSaid:
+        """Say what the list of channels shows of a call; it was asked for at the moment `at`."""
         caller = channels.get(call.caller.id)
         known_up_at = self._seen.get(call.id, call.started_at)
         if caller is not None:
-            self._seen[call.id] = now
-        elif call.caller.state is LegState.DIALLED and now - call.caller.at < LOOK_SECONDS:
+            self._seen[call.id] = at
+        elif call.caller.state is LegState.DIALLED and at - call.caller.at < LOOK_SECONDS:
             asked = ()  # it is about to come
         facts = () if caller is None else _of_both(call, caller, channels.values())
-        return h.PbxSaid(now, asked, tuple(facts), recording=False, known_up_at=known_up_at)
+        return h.PbxSaid(at, asked, tuple(facts), recording=False, known_up_at=known_up_at)
 
     async def _listen(self) -> None:
         async for event in self.ajam.events():

@@ -143,14 +143,17 @@ class Line:
         """
         snapshot = await self.pbx.snapshot()
         ids, at = self.pbx.ids, self.clock()
+        in_calls = {channel for call in self._calls for channel in snapshot.bridges.get(call, ())}
         for ident, channel in snapshot.channels.items():
             leg = ids.leg_of(ident)
             if leg is not None and ids.call_of(ident) not in self._calls:
                 await self._remove(o.HangUp(ident))
             elif leg is None and ident not in self._strangers:
                 arguments = _stasis_arguments(channel, self.pbx.target.stasis_app)
-                if arguments is not None:
+                if arguments:
                     self.arrived(new_caller(channel, arguments), at)
+                elif arguments is not None and ident not in in_calls:
+                    await self._remove(o.HangUp(ident))  # it took the place of one whose call is over
         for bridge in snapshot.bridges:
             if ids.call_of(bridge) == bridge and bridge not in self._calls:
                 await self._remove(o.CloseBridge(bridge))
@@ -163,11 +166,12 @@ class Line:
         """
         if call.way is Way.AJAM and self.ajam is not None:
             return await self.ajam.facts(call, channels)
+        at = self.clock()
         snapshot = await self.pbx.snapshot()
         found = [await self._fact(call, snapshot, channel) for channel in channels]
         recording = call.recording.awaited and await self.pbx.is_recording(call.recording_name)
         return h.PbxSaid(
-            at=self.clock(),
+            at=at,
             asked=channels,
             channels=tuple(fact for fact in found if fact is not None),
             recording=recording,
@@ -363,12 +367,15 @@ class Line:
 
 
 def _stasis_arguments(channel: dict[str, Any], stasis_app: str) -> tuple[str, ...] | None:
-    """Read the arguments of ``Stasis(APP,...)`` off a channel that is in it."""
+    """Read the arguments of ``Stasis(APP,...)`` off a channel that is in it.
+
+    Who took another's place has none.
+    """
     dialplan = channel["dialplan"]
     if dialplan.get("app_name") != "Stasis":
         return None
     app, *arguments = str(dialplan.get("app_data", "")).split(",")
-    return tuple(arguments) if app == stasis_app and arguments else None
+    return tuple(arguments) if app == stasis_app else None
 
 
 def _channels(call: Call) -> Iterator[str]:

@@ -10,9 +10,10 @@ from tests.faults.wire import Fault, Wire
 from tests.office import Office
 
 
-async def test_a_transfer_while_the_wire_is_cut_is_found_out_when_it_is_back(
+async def test_a_transfer_while_the_wire_is_cut_leaves_the_customer_with_somebody(
     office: Office, wire: Wire
 ) -> None:
+    """As soon as Asterisk has noticed that the application is away, it refuses to take its callers elsewhere."""
     olga, boris = office.managers(2)
     office.customer(ANNA, "Иванова Анна", manager=olga)
     await office.open()
@@ -26,18 +27,20 @@ async def test_a_transfer_while_the_wire_is_cut_is_found_out_when_it_is_back(
         await office.recorded()
         await office.lab.bridged(olga)
         wire.refuse()
-        assert await hers.transfer(boris) == 200
-        await his.answers()
-        await hers.is_free()
+        handed_over = await hers.transfer(boris) == 200
+        talker, phone = (boris, his) if handed_over else (olga, hers)
+        await phone.answers()
         await wire.mend()
+        await office.until(lambda: office.listening, "the PBX was not taken again")
         await office.until(
-            lambda: any(call.talker == boris for call in office.shop.line.calls), "boris does not talk"
+            lambda: any(call.talker == talker for call in office.shop.line.calls), f"{talker} does not talk"
         )
+        assert phone.talking
         assert not customer.over
         customer.hang_up()
-        await his.is_free()
+        await phone.is_free()
     report = await office.report()
-    assert (report.upload.result, report.upload.code) == ("answered", boris)
+    assert (report.upload.result, report.upload.code) == ("answered", talker)
     assert report.upload.record_url is not None
 
 
