@@ -13,7 +13,7 @@ from tests.office import Office
 async def test_a_transfer_while_the_wire_is_cut_leaves_the_customer_with_somebody(
     office: Office, wire: Wire
 ) -> None:
-    """As soon as Asterisk has noticed that the application is away, it refuses to take its callers elsewhere."""
+    """Once Asterisk has noticed that the application is away, it refuses to take its callers elsewhere."""
     olga, boris = office.managers(2)
     office.customer(ANNA, "Иванова Анна", manager=olga)
     await office.open()
