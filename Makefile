@@ -6,7 +6,7 @@ PYTHON ?= python3
 ARGS   ?=
 PAGES  := cabinet/vendor/installed
 
-.PHONY: help demo test test-fast bench install install-for-tests lint lock clean
+.PHONY: help demo test test-fast bench install install-for-tests lint lock catalogue clean
 
 help:
 	@echo "make demo       real calls on a real Asterisk, with a simulated retailCRM (Ctrl-C ends it)"
@@ -65,6 +65,12 @@ lock:
 	$(BIN)/python -m pip install --quiet pip-tools setuptools-scm pytest-runner  # the last two build aioari, which names them the old way
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --extra dev --no-emit-index-url \
 		--no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+
+catalogue:
+	$(BIN)/pybabel --quiet extract -F pyproject.toml --no-location --omit-header --output-file build-messages.pot .
+	$(BIN)/pybabel --quiet update --locale ru --no-fuzzy-matching --ignore-obsolete --omit-header --no-wrap \
+		--input-file build-messages.pot --output-file cabinet/locales/ru.po
+	@rm build-messages.pot
 
 clean:
 	rm -rf $(VENV) node_modules cabinet/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

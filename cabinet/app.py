@@ -1,4 +1,4 @@
-"""The aiohttp application: recordings, health and metrics. The administrator's pages will live here too."""
+"""The aiohttp application: the administrator's pages, recordings, health and metrics."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cabinet import callbacks, data
 from cabinet.api import make_api
 from cabinet.clients import SERVICE
 from cabinet.metrics import render_metrics
+from cabinet.pages import add_pages
 
 _RECORDING = re.compile(r"[0-9a-f]{40}\.(wav|mp3)")
 _TYPES = {".wav": "audio/wav", ".mp3": "audio/mpeg"}
@@ -27,6 +28,7 @@ def make_app(service: Service) -> web.Application:
     app.router.add_get("/readyz", ready)
     app.router.add_get("/metrics", metrics)
     app.router.add_routes(data.routes(service.public_url))
+    add_pages(app)
     return app
 
 

@@ -1,0 +1,26 @@
+"""The cabinet's pages, a file each tab."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from ari_app.store.sessions import Sessions
+from cabinet.assets import Assets
+from cabinet.clients import SERVICE
+from cabinet.errors import error_pages
+from cabinet.pages import call_log, door, information, live, reader
+from cabinet.rendering import ASSETS, set_up_templates
+from cabinet.security import add_headers
+from cabinet.visits import SESSIONS
+
+
+def add_pages(app: web.Application) -> None:
+    """Let the pages be reached."""
+    app[ASSETS] = Assets()
+    app[SESSIONS] = Sessions(app[SERVICE].redis)
+    app.middlewares.append(error_pages)
+    app.on_response_prepare.append(add_headers)
+    set_up_templates(app)
+    app.router.add_get("/static/{name}", app[ASSETS].give)
+    for tab in (reader, door, information, live, call_log):
+        tab.add_routes(app)

@@ -1,0 +1,152 @@
+"""The door: signing in with the CRM's address and an API key, or from the CRM; signing out."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import structlog
+from aiohttp import web
+
+from ari_app.accounts import Registration
+from ari_app.retailcrm.registration import PERMISSIONS
+from ari_app.store.sessions import Attempts
+from cabinet.clients import SERVICE
+from cabinet.crm_door import NotLetIn, let_in, read_shown
+from cabinet.rendering import page
+from cabinet.security import BadToken, address_of, own_path, read_form, reader_id, set_reader, texts_of
+from cabinet.visits import SESSIONS, find_visit, form_of
+
+log = structlog.get_logger(__name__)
+
+ATTEMPTS, ATTEMPTS_SECONDS = 10, 600
+"""So often an address may try, and so often an account may be tried, in so many seconds. Who is locked out of
+an account by a stranger's attempts still gets in from the CRM."""
+
+HTTP = web.AppKey("http", aiohttp.ClientSession)
+_LONGEST = 300
+"""Characters that are read of what is typed."""
+
+
+def add_routes(app: web.Application) -> None:
+    """Let the door be reached."""
+    app.cleanup_ctx.append(_http)
+    app.router.add_get("/sign-in", ask)
+    app.router.add_post("/sign-in", sign_in)
+    app.router.add_post("/sign-out", sign_out)
+    app.router.add_get("/account/{secret}", from_crm, allow_head=False)
+    app.router.add_post("/account/{secret}", from_crm)
+
+
+async def _http(app: web.Application) -> AsyncIterator[None]:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        app[HTTP] = session
+        yield
+
+
+async def ask(request: web.Request) -> web.Response:
+    """Ask for the address and the key."""
+    if await find_visit(request) is not None:
+        raise web.HTTPSeeOther("/")
+    return _ask(request, next=own_path(request.query.get("next")))
+
+
+async def sign_in(request: web.Request) -> web.Response:
+    """Try what was typed."""
+    try:
+        form, problem = await read_form(request), ""
+    except BadToken:  # what was typed is shown again, and tried no earlier than it is sent again
+        form, problem = texts_of(await request.post()), "form"
+    typed = {name: form.get(name, "").strip()[:_LONGEST] for name in ("crm", "key")}
+    shown = {**typed, "next": own_path(form.get("next"))}
+    if problem:
+        return _ask(request, status=403, problem=problem, **shown)
+    try:
+        account = await _try(request, **typed)
+    except NotLetIn as no:
+        wrong = {f"wrong_{no.field}": no.why} if no.field else {"problem": no.why}
+        return _ask(request, status=422, missing=no.missing, detail=no.detail, **wrong, **shown)
+    except _TooMany as wait:
+        return _ask(request, status=429, problem="wait", minutes=-(-wait.seconds // 60), **shown)
+    return await _open(request, account, shown["next"])
+
+
+async def sign_out(request: web.Request) -> web.Response:
+    """End the session."""
+    await form_of(request)
+    await request.app[SESSIONS].end(reader_id(request))
+    return web.Response(status=303, headers={"Location": "/sign-in"})
+
+
+async def from_crm(request: web.Request) -> web.Response:
+    """Open the account whose secret the CRM knows. The CRM sends people here by a form of its own."""
+    account = await _account_with(request, request.match_info["secret"])
+    if account is None:
+        raise web.HTTPNotFound
+    if request.method == "POST":
+        given = (await request.post()).get("clientId")
+        if given is not None and given != account.crm.client_id.get_secret_value():
+            raise web.HTTPNotFound
+    return await _open(request, account, "/")
+
+
+async def _account_with(request: web.Request, secret: str) -> Registration | None:
+    """Find it. All are compared, each in constant time: the time tells nothing."""
+    found, asked = None, secret.encode("utf-8", "replace")
+    for account in await request.app[SERVICE].accounts.registered():
+        known = account.crm.cabinet_secret
+        if known is not None and hmac.compare_digest(known.get_secret_value().encode(), asked):
+            found = account
+    return found
+
+
+class _TooMany(Exception):
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"too many attempts: wait {seconds} s")
+        self.seconds = seconds
+
+
+async def _try(request: web.Request, crm: str, key: str) -> Registration:
+    service = request.app[SERVICE]
+    shown = read_shown(crm, key, service.settings.crm_domains)
+    attempts = Attempts(service.redis, ATTEMPTS, ATTEMPTS_SECONDS)
+    whose = (f"address:{address_of(request)}", f"account:{shown.account}")
+    for who in whose:
+        wait = await attempts.take(who)
+        if wait is not None:
+            log.warning("too many attempts to sign in", of=who)
+            raise _TooMany(wait)
+    account = await let_in(service, request.app[HTTP], shown)
+    for who in whose:
+        await attempts.forget(who)
+    return account
+
+
+async def _open(request: web.Request, account: Registration, then: str) -> web.Response:
+    """Begin a session under a new id, so that nobody can have known it before."""
+    sessions = request.app[SESSIONS]
+    await sessions.end(reader_id(request))
+    answer = web.Response(status=303, headers={"Location": then})
+    set_reader(request, answer, await sessions.open(account.id))
+    answer.headers["Referrer-Policy"] = "no-referrer"
+    log.info("signed in", account=account.id)
+    return answer
+
+
+def _ask(request: web.Request, *, status: int = 200, **more: Any) -> web.Response:
+    context: dict[str, Any] = {
+        "crm": "",
+        "key": "",
+        "next": "/",
+        "problem": "",
+        "wrong_crm": "",
+        "wrong_key": "",
+        "missing": (),
+        "detail": "",
+        "minutes": 0,
+        "needed": list(PERMISSIONS),
+        **more,
+    }
+    return page(request, "sign_in.html", status=status, **context)

@@ -1,0 +1,67 @@
+"""«Информация»: is everything working, since when, and how to mend what isn't."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from ari_app.asterisk.pbx import PbxState
+from ari_app.store.connection import Redis, check_persistence, running_for
+from cabinet.clients import SERVICE
+from cabinet.rendering import page
+from cabinet.visits import Visit, signed_in
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How one part is. The template has the words for each `part` and `state`.
+
+    `state` is ``good``, ``waiting`` (it isn't known yet), ``bad`` or ``off`` (not set up); `since` is seconds
+    since the epoch; `detail` is the part's own complaint, in its own words.
+    """
+
+    part: str
+    state: str
+    since: float | None = None
+    detail: str | None = None
+    count: int = 0
+
+
+def add_routes(app: web.Application) -> None:
+    """Let the page be reached."""
+    app.router.add_get("/", signed_in(show))
+
+
+async def show(request: web.Request, visit: Visit) -> web.Response:
+    """Show how everything is."""
+    part = request.headers.get("HX-Request") == "true"
+    health = [*_of_shop(visit), await _of_redis(request.app[SERVICE].redis)]
+    template = "parts/health.html" if part else "information.html"
+    return page(request, template, visit, health=health, all_good=all(h.state == "good" for h in health))
+
+
+def _of_shop(visit: Visit) -> list[Health]:
+    shop = visit.shop
+    if shop is None:
+        state = "off" if visit.account.pbx is None else "waiting"
+        return [Health("crm", "waiting"), *(Health(part, state) for part in ("ari", "ajam"))]
+    pbx, delivery = shop.line.pbx, shop.delivery
+    ajam = shop.line.ajam.ajam if shop.line.ajam else None
+    return [
+        Health("crm", "bad" if delivery.problem else "good", delivery.since, delivery.problem),
+        Health("ari", _state(pbx.state), pbx.since, pbx.problem),
+        Health("ajam", _state(ajam.state), ajam.since, ajam.problem) if ajam else Health("ajam", "off"),
+        Health("outbox", "bad" if delivery.problem and delivery.backlog else "good", count=delivery.backlog),
+    ]
+
+
+def _state(state: PbxState) -> str:
+    return {PbxState.CONNECTED: "good", PbxState.CONNECTING: "waiting"}.get(state, "bad")
+
+
+async def _of_redis(redis: Redis) -> Health:
+    since = time.time() - await running_for(redis)
+    problem = await check_persistence(redis)
+    return Health("redis", "bad" if problem else "good", since, problem)

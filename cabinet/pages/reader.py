@@ -1,0 +1,25 @@
+"""What a reader chooses for themselves: the language."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from cabinet.language import COOKIE, KEPT_SECONDS, LANGUAGES
+from cabinet.security import own_path
+from cabinet.visits import form_of
+
+
+def add_routes(app: web.Application) -> None:
+    """Let it be chosen."""
+    app.router.add_post("/language", choose)
+
+
+async def choose(request: web.Request) -> web.Response:
+    """Keep the language, and go back to the page."""
+    form = await form_of(request)
+    language = form.get("language", "")
+    if language not in LANGUAGES:
+        raise web.HTTPBadRequest
+    answer = web.Response(status=303, headers={"Location": own_path(form.get("back"))})
+    answer.set_cookie(COOKIE, language, max_age=KEPT_SECONDS, path="/", httponly=True, samesite="Lax")
+    return answer

@@ -1,0 +1,36 @@
+"use strict";
+// Live parts: lists that renew themselves by server-sent events, durations that tick, the text of buttons
+// while a form is under way.
+
+for (const list of document.querySelectorAll("[data-stream]")) {
+  const stream = new EventSource(list.dataset.stream);
+  const lost = document.querySelector("[data-stream-lost]");
+  stream.addEventListener("calls", (event) => {
+    list.innerHTML = event.data; // rendered and escaped by the server
+    tick();
+  });
+  stream.addEventListener("open", () => { if (lost) lost.hidden = true; });
+  stream.addEventListener("error", () => { if (lost) lost.hidden = false; });
+  addEventListener("pagehide", () => stream.close());
+}
+
+function tick() {
+  const now = Date.now() / 1000;
+  for (const element of document.querySelectorAll("[data-since]")) {
+    const all = Math.max(0, Math.floor(now - Number(element.dataset.since)));
+    const [hours, minutes, seconds] = [Math.floor(all / 3600), Math.floor(all / 60) % 60, all % 60];
+    const two = (number) => String(number).padStart(2, "0");
+    element.textContent = hours ? `${hours}:${two(minutes)}:${two(seconds)}` : `${minutes}:${two(seconds)}`;
+  }
+}
+setInterval(tick, 1000);
+tick();
+
+addEventListener("submit", (event) => {
+  const button = event.submitter;
+  if (button && button.dataset.busy) button.setAttribute("aria-busy", "true");
+});
+
+addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("[data-busy]")) button.removeAttribute("aria-busy");
+});
