@@ -10,10 +10,17 @@ from tests.faults.wire import Fault, Wire
 from tests.office import Office
 
 
-async def test_a_transfer_while_the_wire_is_cut_leaves_the_customer_with_somebody(
+async def talks(office: Office, talker: str) -> None:
+    """Wait until the service hears the PBX and knows who talks."""
+    await office.until(lambda: office.listening, "the PBX was not taken again")
+    await office.until(
+        lambda: any(call.talker == talker for call in office.shop.line.calls), f"{talker} does not talk"
+    )
+
+
+async def test_a_transfer_that_we_dont_hear_of_is_found_out_when_the_wire_is_mended(
     office: Office, wire: Wire
 ) -> None:
-    """Once Asterisk has noticed that the application is away, it refuses to take its callers elsewhere."""
     olga, boris = office.managers(2)
     office.customer(ANNA, "Иванова Анна", manager=olga)
     await office.open()
@@ -26,21 +33,55 @@ async def test_a_transfer_while_the_wire_is_cut_leaves_the_customer_with_somebod
         await hers.answers()
         await office.recorded()
         await office.lab.bridged(olga)
-        wire.refuse()
-        handed_over = await hers.transfer(boris) == 200
-        talker, phone = (boris, his) if handed_over else (olga, hers)
-        await phone.answers()
+        wire.refuse(unnoticed=True)
+        assert await hers.transfer(boris) == 200
+        await his.answers()
         await wire.mend()
-        await office.until(lambda: office.listening, "the PBX was not taken again")
-        await office.until(
-            lambda: any(call.talker == talker for call in office.shop.line.calls), f"{talker} does not talk"
-        )
-        assert phone.talking
+        await talks(office, boris)
+        assert his.talking
         assert not customer.over
         customer.hang_up()
-        await phone.is_free()
+        await his.is_free()
     report = await office.report()
-    assert (report.upload.result, report.upload.code) == ("answered", talker)
+    assert (report.upload.result, report.upload.code) == ("answered", boris)
+    assert report.upload.record_url is not None
+
+
+async def test_a_transfer_that_the_pbx_refuses_while_we_are_away_leaves_the_customer_with_the_manager(
+    office: Office, wire: Wire
+) -> None:
+    """Once Asterisk has noticed that the application is away, it takes nobody out of its bridges.
+
+    It had taken the REFER by then, and gives the phone that sent it 60 s in which to hang up by itself: so
+    the manager does, when the customer has left.
+    """
+    olga, boris = office.managers(2)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await office.open()
+    async with (
+        office.phone(olga, Answers(after=0.1)) as hers,
+        office.phone(boris, Answers(after=0.5)) as his,
+        office.call(ANNA) as customer,
+    ):
+        await customer.answered()
+        await hers.answers()
+        await office.recorded()
+        await office.lab.bridged(olga)
+        wire.refuse()
+        noticed = f"Deactivating Stasis app '{office.app}'"
+        await office.until(lambda: noticed in office.lab.asterisk.log(), "the PBX hasn't noticed")
+        assert await hers.transfer(boris) == 503
+        await his.is_free()
+        await wire.mend()
+        await talks(office, olga)
+        assert hers.talking
+        assert not customer.over
+        customer.hang_up()
+        await office.ended()
+        hers.hang_up()
+        await hers.is_free()
+    report = await office.report()
+    assert (report.upload.result, report.upload.code) == ("answered", olga)
     assert report.upload.record_url is not None
 
 
@@ -94,9 +135,7 @@ async def test_a_request_of_a_transfer_that_is_lost_is_made_up_for(
         wire.spoil(request_, fault)
         assert await hers.transfer(boris) == 200
         await his.answers()
-        await office.until(
-            lambda: any(call.talker == boris for call in office.shop.line.calls), "boris does not talk"
-        )
+        await talks(office, boris)
         customer.hang_up()
         await his.is_free()
     report = await office.report()

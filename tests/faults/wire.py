@@ -41,6 +41,10 @@ class _Connection:
         for writer in self.writers:
             writer.transport.abort()
 
+    def leave(self) -> None:
+        """Break off what the service sees of it."""
+        self.writers[0].transport.abort()
+
 
 class Wire:
     """An async context manager; `port` is where the PBX seems to be."""
@@ -56,6 +60,8 @@ class Wire:
         self._rules: list[_Rule] = []
         self._flows = asyncio.Event()
         self._flows.set()
+        self._noticed = asyncio.Event()
+        self._noticed.set()
 
     async def __aenter__(self) -> Self:
         await self.mend()
@@ -64,11 +70,13 @@ class Wire:
     async def __aexit__(self, *_: object) -> None:
         self.refuse()
         self._flows.set()
+        self._noticed.set()
         await asyncio.gather(*self._tasks)
 
     async def mend(self) -> None:
         """Let everything through again, but for `spoil`ed requests."""
         self._flows.set()
+        self._noticed.set()
         if self._server is None:
             self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
             self.port = self._server.sockets[0].getsockname()[1]
@@ -76,10 +84,18 @@ class Wire:
     def cut(self) -> None:
         """Break every connection; new ones are let through."""
         for connection in tuple(self._connections):
-            connection.break_off()
+            if self._noticed.is_set():
+                connection.break_off()
+            else:
+                connection.leave()
 
-    def refuse(self) -> None:
-        """Break every connection, and refuse new ones until it is mended."""
+    def refuse(self, *, unnoticed: bool = False) -> None:
+        """Break every connection, and refuse new ones until it is mended.
+
+        `unnoticed` by the PBX: its ends of the connections stay open so long, as when a cable is pulled.
+        """
+        if unnoticed:
+            self._noticed.clear()
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -138,6 +154,7 @@ class Wire:
                         break
                     case Fault.ERROR_500:
                         service.write(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n")
+        await self._noticed.wait()
         connection.break_off()
 
     async def _answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
