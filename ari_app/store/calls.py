@@ -6,6 +6,7 @@ not at all.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -27,6 +28,7 @@ WATCHED_LINES = 10_000
 CHANNEL_SECONDS = 86_400
 """How long it is known of a channel that a call of ours began with it."""
 
+_AT_ONCE = 500
 _CALL = TypeAdapter(Call)
 _TELLS = get_args(Tell)
 
@@ -149,6 +151,26 @@ class CallStore:
         key = self._keys.ended if number is None else self._keys.number(number)
         ids = await self._ask(self._redis.zrevrange(key, skip, skip + limit - 1))
         return await self._load(ids)
+
+    async def walk(
+        self, since: float = 0.0, until: float = math.inf, number: str | None = None
+    ) -> AsyncIterator[Call]:
+        """Give the calls that are over and began from `since` on and before `until`, newest first.
+
+        Both are seconds since the epoch. They are read a few hundred at a time, so whoever has seen enough
+        may stop; with `number` (E.164) only that customer's are given.
+        """
+        key = self._keys.ended if number is None else self._keys.number(number)
+        seen = 0
+        while True:
+            ids = await self._ask(
+                self._redis.zrevrangebyscore(key, f"({until!r}", since, start=seen, num=_AT_ONCE)
+            )
+            for call in await self._load(ids):
+                yield call
+            seen += len(ids)
+            if len(ids) < _AT_ONCE:
+                return
 
     async def get(self, call_id: str) -> Call | None:
         """Give one call."""
