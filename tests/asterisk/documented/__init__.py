@@ -1,0 +1,110 @@
+"""A shop that has the dialplan of the module's instruction; its lines are in the files beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import resources
+from pathlib import Path
+
+from ari_app import demo
+from ari_app.demo.asterisk import QUEUES, Asterisk
+from ari_app.demo.machine import Installation
+from tests.event2 import Script
+from tests.office import Office
+
+FLOWS = {
+    "text": ("init-channel-text.conf", "calls.conf", "shop.conf"),
+    "json": ("init-channel-json.conf", "calls.conf", "shop.conf"),
+    "freepbx": ("extensions_custom.conf", "freepbx.conf"),
+}
+_PEER = """
+[{name}]
+type = peer
+host = 127.0.0.1
+port = {port}
+defaultuser = {name}
+context = internal
+directmedia = no
+callcounter = yes
+disallow = all
+allow = ulaw,alaw
+"""
+_EXPECTED = (
+    "Macro() is deprecated",
+    "Dialplan should be updated to use Gosub instead",
+    "DeadAGI has been deprecated",
+    "Supply all the parameters",  # MATH(5-): nobody answered, so that ANSWEREDTIME is empty
+)
+
+
+def old_asterisk(installation: Installation) -> Asterisk:
+    """Give an Asterisk whose phones, and the line that calls go out by, are those of `chan_sip`."""
+    asterisk = Asterisk(installation, queues=[*QUEUES, "queue-managers"])
+    modules = resources.files(demo).joinpath("conf/modules.conf").read_text("utf-8")
+    peers = {**asterisk.phones, "trunk": asterisk.ports.trunk}
+    asterisk.files = {
+        "modules.conf": modules.replace("noload = chan_sip.so\n", ""),
+        "sip.conf": f"[general]\nudpbindaddr = 127.0.0.1:{asterisk.ports.caller()}\n"
+        + "".join(_PEER.format(name=name, port=port) for name, port in peers.items()),
+    }
+    return asterisk
+
+
+class Documented:
+    """The shop. `flow` says which of the instruction's ways it goes."""
+
+    def __init__(self, office: Office, flow: str) -> None:
+        self.office = office
+        self._asterisk = office.lab.asterisk
+        self._inside = Path("/lab") if self._asterisk.installation.root else None
+        self._script = Script(self._asterisk.folder, "", inside=self._inside)
+        self._flow = FLOWS[flow]
+        self._warned = len(self._asterisk.warnings())
+
+    @asynccontextmanager
+    async def serves(self, team: str = "") -> AsyncIterator[None]:
+        """Let the service and the dialplan work with each other, until everything is told.
+
+        `team` stands where the instruction lists the extensions that see the queue's calls.
+        """
+        await self.office.open()
+        async with self.office.web() as url:
+            client_id = self.office.account.crm.client_id.get_secret_value()
+            self._write({"SERVICE/": f"{url}/", "CLIENT_ID": client_id, '"XX,YY,ZZ"': f'"{team}"'})
+            await self._asterisk.command("dialplan reload")
+            log = f"{self._inside or self._asterisk.folder}/log/queue_log"
+            self._script.url = url
+            self._script.install(
+                client_id, QUEUE_LOG=log, SEND_RECORD_TO_SERVICE="yes", RETRY_AFTER="0.1 0.1"
+            )
+            yield
+            await self._script.rests()
+
+    @asynccontextmanager
+    async def members(self, *interfaces: str) -> AsyncIterator[None]:
+        """Put phones into the queue of managers."""
+        for interface in interfaces:
+            await self._asterisk.queue_add("queue-managers", interface)
+        yield
+        for interface in interfaces:
+            await self._asterisk.queue_remove("queue-managers", interface)
+
+    def complaints(self) -> list[str]:
+        """Give what Asterisk has warned of since then, but for what the instruction is known for."""
+        new = self._asterisk.warnings()[self._warned :]
+        return [line for line in new if not any(words in line for words in _EXPECTED)]
+
+    def recording(self, url: str) -> bytes:
+        """Give the sound that the CRM was given a link of."""
+        assert self.office.service is not None
+        return self.office.service.recordings.path_of(url.rsplit("/", 1)[1]).read_bytes()
+
+    def _write(self, own: dict[str, str]) -> None:
+        folder = self._asterisk.folder / "etc"
+        for name in self._flow:
+            text = Path(__file__).with_name(name).read_text("utf-8")
+            for theirs, ours in own.items():
+                text = text.replace(theirs, ours)
+            (folder / name).write_text(text)
+        (folder / "extensions.conf").write_text("".join(f"#include {name}\n" for name in self._flow))
