@@ -17,6 +17,7 @@ from aiohttp import web
 from ari_app.commands import EXPECTED, fail, store
 from ari_app.service import Service
 from ari_app.settings import Settings, claim, holder_id, load_secret_key, read_settings, unknown_settings
+from cabinet.api.fields import LONGEST_LINE
 from cabinet.app import make_app
 
 log = structlog.get_logger(__name__)
@@ -68,7 +69,7 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     async with store(settings, own=True) as redis:
         service = Service(settings, redis, key, holder_id(settings.data_dir))
-        runner = web.AppRunner(make_app(service), access_log=None)
+        runner = web.AppRunner(make_app(service), access_log=None, max_line_size=LONGEST_LINE)
         await runner.setup()
         try:
             await web.TCPSite(runner, settings.host, settings.port).start()

@@ -16,6 +16,8 @@ from cabinet.api.answers import Wrong
 LONGEST_TEXT = 255
 LONGEST_ADDRESS = 2000
 LONGEST_QUERY = 2000
+LONGEST_LINE = 65_536
+"""Bytes of a request's first line: an address takes 6 for a Cyrillic letter."""
 LONGEST_PHONE = 64
 LONGEST_UNIQUE_ID = 150
 """Asterisk's own limit."""

@@ -22,6 +22,7 @@ from ari_app.shop import Shop
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore
 from ari_app.timeline import tell
+from cabinet.api.fields import LONGEST_LINE
 from cabinet.app import make_app
 
 Client: TypeAlias = TestClient[web.Request, web.Application]
@@ -103,7 +104,9 @@ class ReportingShop:
         )
         self._work = asyncio.create_task(self.service.run())
         await self.service.loaded.wait()
-        self.client = TestClient(TestServer(make_app(self.service)))
+        server = TestServer(make_app(self.service))
+        await server.start_server(max_line_size=LONGEST_LINE)
+        self.client = TestClient(server)
         await self.client.start_server()
 
     async def stop(self) -> None:

@@ -147,6 +147,22 @@ async def test_what_advertising_knows_is_passed_on(shop: ReportingShop) -> None:
     assert source.model_dump() == sources
 
 
+async def test_what_is_long_and_cyrillic_fits_into_the_line_of_a_dialplan(shop: ReportingShop) -> None:
+    sought, source = "купить самовар " * 120, "самовары оптом " * 15
+    await shop.reports("in", queryString=sought, campaign_name=source, campaign_code=source)
+    names = ("source", "medium", "campaign", "keyword", "content")
+    link = f"https://my-server.ru/{'записи/' * 200}1.wav"
+    await shop.reports("hangup", **END, path=link, **{f"source_{name}": source for name in names})
+    await shop.told()
+    analytics = shop.crm_account.events[0].event.web_analytics_data
+    assert analytics is not None
+    assert analytics.query_string == sought.strip()
+    told = shop.crm_account.uploads[0].call
+    assert told.record_url == link
+    assert told.source is not None
+    assert set(told.source.model_dump().values()) == {source.strip()}
+
+
 @pytest.mark.parametrize("name", ["date", "DATE"])
 async def test_both_spellings_of_the_date(shop: ReportingShop, name: str) -> None:
     await shop.reports("hangup", **{**END, "date": "", name: "'2026-05-06 07:08:09'"})
