@@ -56,8 +56,8 @@ class Settings:
     """Where calls go while the service is away."""
     places: tuple[Dialplan, ...]
     """All places of the shop's dialplan to which the service sends callers."""
-    long_extensions: tuple[str, ...]
-    """Extensions that are as long as numbers outside."""
+    extensions: tuple[str, ...]
+    """The managers' extensions."""
     service_address: str | None = None
     """From which address the service reaches the PBX; None when that isn't known."""
 
@@ -90,7 +90,7 @@ class Settings:
             lines=tuple(dict.fromkeys(map(_line, filter(None, lines)))),
             fallback=policy.fallback or policy.unknown or everybody,
             places=tuple(dict.fromkeys(places)),
-            long_extensions=tuple(code for code in codes if len(code) >= SHORTEST_OUTSIDE),
+            extensions=codes,
             service_address=_loopback(pbx.host) or service_address,
         )
         found.check()
@@ -123,6 +123,11 @@ class Settings:
                 ip_address(self.service_address)
             except ValueError:
                 raise CannotRender(f"{self.service_address!r} is not an IP address") from None
+
+    @property
+    def long_extensions(self) -> tuple[str, ...]:
+        """Extensions that are as long as numbers outside."""
+        return tuple(code for code in self.extensions if len(code) >= SHORTEST_OUTSIDE)
 
     @property
     def manager_url(self) -> str:

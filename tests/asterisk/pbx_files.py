@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -66,9 +66,20 @@ class Api:
             await runner.cleanup()
 
 
-def configure(asterisk: Asterisk, kind: Kind, api: Api, extensions: str, outgoing: str, **calls: str) -> None:
-    """Let the PBX be configured by the rendered files and the shop's own dialplan."""
-    files = render(kind, Settings.of(read_account(account(asterisk, outgoing, **calls)), api.url))
+def configure(
+    asterisk: Asterisk,
+    kind: Kind,
+    api: Api,
+    extensions: str,
+    outgoing: str,
+    managers: Sequence[str] = (),
+    **calls: str,
+) -> None:
+    """Let the PBX be configured by the rendered files and the shop's own dialplan, `extensions`."""
+    toml = account(asterisk, outgoing, **calls)
+    for ident, code in enumerate(managers, start=1):
+        toml += f'[[extensions]]\nuser_id = {ident}\ncode = "{code}"\n'
+    files = render(kind, Settings.of(read_account(toml), api.url))
     own_port = f"port = {asterisk.ports.ami}"
     files = {name: text.replace("port = 5038", own_port) for name, text in files.items()}
     asterisk.files = {**files, "extensions.conf": extensions}

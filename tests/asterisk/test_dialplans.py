@@ -11,6 +11,7 @@ from ari_app.demo.lab import Lab
 from ari_app.demo.machine import Installation
 from ari_app.demo.phones import Answers, Busy, Rings
 from tests.asterisk.pbx_files import APP, Api, ajam, application, configure, prepared, send_on, started
+from tests.asterisk.test_transfers import handed_over
 from tests.office import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -31,7 +32,8 @@ exten => named,1,Goto(retailcrm-named,menu:greeting:1,1)
 
 [internal]
 include => retailcrm-outgoing
-exten => _XXX,1,Dial(PJSIP/${EXTEN},20)
+exten => _XXX,1,Gosub(retailcrm-transferred,s,1)
+ same => n,Dial(PJSIP/${EXTEN},20)
  same => n,Hangup()
 
 [lines]
@@ -292,6 +294,25 @@ async def test_calls_between_colleagues_pass_the_service_by(lab: Lab) -> None:
         async with lab.call(olga, ANNA):
             start = await started(events)
     assert start["args"][1] == ANNA  # the only one that came
+
+
+async def test_a_colleague_sees_which_customer_is_handed_over(shop: Office) -> None:
+    olga, boris = shop.managers(2)
+    shop.customer(ANNA, "Иванова Анна", manager=olga)
+    await shop.open()
+    async with (
+        shop.phone(olga, Answers(after=0.1)) as hers,
+        shop.phone(boris, Answers(after=0.1)) as his,
+        shop.call(ANNA) as customer,
+    ):
+        await customer.answered()
+        await handed_over(shop, hers, boris)
+        await his.answers()
+        await shop.stage("talking")
+        customer.hang_up()
+        await his.is_free()
+    assert (his.calls[0].name, his.calls[0].number) == ("Иванова Анна", ANNA)
+    assert (await shop.report()).upload.code == boris
 
 
 async def test_a_local_channel_gets_to_the_lines_priority(lab: Lab) -> None:

@@ -15,6 +15,7 @@ from ari_app.demo.lab import Lab
 from ari_app.demo.machine import Installation
 from ari_app.demo.phones import Answers, Rings
 from tests.asterisk.pbx_files import APP, Api, ajam, application, configure, prepared, started, until
+from tests.asterisk.test_transfers import handed_over
 from tests.office import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -93,6 +94,9 @@ exten => _XXX,1,Set(__PICKUPMARK=${EXTEN})
  same => n,Dial(PJSIP/${DB(AMPUSER/${EXTEN}/device)},20)
  same => n,Hangup()
 
+[from-did-direct]
+include => ext-local
+
 [outbound-allroutes]
 include => outbound-allroutes-custom
 include => outrt-1
@@ -140,7 +144,13 @@ def installation(request: pytest.FixtureRequest) -> Installation:
 async def lab(installation: Installation) -> AsyncIterator[Lab]:
     asterisk = Asterisk(installation)
     configure(
-        asterisk, "freepbx", Api(url="http://127.0.0.1:9"), EXTENSIONS, "from-internal", fallback="group:101"
+        asterisk,
+        "freepbx",
+        Api(url="http://127.0.0.1:9"),
+        EXTENSIONS,
+        "from-internal",
+        managers=("101", "102"),
+        fallback="group:101",
     )
     asterisk.files = {
         **asterisk.files,
@@ -253,6 +263,26 @@ async def test_a_phones_call_outside_is_the_services_and_one_to_a_colleague_is_n
         async with lab.call(olga, ANNA):
             start = await started(events)
     assert start["args"] == ["outgoing", ANNA]
+
+
+async def test_a_colleague_sees_which_customer_is_handed_over(shop: Office) -> None:
+    shop.hire(olga := "101")
+    shop.hire(boris := "102")
+    shop.customer(ANNA, "Иванова Анна", manager=olga)
+    await shop.open()
+    async with (
+        shop.phone(olga, Answers(after=0.1)) as hers,
+        shop.phone(boris, Answers(after=0.1)) as his,
+        shop.lab.call(ANNA, "74951112233") as customer,
+    ):
+        await customer.answered()
+        await handed_over(shop, hers, boris)
+        await his.answers()
+        await shop.stage("talking")
+        customer.hang_up()
+        await his.is_free()
+    assert (his.calls[0].name, his.calls[0].number) == ("Иванова Анна", ANNA)
+    assert (await shop.report()).upload.code == boris
 
 
 async def test_a_call_that_the_service_lets_out_goes_by_the_routes(lab: Lab) -> None:

@@ -144,6 +144,18 @@ def test_an_extension_as_long_as_a_number_outside_stays_a_colleagues() -> None:
     assert "exten => 1234567,1,Goto(from-did-direct,1234567,1)" in context(text, "retailcrm-outgoing")
 
 
+def test_who_is_handed_over_is_shown_only_where_a_call_has_no_number() -> None:
+    people = '[[extensions]]\nuser_id = 1\ncode = "101"\n[[extensions]]\nuser_id = 2\ncode = "102"'
+    text = files("freepbx", account(rest=people))["extensions_custom.conf"]
+    for code in ("101", "102"):
+        taken = f"exten => {code}/,1,Goto(retailcrm-transferred,{code},1)"
+        assert taken in context(text, "from-internal-custom")
+        assert f"exten => {code},1,Gosub(retailcrm-transferred,s,1)" in context(text, "retailcrm-transferred")
+    ours = context(dialplan(account(rest=people)), "retailcrm-transferred")
+    assert "101" not in "".join(ours)
+    assert ours[-1] == "same => n(done),Return()"
+
+
 def test_secrets_are_escaped_and_the_client_id_is_quoted_for_an_address() -> None:
     shop = account('ari_password = "a;b"\nami_password = "c;d"', 'unknown = "dialplan:menu,s,1"')
     written = files("asterisk", shop)
