@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ari_app.demo.asterisk import UNREACHABLE
 from ari_app.demo.phones import Answers, Busy, Declines, Rings
-from tests.office import Office
+from tests.office import OUR_NUMBER, Office
 
 ANNA, ANNA_DIALLED = "+79161234567", "+79161234567"
+TWO_NUMBERS = f"""
+[[external_phones]]
+number = "{OUR_NUMBER}"
+outgoing = "second-line"
+[[external_phones]]
+number = "+74954445566"
+"""
 
 
 def click(office: Office, code: str, number: str = ANNA_DIALLED) -> str:
@@ -36,6 +45,40 @@ async def test_the_manager_answers_and_then_the_customer_is_called(office: Offic
     assert upload.record_url is not None
     assert report.call.recording.seconds is not None
     assert abs(report.call.recording.seconds - report.call.talking) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("chosen", "dialled", "seen"),
+    [
+        ("8 (495) 111-22-33", f"77{ANNA}", OUR_NUMBER),
+        ("+74954445566", ANNA, "+74954445566"),
+        ("+79990000000", ANNA, None),
+        ("", ANNA, None),
+    ],
+    ids=["with a line of its own", "with the ordinary line", "not ours", "none"],
+)
+async def test_the_number_that_the_crm_chooses_is_the_line_and_what_the_customer_sees(
+    office: Office, monkeypatch: pytest.MonkeyPatch, chosen: str, dialled: str, seen: str | None
+) -> None:
+    (olga,) = office.managers(1)
+    shop = office.toml
+    monkeypatch.setattr(office, "toml", lambda **calls: shop(**calls) + TWO_NUMBERS)
+    await office.open()
+    async with (
+        office.web() as address,
+        office.phone(olga, Answers(after=0.1)) as phone,
+        office.lab.customer_phone(Answers(after=0.1, hangs_up_after=0.2)) as customer,
+    ):
+        client_id = office.account.crm.client_id.get_secret_value()
+        answer = await office.crm_account.click_to_call(
+            address, client_id, code=olga, phone=ANNA, external_phone=chosen
+        )
+        assert answer.status == 200
+        await customer.is_free()
+        await phone.is_free()
+    report = await office.report()
+    assert [(call.to, call.number) for call in customer.calls] == [(dialled, seen or olga)]
+    assert (report.upload.result, report.upload.external_phone) == ("answered", seen)
 
 
 async def test_a_manager_who_doesnt_answer_is_left_alone_and_the_customer_is_never_rung(
