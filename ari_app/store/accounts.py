@@ -59,24 +59,55 @@ class Accounts:
             if before is not None and keep_client_id:
                 crm = crm.model_copy(update={"client_id": before.crm.client_id})
             stored = account.model_copy(update={"crm": crm})
-            for other in others.values():
-                if other.crm.client_id == stored.crm.client_id:
-                    raise AccountConflict(
-                        f"{other.id} has the same crm.client_id, by which the CRM names an account: "
-                        "leave it out of the file, or give this account another one"
-                    )
-                if other.pbx and account.pbx and other.pbx.identity == account.pbx.identity:
-                    raise AccountConflict(
-                        f"{other.id} uses the same Stasis application of the same PBX: "
-                        "give one of them another pbx.stasis_app"
-                    )
-            pipe.multi()
-            pipe.hset(ACCOUNTS, account.id, self._write(stored))
-            pipe.incr(REVISION)
+            self._store(pipe, stored, others)
             return stored
 
         stored: Shop = await self._transaction(change)
         return stored
+
+    async def change(
+        self, account_id: str, alter: Callable[[Registration], Registration]
+    ) -> Registration | None:
+        """Change an account, and give it as it is stored; None when there is none.
+
+        `alter` gets the account as it is stored at this moment, so that nobody's change is lost: it is called
+        again when somebody else was faster. What it raises is raised, and nothing is stored then.
+
+        Raises:
+            AccountConflict: as `apply` does.
+            WrongSecretKey
+        """
+
+        async def change(pipe: Any) -> Registration | None:
+            others = {other.id: other for other in self._read(await pipe.hgetall(ACCOUNTS))}
+            before = others.pop(account_id, None)
+            if before is None:
+                pipe.multi()
+                return None
+            stored = alter(before)
+            if stored.id != account_id:
+                raise ValueError(f"{account_id} can't become {stored.id}")
+            self._store(pipe, stored, others)
+            return stored
+
+        stored: Registration | None = await self._transaction(change)
+        return stored
+
+    def _store(self, pipe: Any, stored: Registration, others: Mapping[str, Registration]) -> None:
+        for other in others.values():
+            if other.crm.client_id == stored.crm.client_id:
+                raise AccountConflict(
+                    f"{other.id} has the same crm.client_id, by which the CRM names an account: "
+                    "leave it out of the file, or give this account another one"
+                )
+            if other.pbx and stored.pbx and other.pbx.identity == stored.pbx.identity:
+                raise AccountConflict(
+                    f"{other.id} uses the same Stasis application of the same PBX: "
+                    "give one of them another pbx.stasis_app"
+                )
+        pipe.multi()
+        pipe.hset(ACCOUNTS, stored.id, self._write(stored))
+        pipe.incr(REVISION)
 
     async def remove(self, account_id: str, force: bool = False) -> bool:
         """Remove an account with its calls; tell whether it was there.

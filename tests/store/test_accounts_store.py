@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -126,6 +127,36 @@ async def test_accounts_applied_at_once_are_all_kept_and_counted(redis: Redis, a
     await asyncio.gather(*work)
     assert len(await accounts.all()) == 8
     assert await accounts.revision() == 8
+
+
+async def test_two_who_change_an_account_at_once_lose_nothing(redis: Redis, accounts: Accounts) -> None:
+    await accounts.apply(shop(), keep_client_id=True)
+
+    def renamed(section: str, **fields: object) -> Callable[[Registration], Registration]:
+        return lambda now: now.model_copy(update={section: getattr(now, section).model_copy(update=fields)})
+
+    one, other = Accounts(redis, KEY), Accounts(redis, KEY)
+    await asyncio.gather(
+        one.change("shop.retailcrm.ru", renamed("calls", record=False)),
+        other.change("shop.retailcrm.ru", renamed("crm", timezone="Asia/Omsk")),
+    )
+    stored = await accounts.get("shop.retailcrm.ru")
+    assert stored is not None
+    assert (stored.calls.record, stored.crm.timezone) == (False, "Asia/Omsk")
+
+
+async def test_a_change_that_cannot_be_leaves_the_account_as_it_is(accounts: Accounts) -> None:
+    await accounts.apply(shop("other"), keep_client_id=True)
+    before = await accounts.apply(shop(), keep_client_id=True)
+    with pytest.raises(AccountConflict):
+        await accounts.change(
+            before.id,
+            lambda now: now.model_copy(
+                update={"pbx": now.pbx and now.pbx.model_copy(update={"stasis_app": "other"})}
+            ),
+        )
+    assert await accounts.get(before.id) == before
+    assert await accounts.change("nobody.retailcrm.ru", lambda now: now) is None
 
 
 async def test_an_account_is_removed_with_its_calls_and_nobody_elses(

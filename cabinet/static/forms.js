@@ -1,0 +1,69 @@
+"use strict";
+// Forms of settings (cabinet/forms.py): “Apply changes” can be pressed when something was changed, and what was
+// changed isn't lost by a stray click. What a field showed at first is in the field itself (defaultValue), so
+// forms that come later are followed too.
+
+const left = (field) => {
+  if (!field.name || field.type === "hidden" || field.disabled) return false;
+  if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
+  if (field.tagName === "SELECT") {
+    const first = [...field.options].find((option) => option.defaultSelected) || field.options[0];
+    return Boolean(first) && field.value !== first.value;
+  }
+  return "defaultValue" in field && field.value !== field.defaultValue;
+};
+
+const changed = (form) => "typed" in form.dataset || [...form.elements].some(left);
+
+function follow(form) {
+  const button = form.querySelector("[data-apply]");
+  if (button) button.disabled = !changed(form);
+}
+
+function followAll() {
+  for (const form of document.querySelectorAll("form[data-form]")) follow(form);
+}
+
+for (const kind of ["input", "change", "reset"]) {
+  document.addEventListener(kind, (event) => {
+    const form = event.target.closest("form[data-form]");
+    if (form) setTimeout(() => follow(form)); // a reset is done after its event
+  });
+}
+
+let sent = null;
+document.addEventListener("submit", (event) => {
+  sent = event.defaultPrevented ? sent : event.target;
+});
+
+addEventListener("beforeunload", (event) => {
+  const forms = [...document.querySelectorAll("form[data-form]")];
+  if (forms.some((form) => form !== sent && changed(form))) {
+    event.preventDefault();
+    event.returnValue = ""; // older browsers ask only so
+  }
+});
+
+addEventListener("pageshow", () => {
+  sent = null;
+  followAll();
+});
+document.addEventListener("htmx:load", followAll);
+
+// A part of the page that htmx is about to replace may hold a form with changes.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const from = event.detail.requestConfig && event.detail.requestConfig.elt;
+  const own = from && from.closest("form[data-form]");
+  const target = event.detail.target;
+  const forms = target ? [...target.querySelectorAll("form[data-form]")] : [];
+  const lost = forms.find((form) => form !== own && changed(form));
+  if (lost && !confirm(lost.dataset.leave)) event.detail.shouldSwap = false;
+});
+
+// That it is saved is said once: not again when the page is loaded again.
+if (new URLSearchParams(location.search).has("saved")) {
+  const address = new URL(location.href);
+  address.searchParams.delete("saved");
+  history.replaceState(history.state, "", address);
+}
+followAll();
