@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 
 from ari_app.demo.asterisk import Asterisk
@@ -19,11 +20,11 @@ class Lab:
 
     def __init__(self, asterisk: Asterisk) -> None:
         self.asterisk = asterisk
-        self._extensions = (extension for extension in asterisk.phones if extension != EMERGENCY)
+        self._extensions = itertools.cycle(phone for phone in asterisk.phones if phone != EMERGENCY)
         self._queues = list(asterisk.queues)
 
     def extensions(self, count: int) -> list[str]:
-        """Return extensions that nobody else has got."""
+        """Return extensions that nobody else has got: the one that was given out longest ago comes again."""
         return [next(self._extensions) for _ in range(count)]
 
     def queue(self, kind: str = "q") -> str:
