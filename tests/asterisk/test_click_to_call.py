@@ -171,3 +171,27 @@ async def test_the_managers_phone_that_is_unreachable_fails_the_call(office: Off
     click(office, UNREACHABLE)
     report = await office.report()
     assert (report.told, report.upload.result) == ([], "failed")
+
+
+async def test_a_manager_who_has_answered_hears_what_the_customers_line_says(office: Office) -> None:
+    """Nothing else is played to them then: the two are in one bridge, and nobody announces anything there."""
+    (olga,) = office.managers(1)
+    await office.open()
+    async with (
+        office.phone(olga, Answers(after=0.1)) as phone,
+        office.lab.customer_phone(Answers(after=1.0, early_media=True)) as customer,
+    ):
+        click(office, olga)
+        await customer.rings()
+        await office.lab.bridged(olga)
+        await office.until(lambda: bool(office.shop.line.calls[0].told), "the CRM was not told")
+        channels = [line.split("!") for line in await office.lab.asterisk.channels()]
+        assert customer.ringing
+        joined = {fields[0].partition("/")[0]: fields[-2] for fields in channels if ";2" not in fields[0]}
+        assert joined["Local"] == joined["PJSIP"] != ""
+        assert "Announcer" not in joined
+        await customer.answers()
+        phone.hang_up()
+        await customer.is_free()
+    report = await office.report()
+    assert report.told == [("out", [olga]), ("hangup", [olga], "answered")]

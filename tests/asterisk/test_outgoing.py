@@ -101,6 +101,25 @@ async def test_the_customer_hangs_up(office: Office) -> None:
     assert (report.upload.result, report.upload.duration) == ("answered", 1)
 
 
+async def test_a_phone_whose_channel_doesnt_say_whose_it_is_is_known_by_its_number(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (olga,) = office.managers(1)
+    toml, other_names = office.toml, 'channel_format = "Local/##@internal"'
+    monkeypatch.setattr(
+        office, "toml", lambda **calls: toml(**calls).replace("[calls]", f"{other_names}\n[calls]")
+    )
+    await office.open()
+    async with (
+        office.lab.customer_phone(Answers(after=0.1)),
+        dial(office, olga, talks=0.2) as manager,
+    ):
+        await manager.ended()
+    report = await office.report()
+    assert report.told == [("out", [olga]), ("hangup", [olga], "answered")]
+    assert report.upload.code == olga
+
+
 @pytest.mark.parametrize("number", ["112", "0911"])
 async def test_an_emergency_or_short_number_passes_untouched(office: Office, number: str) -> None:
     (olga,) = office.managers(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ari_app.demo.asterisk import UNREACHABLE
 from ari_app.demo.phones import Answers, Busy, Declines, Phone, Rings
 from tests.asterisk.test_outgoing import dial
 from tests.office import Office, Report
@@ -99,6 +100,47 @@ async def test_a_transfer_that_nobody_takes_returns_the_customer_to_the_fallback
     report = await office.report()
     assert report.upload.code == vera
     assert report.upload.result == "answered"
+
+
+async def test_a_transfer_to_a_phone_that_is_not_there_returns_the_customer_to_the_fallback(
+    office: Office,
+) -> None:
+    olga, vera = office.managers(2)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await office.open(fallback=f"group:{vera}")
+    async with (
+        office.phone(olga, Answers(after=0.1)) as hers,
+        office.phone(vera, Answers(after=0.2)) as fallback,
+        office.call(ANNA) as customer,
+    ):
+        await customer.answered()
+        await handed_over(office, hers, UNREACHABLE)
+        await fallback.answers()
+        await office.stage("talking")
+        customer.hang_up()
+        await fallback.is_free()
+    report = await office.report()
+    assert (report.upload.result, report.upload.code) == ("answered", vera)
+
+
+async def test_a_transfer_to_a_number_that_the_pbx_doesnt_have_leaves_the_two_talking(
+    office: Office,
+) -> None:
+    (olga,) = office.managers(1)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await office.open()
+    async with office.phone(olga, Answers(after=0.1)) as hers, office.call(ANNA) as customer:
+        await customer.answered()
+        await hers.answers()
+        await office.recorded()
+        await office.lab.bridged(olga)
+        assert await hers.transfer("77") == 404
+        await office.lab.bridged(olga)
+        customer.hang_up()
+        await hers.is_free()
+    report = await office.report()
+    is_one_call(report, olga)
+    assert report.upload.code == olga
 
 
 async def test_a_transfer_to_nobody_and_no_fallback_ends_the_call_as_answered(office: Office) -> None:

@@ -163,3 +163,27 @@ async def test_the_documented_rights_are_enough(office: Office, wire: Wire) -> N
     report = await office.report()
     assert report.told == [("out", [olga]), ("hangup", [olga], "answered")]
     assert (report.upload.result, report.upload.code) == ("answered", olga)
+
+
+async def test_on_an_asterisk_whose_ari_is_switched_off_the_call_goes_by_ajam(office: Office) -> None:
+    (olga,) = office.managers(1)
+    await office.open()
+    asterisk = office.lab.asterisk
+    await asterisk.switch_ari(False)
+    try:
+        await office.until(lambda: not office.listening, "that ARI is off was not noticed")
+        async with (
+            office.phone(olga, Answers(after=0.1)) as phone,
+            office.lab.customer_phone(Answers(after=0.1)) as customer,
+        ):
+            click(office, olga)
+            await customer.answers()
+            await office.stage("talking")
+            customer.hang_up()
+            await phone.is_free()
+            report = await office.report()
+    finally:
+        await asterisk.switch_ari(True)
+    assert report.call.way is Way.AJAM
+    assert report.told == [("out", [olga]), ("hangup", [olga], "answered")]
+    await office.until(lambda: office.listening, "ARI did not come back")
