@@ -1,0 +1,41 @@
+"""`ari-app account apply`, as the person who sets a shop up uses it."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ari_app.cli import app
+
+SHOP = """
+    [crm]
+    url = "https://shop.retailcrm.ru"
+    api_key = "key"
+    [pbx]
+    host = "127.0.0.1"
+    ari_username = "ari"
+    ari_password = "ari-secret"
+    outgoing = "default,3"
+    [[external_phones]]
+    number = "+74951112233"
+    outgoing = "moscow,2"
+    [[external_phones]]
+    number = "+74954445566"
+    outgoing = "moscow"
+    """
+
+
+def test_a_line_that_begins_at_another_priority_is_said_to_need_a_context_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARI_APP_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("ARI_APP_SECRET_KEY", "k" * 32)
+    file = tmp_path / "shop.toml"
+    file.write_text(SHOP)
+    said = CliRunner().invoke(app, ["account", "apply", str(file)])
+    assert said.exit_code == 0
+    text = said.stdout + said.stderr
+    assert "pbx.outgoing begins at priority 3" in text
+    assert "[retailcrm-outgoing-default-3]" in text
+    assert "[retailcrm-outgoing-moscow-2]" in text
+    assert "external_phones[1]" not in text
