@@ -36,7 +36,8 @@ def installation() -> Installation:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def lab(installation: Installation) -> AsyncIterator[Lab]:
-    async with old_asterisk(installation) as asterisk:
+    asterisk, _ = old_asterisk(installation)
+    async with asterisk:
         yield Lab(asterisk)
 
 

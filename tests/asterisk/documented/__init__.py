@@ -20,7 +20,7 @@ FLOWS = {
 }
 _PEER = """
 [{name}]
-type = peer
+type = friend
 host = 127.0.0.1
 port = {port}
 defaultuser = {name}
@@ -38,17 +38,18 @@ _EXPECTED = (
 )
 
 
-def old_asterisk(installation: Installation) -> Asterisk:
-    """Give an Asterisk whose phones, and the line that calls go out by, are those of `chan_sip`."""
+def old_asterisk(installation: Installation) -> tuple[Asterisk, int]:
+    """Give an Asterisk whose phones, and the line that calls go out by, are of `chan_sip`; and its port."""
     asterisk = Asterisk(installation, queues=[*QUEUES, "queue-managers"])
+    sip_port = asterisk.ports.caller()
     modules = resources.files(demo).joinpath("conf/modules.conf").read_text("utf-8")
     peers = {**asterisk.phones, "trunk": asterisk.ports.trunk}
     asterisk.files = {
         "modules.conf": modules.replace("noload = chan_sip.so\n", ""),
-        "sip.conf": f"[general]\nudpbindaddr = 127.0.0.1:{asterisk.ports.caller()}\n"
+        "sip.conf": f"[general]\nudpbindaddr = 127.0.0.1:{sip_port}\n"
         + "".join(_PEER.format(name=name, port=port) for name, port in peers.items()),
     }
-    return asterisk
+    return asterisk, sip_port
 
 
 class Documented:
