@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from ari_app.accounts import Account
+from ari_app.accounts import Registration
+from ari_app.errors import StoreUnavailable
+from cabinet.visits import find_visit
 from stasis_dialplan.event2 import event2
 
 
 def routes(public_url: str) -> list[web.RouteDef]:
     """Give the routes below `/data`; `public_url` is where a PBX reaches this service."""
 
-    async def script(_: web.Request) -> web.Response:
-        return event2_script(public_url)
+    async def script(request: web.Request) -> web.Response:
+        """Fill in the clientId for who is signed in; all others get the script too, and do it themselves."""
+        try:
+            visit = await find_visit(request)
+        except StoreUnavailable:
+            visit = None
+        return event2_script(public_url, visit.account if visit else None)
 
     return [web.get("/data/event2.sh", script)]
 
 
-def event2_script(public_url: str, account: Account | None = None) -> web.Response:
+def event2_script(public_url: str, account: Registration | None = None) -> web.Response:
     """Answer with the script: an account's own, or the one that says where the clientId belongs."""
     client_id = account.crm.client_id.get_secret_value() if account else ""
     return web.Response(
@@ -26,6 +33,7 @@ def event2_script(public_url: str, account: Account | None = None) -> web.Respon
             "Content-Type": "text/x-shellscript; charset=utf-8",
             "Content-Disposition": 'attachment; filename="event2.sh"',
             "Cache-Control": "no-store" if account else "no-cache",
+            "Vary": "Cookie",
             "X-Content-Type-Options": "nosniff",
         },
     )

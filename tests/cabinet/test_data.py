@@ -10,6 +10,8 @@ from ari_app.service import Service
 from ari_app.settings import Settings
 from cabinet.app import make_app
 from cabinet.data import event2_script
+from tests.cabinet.cabinet_shop import cabinet_shop
+from tests.cabinet.shop import CLIENT_ID
 
 
 async def test_event2_is_downloaded_with_our_address_and_without_anybodys_clientid(tmp_path: Path) -> None:
@@ -23,6 +25,17 @@ async def test_event2_is_downloaded_with_our_address_and_without_anybodys_client
     assert script.startswith("#!/bin/sh\n")
     assert 'SERVICE="https://telephony.example.com"' in script
     assert '\nCLIENTID=""\n' in script
+
+
+async def test_who_is_signed_in_gets_it_with_the_accounts_clientid(redis: Redis, tmp_path: Path) -> None:
+    async with cabinet_shop(redis, tmp_path) as cabinet, cabinet.reader() as reader:
+        await reader.enter(cabinet)
+        own = await (await reader.get("/data/event2.sh")).text()
+        async with cabinet.reader() as stranger:
+            anybodys = await (await stranger.get("/data/event2.sh")).text()
+    assert f'\nCLIENTID="{CLIENT_ID}"\n' in own
+    assert '\nCLIENTID=""\n' in anybodys
+    assert own.replace(CLIENT_ID, "") == anybodys
 
 
 def test_an_accounts_own_script_holds_its_clientid_and_is_kept_by_no_cache() -> None:
