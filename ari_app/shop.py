@@ -24,6 +24,7 @@ from ari_app.clicks import Clicks
 from ari_app.errors import StoreUnavailable
 from ari_app.journal import Line as JournalLine
 from ari_app.numbers import e164
+from ari_app.reach import ANYWHERE, Way
 from ari_app.reported import ReportedCalls
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.delivery import Delivery
@@ -59,11 +60,14 @@ class Shop:
         recordings_url: str,
         pace: Pace,
         clock: Callable[[], float],
+        way: Way | None = None,
     ) -> None:
+        """Build it; `session` reaches its CRM, `way` its PBX (by default as `session` does)."""
+        way = way or Way(ANYWHERE, session)
         self.settings = account
         self.account = account.id
         self.policy: Policy = account.policy()
-        self.calls = CallStore(redis, account.id)
+        self.calls = CallStore(redis, account.id, lambda: self.zone)
         self._log = log.bind(account=account.id)
         self._clock = clock
         self._recordings = recordings
@@ -74,13 +78,13 @@ class Shop:
         self.statuses = Statuses(lambda: self.settings, StatusStore(redis, account.id), self._crm, clock)
         self.delivery = Delivery(self.calls, self._crm, self._wording, account.id, clock)
         self.ledger = Ledger(self.calls, account.id, self.delivery.wake)
-        self.line = Line(self, lambda line: Pbx(_target(account), session, line, account.id, clock), clock)
+        self.line = Line(self, lambda line: Pbx(_target(account), way, line, account.id, clock), clock)
         if account.pbx.ami_password is not None:
             target = AjamTarget(
                 account.pbx.ari_url, account.pbx.ami_username, account.pbx.ami_password.get_secret_value()
             )
             self.line.ajam = AjamLine(
-                Ajam(target, session, account.id, clock),
+                Ajam(target, way.session, account.id, clock),
                 self.line.pbx.extensions,
                 lambda: self.line.calls,
                 self.line.tell,

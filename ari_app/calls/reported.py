@@ -271,7 +271,7 @@ def _report(call: Call, at: float) -> tuple[Call, tuple[Order, ...]]:
         started_at=call.started_at,
         phone=call.number,
         external=call.external,
-        code=_whose(call),
+        code=whose(call),
         ending=call.ending,
         waiting=round(call.waiting),
         talking=round(call.talking),
@@ -284,7 +284,7 @@ def _report(call: Call, at: float) -> tuple[Call, tuple[Order, ...]]:
     return over, (result,)
 
 
-def _whose(call: Call) -> str | None:
+def whose(call: Call) -> str | None:
     """Say whose call it was: who is named at its end; or, if nobody answered, the only one who was rung."""
     if call.responsible is not None or call.ending is Ending.ANSWERED or len(call.told) != 1:
         return call.responsible

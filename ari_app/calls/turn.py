@@ -221,7 +221,7 @@ class Turn:
                 started_at=call.started_at,
                 phone=call.number,
                 external=call.external,
-                code=_whose(call),
+                code=whose(call),
                 ending=call.ending,
                 waiting=int(call.waiting),
                 talking=int(call.talking),
@@ -286,7 +286,7 @@ class Turn:
             self.call = replace(call, stage=Stage.ENDED, timers=())
 
 
-def _whose(call: Call) -> str | None:
+def whose(call: Call) -> str | None:
     """Say whose call it was: who talked last, or else who should have."""
     if call.direction is Direction.OUT:
         return call.talker or call.caller.code

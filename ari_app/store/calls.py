@@ -7,9 +7,10 @@ not at all.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
+from zoneinfo import ZoneInfo
 
 import orjson
 from pydantic import TypeAdapter
@@ -21,6 +22,7 @@ from ari_app.calls.orders import Tell
 from ari_app.errors import StoreUnavailable
 from ari_app.journal import CrmTold, Line, OutboxEntry, dump_line, load_line, order_from, tagged
 from ari_app.store.keys import Keys
+from ari_app.store.statistics import COUNT_OLD, WRITE, is_counted, state_of
 
 WATCHED_LINES = 10_000
 """How many of the newest journal lines of an account can be watched; each call keeps all of its own."""
@@ -28,7 +30,8 @@ WATCHED_LINES = 10_000
 CHANNEL_SECONDS = 86_400
 """How long it is known of a channel that a call of ours began with it."""
 
-_AT_ONCE = 500
+_AT_ONCE = 200
+_UTC = ZoneInfo("UTC")
 _CALL = TypeAdapter(Call)
 _TELLS = get_args(Tell)
 
@@ -57,18 +60,49 @@ class Refusal:
     problem: str
 
 
-class CallStore:
-    """The calls of one account."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A call's place in the log: its start, in seconds since the epoch, and its id."""
 
-    def __init__(self, redis: Redis, account: str) -> None:
+    at: float
+    id: str
+
+    @classmethod
+    def of(cls, call: Call) -> Place:
+        """Give the place of a call."""
+        return cls(call.started_at, call.id)
+
+    @classmethod
+    def read(cls, text: str) -> Place | None:
+        """Read what `str` of a place gave; None when it isn't one."""
+        at, _, call_id = text.partition("_")
+        try:
+            place = cls(float(at), call_id)
+        except ValueError:
+            return None
+        return place if call_id and math.isfinite(place.at) else None
+
+    def __str__(self) -> str:
+        return f"{self.at!r}_{self.id}"
+
+
+class CallStore:
+    """The calls of one account.
+
+    `zone` is the time zone in whose days and hours calls are counted when they are written; who only reads
+    need not give it.
+    """
+
+    def __init__(self, redis: Redis, account: str, zone: Callable[[], ZoneInfo] = lambda: _UTC) -> None:
         self._redis = redis
         self._account = account
         self._keys = Keys(account)
+        self._zone = zone
 
     # -- writing ------------------------------------------------------------------------------------------
 
     async def write(self, steps: Sequence[Step]) -> None:
-        """Write steps, in order, in one transaction.
+        """Write steps, in order, in one transaction; calls that are over are counted with it, each once.
 
         Raises:
             StoreUnavailable: nothing was written, or it is not known whether it was.
@@ -77,7 +111,7 @@ class CallStore:
         newest = {step.call.id: step.call for step in steps}
         pipe = self._redis.pipeline(transaction=True)
         for call in newest.values():
-            pipe.set(keys.call(call.id), orjson.dumps(call))
+            pipe.eval(WRITE, 1, keys.call(call.id), keys.statistics(""), state_of(call, self._zone()))
             unfinished = keys.reported if call.way is Way.REPORTED else keys.live
             if call.over:
                 pipe.srem(unfinished, call.id)
@@ -110,6 +144,29 @@ class CallStore:
         pipe.hset(self._keys.refused, entry.id, orjson.dumps(data).decode())
         self._add_line(pipe, Line(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
         await self._execute(pipe)
+
+    async def count_old(self, calls: Iterable[Call]) -> None:
+        """Count calls that ended before there were counters; one that is counted stays as it is.
+
+        Raises:
+            StoreUnavailable
+        """
+        keys = [self._keys.call(call.id) for call in calls]
+        found = await self._ask(self._redis.mget(keys)) if keys else []
+        pipe = self._redis.pipeline(transaction=False)
+        for key, state in zip(keys, found, strict=True):
+            if state is not None and not is_counted(state):
+                counted = state_of(_CALL.validate_json(state), self._zone())
+                pipe.eval(COUNT_OLD, 1, key, self._keys.statistics(""), counted, state)
+        await self._execute(pipe)
+
+    async def all_counted(self) -> bool:
+        """Tell whether the calls from before there were counters are counted."""
+        return bool(await self._ask(self._redis.exists(self._keys.counted)))
+
+    async def note_all_counted(self) -> None:
+        """Remember that they are."""
+        await self._ask(self._redis.set(self._keys.counted, 1))
 
     async def seen(self, at: float, startup: str) -> None:
         """Note the last moment at which the PBX was connected, and when it had been started."""
@@ -146,31 +203,58 @@ class CallStore:
         found = await self._ask(self._redis.get(self._keys.channel(channel)))
         return found.decode() if found else None
 
-    async def ended(self, limit: int, skip: int = 0, number: str | None = None) -> list[Call]:
-        """Give the newest calls that are over, newest first: all, or those with a number (E.164)."""
+    async def ended(
+        self, limit: int, skip: int = 0, number: str | None = None, *, behind: Place | None = None
+    ) -> list[Call]:
+        """Give the newest calls that are over, newest first: all, or those with a number (E.164).
+
+        `behind` leaves out those from the newest to a place, whatever was added or removed since; `skip` some
+        more.
+        """
         key = self._keys.ended if number is None else self._keys.number(number)
-        ids = await self._ask(self._redis.zrevrange(key, skip, skip + limit - 1))
-        return await self._load(ids)
+        if behind is None:
+            return await self._load(await self._ask(self._redis.zrevrange(key, skip, skip + limit - 1)))
+        places, _ = await self._behind(key, -math.inf, math.inf, behind, skip + limit)
+        return await self._load(place.id.encode() for place in places[skip : skip + limit])
 
     async def walk(
-        self, since: float = 0.0, until: float = math.inf, number: str | None = None
+        self,
+        since: float = 0.0,
+        until: float = math.inf,
+        number: str | None = None,
+        *,
+        behind: Place | None = None,
     ) -> AsyncIterator[Call]:
         """Give the calls that are over and began from `since` on and before `until`, newest first.
 
         Both are seconds since the epoch. They are read a few hundred at a time, so whoever has seen enough
-        may stop; with `number` (E.164) only that customer's are given.
+        may stop, and go on another time `behind` the last one seen; with `number` (E.164) only that
+        customer's are given. Each is given once, and none is left out because others end or go meanwhile.
         """
         key = self._keys.ended if number is None else self._keys.number(number)
-        seen = 0
-        while True:
-            ids = await self._ask(
-                self._redis.zrevrangebyscore(key, f"({until!r}", since, start=seen, num=_AT_ONCE)
-            )
-            for call in await self._load(ids):
+        more = True
+        while more:
+            places, more = await self._behind(key, since, until, behind, _AT_ONCE)
+            for call in await self._load(place.id.encode() for place in places):
                 yield call
-            seen += len(ids)
-            if len(ids) < _AT_ONCE:
-                return
+            behind = places[-1] if places else behind
+
+    async def _behind(
+        self, key: str, since: float, until: float, behind: Place | None, limit: int
+    ) -> tuple[list[Place], bool]:
+        """Give the next places in an index, and whether there may be more behind them."""
+        newest, same = f"({until!r}", 0
+        if behind is not None and behind.at < until:
+            newest = repr(behind.at)
+            same = await self._ask(self._redis.zcount(key, newest, newest))
+        found = await self._ask(
+            self._redis.zrevrangebyscore(key, newest, since, start=0, num=limit + same, withscores=True)
+        )
+        places = [Place(at, ident.decode()) for ident, at in found]
+        if behind is not None:
+            last = (behind.at, behind.id.encode())
+            places = [place for place in places if (place.at, place.id.encode()) < last]
+        return places, len(found) == limit + same
 
     async def get(self, call_id: str) -> Call | None:
         """Give one call."""

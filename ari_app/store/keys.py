@@ -42,6 +42,8 @@ class Keys:
         """Hash: extension -> its manager's state in the CRM."""
         self.pbx = f"{tag}:pbx"
         """Hash: when the PBX was last connected, and when it had been started."""
+        self.counted = f"{tag}:statistics:counted"
+        """String: it is there when calls from before there were statistics are counted too."""
 
     def call(self, call_id: str) -> str:
         """String: a call's state."""
@@ -58,6 +60,10 @@ class Keys:
     def number(self, number: str) -> str:
         """Sorted set: ids of the calls with a customer's number that are over, by their start."""
         return f"{self._tag}:number:{number}"
+
+    def statistics(self, day: str) -> str:
+        """Hash: what the calls of a day (``YYYY-MM-DD``) add up to."""
+        return f"{self._tag}:statistics:{day}"
 
     @property
     def all(self) -> str:

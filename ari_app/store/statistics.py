@@ -1,0 +1,222 @@
+"""Statistics: what an account's calls add up to, kept as counters beside the calls.
+
+A call counts when it is over and it is known how it ended. With its state is written what it was counted
+as; whoever writes the state again takes that back and counts it anew, in one step, so each call counts once
+and as it was last written. Its day and hour are those of its start in the account's time zone when it was
+written: when the zone is changed, what was counted stays as it was.
+
+One hash a day, `Keys.statistics`. Its fields are ``hour|HH|in``, ``manager|CODE|in``, ``line|NUMBER|out``;
+the values four whole numbers: calls answered and missed, seconds waited and talked. Manager and line are
+empty where nobody and no number of the shop's is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from ari_app.calls import reported, turn
+from ari_app.calls.call import Call, Direction, Way
+from ari_app.calls.outcome import Ending
+from ari_app.errors import StoreUnavailable
+from ari_app.store.keys import Keys
+
+_DAYS_AT_ONCE = 10
+"""So many are read and added up before others have their turn."""
+
+_MARK = b'{"counted":'
+
+_COUNT = """
+local function count(call, sign)
+  local key = ARGV[1] .. call[1]
+  for _, field in ipairs({'hour|' .. call[2], 'manager|' .. call[7], 'line|' .. call[8]}) do
+    field = field .. '|' .. call[3]
+    local sums, some = {}, false
+    for number in string.gmatch(redis.call('HGET', key, field) or '0 0 0 0', '%-?%d+') do
+      sums[#sums + 1] = number
+    end
+    local adds = {call[4], 1 - call[4], call[5], call[6]}
+    for index = 1, 4 do
+      sums[index] = string.format('%d', sums[index] + sign * adds[index])
+      some = some or sums[index] ~= '0'
+    end
+    if some then
+      redis.call('HSET', key, field, table.concat(sums, ' '))
+    else
+      redis.call('HDEL', key, field)
+    end
+  end
+end
+local function counted(state)
+  if state and string.sub(state, 1, 11) == '{"counted":' then
+    return cjson.decode(state).counted
+  end
+end
+local was = counted(redis.call('GET', KEYS[1]))
+local is = counted(ARGV[2])
+"""
+
+WRITE = (
+    _COUNT
+    + """
+redis.call('SET', KEYS[1], ARGV[2])
+if was then count(was, -1) end
+if is then count(is, 1) end
+"""
+)
+"""Lua: put a call's state (the second argument) in place of the one before, and count it. The first argument
+is what the keys of days begin with; they are in the slot of the call's key.
+"""
+
+COUNT_OLD = (
+    _COUNT
+    + """
+if was or not is or redis.call('GET', KEYS[1]) ~= ARGV[3] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+count(is, 1)
+return 1
+"""
+)
+"""Lua: the same for a state from before there were counters, if it is still the third argument."""
+
+
+class By(StrEnum):
+    """What is told apart within a day."""
+
+    HOUR = "hour"
+    MANAGER = "manager"
+    LINE = "line"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What calls add up to; seconds are whole."""
+
+    answered: int = 0
+    missed: int = 0
+    waiting: int = 0
+    """Seconds that the customers of all calls waited."""
+    talking: int = 0
+
+    def __add__(self, other: Figures) -> Figures:
+        return Figures(
+            self.answered + other.answered,
+            self.missed + other.missed,
+            self.waiting + other.waiting,
+            self.talking + other.talking,
+        )
+
+    @property
+    def calls(self) -> int:
+        """All calls."""
+        return self.answered + self.missed
+
+    @property
+    def share(self) -> float | None:
+        """The share of the calls that were answered, 0 to 1."""
+        return self.answered / self.calls if self.calls else None
+
+    @property
+    def average_waiting(self) -> float | None:
+        """Seconds that a customer waited."""
+        return self.waiting / self.calls if self.calls else None
+
+    @property
+    def average_talking(self) -> float | None:
+        """Seconds of an answered call."""
+        return self.talking / self.answered if self.answered else None
+
+
+@dataclass(slots=True)
+class Statistics:
+    """A period's figures by direction, and then by day, or by hour (``00`` to ``23``), manager and line."""
+
+    days: dict[tuple[Direction, date], Figures] = field(default_factory=dict)
+    by: dict[tuple[Direction, By, str], Figures] = field(default_factory=dict)
+
+    def take(self, day: date, fields: dict[bytes, bytes]) -> None:
+        """Add a day's counters."""
+        for name, value in fields.items():
+            kind, _, rest = name.decode().partition("|")
+            key, _, way = rest.rpartition("|")
+            direction, by = Direction(way), By(kind)
+            figures = Figures(*map(int, value.split()))
+            sums = self.by.get((direction, by, key))
+            self.by[direction, by, key] = figures if sums is None else sums + figures
+            if by is By.HOUR:
+                sums = self.days.get((direction, day))
+                self.days[direction, day] = figures if sums is None else sums + figures
+
+
+def days(first: date, last: date) -> Iterator[date]:
+    """Give each day from the first to the last."""
+    for number in range((last - first).days + 1):
+        yield first + timedelta(days=number)
+
+
+def counted_as(call: Call, zone: ZoneInfo) -> list[str | int] | None:
+    """Say what a call counts as; None while it isn't over, and when nobody knows how it ended.
+
+    These are its day, hour and direction, 1 for an answered one, seconds of waiting and talking, the
+    extension of who talked last or should have answered, and the shop's number.
+    """
+    if not call.over or call.ending is None:
+        return None
+    began = datetime.fromtimestamp(call.started_at, zone)
+    whose = reported.whose(call) if call.way is Way.REPORTED else turn.whose(call)
+    answered = call.ending is Ending.ANSWERED
+    return [
+        *(began.strftime("%Y-%m-%d"), began.strftime("%H"), call.direction.value),
+        *(int(answered), int(call.waiting), int(call.talking)),
+        *(whose or "", call.external or ""),
+    ]
+
+
+def state_of(call: Call, zone: ZoneInfo) -> bytes:
+    """Write a call's state as JSON, with what it counts as in front."""
+    state, counts = orjson.dumps(call), counted_as(call, zone)
+    return state if counts is None else _MARK + orjson.dumps(counts) + b"," + state[1:]
+
+
+def is_counted(state: bytes) -> bool:
+    """Tell whether a call's state was written with what it counts as."""
+    return state.startswith(_MARK)
+
+
+class StatisticsStore:
+    """The counters of one account."""
+
+    def __init__(self, redis: Redis, account: str) -> None:
+        self._redis = redis
+        self._keys = Keys(account)
+
+    async def read(self, first: date, last: date) -> Statistics:
+        """Add up the days from the first to the last.
+
+        Raises:
+            StoreUnavailable
+        """
+        found, statistics = list(days(first, last)), Statistics()
+        for start in range(0, len(found), _DAYS_AT_ONCE):
+            some = found[start : start + _DAYS_AT_ONCE]
+            for day, fields in zip(some, await self._read(some), strict=True):
+                statistics.take(day, fields)
+        return statistics
+
+    async def _read(self, some: list[date]) -> list[dict[bytes, bytes]]:
+        pipe: Any = self._redis.pipeline(transaction=False)
+        for day in some:
+            pipe.hgetall(self._keys.statistics(day.isoformat()))
+        try:
+            found: list[dict[bytes, bytes]] = await pipe.execute()
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(str(error)) from error
+        return found
