@@ -25,6 +25,8 @@ class Module:
     """Where the CRM says who is away."""
     told: bool
     """Whether the CRM takes incoming, outgoing and ended calls from it."""
+    account_url: str | None
+    """Where the CRM sends people to the cabinet."""
     codes: dict[int, str]
     """The extension of each of the CRM's users, by the user's id."""
 
@@ -54,6 +56,7 @@ class _Integrations(Received):
 class _Module(Received):
     active: Flag = False
     freeze: Flag = False
+    account_url: Text = None
     integrations: Annotated[_Integrations | None, BeforeValidator(object_or_none)] = None
 
 
@@ -75,5 +78,6 @@ class ModuleBody(Received):
             call_url=shown.make_call_url,
             status_url=shown.change_user_status_url,
             told=all(kinds),
+            account_url=module.account_url,
             codes={one.user_id: one.code for one in shown.additional_codes if one.user_id and one.code},
         )

@@ -1,5 +1,6 @@
 """How our integration module is registered: what its key must be allowed, and what the CRM is told of it."""
 
+import hmac
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -68,6 +69,8 @@ class IntegrationModule(Sent):
     logo: str
     client_id: str
     base_url: str
+    """Where `actions` are, which are paths."""
+    actions: dict[str, str]
     available_countries: tuple[str, ...]
     account_url: str
     integrations: Integrations
@@ -105,17 +108,28 @@ def missing_permissions(key: Credentials) -> list[str]:
     ]
 
 
+def callback_key(cabinet_secret: str) -> str:
+    """Give what stands in the addresses at which the CRM switches us off or says that it has moved.
+
+    The clientId, which comes with them, stands in every old dialplan; this is known to the CRM alone.
+    """
+    return hmac.digest(cabinet_secret.encode(), b"callbacks", "sha256").hex()[:32]
+
+
 def describe(
     public_url: str,
     client_id: str,
     cabinet_secret: str,
     codes: dict[int, str],
     phones: dict[str, str],
+    active: bool = True,
 ) -> IntegrationModule:
     """Say what the CRM is told of the module.
 
-    `codes` are the extensions by the users' ids, `phones` the sites by the numbers.
+    `codes` are the extensions by the users' ids, `phones` the sites by the numbers. `active` is what the CRM
+    has: only people there switch the module on and off.
     """
+    key = callback_key(cabinet_secret)
     telephony = Telephony(
         make_call_url=f"{public_url}/crm/call",
         change_user_status_url=f"{public_url}/crm/status",
@@ -131,11 +145,12 @@ def describe(
     return IntegrationModule(
         code=MODULE_CODE,
         integration_code=MODULE_CODE,
-        active=True,
+        active=active,
         name=MODULE_NAME,
         logo=f"{public_url}/static/logo.svg",
         client_id=client_id,
         base_url=public_url,
+        actions={"activity": f"/crm/activity/{key}", "settings": f"/crm/settings/{key}"},
         available_countries=COUNTRIES,
         account_url=f"{public_url}/account/{cabinet_secret}",
         integrations=Integrations(telephony=telephony),
