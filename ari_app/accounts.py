@@ -156,6 +156,8 @@ class PbxSettings(_Section):
         str, _word(r"[A-Za-z0-9]+/[^#\s,&]*##[^#\s,&]*", "a channel such as PJSIP/##, ## being the extension")
     ] = "PJSIP/##"
     outgoing: OutgoingLine = "default,1"
+    guarded: Switch = False
+    """Its address was typed into the cabinet: it may not be in the service's own network (`ari_app.reach`)."""
 
     @field_validator("http_prefix")
     @classmethod

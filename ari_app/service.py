@@ -7,13 +7,13 @@ import hmac
 import time
 from collections.abc import Callable
 
-import aiohttp
 import structlog
 
 from ari_app.accounts import Account
 from ari_app.asterisk.pbx import PbxState
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.errors import StoreUnavailable
+from ari_app.reach import ANYWHERE, Reach, Ways, way
 from ari_app.retailcrm.pace import Pace
 from ari_app.settings import Settings
 from ari_app.shop import Shop
@@ -26,8 +26,6 @@ log = structlog.get_logger(__name__)
 REVISION_SECONDS = 0.5
 """How often the accounts are looked at for changes."""
 DRAIN_SECONDS = 5.0
-KEEP_ALIVE_SECONDS = 10.0
-"""Idle connections are closed before Asterisk does (15 s), so that no request meets a closed one."""
 
 
 class Service:
@@ -81,22 +79,20 @@ class Service:
         problem = await check_persistence(self.redis)
         if problem:
             log.warning(problem)
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
-        no_cookies = aiohttp.DummyCookieJar()  # AJAM's tell its sessions apart itself; nobody else has any
-        async with aiohttp.ClientSession(connector=connector, cookie_jar=no_cookies) as session:
+        async with way(ANYWHERE) as operators, way(Reach(self.settings.pbx_networks)) as others:
             try:
-                await self._follow_accounts(session)
+                await self._follow_accounts(Ways(operators, others))
             finally:
                 await asyncio.shield(self._stop())
                 holding.cancel()
                 await asyncio.gather(holding, return_exceptions=True)
                 await self._holder.leave()
 
-    async def _follow_accounts(self, session: aiohttp.ClientSession) -> None:
+    async def _follow_accounts(self, ways: Ways) -> None:
         trouble: str | None = None
         while True:
             try:
-                await self._take_changes(session)
+                await self._take_changes(ways)
             except (StoreUnavailable, WrongSecretKey) as error:
                 if str(error) != trouble:
                     log.warning("the accounts can't be read", problem=str(error))
@@ -107,7 +103,7 @@ class Service:
                 trouble = None
             await asyncio.sleep(REVISION_SECONDS)
 
-    async def _take_changes(self, session: aiohttp.ClientSession) -> None:
+    async def _take_changes(self, ways: Ways) -> None:
         revision = await self.accounts.revision()
         if revision == self._revision and not self._reopening:
             return
@@ -116,11 +112,11 @@ class Service:
             log.info("account removed", account=gone)
             await self.shops.pop(gone).stop(drain_seconds=None)
         for account in accounts.values():
-            await self._take_account(account, session)
+            await self._take_account(account, ways)
         self._revision = revision
         self.loaded.set()
 
-    async def _take_account(self, account: Account, session: aiohttp.ClientSession) -> None:
+    async def _take_account(self, account: Account, ways: Ways) -> None:
         shop = self.shops.get(account.id)
         if shop is not None and shop.settings == account:
             return
@@ -142,11 +138,12 @@ class Service:
         shop = Shop(
             account,
             self.redis,
-            session,
+            ways.operators.session,
             self.recordings,
             self.settings.recordings_url,
             self._pace(),
             self._clock,
+            ways.to(account.pbx.guarded),
         )
         await shop.open()
         self.shops[account.id] = shop  # only now: one that Redis kept from being opened is opened later

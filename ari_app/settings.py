@@ -16,6 +16,8 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ari_app.reach import IPNetwork, read_networks
+
 PREFIX = "ARI_APP_"
 SECRET_KEY_LENGTH = 32
 SECRET_KEY_FILE = "secret.key"
@@ -54,6 +56,9 @@ class Settings(BaseSettings):
     crm_domains: Annotated[tuple[str, ...], NoDecode] = CRM_DOMAINS
     """The domains below which a CRM may be that somebody signs in with, with commas between them; the word
     ``loopback`` lets in one on this machine."""
+    pbx_networks: Annotated[tuple[IPNetwork, ...], NoDecode] = ()
+    """The networks of ours in which a PBX may be whose address is typed into the cabinet, such as
+    ``10.8.0.0/16,127.0.0.1``; without it a PBX can be set up there only by `ari-app account apply`."""
     proxies: int = Field(default=0, ge=0, le=10)
     """How many proxies of yours pass requests on to us; each adds whom it heard to X-Forwarded-For."""
 
@@ -63,6 +68,16 @@ class Settings(BaseSettings):
         if isinstance(names, str):
             names = tuple(name.strip().strip(".").lower() for name in names.split(",") if name.strip())
         return names
+
+    @field_validator("pbx_networks", mode="before")
+    @classmethod
+    def _networks(cls, names: object) -> object:
+        if not isinstance(names, str):
+            return names
+        try:
+            return read_networks([name.strip() for name in names.split(",") if name.strip()])
+        except ValueError as error:
+            raise ValueError(f"expected networks such as 10.8.0.0/16: {error}") from None
 
     @field_validator("redis_url")
     @classmethod

@@ -81,14 +81,17 @@ class AriTransport:
                 data=data,
                 headers={**(headers or {}), "Authorization": self._auth},
                 timeout=self._timeout,
+                allow_redirects=False,  # user and password go to no other host
             ) as response:
                 reply = Reply(response.status, await response.read())
         except aiohttp.ClientConnectorError as error:
             raise AriUnavailable(str(error.os_error or error)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise AriUnknown(f"{method} {url.partition('/ari/')[2]}: {error or 'no answer'}") from error
-        if reply.status < 400:
+        if reply.status < 300:
             return reply
+        if reply.status < 400:
+            raise AriUnavailable(f"what answers {reply.status} at this address is no ARI")
         if reply.status in (401, 403) and "/file" not in url:
             raise AriDenied(f"the PBX answers {reply.status} to user and password")
         if reply.status in _MAYBE_DONE:
@@ -100,6 +103,7 @@ class AriTransport:
         return await self._session.get(
             self._ari + path,
             headers={"Authorization": self._auth},
+            allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=30.0),
         )
 

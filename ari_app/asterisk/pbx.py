@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-import aiohttp
 import orjson
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
@@ -36,6 +36,7 @@ from ari_app.asterisk.events import (
 )
 from ari_app.calls.happenings import ChannelFact
 from ari_app.calls.orders import Order
+from ari_app.reach import Way
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +111,7 @@ class Pbx:
     def __init__(
         self,
         target: PbxTarget,
-        session: aiohttp.ClientSession,
+        way: Way,
         ears: Ears,
         account: str,
         clock: Callable[[], float] = time.time,
@@ -121,7 +122,7 @@ class Pbx:
         self.problem: str | None = None
         self.since = clock()
         self.extensions = Extensions(target.channel_format)
-        self._session = session
+        self._way = way
         self._ears = ears
         self._clock = clock
         self._log = log.bind(account=account, pbx=target.url)
@@ -178,11 +179,12 @@ class Pbx:
     async def _connect_and_listen(self) -> None:
         target = self.target
         if self._ari is None:
-            self._ari = await Ari.open(self._session, target.url, target.username, target.password)
+            self._ari = await Ari.open(self._way.session, target.url, target.username, target.password)
         url = f"ws{target.url.removeprefix('http')}ari/events?app={quote(target.stasis_app)}"
         try:
-            socket = await connect(
+            socket = await _Connect(
                 url,
+                sock=await self._wire(),
                 additional_headers={"Authorization": self._ari.transport.authorization},
                 compression=None,
                 open_timeout=OPEN_SECONDS,
@@ -208,6 +210,17 @@ class Pbx:
                 self._ears.lost()
                 await asyncio.gather(introduction, return_exceptions=True)
         raise AriUnavailable("the PBX has closed the event stream")
+
+    async def _wire(self) -> socket.socket:
+        """Connect to the PBX, at an address where it may be.
+
+        Raises:
+            OSError, TimeoutError
+        """
+        url = urlsplit(self.target.url)
+        assert url.hostname is not None
+        async with asyncio.timeout(OPEN_SECONDS):
+            return await self._way.reach.connect(url.hostname, url.port or 0)
 
     async def _introduce(self, socket: ClientConnection) -> None:
         """Ask for the events that we need and find out what was missed."""
@@ -329,6 +342,14 @@ class Pbx:
         except AriRefused:
             return None
         return str(said["value"]) or None
+
+
+class _Connect(connect):
+    """A connection that goes where it is told, and not on to where a redirect leads."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Take a redirect for a failure."""
+        return exc
 
 
 def _in_words(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from ari_app.accounts import Account, Registration
 from ari_app.check import asterisk, crm, dialplan, doors, machine, places, public
 from ari_app.check.findings import Check, Finding, bad, carry_out, unknown
 from ari_app.check.pbx import Pbx
+from ari_app.reach import IPNetwork, Reach, way
 from ari_app.settings import Settings
 from ari_app.store.connection import Redis
 
@@ -44,12 +45,18 @@ def of_service(
 
 
 async def of_shop(
-    client: aiohttp.ClientSession, shop: Registration, public_url: str, service_runs: bool
+    client: aiohttp.ClientSession,
+    shop: Registration,
+    public_url: str,
+    service_runs: bool,
+    networks: tuple[IPNetwork, ...] = (),
 ) -> AsyncIterator[Finding]:
-    """Look at one shop's PBX and CRM. `client` is a `session()`."""
+    """Look at one shop's PBX and CRM. `client` is a `session()`, `networks` are `Settings.pbx_networks`."""
     if isinstance(shop, Account):
-        async for finding in _of_pbx(client, shop, service_runs):
-            yield finding
+        reach = Reach(networks, anywhere=not shop.pbx.guarded)
+        async with way(reach) as to_pbx:
+            async for finding in _of_pbx(to_pbx.session, shop, service_runs):
+                yield finding
     else:
         yield bad(
             "ARI", "the account names no PBX yet", "write its section [pbx]: docs/account.toml has them all"

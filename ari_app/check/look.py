@@ -17,6 +17,7 @@ import aiohttp
 import orjson
 
 from ari_app.check.findings import Finding, good, unknown, warning
+from ari_app.reach import NotOutside
 
 LOOK_SECONDS = 4.0
 LONGEST_ANSWER = 8 * 1024 * 1024
@@ -84,6 +85,8 @@ def in_words(error: Exception) -> str:
             return "its name is not known to this machine"
         case aiohttp.ClientConnectorSSLError():
             return "it does not speak TLS as we do"
+        case aiohttp.ClientConnectorError(os_error=NotOutside()):
+            return "it is in the service's own network, which its operator has not allowed (pbx_networks)"
         case aiohttp.ClientConnectorError():
             number = error.os_error.errno
             return os.strerror(number) if number else "it takes no connection"

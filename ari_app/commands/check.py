@@ -101,7 +101,8 @@ async def _check(account: str | None, report: _Report) -> None:
             runs = await held(redis)
             await report.all(MACHINE, everything.of_service(session, redis, settings, runs))
             for shop in await _shops(account, redis, settings):
-                await report.all(shop.id, everything.of_shop(session, shop, settings.public_url, runs))
+                looks = everything.of_shop(session, shop, settings.public_url, runs, settings.pbx_networks)
+                await report.all(shop.id, looks)
     except StoreUnavailable as problem:
         remedy = (
             "see that Redis runs, and that ARI_APP_REDIS_URL is right; without it a redis-server is started"

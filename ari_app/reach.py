@@ -1,0 +1,179 @@
+"""Where a PBX may be whose address somebody typed into the cabinet: not in our own machine or network.
+
+A service that fetches what a stranger types would else open every door behind the firewall that it stands
+behind. The operator names the networks that are allowed nevertheless (`Settings.pbx_networks`), and what the
+operator applies from the command line may be anywhere.
+
+It is the address that is looked at, at the moment of connecting: names are resolved first, so one that meant
+something else when it was saved doesn't help. Redirects are followed nowhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import aiohttp
+
+IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+AddressInfo: TypeAlias = tuple[int, int, int, str, tuple[Any, ...]]
+"""As ``getaddrinfo`` gives it."""
+
+KEEP_ALIVE_SECONDS = 10.0
+"""Idle connections are closed before Asterisk does (15 s), so that no request meets a closed one."""
+
+_TUNNELS = tuple(map(ipaddress.IPv6Network, ("::/8", "2001::/32", "fec0::/10")))
+"""IPv6 addresses that lead to an IPv4 address somewhere (NAT64, Teredo ...), or are a site's own."""
+
+
+class NotOutside(OSError):
+    """The address is in our own machine or network, and the operator hasn't allowed it."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"{address} is in the service's own network: its operator has to allow it")
+        self.address = address
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which addresses may be connected to: those outside, and those in `networks`; or all, `anywhere`."""
+
+    networks: tuple[IPNetwork, ...] = ()
+    anywhere: bool = False
+
+    def allows(self, address: str) -> bool:
+        """Tell whether an address, not a name, may be connected to."""
+        try:
+            ip = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        meant = _meant(ip)
+        if self.anywhere or any(one in network for one in (ip, meant) for network in self.networks):
+            return True
+        return _is_outside(ip) and _is_outside(meant) and not _is_ours(meant)
+
+    def check(self, address: str) -> None:
+        """Let no other address through.
+
+        Raises:
+            NotOutside
+        """
+        if not self.allows(address):
+            raise NotOutside(address)
+
+    def socket_to(self, info: AddressInfo) -> socket.socket:
+        """Make the socket for a connection (`aiohttp.TCPConnector`'s `socket_factory`).
+
+        Raises:
+            NotOutside
+        """
+        family, kind, protocol, _, address = info
+        self.check(str(address[0]))
+        return socket.socket(family, kind, protocol)
+
+    async def connect(self, host: str, port: int) -> socket.socket:
+        """Connect to a host, by the first of its addresses that may be and answers.
+
+        Raises:
+            OSError
+        """
+        loop = asyncio.get_running_loop()
+        problem: OSError = OSError(f"{host} has no address")
+        for info in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            try:
+                made = self.socket_to(info)
+            except OSError as error:
+                problem = error
+                continue
+            try:
+                made.setblocking(False)
+                await loop.sock_connect(made, info[4])
+            except OSError as error:
+                made.close()
+                problem = error
+            except BaseException:
+                made.close()
+                raise
+            else:
+                return made
+        raise problem
+
+
+ANYWHERE = Reach(anywhere=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How PBXs are reached: which of their addresses, and by which HTTP session, which keeps no cookies."""
+
+    reach: Reach
+    session: aiohttp.ClientSession
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """The ways to PBXs that the operator named, and to those that somebody else did."""
+
+    operators: Way
+    others: Way
+
+    def to(self, guarded: bool) -> Way:
+        """Give the way to a PBX (`PbxSettings.guarded`)."""
+        return self.others if guarded else self.operators
+
+
+@asynccontextmanager
+async def way(reach: Reach) -> AsyncIterator[Way]:
+    """Make a way."""
+    connector = aiohttp.TCPConnector(
+        limit=0,
+        keepalive_timeout=KEEP_ALIVE_SECONDS,
+        socket_factory=None if reach.anywhere else reach.socket_to,
+    )
+    no_cookies = aiohttp.DummyCookieJar()  # AJAM's tell its sessions apart itself; nobody else has any
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=no_cookies) as session:
+        yield Way(reach, session)
+
+
+def read_networks(texts: Sequence[str]) -> tuple[IPNetwork, ...]:
+    """Read networks such as ``10.0.0.0/8``, or single addresses.
+
+    Raises:
+        ValueError
+    """
+    return tuple(ipaddress.ip_network(text) for text in texts)
+
+
+def _meant(ip: IPAddress) -> IPAddress:
+    """Give the IPv4 address that an IPv6 address leads to, or else the address itself."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip
+    if ip.ipv4_mapped is not None:
+        return ip.ipv4_mapped
+    return ip.sixtofour or ip
+
+
+def _is_outside(ip: IPAddress) -> bool:
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is not None:  # the address that is meant counts
+            return True
+        if any(ip in network for network in _TUNNELS):
+            return False
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved and not ip.is_unspecified
+
+
+def _is_ours(ip: IPAddress) -> bool:
+    """Tell whether this machine itself has an address: only then can a socket be bound to it."""
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    try:
+        with closing(socket.socket(family, socket.SOCK_DGRAM)) as probe:
+            probe.bind((str(ip), 0))
+    except OSError:
+        return False
+    return True
