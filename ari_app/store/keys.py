@@ -42,6 +42,12 @@ class Keys:
         """Hash: extension -> its manager's state in the CRM."""
         self.pbx = f"{tag}:pbx"
         """Hash: when the PBX was last connected, and when it had been started."""
+        self.tokens = f"{tag}:tokens"
+        """Hash: a token's digest -> its name and when it was made."""
+        self.tokens_used = f"{tag}:tokens:used"
+        """Hash: a token's digest -> when it was used last."""
+        self.events = f"{tag}:events"
+        """Stream: the newest of what happened in the account beside its calls."""
         self.counted = f"{tag}:statistics:counted"
         """String: it is there when calls from before there were statistics are counted too."""
 
