@@ -13,6 +13,7 @@ from ari_app.accounts import Account
 from ari_app.asterisk.pbx import PbxState
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.errors import StoreUnavailable
+from ari_app.keeping import Keeping
 from ari_app.reach import ANYWHERE, Reach, Ways, way
 from ari_app.retailcrm.pace import Pace
 from ari_app.settings import Settings
@@ -51,6 +52,12 @@ class Service:
         self._holder = Holder(redis, holder_id)
         self._pace = pace
         self._clock = clock
+        self._keeping = Keeping(
+            lambda: [shop.calls for shop in self.shops.values()],
+            self.recordings,
+            settings.keep_calls_days,
+            clock,
+        )
         self._revision = -1
         self._reopening: set[str] = set()
         self.loaded = asyncio.Event()
@@ -76,6 +83,7 @@ class Service:
         """Work until cancelled; then send on who waits, and end."""
         await self._holder.take()
         holding = asyncio.create_task(self._holder.keep(), name="holder")
+        keeping = asyncio.create_task(self._keeping.run(), name="keeping")
         problem = await check_persistence(self.redis)
         if problem:
             log.warning(problem)
@@ -85,7 +93,8 @@ class Service:
             finally:
                 await asyncio.shield(self._stop())
                 holding.cancel()
-                await asyncio.gather(holding, return_exceptions=True)
+                keeping.cancel()
+                await asyncio.gather(holding, keeping, return_exceptions=True)
                 await self._holder.leave()
 
     async def _follow_accounts(self, ways: Ways) -> None:

@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     """Where recordings are found; by default below the public address."""
     upload_limit_mb: int = Field(default=100, ge=1, le=10_000)
     """How big a recording that a PBX sends may be, in megabytes (10**6 bytes)."""
+    keep_calls_days: int = Field(default=1095, ge=1, le=36_500)
+    """The age at which calls go that are over, with their journals and recordings."""
     crm_domains: Annotated[tuple[str, ...], NoDecode] = CRM_DOMAINS
     """The domains below which a CRM may be that somebody signs in with, with commas between them; the word
     ``loopback`` lets in one on this machine."""

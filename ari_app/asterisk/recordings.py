@@ -71,6 +71,15 @@ class RecordingStore:
             return StoredFile(name, _seconds(self.path_of(name).stat().st_size))
         return None
 
+    def remove(self, call_id: str) -> None:
+        """Remove a call's recording, of whatever kind, if there is one.
+
+        Raises:
+            OSError
+        """
+        for kind in ("wav", "mp3"):
+            self.path_of(self.name_of(call_id, kind)).unlink(missing_ok=True)
+
     async def save(self, call_id: str, response: aiohttp.ClientResponse) -> StoredFile:
         """Write a download into the store, whole or not at all.
 

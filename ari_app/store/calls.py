@@ -94,8 +94,8 @@ class CallStore:
     """
 
     def __init__(self, redis: Redis, account: str, zone: Callable[[], ZoneInfo] = lambda: _UTC) -> None:
+        self.account = account
         self._redis = redis
-        self._account = account
         self._keys = Keys(account)
         self._zone = zone
 
@@ -167,6 +167,51 @@ class CallStore:
     async def note_all_counted(self) -> None:
         """Remember that they are."""
         await self._ask(self._redis.set(self._keys.counted, 1))
+
+    async def settled(self, calls: Sequence[Call], before: float) -> list[Call]:
+        """Give those that are over, of which the CRM is told all, and with which nothing happened since
+        `before`, in seconds since the epoch.
+        """
+        waiting = await self._calls_to_tell()
+        pipe: Any = self._redis.pipeline(transaction=False)
+        for call in calls:
+            pipe.lindex(self._keys.journal(call.id), -1)
+        newest = await self._ask(pipe.execute())
+        return [
+            call
+            for call, line in zip(calls, newest, strict=True)
+            if call.over and call.id not in waiting and (line is None or load_line(line).at < before)
+        ]
+
+    async def forget(self, calls: Sequence[Call], before: float) -> None:
+        """Remove calls that are over, with all that is said of them but their part in the statistics.
+
+        Of what can be watched, the lines from before a moment go.
+        """
+        keys, ids = self._keys, {call.id for call in calls}
+        if not ids:
+            return
+        refused = [refusal.id for refusal in await self.refusals() if refusal.call in ids]
+        pipe = self._redis.pipeline(transaction=True)
+        for call in calls:
+            pipe.unlink(keys.call(call.id), keys.journal(call.id))
+            pipe.zrem(keys.ended, call.id)
+            if call.number is not None:
+                pipe.zrem(keys.number(call.number), call.id)
+        if refused:
+            pipe.hdel(keys.refused, *refused)
+        pipe.xtrim(keys.watched, minid=max(0, int(before * 1000)))
+        await self._execute(pipe)
+
+    async def _calls_to_tell(self) -> set[str]:
+        found: set[str] = set()
+        after = "0"
+        while True:
+            entries = await self._ask(self._redis.xrange(self._keys.outbox, min=f"({after}", count=_AT_ONCE))
+            found.update(fields[b"call"].decode() for _, fields in entries)
+            if len(entries) < _AT_ONCE:
+                return found
+            after = entries[-1][0].decode()
 
     async def seen(self, at: float, startup: str) -> None:
         """Note the last moment at which the PBX was connected, and when it had been started."""

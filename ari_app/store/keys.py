@@ -40,6 +40,8 @@ class Keys:
         """Stream: the newest journal lines of all calls."""
         self.statuses = f"{tag}:statuses"
         """Hash: extension -> its manager's state in the CRM."""
+        self.module = f"{tag}:module"
+        """Hash: what the CRM said of our module: whether telephony is on, and its own settings."""
         self.pbx = f"{tag}:pbx"
         """Hash: when the PBX was last connected, and when it had been started."""
         self.tokens = f"{tag}:tokens"

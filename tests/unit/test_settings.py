@@ -93,6 +93,17 @@ def test_a_redis_password_is_not_shown() -> None:
     assert "kkk" not in repr(settings)
 
 
+@pytest.mark.parametrize(("days", "fine"), [("1", True), ("3650", True), ("0", False), ("for ever", False)])
+def test_calls_are_kept_for_some_days(monkeypatch: pytest.MonkeyPatch, days: str, fine: bool) -> None:
+    assert read_settings().keep_calls_days == 1095
+    monkeypatch.setenv("ARI_APP_KEEP_CALLS_DAYS", days)
+    if fine:
+        assert read_settings().keep_calls_days == int(days)
+    else:
+        with pytest.raises(BadSettings, match="ARI_APP_KEEP_CALLS_DAYS"):
+            read_settings()
+
+
 def test_an_unknown_setting_is_named_with_what_may_be_meant(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,0 +1,119 @@
+"""Looks after what is kept: calls go at a certain age, with their journals and recordings.
+
+It is done in small portions between which others have their turn. A call stays as long as it isn't over, the
+CRM is still to be told of it, or something happened to it within a day: the CRM may still fetch its
+recording. Statistics stay: they are small, and name no customer. Calls from before there were statistics are
+counted here, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from ari_app.asterisk.recordings import RecordingStore
+from ari_app.calls.call import Call
+from ari_app.errors import StoreUnavailable
+from ari_app.store.calls import CallStore
+
+log = structlog.get_logger(__name__)
+
+FIRST_SECONDS = 30.0
+"""How long after the start it begins: the CRM's time zone is known by then."""
+LOOK_SECONDS = 3600.0
+DAY_SECONDS = 86_400
+PORTION = 100
+PAUSE_SECONDS = 0.05
+
+
+class Keeping:
+    """The calls of all accounts, `stores`, of which none is kept for more than so many days.
+
+    `clock` gives seconds since the epoch, `pause` is in seconds, between portions.
+    """
+
+    def __init__(
+        self,
+        stores: Callable[[], Iterable[CallStore]],
+        recordings: RecordingStore,
+        days: int,
+        clock: Callable[[], float],
+        pause: float = PAUSE_SECONDS,
+    ) -> None:
+        self._stores = stores
+        self._recordings = recordings
+        self._seconds = days * DAY_SECONDS
+        self._clock = clock
+        self._pause = pause
+
+    async def run(self) -> None:
+        """Look after them, for ever."""
+        await asyncio.sleep(FIRST_SECONDS)
+        while True:
+            for store in list(self._stores()):
+                await self._look_after(store)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look_after(self, store: CallStore) -> None:
+        try:
+            await self.count_old(store)
+            gone = await self.let_go(store)
+        except StoreUnavailable:
+            return  # the ledger says that Redis is away
+        except OSError as error:
+            log.error("old recordings can't be removed", account=store.account, problem=str(error))
+        except Exception:
+            log.exception("old calls can't be looked after", account=store.account)
+        else:
+            if gone:
+                log.info("old calls were removed", account=store.account, calls=gone)
+
+    async def count_old(self, store: CallStore) -> None:
+        """Count the calls that ended before there were statistics.
+
+        Raises:
+            StoreUnavailable
+        """
+        if await store.all_counted():
+            return
+        portion: list[Call] = []
+        async for call in store.walk():
+            portion.append(call)
+            if len(portion) == PORTION:
+                await store.count_old(portion)
+                portion = []
+                await asyncio.sleep(self._pause)
+        await store.count_old(portion)
+        await store.note_all_counted()
+
+    async def let_go(self, store: CallStore) -> int:
+        """Remove the calls that are too old; give how many.
+
+        Raises:
+            StoreUnavailable
+            OSError: a recording can't be removed, so its call stays.
+        """
+        now, gone = self._clock(), 0
+        portion: list[Call] = []
+        async for call in store.walk(until=now - self._seconds):
+            portion.append(call)
+            if len(portion) == PORTION:
+                gone += await self._let_go(store, portion, now)
+                portion = []
+                await asyncio.sleep(self._pause)
+        return gone + await self._let_go(store, portion, now)
+
+    async def _let_go(self, store: CallStore, portion: list[Call], now: float) -> int:
+        """Remove the files first: what is left over when we are stopped here is found another time."""
+        if not portion:
+            return 0
+        calls = await store.settled(portion, before=now - DAY_SECONDS)
+        await asyncio.to_thread(self._remove_files, calls)
+        await store.forget(calls, before=now - self._seconds)
+        return len(calls)
+
+    def _remove_files(self, calls: list[Call]) -> None:
+        for call in calls:
+            self._recordings.remove(call.id)
