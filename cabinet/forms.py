@@ -62,109 +62,16 @@ from pydantic.fields import FieldInfo
 
 from ari_app.accounts import Account, Registration
 from cabinet.clients import SERVICE
+from cabinet.form_fields import FORGET, Field, Flag, Number, Secret, Text
 from cabinet.visits import Form as Sent
 from cabinet.visits import form_of
 
+__all__ = ["Field", "Filled", "Flag", "Form", "Number", "Secret", "Text", "saved"]
+
 Model = TypeVar("Model", bound=BaseModel)
 
-LONGEST = 4000
-"""Characters that are read of what is typed into a field."""
 VERSION_FIELD = "version"
-FORGET = "-forget"
-"""What the box's name ends with that takes a stored password away."""
 SAVED = "saved"
-
-_ON = "yes"
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A field of a model; `path` leads to it, such as ``pbx.host``."""
-
-    path: str
-
-    @property
-    def name(self) -> str:
-        """What it is called in the form."""
-        return self.path.rpartition(".")[2]
-
-    def text(self, value: Any) -> str:
-        """Write the stored value as the form shows it."""
-        return "" if value is None else str(value)
-
-    def read(self, sent: Sent, stored: Any, optional: bool) -> Any:
-        """Read what was sent.
-
-        Raises:
-            ValueError: with the word for what is wrong.
-        """
-        text = self.sent(sent)
-        return None if optional and not text else text
-
-    def sent(self, sent: Sent) -> str:
-        """Give the text that was sent."""
-        return sent.get(self.name, "").strip()[:LONGEST]
-
-
-class Text(Field):
-    """A line of text, or a choice from a list: the model knows which are right."""
-
-    __slots__ = ()
-
-
-class Number(Field):
-    """A whole number."""
-
-    __slots__ = ()
-
-    def read(self, sent: Sent, stored: Any, optional: bool) -> Any:
-        """Read what was sent."""
-        text = self.sent(sent)
-        if not text and optional:
-            return None
-        if not text:
-            raise ValueError("empty")
-        if not (text.isascii() and text.removeprefix("-").isdecimal() and len(text) < 16):
-            raise ValueError("number")
-        return int(text)
-
-
-class Flag(Field):
-    """Yes or no."""
-
-    __slots__ = ()
-
-    def text(self, value: Any) -> str:
-        """Write the stored value as the form shows it."""
-        return _ON if value else ""
-
-    def sent(self, sent: Sent) -> str:
-        """Give the text that was sent: a box that isn't ticked isn't sent at all."""
-        return _ON if self.name in sent else ""
-
-    def read(self, sent: Sent, stored: Any, optional: bool) -> Any:
-        """Read what was sent."""
-        return bool(self.sent(sent))
-
-
-class Secret(Field):
-    """A password: never shown; nothing typed keeps the one that is stored."""
-
-    __slots__ = ()
-
-    def text(self, value: Any) -> str:
-        """Show nothing."""
-        return ""
-
-    def sent(self, sent: Sent) -> str:
-        """Give the text that was sent, as it is: a blank may belong to a password."""
-        return sent.get(self.name, "")[:LONGEST]
-
-    def read(self, sent: Sent, stored: Any, optional: bool) -> Any:
-        """Read what was sent."""
-        if typed := self.sent(sent):
-            return SecretStr(typed)
-        return None if optional and f"{self.name}{FORGET}" in sent else stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +93,8 @@ class Filled(Generic[Model]):
     there: Mapping[str, str] = field(default_factory=dict)
     """What is stored now, of the fields that show something else."""
     typed: bool = False
+    changed: bool = False
+    """Whether what was typed differs from what is stored."""
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
     just_saved: bool = False
     prefix: str = ""
@@ -208,6 +117,10 @@ class Filled(Generic[Model]):
     def first_wrong(self) -> str:
         """Name the field that the reader should look at first."""
         return next((one.name for one in self.form.fields if one.name in self.wrong), "")
+
+    def with_values(self, values: Mapping[str, Any]) -> Filled[Model]:
+        """Give it with values, by their paths, that nobody has typed."""
+        return replace(self, values={**self.values, **values})
 
     def refused(self, problem: str = "", **wrong: str) -> Filled[Model]:
         """Give it with what a page found wrong: words for fields, and for the whole."""
@@ -285,15 +198,19 @@ class Form(Generic[Model]):
             except ValueError as problem:
                 wrong[one.name] = str(problem)
         found, whole = self._wrong(stored, values)
+        texts = {one.name: one.sent(sent) for one in self.fields}
+        forgotten = frozenset(one.name for one in self.fields if f"{one.name}{FORGET}" in sent)
+        before = {one.name: one.text(self._value(stored, one)) for one in self.fields}
         filled = Filled(
             self,
-            {one.name: one.sent(sent) for one in self.fields},
+            texts,
             sent.get(VERSION_FIELD, ""),
             self._kept(stored),
-            frozenset(one.name for one in self.fields if f"{one.name}{FORGET}" in sent),
+            forgotten,
             wrong=found | wrong,
             problem="" if found or wrong else whole,
             typed=True,
+            changed=bool(forgotten) or texts != before,
             values=values,
             prefix=prefix,
         )
@@ -304,7 +221,8 @@ class Form(Generic[Model]):
         now = self._version(request, stored)
         if hmac.compare_digest(now.encode(), filled.version.encode()):
             return filled
-        there = {one.name: one.text(self._value(stored, one)) for one in self.fields}
+        shown = [one for one in self.fields if not isinstance(one, Secret)]
+        there = {one.name: one.text(self._value(stored, one)) for one in shown}
         return replace(
             filled,
             problem="old",

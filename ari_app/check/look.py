@@ -70,10 +70,10 @@ async def look(
                 while not response.content.at_eof() and len(body) < LONGEST_ANSWER:
                     body += await response.content.read(LONGEST_ANSWER - len(body))
                 return Look(response.status, body, skew)
-    except TimeoutError:
-        raise NothingThere(f"no answer within {LOOK_SECONDS:g} s") from None
+    except TimeoutError as error:
+        raise NothingThere(f"no answer within {LOOK_SECONDS:g} s") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise NothingThere(in_words(error)) from None
+        raise NothingThere(in_words(error)) from error
 
 
 def in_words(error: Exception) -> str:
