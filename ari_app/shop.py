@@ -13,6 +13,7 @@ import aiohttp
 import structlog
 
 from ari_app.accounts import Account
+from ari_app.activity import Activity, CrmSettings
 from ari_app.ajam_line import AjamLine
 from ari_app.asterisk.ajam import Ajam, AjamTarget
 from ari_app.asterisk.pbx import Pbx, PbxTarget
@@ -35,6 +36,7 @@ from ari_app.statuses import Statuses
 from ari_app.store.calls import CallStore, Step
 from ari_app.store.connection import Redis
 from ari_app.store.ledger import Ledger
+from ari_app.store.module import ModuleStore
 from ari_app.store.statuses import StatusStore
 from ari_app.switchboard import Line
 from ari_app.uploads import forget_drafts
@@ -76,7 +78,12 @@ class Shop:
         )
         self._crm = RetailCrm(session, account.crm.url, account.crm.api_key.get_secret_value(), pace)
         self.statuses = Statuses(lambda: self.settings, StatusStore(redis, account.id), self._crm, clock)
-        self.delivery = Delivery(self.calls, self._crm, self._wording, account.id, clock)
+        self._module = ModuleStore(redis, account.id)
+        self.activity = Activity()
+        """Whether telephony is switched on in the CRM."""
+        self.delivery = Delivery(
+            self.calls, self._crm, self._wording, account.id, clock, lambda: self.activity
+        )
         self.ledger = Ledger(self.calls, account.id, self.delivery.wake)
         self.line = Line(self, lambda line: Pbx(_target(account), way, line, account.id, clock), clock)
         if account.pbx.ami_password is not None:
@@ -108,6 +115,8 @@ class Shop:
         live, seen = await self.calls.live(), await self.calls.last_seen()
         self.reported.resume(await self.calls.reported())
         await self.statuses.load()
+        self.activity = await self._module.activity()
+        self.take_crm_settings(await self._module.settings())
         if live:
             self._log.info("calls are taken up again", calls=len(live))
         await asyncio.to_thread(forget_drafts, self._recordings)
@@ -127,6 +136,17 @@ class Shop:
         """Take changed settings that need no new connection; calls in progress keep what they began with."""
         self.settings, self.policy = account, account.policy()
         self.statuses.account_changed()
+
+    def take_activity(self, activity: Activity) -> None:
+        """Take note that the CRM switches telephony on or off."""
+        if activity.on != self.activity.on:
+            self._log.info(f"telephony is switched {'on' if activity.on else 'off'} in the CRM")
+        self.activity = activity
+        self.delivery.wake()
+
+    def take_crm_settings(self, settings: CrmSettings) -> None:
+        """Take the settings that the CRM tells of itself."""
+        self._wording.zone = settings.zone or self._wording.zone
 
     async def stop(self, drain_seconds: float | None) -> None:
         """End the work; with `drain_seconds` callers who wait are sent on first."""

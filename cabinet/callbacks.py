@@ -81,6 +81,8 @@ def _callback(callback: Callback) -> Handler:
 @_callback
 def call(shop: Shop, fields: Fields) -> web.Response:
     """makeCallUrl: ring the manager, and then the customer."""
+    if not shop.activity.on:
+        raise Refused(403, "telephony is switched off: switch the module on in retailCRM")
     given = (fields.get(name, "") for name in ("code", "userId", "phone", "externalPhone"))
     try:
         placed = shop.clicks.place(*given)

@@ -3,6 +3,9 @@
 While the CRM is away, limits us or answers nonsense, everything stays in the outbox and is tried again, at
 first soon and then every half minute. What it refuses for good is put where a person can see it. A popup that
 is 30 s old is worth nothing any more and is not sent; a result always is.
+
+While telephony is switched off in the CRM nothing is sent. What happened then is not told later; what
+happened before, and still waits, is.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from ari_app.activity import Activity
 from ari_app.calls.orders import Tell, TellHangup, TellResult, TellRinging
 from ari_app.errors import StoreUnavailable
 from ari_app.journal import OutboxEntry
@@ -49,8 +53,15 @@ class Delivery:
     """Tells one account's CRM. `problem` says in words what is wrong with it, None when all is well."""
 
     def __init__(
-        self, outbox: Outbox, crm: RetailCrm, wording: Wording, account: str, clock: Callable[[], float]
+        self,
+        outbox: Outbox,
+        crm: RetailCrm,
+        wording: Wording,
+        account: str,
+        clock: Callable[[], float],
+        activity: Callable[[], Activity] = Activity,
     ) -> None:
+        self._activity = activity
         self._outbox = outbox
         self._crm = crm
         self._wording = wording
@@ -120,13 +131,17 @@ class Delivery:
             await self._remove([entry], "written twice")
             return
         self._remembered[key] = None
+        if not self._activity().covers(entry.tell.at):
+            self._leave_out(entry)
+            await self._remove([entry], "not told: telephony was switched off in the CRM")
+            return
         if len(self._remembered) > REMEMBERED:
             self._remembered.pop(next(iter(self._remembered)))
         self._waiting.setdefault(entry.call, deque()).append(entry)
 
     def _start(self) -> None:
         """Send what can be sent now; after a failure one entry goes alone, to see whether the CRM is back."""
-        if self._resting:
+        if self._resting or not self._activity().on:
             return
         at_once = EVENTS_AT_ONCE if self._failures == 0 else 1
         uploads: list[OutboxEntry] = []
@@ -164,7 +179,7 @@ class Delivery:
         tell = entry.tell
         assert not isinstance(tell, TellResult)
         if isinstance(tell, TellRinging) and self._clock() - tell.at > POPUP_SECONDS:
-            self._never_told.setdefault(entry.call, set()).update(tell.codes)
+            self._leave_out(entry)
             await self._remove([entry], "too late: nobody needs this popup any more")
             return
         if isinstance(tell, TellHangup):
@@ -181,6 +196,11 @@ class Delivery:
         else:
             self._well()
             await self._remove([entry])
+
+    def _leave_out(self, entry: OutboxEntry) -> None:
+        """Note of whom the CRM isn't told, so that it isn't told of their end either."""
+        if isinstance(entry.tell, TellRinging):
+            self._never_told.setdefault(entry.call, set()).update(entry.tell.codes)
 
     async def _send_uploads(self, entries: list[OutboxEntry]) -> None:
         try:

@@ -1,0 +1,80 @@
+"""What the CRM said of our module, in Redis: it doesn't say it again after a restart of ours."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import structlog
+from pydantic import TypeAdapter, ValidationError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, WatchError
+
+from ari_app.activity import Activity, CrmSettings
+from ari_app.store.connection import unavailable
+from ari_app.store.keys import Keys
+
+log = structlog.get_logger(__name__)
+
+Said = TypeVar("Said")
+
+_ACTIVITY = TypeAdapter(Activity)
+_SETTINGS = TypeAdapter(CrmSettings)
+
+
+class ModuleStore:
+    """One account's module. Every method may raise `StoreUnavailable`."""
+
+    def __init__(self, redis: Redis, account: str) -> None:
+        self._redis = redis
+        self._key = Keys(account).module
+        self._log = log.bind(account=account)
+
+    async def activity(self) -> Activity:
+        """Say whether telephony is switched on."""
+        return self._read(await _ask(self._redis.hget(self._key, "activity")), _ACTIVITY, Activity())
+
+    async def settings(self) -> CrmSettings:
+        """Give the settings that the CRM told."""
+        return self._read(await _ask(self._redis.hget(self._key, "settings")), _SETTINGS, CrmSettings())
+
+    async def switch(self, on: bool, at: float) -> Activity:
+        """Keep that telephony was switched on or off, and give what came of it."""
+        try:
+            async with self._redis.pipeline(transaction=True) as pipe:
+                return await self._switch(pipe, on, at)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise unavailable(error) from error
+
+    async def keep_settings(self, settings: CrmSettings) -> None:
+        """Keep the settings that the CRM tells."""
+        data: Any = _SETTINGS.dump_json(settings)
+        await _ask(self._redis.hset(self._key, "settings", data))
+
+    async def _switch(self, pipe: Any, on: bool, at: float) -> Activity:
+        while True:
+            await pipe.watch(self._key)
+            before = self._read(await pipe.hget(self._key, "activity"), _ACTIVITY, Activity())
+            after = before.switched(on, at)
+            pipe.multi()
+            pipe.hset(self._key, "activity", _ACTIVITY.dump_json(after))
+            try:
+                await pipe.execute()
+            except WatchError:
+                continue
+            return after
+
+    def _read(self, data: Any, kind: TypeAdapter[Said], otherwise: Said) -> Said:
+        if data is None:
+            return otherwise
+        try:
+            return kind.validate_json(data)
+        except ValidationError:
+            self._log.warning("what the CRM said of the module can't be read in Redis")
+            return otherwise
+
+
+async def _ask(request: Any) -> Any:
+    try:
+        return await request
+    except (RedisError, OSError, TimeoutError) as error:
+        raise unavailable(error) from error
