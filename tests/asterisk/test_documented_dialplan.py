@@ -16,6 +16,7 @@ from ari_app.demo.machine import Installation
 from ari_app.demo.phones import Answers, Behaviour, Busy, Rings
 from tests.asterisk.documented import Documented, old_asterisk
 from tests.asterisk.pbx_files import prepared
+from tests.event2 import until
 from tests.office import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -79,18 +80,19 @@ async def test_a_known_customers_name_is_on_their_managers_phone_and_the_call_is
 async def test_an_unknown_customer_rings_the_queue_with_their_number(shop: Documented) -> None:
     office = shop.office
     olga, boris = office.managers(2)
-    async with shop.serves(team=f"{olga}%2C{boris}"), shop.members(f"SIP/{olga}", f"SIP/{boris}"):  # noqa: SIM117 - it works before they come
-        async with (
-            office.phone(olga, Rings()) as silent,
-            office.phone(boris, Answers(after=1.2)) as phone,
-            office.call(STRANGER) as caller,
-        ):
-            await phone.answers()
-            await asyncio.sleep(2.2)  # they talk
-            caller.hang_up()
-            await caller.ended()
-            await silent.is_free()
-            report = await office.report()
+    async with (
+        shop.serves(team=f"{olga}%2C{boris}"),
+        shop.members(f"SIP/{olga}", f"SIP/{boris}"),
+        office.phone(olga, Rings()) as silent,
+        office.phone(boris, Answers(after=1.2)) as phone,
+        office.call(STRANGER) as caller,
+    ):
+        await phone.answers()
+        await asyncio.sleep(2.2)  # they talk
+        caller.hang_up()
+        await caller.ended()
+        await silent.is_free()
+        report = await office.report()
     assert (phone.calls[0].name, phone.calls[0].number) == (STRANGER, STRANGER)
     assert report.told == [("in", sorted([olga, boris])), ("hangup", sorted([olga, boris]), "answered")]
     upload = report.upload
@@ -121,13 +123,17 @@ async def test_a_customer_of_nobodys_is_shown_by_name_to_whoever_answers(shop: D
     office = shop.office
     (olga,) = office.managers(1)
     office.customer(ANNA, 'ООО "Ромашка, сад" (опт')
-    async with shop.serves(team=olga), shop.members(f"SIP/{olga}"):  # noqa: SIM117 - it works before they come
-        async with office.phone(olga, Answers(after=0.1)) as phone, office.call(ANNA) as caller:
-            await phone.answers()
-            await caller.answered()
-            caller.hang_up()
-            await caller.ended()
-            report = await office.report()
+    async with (
+        shop.serves(team=olga),
+        shop.members(f"SIP/{olga}"),
+        office.phone(olga, Answers(after=0.1)) as phone,
+        office.call(ANNA) as caller,
+    ):
+        await phone.answers()
+        await caller.answered()
+        caller.hang_up()
+        await caller.ended()
+        report = await office.report()
     assert phone.calls[0].name == "ООО Ромашка сад опт"
     assert (report.upload.result, report.upload.code) == ("answered", olga)
 
@@ -219,18 +225,59 @@ async def test_a_customer_who_leaves_the_queue_is_missed_with_the_time_that_they
 async def test_of_a_list_with_commas_macro_passes_the_first_extension_only(shop: Documented) -> None:
     office = shop.office
     olga, boris = office.managers(2)
-    async with shop.serves(team=f"{olga},{boris}"), shop.members(f"SIP/{boris}"):  # noqa: SIM117 - it works before they come
-        async with (
-            office.phone(boris, Answers(after=0.1)) as phone,
-            office.lab.call(STRANGER, QUEUE) as caller,
-        ):
-            await phone.answers()
-            await caller.answered()
-            caller.hang_up()
-            await caller.ended()
-            report = await office.report()
+    async with (
+        shop.serves(team=f"{olga},{boris}"),
+        shop.members(f"SIP/{boris}"),
+        office.phone(boris, Answers(after=0.1)) as phone,
+        office.lab.call(STRANGER, QUEUE) as caller,
+    ):
+        await phone.answers()
+        await caller.answered()
+        caller.hang_up()
+        await caller.ended()
+        report = await office.report()
     assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
     assert report.upload.code == boris
+
+
+@in_plain_asterisk
+async def test_a_withheld_number_reaches_the_queue_and_the_crm_is_not_told(shop: Documented) -> None:
+    office = shop.office
+    (olga,) = office.managers(1)
+    async with (
+        shop.serves(team=olga),
+        shop.members(f"SIP/{olga}"),
+        office.phone(olga, Answers(after=0.1)),
+        office.call("anonymous", talks=0.1) as caller,
+    ):
+        await caller.ended()
+        call = await office.ended()
+    assert (call.number, call.talker) == (None, olga)
+    assert office.crm_account.events == []
+    assert office.crm_account.uploads == []
+
+
+@in_plain_asterisk
+async def test_while_the_service_is_away_the_queue_rings_and_the_end_is_told_with_the_next_calls(
+    shop: Documented,
+) -> None:
+    office = shop.office
+    (olga,) = office.managers(1)
+    async with shop.serves() as url, shop.members(f"SIP/{olga}"), office.phone(olga, Answers(after=0.1)):
+        await shop.turn_to("http://127.0.0.1:9")
+        async with office.call(ANNA, talks=0.1) as caller:
+            await caller.ended()
+        assert caller.status == 200
+        await until(lambda: bool(shop.script.kept()), "the end was not kept")
+        await shop.script.rests()
+        await shop.turn_to(url)
+        async with office.call(STRANGER, talks=0.1) as caller:
+            await caller.ended()
+        await office.report(calls=2)
+    told = {upload.call.phone: upload.call for upload in office.crm_account.uploads}
+    assert [(told[number].result, told[number].code) for number in (ANNA, STRANGER)] == [
+        ("answered", olga)
+    ] * 2
 
 
 @in_plain_asterisk
