@@ -42,6 +42,9 @@ _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:]*:[0-9a-f:.]*")
 """What may become a part of a key in Redis and of a file's name."""
 
 
+_NAME = r"[a-z0-9][a-z0-9._-]{0,254}"
+
+
 class BadAccount(ValueError):
     """An account's file is wrong; the text names each wrong field and what was expected, a line each."""
 
@@ -96,6 +99,11 @@ class Crm(_Section):
     """Known to the CRM alone: it opens the account's cabinet. Made when the account is stored."""
     timezone: str | None = None
     country: str = "RU"
+
+    @property
+    def connection(self) -> tuple[str, str, str | None]:
+        """What can't be changed without connecting anew."""
+        return self.url, self.api_key.get_secret_value(), self.timezone
 
     @field_validator("url")
     @classmethod
@@ -219,6 +227,8 @@ class ExternalPhone(_Section):
 class Registration(_Section):
     """A shop that is known here: its CRM is, its PBX may still have to be set up."""
 
+    name: Annotated[str, _word(_NAME, "an account's name, such as shop.retailcrm.ru")] | None = None
+    """The account's name, if it isn't its CRM's host: that has moved since the account was made."""
     crm: Crm
     pbx: PbxSettings | None = None
     calls: CallSettings = CallSettings()
@@ -250,7 +260,12 @@ class Registration(_Section):
 
     @property
     def id(self) -> str:
-        """The account's name everywhere: its CRM's host, and the port if it has one of its own."""
+        """The account's name everywhere, for ever: its keys in Redis, sessions and calls go by it.
+
+        It is the host of its CRM when the account was made, and the port if that has one of its own.
+        """
+        if self.name is not None:
+            return self.name
         parts = urlsplit(self.crm.url)
         host = (parts.hostname or "").replace(":", "_")
         return f"{host}-{parts.port}" if parts.port else host

@@ -129,7 +129,7 @@ class Service:
         shop = self.shops.get(account.id)
         if shop is not None and shop.settings == account:
             return
-        if shop is not None and account.pbx == shop.settings.pbx and account.crm == shop.settings.crm:
+        if shop is not None and _same_connections(account, shop.settings):
             shop.change(account)
             log.info("account changed", account=account.id)
             return
@@ -159,3 +159,7 @@ class Service:
 
     async def _stop(self) -> None:
         await asyncio.gather(*(shop.stop(DRAIN_SECONDS) for shop in self.shops.values()))
+
+
+def _same_connections(one: Account, other: Account) -> bool:
+    return one.pbx == other.pbx and one.crm.connection == other.crm.connection

@@ -17,6 +17,7 @@ from ari_app.retailcrm.module import MODULE_CODE
 from ari_app.retailcrm.pace import Pace
 from ari_app.retailcrm.registration import describe, missing_permissions
 from ari_app.service import Service
+from ari_app.store.accounts import AccountConflict
 
 log = structlog.get_logger(__name__)
 
@@ -100,13 +101,16 @@ async def let_in(service: Service, session: aiohttp.ClientSession, shown: Shown)
     """
     crm = RetailCrm(session, shown.url, shown.key, Pace())
     await _try_key(crm)
-    known = await service.accounts.find(shown.account)
+    known = await service.accounts.at(shown.url)
     account = known or Registration(crm=Crm(url=shown.url, api_key=SecretStr(shown.key)))
     if known is not None and known.crm.api_key.get_secret_value() != shown.key:
         changed = known.crm.model_copy(update={"api_key": SecretStr(shown.key)})
         account = known.model_copy(update={"crm": changed})
     if account is not known or known.crm.cabinet_secret is None:
-        account = await service.accounts.apply(account, keep_client_id=True)
+        try:
+            account = await service.accounts.apply(account, keep_client_id=True)
+        except AccountConflict as problem:
+            raise NotLetIn("", "module", detail=str(problem)) from None
     try:
         account = await _register(service, crm, account)
     except CrmError as problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import orjson
@@ -44,21 +44,32 @@ class Accounts:
     async def apply(self, account: Shop, keep_client_id: bool) -> Shop:
         """Store an account, new or changed, and give it as it is stored.
 
-        With `keep_client_id` (the file names none) one that is there already is kept. So is the secret that
-        opens the cabinet; it is made for an account that has none.
+        The account at the same CRM is the same account, whatever its name. With `keep_client_id` (the file
+        names none) its client_id is kept. So is the secret that opens the cabinet; it is made for an account
+        that has none.
 
         Raises:
-            AccountConflict: another account uses the same application of the same PBX, or the same client_id.
+            AccountConflict: another account uses the same application of the same PBX, or the same client_id;
+                or the CRM has moved from this address.
             WrongSecretKey
         """
 
         async def change(pipe: Any) -> Shop:
             others = {other.id: other for other in self._read(await pipe.hgetall(ACCOUNTS))}
-            before = others.pop(account.id, None)
+            before = _at(account.crm.url, others.values())
+            if before is not None:
+                del others[before.id]
+                name = before.name
+            elif account.id in others:
+                raise AccountConflict(
+                    f"{account.id} has moved to {others[account.id].crm.url}: its crm.url must be this one"
+                )
+            else:
+                name = account.name
             crm = account.crm.model_copy(update={"cabinet_secret": _cabinet_secret(account, before)})
             if before is not None and keep_client_id:
                 crm = crm.model_copy(update={"client_id": before.crm.client_id})
-            stored = account.model_copy(update={"crm": crm})
+            stored = account.model_copy(update={"crm": crm, "name": name})
             self._store(pipe, stored, others)
             return stored
 
@@ -95,6 +106,8 @@ class Accounts:
 
     def _store(self, pipe: Any, stored: Registration, others: Mapping[str, Registration]) -> None:
         for other in others.values():
+            if other.crm.url == stored.crm.url:
+                raise AccountConflict(f"{other.id} is at {other.crm.url} already")
             if other.crm.client_id == stored.crm.client_id:
                 raise AccountConflict(
                     f"{other.id} has the same crm.client_id, by which the CRM names an account: "
@@ -174,6 +187,10 @@ class Accounts:
             raise unavailable(error) from error
         return next(iter(self._read({account_id: found})), None) if found is not None else None
 
+    async def at(self, crm_url: str) -> Registration | None:
+        """Give the account whose CRM is at an address: an account may be named after a former one."""
+        return _at(crm_url, await self.registered())
+
     async def revision(self) -> int:
         """Give a number that grows with every change."""
         try:
@@ -235,6 +252,10 @@ class Accounts:
                 "the accounts were encrypted with another secret key: set ARI_APP_SECRET_KEY to that one, "
                 "or remove them and apply their files again"
             ) from None
+
+
+def _at(crm_url: str, accounts: Iterable[Registration]) -> Registration | None:
+    return next((account for account in accounts if account.crm.url == crm_url), None)
 
 
 def _cabinet_secret(account: Registration, before: Registration | None) -> SecretStr:

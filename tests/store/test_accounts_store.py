@@ -159,6 +159,39 @@ async def test_a_change_that_cannot_be_leaves_the_account_as_it_is(accounts: Acc
     assert await accounts.change("nobody.retailcrm.ru", lambda now: now) is None
 
 
+def moved(account: Registration, host: str) -> Registration:
+    crm = account.crm.model_copy(update={"url": f"https://{host}.retailcrm.ru"})
+    return account.model_copy(update={"crm": crm, "name": account.id})
+
+
+async def test_an_account_whose_crm_moves_stays_the_same_account(accounts: Accounts) -> None:
+    before = await accounts.apply(shop(), keep_client_id=True)
+    after = await accounts.change(before.id, lambda now: moved(now, "store"))
+    assert after is not None
+    assert after.id == "shop.retailcrm.ru"
+    assert await accounts.at("https://store.retailcrm.ru") == after
+    assert await accounts.at("https://shop.retailcrm.ru") is None
+    again = await accounts.apply(shop("store", app="shop", prefix="new"), keep_client_id=True)
+    assert (again.id, again.crm.client_id) == (before.id, before.crm.client_id)
+    assert [account.id for account in await accounts.all()] == ["shop.retailcrm.ru"]
+
+
+async def test_whoever_comes_to_the_address_that_a_crm_left_does_not_get_its_account(
+    accounts: Accounts,
+) -> None:
+    before = await accounts.apply(shop(), keep_client_id=True)
+    await accounts.change(before.id, lambda now: moved(now, "store"))
+    with pytest.raises(AccountConflict, match=r"has moved to https://store\.retailcrm\.ru"):
+        await accounts.apply(shop(app="another"), keep_client_id=True)
+
+
+async def test_a_crm_can_not_move_to_where_another_is(accounts: Accounts) -> None:
+    await accounts.apply(shop("store"), keep_client_id=True)
+    before = await accounts.apply(shop(), keep_client_id=True)
+    with pytest.raises(AccountConflict, match="is at https"):
+        await accounts.change(before.id, lambda now: moved(now, "store"))
+
+
 async def test_an_account_is_removed_with_its_calls_and_nobody_elses(
     redis: Redis, accounts: Accounts
 ) -> None:
