@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from aiohttp import web
 
 from ari_app.calls.call import Call
 from ari_app.calls.orders import Tell, TellHangup, TellRinging
+from ari_app.calls.turn import whose
 from ari_app.journal import CrmTold, Line
-from ari_app.numbers import e164
+from ari_app.store.calls import Place
 from ari_app.timeline import Sentence, tell
+from cabinet import call_sheet
+from cabinet.call_filter import DIRECTIONS, PERIODS, RESULTS, CallFilter, Found, find, find_all
+from cabinet.clients import SERVICE
+from cabinet.language import chosen
+from cabinet.people import names_of
 from cabinet.rendering import page
 from cabinet.visits import Visit, signed_in
 
 ON_A_PAGE = 50
-LAST_PAGE = 10_000
 _REPEAT_SECONDS = 1.0
 
 
@@ -39,27 +46,61 @@ class Told:
 def add_routes(app: web.Application) -> None:
     """Let the log and its calls be reached."""
     app.router.add_get("/calls", signed_in(show))
+    app.router.add_get("/calls.csv", signed_in(save), allow_head=False)
     app.router.add_get("/calls/{id}", signed_in(show_one))
 
 
 async def show(request: web.Request, visit: Visit) -> web.Response:
-    """Show a page of the log, all or of one number."""
-    asked = request.query.get("number", "").strip()[:40]
-    number = e164(asked, visit.account.crm.country) if asked else None
-    at = _page_number(request.query.get("page", ""))
-    calls: list[Call] = []
-    if number is not None or not asked:
-        calls = await visit.calls.ended(ON_A_PAGE + 1, (at - 1) * ON_A_PAGE, number)
+    """Show a page of the log, of all calls or of those that are wanted."""
+    wanted = CallFilter.read(request.query)
+    behind = Place.read(request.query.get("behind", ""))
+    number = wanted.number_in(visit.account.crm.country)
+    unreadable = "number" if wanted.number and number is None else wanted.unreadable
+    found = Found()
+    if not unreadable:
+        span = wanted.span(visit.zone, time.time())
+        found = await find(visit.calls, wanted, span, number, ON_A_PAGE, behind)
     part = request.headers.get("HX-Request") == "true" and "HX-History-Restore-Request" not in request.headers
-    return page(
+    answer = page(
         request,
         "parts/calls.html" if part else "calls.html",
         visit,
-        calls=calls[:ON_A_PAGE],
-        more=len(calls) > ON_A_PAGE,
-        at=at,
-        asked=asked,
-        unreadable=bool(asked) and number is None,
+        found=found,
+        wanted=wanted,
+        later=behind is not None,
+        unreadable=unreadable,
+        names=await names_of(visit),
+        **_choices(visit),
+    )
+    if part:
+        query = wanted.query(**{"behind": str(behind)} if behind else {})
+        answer.headers["HX-Push-Url"] = f"/calls?{query}" if query else "/calls"
+    return answer
+
+
+def _choices(visit: Visit) -> dict[str, Any]:
+    return {
+        "codes": sorted(extension.code for extension in visit.account.extensions),
+        "periods": PERIODS,
+        "results": RESULTS,
+        "directions": DIRECTIONS,
+        "whose": whose,
+    }
+
+
+async def save(request: web.Request, visit: Visit) -> web.StreamResponse:
+    """Give all calls that are wanted as a table, the newest first."""
+    wanted = CallFilter.read(request.query)
+    number = wanted.number_in(visit.account.crm.country)
+    if wanted.unreadable or (wanted.number and number is None):
+        raise web.HTTPBadRequest
+    calls = find_all(visit.calls, wanted, wanted.span(visit.zone, time.time()), number)
+    speech, names = chosen(request), await names_of(visit)
+    url = request.app[SERVICE].settings.recordings_url
+    return await call_sheet.send(
+        request,
+        call_sheet.heading(speech),
+        call_sheet.rows(calls, speech, visit.zone, names, url),
     )
 
 
@@ -75,6 +116,9 @@ async def show_one(request: web.Request, visit: Visit) -> web.Response:
         "call.html",
         visit,
         call=call,
+        legs=[leg for leg in call.legs if leg.began_at is not None and (leg.rang or leg.answered_at)],
+        whose=whose(call),
+        names=await names_of(visit),
         sentences=_sentences(journal, call),
         told=[*(Told(e.tell, e.at, e.problem) for line in journal if (e := _told(line))), *waiting],
     )
@@ -93,7 +137,3 @@ def _sentences(journal: list[Line], call: Call) -> list[Sentence]:
         if later.text == sooner.text and later.at - sooner.at < _REPEAT_SECONDS
     }
     return [sentence for sentence in said if id(sentence) not in again]
-
-
-def _page_number(text: str) -> int:
-    return min(max(1, int(text)), LAST_PAGE) if text.isascii() and text.isdecimal() and len(text) < 9 else 1
