@@ -185,15 +185,19 @@ async def test_a_queues_call_is_told_as_the_queue_knows_it(
     assert event["uniqueid"] == service.rung[0]["uniqueid"]
 
 
+@pytest.mark.parametrize("called", ["text", "freepbx"])
 async def test_a_caller_who_leaves_the_queue_is_told_with_the_time_waited(
-    lab: Lab, service: Listener, script: Script
+    lab: Lab, service: Listener, script: Script, called: str
 ) -> None:
     (olga,) = lab.extensions(1)
     async with (
         members(lab, olga),
-        lab.phone(olga, Rings()),
-        lab.call(ANNA, "text", gives_up_after=2.2) as caller,
+        lab.phone(olga, Rings()) as phone,
+        lab.call(ANNA, called) as caller,
     ):
+        await phone.rings()
+        await asyncio.sleep(2.2)  # they wait
+        caller.hang_up()
         await caller.ended()
         event = await hangup(service)
     assert (event["code"], event["status"], event["duration"]) == ("", "CANCEL", "0")
