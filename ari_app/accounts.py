@@ -147,7 +147,9 @@ class Crm(_Section):
 class PbxSettings(_Section):
     """The shop's Asterisk."""
 
-    host: Annotated[str, _word(r"[A-Za-z0-9._:-]{1,253}", "a host name or an address")]
+    host: Annotated[
+        str, AfterValidator(lambda it: it if _is_host(it) else _fail("expected a host name or an address"))
+    ]
     http_port: Port = 8088
     http_prefix: Annotated[
         str, _word(r"[A-Za-z0-9_/-]{0,80}", "the prefix of http.conf, such as asterisk")
@@ -165,7 +167,7 @@ class PbxSettings(_Section):
     ] = "PJSIP/##"
     outgoing: OutgoingLine = "default,1"
     guarded: Switch = False
-    """Its address was typed into the cabinet: it may not be in the service's own network (`ari_app.reach`)."""
+    """Its address was typed into the cabinet: it may not be in the service's own network (`reach.py`)."""
 
     @field_validator("http_prefix")
     @classmethod
@@ -332,6 +334,20 @@ class Account(Registration):
     def codes(self) -> frozenset[str]:
         """The extensions of the account."""
         return frozenset(extension.code for extension in self.extensions)
+
+
+_LABEL = re.compile(r"\w([\w-]{0,61}\w)?", re.ASCII)
+"""A part of a host's name."""
+
+
+def _is_host(text: str) -> bool:
+    """Tell whether a text is a name or an address, in the one spelling that means the same to everybody."""
+    if ":" in text or re.fullmatch(r"[0-9.]+", text):
+        try:
+            return "%" not in text and bool(ipaddress.ip_address(text))
+        except ValueError:
+            return False
+    return len(text) <= 253 and all(map(_LABEL.fullmatch, text.removesuffix(".").split(".")))
 
 
 def _is_loopback(host: str) -> bool:

@@ -60,6 +60,12 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   if (lost && !confirm(lost.dataset.leave)) event.detail.shouldSwap = false;
 });
 
+// What asks without leaving the page shows that it is under way.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.detail.elt.dataset.busy) event.detail.elt.setAttribute("aria-busy", "true");
+});
+document.addEventListener("htmx:afterRequest", (event) => event.detail.elt.removeAttribute("aria-busy"));
+
 // That it is saved is said once: not again when the page is loaded again.
 if (new URLSearchParams(location.search).has("saved")) {
   const address = new URL(location.href);

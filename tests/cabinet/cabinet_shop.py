@@ -102,12 +102,15 @@ class Reader:
 
 
 @asynccontextmanager
-async def cabinet_shop(redis: Redis, folder: Path) -> AsyncIterator[CabinetShop]:
-    """Open a shop with its cabinet. What its CRM was told wrong is in `crm.violations`."""
+async def cabinet_shop(redis: Redis, folder: Path, **settings: str) -> AsyncIterator[CabinetShop]:
+    """Open a shop with its cabinet; `settings` are the service's.
+
+    What its CRM was told wrong is in `crm.violations`.
+    """
     async with SimulatedCrm() as crm:
         shop = ReportingShop(crm, redis, folder, time.time)
         await shop.apply()
-        await shop.start(crm_domains=("retailcrm.ru", "loopback"))
+        await shop.start(crm_domains=("retailcrm.ru", "loopback"), **settings)
         try:
             server = TestServer(make_app(shop.service))
             async with server:

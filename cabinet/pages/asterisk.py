@@ -1,0 +1,135 @@
+"""«Настройки Asterisk»: where the shop's PBX is and how it lets us in. What doesn't work isn't stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+
+from ari_app.accounts import PbxSettings, Registration
+from ari_app.store.accounts import AccountConflict
+from ari_app.store.sessions import Attempts
+from cabinet.clients import SERVICE
+from cabinet.forms import Filled, Flag, Form, Number, Secret, Text, saved
+from cabinet.pbx_door import Tried, try_pbx
+from cabinet.rendering import page
+from cabinet.visits import Form as Sent
+from cabinet.visits import Visit, form_of, signed_in
+
+log = structlog.get_logger(__name__)
+
+FORM = Form(
+    Registration,
+    Text("calls.caller_name_prefix"),
+    Text("pbx.outgoing"),
+    Text("calls.manager_caller_name"),
+    Text("pbx.host"),
+    Number("pbx.http_port"),
+    Flag("pbx.tls"),
+    Text("pbx.http_prefix"),
+    Text("pbx.ami_username"),
+    Secret("pbx.ami_password"),
+    Text("pbx.channel_format"),
+    Text("pbx.ari_username"),
+    Secret("pbx.ari_password"),
+    Text("pbx.stasis_app"),
+)
+SECRETS = ("ari_password", "ami_password")
+
+TRIES, TRIES_SECONDS = 30, 600
+"""So often an account may have a PBX tried, in so many seconds: we are no tool for looking into networks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A form that was sent, and what came of trying the PBX; nothing is tried while the form is wrong."""
+
+    filled: Filled[Registration]
+    tried: tuple[Tried, ...] = ()
+    minutes: int = 0
+    """How long to wait before the next attempt."""
+
+
+def add_routes(app: web.Application) -> None:
+    """Let the page be reached."""
+    app.router.add_get("/asterisk", signed_in(show))
+    app.router.add_post("/asterisk", signed_in(save))
+    app.router.add_post("/asterisk/check", signed_in(check))
+
+
+async def show(request: web.Request, visit: Visit) -> web.Response:
+    """Show the settings."""
+    return _page(request, visit, Attempt(FORM.show(request, visit.account)))
+
+
+async def check(request: web.Request, visit: Visit) -> web.Response:
+    """Try what was typed, and store nothing. The page is the answer to a question, so it is no error."""
+    attempt = await _try(request, visit.account, await form_of(request))
+    return _page(request, visit, attempt, status=200)
+
+
+async def save(request: web.Request, visit: Visit) -> web.Response:
+    """Store what was typed, if it works."""
+    sent = await form_of(request)
+    attempt = await _try(request, visit.account, sent)
+    if attempt.filled.bad:
+        return _page(request, visit, attempt)
+    try:
+        filled = await FORM.put(request, visit.account.id, lambda account: _read(request, account, sent))
+    except AccountConflict:  # it names the other account, which is nobody's business here
+        return _page(request, visit, Attempt(attempt.filled.refused(stasis_app="taken"), attempt.tried))
+    if filled.bad:
+        return _page(request, visit, Attempt(filled))
+    log.info("the PBX was set up", account=visit.account.id)
+    return saved("/asterisk")
+
+
+async def _try(request: web.Request, account: Registration, sent: Sent) -> Attempt:
+    filled = _read(request, account, sent)
+    if filled.bad:
+        return Attempt(filled)
+    service = request.app[SERVICE]
+    wait = await Attempts(service.redis, TRIES, TRIES_SECONDS).take(f"pbx:{account.id}")
+    if wait is not None:
+        return Attempt(filled.refused("wait"), minutes=-(-wait // 60))
+    pbx = filled.onto(account).pbx
+    assert pbx is not None
+    tried = await try_pbx(pbx, service.settings.pbx_networks)
+    wrong = {name: why for one in tried if not one.good for name, why in one.wrong.items()}
+    no_access = "" if all(one.good for one in tried) else "access"
+    return Attempt(filled.refused(no_access, **wrong), tried)
+
+
+def _read(request: web.Request, account: Registration, sent: Sent) -> Filled[Registration]:
+    """Read the form. A stored password goes to no other address than the one that it was typed for."""
+    filled = FORM.take(request, sent, account)
+    if filled.bad:
+        return filled
+    before, after = account.pbx, filled.onto(account).pbx
+    assert after is not None
+    if before is None or _place(before) != _place(after):
+        filled = filled.with_values({"pbx.guarded": True})
+    if before is not None and (_place(before) != _place(after) or (before.tls and not after.tls)):
+        kept = [name for name in SECRETS if name in filled.kept and not filled.texts[name]]
+        again = {name: "again" for name in kept if name not in filled.forgotten}
+        filled = filled.refused(**again)
+    return filled
+
+
+def _place(pbx: PbxSettings) -> tuple[str, int]:
+    return pbx.host.lower(), pbx.http_port
+
+
+def _page(request: web.Request, visit: Visit, attempt: Attempt, status: int | None = None) -> web.Response:
+    filled = attempt.filled
+    return page(
+        request,
+        "asterisk.html",
+        visit,
+        status=filled.status if status is None else status,
+        form=filled,
+        tried=attempt.tried,
+        minutes=attempt.minutes,
+        networks=request.app[SERVICE].settings.pbx_networks,
+    )
