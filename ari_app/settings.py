@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     crm_domains: Annotated[tuple[str, ...], NoDecode] = CRM_DOMAINS
     """The domains below which a CRM may be that somebody signs in with, with commas between them; the word
     ``loopback`` lets in one on this machine."""
+    marketplace_secret: SecretStr | None = None
+    """What the CRM's marketplace and we alone know: with it the module is connected by a click in the CRM."""
     pbx_networks: Annotated[tuple[IPNetwork, ...], NoDecode] = ()
     """The networks of ours in which a PBX may be whose address is typed into the cabinet, such as
     ``10.8.0.0/16,127.0.0.1``; without it a PBX can be set up there only by `ari-app account apply`."""

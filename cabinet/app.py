@@ -7,7 +7,7 @@ import re
 from aiohttp import web
 
 from ari_app.service import Service
-from cabinet import callbacks, data
+from cabinet import callbacks, connection, data, module_callbacks
 from cabinet.api import make_api
 from cabinet.clients import SERVICE
 from cabinet.metrics import render_metrics
@@ -22,7 +22,8 @@ def make_app(service: Service) -> web.Application:
     app = web.Application()
     app[SERVICE] = service
     app.router.add_get("/recordings/{name}", recording)
-    callbacks.add_routes(app)
+    for part in (callbacks, module_callbacks, connection):
+        part.add_routes(app)
     app.add_subapp("/api", make_api(service))
     app.router.add_get("/healthz", alive)
     app.router.add_get("/readyz", ready)

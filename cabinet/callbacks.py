@@ -67,13 +67,13 @@ def _callback(callback: Callback) -> Handler:
     @wraps(callback)
     async def handler(request: web.Request) -> web.Response:
         try:
-            fields = await _fields(request)
+            fields = await read_fields(request)
             shop = shop_of(request.app[SERVICE], fields.get("clientId", ""))
             if shop is None:
                 raise Refused(401, "clientId is not known here")
             return callback(shop, fields)
         except Refused as refused:
-            return _no(refused.status, str(refused))
+            return no(refused.status, str(refused))
 
     return handler
 
@@ -88,11 +88,11 @@ def call(shop: Shop, fields: Fields) -> web.Response:
         placed = shop.clicks.place(*given)
     except NotPlaced as refused:
         log.info("a click-to-call isn't placed", account=shop.account, why=refused.sentence)
-        answer = _no(refused.status, refused.sentence)
+        said = no(refused.status, refused.sentence)
         if isinstance(refused, TooMany):
-            answer.headers["Retry-After"] = str(refused.retry_after)
-        return answer
-    return _answer(200, {"success": True, "call": placed})
+            said.headers["Retry-After"] = str(refused.retry_after)
+        return said
+    return answer(200, {"success": True, "call": placed})
 
 
 @_callback
@@ -106,26 +106,33 @@ def status(shop: Shop, fields: Fields) -> web.Response:
     if word not in WORDS:
         raise Refused(400, "status is none of free, busy, dinner, break")
     shop.note_status(code, word)
-    return _answer(200, {"success": True})
+    return answer(200, {"success": True})
 
 
-async def _fields(request: web.Request) -> dict[str, str]:
-    fields = _values(request.query)
+async def read_fields(
+    request: web.Request, names: tuple[str, ...] = _PARAMETERS, longest: int = LONGEST_VALUE
+) -> dict[str, str]:
+    """Read the parameters of the query and of the form.
+
+    Raises:
+        Refused
+    """
+    fields = _values(request.query, names, longest)
     if request.method == "POST":
-        fields |= _values(await _form(request))
+        fields |= _values(await _form(request), names, longest)
     return fields
 
 
-def _values(given: MultiMapping[object]) -> dict[str, str]:
+def _values(given: MultiMapping[object], names: tuple[str, ...], longest: int) -> dict[str, str]:
     """Read the parameters that are ours; one that comes twice must say the same twice."""
     values = {}
-    for name in _PARAMETERS:
+    for name in names:
         said = given.getall(name, [])
         if not said:
             continue
         value = said[0]
-        if not isinstance(value, str) or len(value) > LONGEST_VALUE:
-            raise Refused(400, f"{name} is not a text of at most {LONGEST_VALUE} characters")
+        if not isinstance(value, str) or len(value) > longest:
+            raise Refused(400, f"{name} is not a text of at most {longest} characters")
         if any(another != value for another in said):
             raise Refused(400, f"{name} comes twice")
         values[name] = value
@@ -151,9 +158,11 @@ async def _form(request: web.Request) -> MultiMapping[object]:
     return form
 
 
-def _no(status: int, sentence: str) -> web.Response:
-    return _answer(status, {"success": False, "errorMsg": sentence})
+def no(status: int, sentence: str) -> web.Response:
+    """Refuse what the CRM asks for."""
+    return answer(status, {"success": False, "errorMsg": sentence})
 
 
-def _answer(status: int, body: dict[str, object]) -> web.Response:
+def answer(status: int, body: dict[str, object]) -> web.Response:
+    """Answer the CRM."""
     return web.json_response(body, status=status, headers={"Cache-Control": "no-store"})

@@ -153,6 +153,7 @@ async def _register(service: Service, crm: RetailCrm, account: Registration) -> 
             account.crm.cabinet_secret.get_secret_value(),
             codes | entered,
             {phone.number: phone.site for phone in account.external_phones if phone.site},
+            active=there.active if there else True,
         )
     )
     if unknown.users or unknown.sites:

@@ -25,8 +25,8 @@ from ari_app.demo.lab import Lab
 from ari_app.demo.phones import Behaviour, Phone
 from ari_app.demo.retailcrm import SimulatedCrm
 from ari_app.demo.retailcrm_account import CallUploaded, CrmAccount, EventTold
-from ari_app.demo.retailcrm_account import Customer as CrmCustomer
-from ari_app.demo.retailcrm_account import Manager as CrmManager
+from ari_app.demo.retailcrm_people import Customer as CrmCustomer
+from ari_app.demo.retailcrm_people import Manager as CrmManager
 from ari_app.journal import Line
 from ari_app.service import Service
 from ari_app.settings import Settings

@@ -22,15 +22,14 @@ from typing import Any, Self, TypeAlias
 
 import uvloop
 from aiohttp import web
+from yarl import URL
 
 from ari_app.demo.retailcrm_account import (
     Answer,
     CallUploaded,
     CrmAccount,
-    Customer,
     EventTold,
     LookedUp,
-    Manager,
     Message,
     Receipt,
 )
@@ -49,6 +48,7 @@ from ari_app.demo.retailcrm_faults import (
     Status,
     first_to_strike,
 )
+from ari_app.demo.retailcrm_people import Customer, Manager
 from ari_app.demo.retailcrm_rights import MODULES
 from ari_app.demo.retailcrm_rules import (
     ROUTES,
@@ -100,6 +100,7 @@ class SimulatedCrm:
         self.violations: list[str] = []
         """Everything that was sent and must not be, of all accounts, as sentences."""
         self.faults: list[Fault] = []
+        self._addresses = 0
         self._by_key: dict[str, CrmAccount] = {}
         self._admitted: dict[tuple[str, bool], deque[float]] = {}
         self._listeners: list[Listener] = []
@@ -136,14 +137,10 @@ class SimulatedCrm:
         """A new account at a loopback address of its own, as each real one has a host of its own."""
         if key in self._by_key:
             raise ValueError("an account with this key exists")
-        number = len(self.accounts)
-        address = f"127.0.{number // 250}.{number % 250 + 1}"
-        if number:
-            self._listen(address)
         account = CrmAccount(
             key=key,
-            url=f"http://{address}:{self.port}",
-            name=f"crm{number + 1}",
+            url=self._next_address(),
+            name=f"crm{len(self.accounts) + 1}",
             customers=customers,
             managers=managers,
             timezone=timezone,
@@ -153,6 +150,18 @@ class SimulatedCrm:
         self.accounts.append(account)
         self._by_key[key] = account
         return account
+
+    def move(self, account: CrmAccount) -> None:
+        """The account gets another address; at the one that it had there is none any more."""
+        account.former.add(URL(account.url).authority)
+        account.url = self._next_address()
+
+    def _next_address(self) -> str:
+        number, self._addresses = self._addresses, self._addresses + 1
+        address = f"127.0.{number // 250}.{number % 250 + 1}"
+        if number:
+            self._listen(address)
+        return f"http://{address}:{self.port}"
 
     def fault(self, kind: Kind, *, route: Route | None = None, times: int | None = None) -> None:
         """Something goes wrong for every account, on one route or all, so many times or until `heal`."""
@@ -200,6 +209,8 @@ class SimulatedCrm:
         account: CrmAccount | None = None
         try:
             account = self._account_of(request, fields)
+            if request.host in account.former:
+                return web.Response(status=405, text=PAGE, content_type="text/html")
             route = _route_of(request)
             self._admit(account, route)
             account.rights.check(route)

@@ -7,42 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from ari_app.demo.retailcrm_callbacks import CalledBack, call_back
+from ari_app.demo.retailcrm_callbacks import CalledBack, ask_config, bring_key, call_back, post_form
 from ari_app.demo.retailcrm_faults import Fault, Kind, Route
+from ari_app.demo.retailcrm_people import Customer, Manager
 from ari_app.demo.retailcrm_promises import Promises
 from ari_app.demo.retailcrm_rights import Rights
 from ari_app.demo.retailcrm_rules import LookUpQuery, ToldCall, ToldEvent, ToldModule, UsersQuery
-
-
-@dataclass(frozen=True, slots=True)
-class Manager:
-    """A user of the CRM; `code` is the extension; `status` is free, busy, dinner or break.
-
-    One who isn't `active` works there no longer.
-    """
-
-    id: int
-    first_name: str = ""
-    last_name: str = ""
-    patronymic: str = ""
-    code: str | None = None
-    email: str = ""
-    status: str = "free"
-    active: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Customer:
-    """A customer; `phones` in any spelling, `manager_id` the one responsible."""
-
-    id: int
-    first_name: str = ""
-    last_name: str = ""
-    patronymic: str = ""
-    phones: tuple[str, ...] = ()
-    manager_id: int | None = None
-    email: str = ""
-    has_orders: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +81,8 @@ class CrmAccount:
     ) -> None:
         self.key = key
         self.url = url
+        self.former: set[str] = set()
+        """The hosts (with ports) at which it was before it moved."""
         self.name = name
         self.timezone = timezone
         self.look_ups: list[LookedUp] = []
@@ -183,6 +155,29 @@ class CrmAccount:
         self.set_status(user_id, status)
         fields = {"code": code, "userId": user_id, "status": status}
         return await call_back(f"{base_url}/crm/status", {"clientId": client_id, **fields})
+
+    # What its administrators do; a module's code comes first
+
+    async def switch_module(self, code: str, active: bool, freeze: bool = False) -> CalledBack:
+        """Somebody ticks the module's "active", or the CRM freezes it; the module is told."""
+        self.rights.modules[code] |= {"active": active, "freeze": freeze}
+        return await self.tell_module(code, "activity", activity={"active": active, "freeze": freeze})
+
+    async def tell_address(self, code: str) -> CalledBack:
+        """The CRM has moved: the module is told where it is now."""
+        state = {name: self.rights.modules[code][name] for name in ("active", "freeze")}
+        return await self.tell_module(code, "activity", activity=state, systemUrl=self.url)
+
+    async def tell_module(self, code: str, action: str, **fields: object) -> CalledBack:
+        """Tell the module something, at the address that it gave for it."""
+        module = self.rights.modules[code]
+        url = f"{module['baseUrl'].rstrip('/')}/{module['actions'][action].lstrip('/')}"
+        return await post_form(url, {"clientId": module["clientId"], **fields})
+
+    async def connect(self, config_url: str, secret: str) -> CalledBack:
+        """Somebody clicks "connect" in the marketplace: a key is made that may do what it asks for."""
+        self.rights.scopes, register_url = await ask_config(config_url)
+        return await bring_key(register_url, secret, self.url, self.key)
 
     # What a test or a demo waits for
 

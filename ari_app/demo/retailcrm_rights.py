@@ -44,6 +44,8 @@ class Rights:
         """Make sure that the key may do this; raises `Wrong`."""
         if route in _NEEDED and _NEEDED[route] not in self.scopes:
             raise Wrong(403, "Access denied.")
+        if route in ("event", "upload") and self.modules and not any(map(_works, self.modules.values())):
+            raise Wrong(400, "Telephony not enabled")
 
     def module(self, path: str) -> dict[str, Any] | None:
         """Answer of GET integration-modules/{code}; None when it isn't registered."""
@@ -71,3 +73,7 @@ class Rights:
             "siteAccess": "access_full",
             "sitesAvailable": ["shop"],
         }
+
+
+def _works(module: dict[str, Any]) -> bool:
+    return bool(module["active"]) and not module.get("freeze")

@@ -116,6 +116,11 @@ def callback_key(cabinet_secret: str) -> str:
     return hmac.digest(cabinet_secret.encode(), b"callbacks", "sha256").hex()[:32]
 
 
+def account_address(public_url: str, cabinet_secret: str) -> str:
+    """Give the address at which the CRM opens an account's cabinet."""
+    return f"{public_url}/account/{cabinet_secret}"
+
+
 def describe(
     public_url: str,
     client_id: str,
@@ -152,6 +157,6 @@ def describe(
         base_url=public_url,
         actions={"activity": f"/crm/activity/{key}", "settings": f"/crm/settings/{key}"},
         available_countries=COUNTRIES,
-        account_url=f"{public_url}/account/{cabinet_secret}",
+        account_url=account_address(public_url, cabinet_secret),
         integrations=Integrations(telephony=telephony),
     )

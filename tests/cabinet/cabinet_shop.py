@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import ClientResponse
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient, TestServer, unused_port
 from redis.asyncio import Redis
 
 from ari_app.demo.retailcrm import Manager, SimulatedCrm
@@ -110,9 +110,11 @@ async def cabinet_shop(redis: Redis, folder: Path, **settings: str) -> AsyncIter
     async with SimulatedCrm() as crm:
         shop = ReportingShop(crm, redis, folder, time.time)
         await shop.apply()
-        await shop.start(crm_domains=("retailcrm.ru", "loopback"), **settings)
+        port = unused_port()
+        public_url = f"http://127.0.0.1:{port}"
+        await shop.start(crm_domains=("retailcrm.ru", "loopback"), public_url=public_url, **settings)
         try:
-            server = TestServer(make_app(shop.service))
+            server = TestServer(make_app(shop.service), port=port)
             async with server:
                 yield CabinetShop(shop, crm, server)
         finally:
