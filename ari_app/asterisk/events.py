@@ -27,6 +27,7 @@ EVENT_TYPES = (
 )
 """All that we listen to; the PBX is asked to send no others."""
 
+_SIP = re.compile("^(?:PJ)?SIP/")
 _LOCAL_MEMBER = re.compile(r"Local/(\d{1,20})@")
 _LOCAL = re.compile(r"Local/([^@]+)@.+;1")
 _UNIQUE_PART = r"-[0-9a-f]{8}(?:;[12])?"
@@ -84,11 +85,15 @@ class Ids:
 
 
 class Extensions:
-    """Reads a manager's extension off a channel's name."""
+    """Reads a manager's extension off a channel's name.
+
+    One PBX may have phones by chan_sip and by PJSIP beside each other (a shop that moves): either is read.
+    """
 
     def __init__(self, channel_format: str) -> None:
         before, _, after = channel_format.partition("##")
-        self._direct = re.compile(re.escape(before) + r"([0-9*#]{1,20})" + re.escape(after) + _UNIQUE_PART)
+        driver = _SIP.sub("(?:PJ)?SIP/", re.escape(before))
+        self._direct = re.compile(driver + r"([0-9*#]{1,20})" + re.escape(after) + _UNIQUE_PART)
 
     def code_of(self, channel_name: str) -> str | None:
         """Read it by the account's channel format, else from the digits of ``Local/EXT@``."""

@@ -1,0 +1,22 @@
+"""Whose phone a channel is."""
+
+import pytest
+
+from ari_app.asterisk.events import Extensions
+
+
+@pytest.mark.parametrize(
+    ("channel_format", "channel", "code"),
+    [
+        ("PJSIP/##", "PJSIP/101-0000002a", "101"),
+        ("SIP/##", "SIP/101-0000002a", "101"),
+        ("SIP/##", "PJSIP/102-0000002a", "102"),
+        ("PJSIP/##", "SIP/102-0000002a", "102"),
+        ("PJSIP/office-##", "PJSIP/office-101-0000002a", "101"),
+        ("PJSIP/##", "PJSIP/trunk-0000002a", None),
+        ("PJSIP/##", "DAHDI/101-0000002a", None),
+        ("Local/##@from-internal", "Local/101@from-internal-0000002a;1", "101"),
+    ],
+)
+def test_an_extension_is_read_off_its_channel(channel_format: str, channel: str, code: str | None) -> None:
+    assert Extensions(channel_format).code_of(channel) == code
