@@ -17,6 +17,7 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from ari_app.accounts import Registration
+from ari_app.service import Service
 from ari_app.shop import Shop
 from ari_app.store.calls import CallStore
 from ari_app.store.sessions import Sessions
@@ -63,9 +64,17 @@ async def find_visit(request: web.Request, *, again: bool = False) -> Visit | No
 
 
 async def _look_for(request: web.Request) -> Visit | None:
-    service = request.app[SERVICE]
-    session = await request.app[SESSIONS].find(reader_id(request))
-    account = await service.accounts.find(session.account) if session is not None else None
+    session = await request.config_dict[SESSIONS].find(reader_id(request))
+    return await visit_to(request.config_dict[SERVICE], session.account) if session is not None else None
+
+
+async def visit_to(service: Service, account_id: str) -> Visit | None:
+    """Let somebody see an account who is known to be allowed to; None when it is gone.
+
+    Raises:
+        StoreUnavailable
+    """
+    account = await service.accounts.find(account_id)
     if account is None:
         return None
     return Visit(account, service.shops.get(account.id), CallStore(service.redis, account.id))

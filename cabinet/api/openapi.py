@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from cabinet.api.calls import MOST, USUAL
 from cabinet.api.fields import (
     LONGEST_ADDRESS,
     LONGEST_PHONE,
@@ -14,6 +15,7 @@ from cabinet.api.fields import (
     LONGEST_UNIQUE_ID,
     MOST_SECONDS,
 )
+from cabinet.call_filter import DIRECTIONS, PERIODS, RESULTS
 
 Schema = dict[str, Any]
 
@@ -23,6 +25,8 @@ _CODE = "[0-9*#]{1,20}"
 _NO_CONTROLS = r"^[\t\r\n]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*[\t\r\n]*$"
 _DAY = "(19|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
 _TIME = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+_EARLY_DAY = "200[0-9]-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
+_LATE_DAY = "20[1-9][0-9]-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
 _ADDRESS = (
     r"(https?|ftp)://([a-z0-9]{1,20}:[a-z0-9]{1,20}@)?[a-z]{1,20}\.[a-z]{2,6}(:[1-9][0-9]{0,3})?(/[\w./-]*)?"
 )
@@ -158,6 +162,57 @@ _QUERY: dict[str, Schema] = {
 }
 
 
+_OR_NULL: Schema = {"type": ["string", "null"]}
+_WHOLE: Schema = {"type": "integer", "minimum": 0}
+_LOG: dict[str, Schema] = {
+    "number": {**_PHONE, "description": "Only calls with this customer."},
+    "manager": _text("Only calls of this extension.", 20, _EMPTY_OR.format(_CODE)),
+    "result": _word("Only calls that ended so; missed is all but answered.", *RESULTS),
+    "direction": _word("Only calls in this direction.", *DIRECTIONS),
+    "period": _word("The last 7 days are week, the last 30 month; own is from and to.", *PERIODS),
+    "from": _text("The first day, in the account's time zone.", 10, _EMPTY_OR.format(_EARLY_DAY)),
+    "to": _text("The last day, which is included.", 10, _EMPTY_OR.format(_LATE_DAY)),
+    "limit": {"type": "integer", "minimum": 1, "maximum": MOST, "description": f"{USUAL} if not given."},
+    "cursor": _text(
+        "What the page before gave as next.", 200, "^([0-9]{1,10}\\.[0-9]{1,6}_[a-z0-9-]{1,60})?$"
+    ),
+}
+_CALL: Schema = {
+    "type": "object",
+    "required": ["id", "startedAt", "direction", "number", "result", "manager", "waiting", "talking", "legs"],
+    "properties": {
+        "id": {"type": "string"},
+        "startedAt": {"type": "string", "format": "date-time"},
+        "direction": {"enum": [word for word in DIRECTIONS if word]},
+        "number": {**_OR_NULL, "description": "The customer's, E.164; null when withheld."},
+        "name": {**_OR_NULL, "description": "The customer's, as the CRM knows it."},
+        "shopNumber": {**_OR_NULL, "description": "The shop's number."},
+        "result": {"enum": [*(word for word in RESULTS if word not in ("", "missed")), None]},
+        "manager": {**_OR_NULL, "description": "The extension that talked last, or should have."},
+        "managerName": _OR_NULL,
+        "waiting": {**_WHOLE, "description": "Seconds."},
+        "talking": {**_WHOLE, "description": "Seconds."},
+        "recording": {**_OR_NULL, "description": "Its address."},
+        "legs": {
+            "type": "array",
+            "description": "Whom the call rang, each with its own seconds.",
+            "items": {
+                "type": "object",
+                "required": ["role", "code", "target", "result", "waiting", "talking"],
+                "properties": {
+                    "role": {"type": "string"},
+                    "code": _OR_NULL,
+                    "target": _OR_NULL,
+                    "result": _OR_NULL,
+                    "waiting": _WHOLE,
+                    "talking": _WHOLE,
+                },
+            },
+        },
+    },
+}
+
+
 def _answer(description: str, schema: Schema | None = None) -> Schema:
     return {
         "description": description,
@@ -187,7 +242,8 @@ DESCRIPTION: Schema = {
     "info": {
         "title": "Telephony for retailCRM: the module's HTTP API",
         "version": "1",
-        "description": "For PBXs whose own dialplan runs the calls: they ask who calls, and report calls.",
+        "description": "For PBXs whose own dialplan runs the calls: they ask who calls, and report calls. "
+        "For a shop's own programs: they read the call log.",
     },
     "servers": [{"url": "/api"}],
     "security": [{"clientId": []}],
@@ -246,6 +302,22 @@ DESCRIPTION: Schema = {
                 "responses": _EVENT_ANSWERS,
             },
         },
+        "/calls": {
+            "get": {
+                "operationId": "calls",
+                "summary": "The calls that are over, the newest first.",
+                "description": "With a token of the account's, made in the cabinet, or a session there. "
+                "Filters combine. As long as next isn't null there may be more, also when calls is empty.",
+                "security": [{"token": []}],
+                "parameters": [_parameter(name, schema) for name, schema in _LOG.items()],
+                "responses": {
+                    "200": _answer("A page of calls.", {"$ref": "#/components/schemas/Calls"}),
+                    "400": _refused("A parameter is wrong."),
+                    "401": _refused("Neither a token of an account's nor a session."),
+                    "503": _refused("The calls can't be read now: ask again later."),
+                },
+            }
+        },
         "/openapi.json": {
             "get": {
                 "operationId": "description",
@@ -256,9 +328,22 @@ DESCRIPTION: Schema = {
         },
     },
     "components": {
-        "securitySchemes": {"clientId": {"type": "apiKey", "in": "query", "name": "clientId"}},
+        "securitySchemes": {
+            "clientId": {"type": "apiKey", "in": "query", "name": "clientId"},
+            "token": {"type": "http", "scheme": "bearer", "description": "A token made in the cabinet."},
+        },
         "schemas": {
             "Refusal": _REFUSAL,
+            "Call": _CALL,
+            "Calls": {
+                "type": "object",
+                "required": ["success", "calls", "next"],
+                "properties": {
+                    "success": {"const": True},
+                    "calls": {"type": "array", "items": {"$ref": "#/components/schemas/Call"}},
+                    "next": {**_OR_NULL, "description": "The cursor of the next page; null on the last."},
+                },
+            },
             "Manager": {
                 "type": "object",
                 "required": ["result"],

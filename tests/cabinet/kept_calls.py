@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ari_app.calls import happenings as h
@@ -27,27 +28,25 @@ def over(
     """A call that began at a moment, waited 5 s, and talked 60 s if it was answered."""
     answered = ending is Ending.ANSWERED
     caller = Leg(f"{ident}-1", Role.CALLER, LegState.GONE, at, began_at=at)
-    return Call(
-        **{
-            "id": ident,
-            "account": account,
-            "stage": Stage.ENDED,
-            "direction": direction,
-            "started_at": at,
-            "caller": caller,
-            "number": number,
-            "external": "+74951112233",
-            "policy": Policy("PJSIP/##", (), ()),
-            "talker": talker if answered else None,
-            "first_talker": talker if answered else None,
-            "told": (talker,) if talker else (),
-            "answered_at": at + 5 if answered else None,
-            "ended_at": at + 65 if answered else at + 5,
-            "ending": ending,
-            "reported": True,
-        }
-        | more
+    call = Call(
+        id=ident,
+        account=account,
+        stage=Stage.ENDED,
+        direction=direction,
+        started_at=at,
+        caller=caller,
+        number=number,
+        external="+74951112233",
+        policy=Policy("PJSIP/##", (), ()),
+        talker=talker if answered else None,
+        first_talker=talker if answered else None,
+        told=(talker,) if talker else (),
+        answered_at=at + 5 if answered else None,
+        ended_at=at + 65 if answered else at + 5,
+        ending=ending,
+        reported=True,
     )
+    return replace(call, **more)
 
 
 async def keep(store: CallStore, *calls: Call) -> None:

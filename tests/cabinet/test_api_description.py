@@ -6,12 +6,16 @@ import sys
 from pathlib import Path
 
 from ari_app.calls.reported import ENDINGS
+from ari_app.store.tokens import Tokens
 from cabinet.api.openapi import DESCRIPTION
 from tests.cabinet.shop import CLIENT_ID, ReportingShop
 
 CONFIG = f"""
 [auth.openapi.clientId]
 api_key = "{CLIENT_ID}"
+
+[auth.openapi.token]
+bearer = "TOKEN"
 
 # how many extensions are right depends on the type, which a query can't be described to do
 [[operations]]
@@ -27,7 +31,8 @@ schemathesis.openapi.format("binary", strategies.just(b"RIFF" + bytes(4) + b"WAV
 
 async def test_the_api_is_what_its_description_says(shop: ReportingShop, tmp_path: Path) -> None:
     """A process of its own, with the same cases each time."""
-    (tmp_path / "schemathesis.toml").write_text(CONFIG)
+    token = await Tokens(shop.redis).make(shop.account.id, "schemathesis")
+    (tmp_path / "schemathesis.toml").write_text(CONFIG.replace("TOKEN", token))
     (tmp_path / "hooks.py").write_text(HOOKS)
     url = shop.client.make_url("/api")
     program = Path(sys.executable).with_name("schemathesis")
