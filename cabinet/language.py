@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gettext
 import io
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -17,7 +17,7 @@ from babel import Locale
 from babel.dates import format_date, format_datetime, format_time, format_timedelta
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, format_percent
 from babel.support import NullTranslations, Translations
 
 LANGUAGES = {"ru": "Русский", "en": "English"}
@@ -59,6 +59,10 @@ class Speech:
         """Write a day in full."""
         return format_date(datetime.fromtimestamp(at, zone), "long", locale=self._locale)
 
+    def short_day(self, day: date, year: bool = False) -> str:
+        """Write a day in short, with or without its year."""
+        return format_date(day, "d MMM y" if year else "d MMM", locale=self._locale)
+
     def iso(self, at: float) -> str:
         """Write a moment for machines."""
         return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
@@ -76,6 +80,10 @@ class Speech:
     def number(self, value: int) -> str:
         """Write a number with the language's groups of digits."""
         return str(format_decimal(value, locale=self._locale))
+
+    def percent(self, share: float) -> str:
+        """Write a share, 0 to 1, in whole percent."""
+        return str(format_percent(share, locale=self._locale))
 
 
 @cache

@@ -171,11 +171,13 @@ def counted_as(call: Call, zone: ZoneInfo) -> list[str | int] | None:
     if not call.over or call.ending is None:
         return None
     began = datetime.fromtimestamp(call.started_at, zone)
-    whose = reported.whose(call) if call.way is Way.REPORTED else turn.whose(call)
+    others = call.way is Way.REPORTED
+    whose = reported.whose(call) if others else turn.whose(call)
+    whole = round if others else int  # as the CRM is told
     answered = call.ending is Ending.ANSWERED
     return [
         *(began.strftime("%Y-%m-%d"), began.strftime("%H"), call.direction.value),
-        *(int(answered), int(call.waiting), int(call.talking)),
+        *(int(answered), whole(call.waiting), whole(call.talking)),
         *(whose or "", call.external or ""),
     ]
 
