@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from aiohttp import web
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+from zoneinfo import ZoneInfo, available_timezones
 
-from ari_app.accounts import Registration
+from aiohttp import web
+from babel import Locale
+from babel.core import get_global
+
+from ari_app.accounts import DEFAULT_TIMEZONE, Registration
+from ari_app.retailcrm.registration import COUNTRIES
+from cabinet.destinations import Destinations, read_steps, shown_steps
 from cabinet.forms import Filled, Flag, Form, Number, Text, saved
+from cabinet.language import chosen
+from cabinet.people import names_of
 from cabinet.rendering import page
 from cabinet.visits import Visit, signed_in
 
@@ -17,8 +28,15 @@ FORM = Form(
     Number("calls.ring_manager_seconds"),
     Number("calls.ring_group_seconds"),
     Flag("calls.ignore_manager_status"),
+    Destinations("calls.fallback"),
+    Destinations("calls.unknown"),
     Flag("calls.record"),
+    Text("crm.country"),
+    Text("crm.timezone"),
 )
+
+_ONCE = {"Europe/Kyiv": "Europe/Kiev"}
+"""Time zones that the names of cities are listed for under an older name."""
 
 
 def add_routes(app: web.Application) -> None:
@@ -29,14 +47,59 @@ def add_routes(app: web.Application) -> None:
 
 async def show(request: web.Request, visit: Visit) -> web.Response:
     """Show the settings."""
-    return _page(request, visit, FORM.show(request, visit.account))
+    return await _page(request, visit, FORM.show(request, visit.account))
 
 
 async def save(request: web.Request, visit: Visit) -> web.Response:
     """Store what was typed, if it is right."""
     filled = await FORM.store(request, visit.account.id)
-    return _page(request, visit, filled) if filled.bad else saved("/telephony")
+    return await _page(request, visit, filled) if filled.bad else saved("/telephony")
 
 
-def _page(request: web.Request, visit: Visit, filled: Filled[Registration]) -> web.Response:
-    return page(request, "telephony.html", visit, status=filled.status, form=filled)
+class Choice(NamedTuple):
+    """One of a list: what is stored, and what people read."""
+
+    value: str
+    shown: str
+
+
+async def _page(request: web.Request, visit: Visit, filled: Filled[Registration]) -> web.Response:
+    locale = Locale.parse(chosen(request).language)
+    texts = (filled.texts["fallback"], filled.texts["unknown"])
+    return page(
+        request,
+        "telephony.html",
+        visit,
+        status=filled.status,
+        form=filled,
+        extensions=[extension.code for extension in visit.account.extensions],
+        names=await names_of(visit),
+        places=sorted({step.place for text in texts for step in read_steps(text) if step.place}),
+        shown_steps=shown_steps,
+        countries=_countries(locale),
+        zones=_zones(locale),
+        default_zone=DEFAULT_TIMEZONE,
+    )
+
+
+def _countries(locale: Locale) -> list[Choice]:
+    return [Choice(code, locale.territories.get(code, code)) for code in COUNTRIES]
+
+
+def _zones(locale: Locale) -> list[Choice]:
+    """Give the time zones of the countries in which retailCRM's shops are, from west to east."""
+    territories: Mapping[str, str] = get_global("zone_territories")
+    known = {zone for zone, country in territories.items() if country in COUNTRIES} & available_timezones()
+    ahead = sorted((_hours(zone), zone) for zone in known)
+    return [Choice(zone, f"UTC{hours:+g} {_city(zone, locale)}") for hours, zone in ahead]
+
+
+def _city(zone: str, locale: Locale) -> str:
+    named = locale.time_zones.get(zone) or locale.time_zones.get(_ONCE.get(zone, ""), {})
+    return named.get("city") or zone.rpartition("/")[2].replace("_", " ")
+
+
+def _hours(zone: str) -> float:
+    """Say by how many hours a zone is ahead of UTC now."""
+    ahead = datetime.now(ZoneInfo(zone)).utcoffset()
+    return ahead.total_seconds() / 3600 if ahead is not None else 0.0

@@ -4,7 +4,8 @@
 // forms that come later are followed too.
 
 const left = (field) => {
-  if (!field.name || field.type === "hidden" || field.disabled) return false;
+  if (!field.name || field.disabled) return false;
+  if (field.type === "hidden") return "was" in field.dataset && field.value !== field.dataset.was;
   if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
   if (field.tagName === "SELECT") {
     const first = [...field.options].find((option) => option.defaultSelected) || field.options[0];
@@ -58,6 +59,20 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   const forms = target ? [...target.querySelectorAll("form[data-form]")] : [];
   const lost = forms.find((form) => form !== own && changed(form));
   if (lost && !confirm(lost.dataset.leave)) event.detail.shouldSwap = false;
+});
+
+// Employees who are rung one after another: in the order in which they are ticked.
+document.addEventListener("change", (event) => {
+  const step = event.target.type === "checkbox" && event.target.closest("[data-step]");
+  if (!step) return;
+  const order = step.querySelector("[data-order]");
+  const { value, checked } = event.target;
+  const codes = order.value.split(",").filter((code) => code && code !== value);
+  order.value = (checked ? [...codes, value] : codes).join(",");
+  for (const box of step.querySelectorAll("input[type=checkbox]")) {
+    box.closest("label").querySelector("[data-turn]").textContent = box.checked
+      ? order.value.split(",").indexOf(box.value) + 1 : "";
+  }
 });
 
 // What asks without leaving the page shows that it is under way.

@@ -17,6 +17,7 @@ AS_STORED = {
     "ring_manager_seconds": "60",
     "ring_group_seconds": "60",
     "record": "yes",
+    "country": "RU",
 }
 
 
