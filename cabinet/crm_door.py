@@ -120,6 +120,16 @@ async def let_in(service: Service, session: aiohttp.ClientSession, shown: Shown)
     return account
 
 
+async def tell_crm(service: Service, session: aiohttp.ClientSession, account: Registration) -> Registration:
+    """Tell the CRM about our module as the account is now.
+
+    Raises:
+        CrmError, StoreUnavailable
+    """
+    crm = RetailCrm(session, account.crm.url, account.crm.api_key.get_secret_value(), Pace())
+    return await _register(service, crm, account)
+
+
 async def _try_key(crm: RetailCrm) -> None:
     try:
         missing = missing_permissions(await crm.credentials())

@@ -1,0 +1,157 @@
+"""«API»: the clientId, addresses for dialplans and programs, files for the PBX, and API tokens."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import zipfile
+from typing import Any
+
+import structlog
+from aiohttp import web
+from pydantic import SecretStr
+
+from ari_app.accounts import Account, Registration
+from ari_app.retailcrm.errors import CrmError
+from ari_app.store.tokens import LONGEST_NAME, MOST, Tokens, TooManyTokens
+from cabinet.clients import SERVICE
+from cabinet.crm_door import tell_crm
+from cabinet.pages.door import HTTP
+from cabinet.rendering import page
+from cabinet.visits import Visit, form_of, signed_in
+from stasis_dialplan import KINDS, CannotRender, Kind, Settings, render
+from stasis_dialplan.event2 import event2
+
+log = structlog.get_logger(__name__)
+
+PATH = "/api-access"
+
+
+def add_routes(app: web.Application) -> None:
+    """Let the page be reached."""
+    app.router.add_get(PATH, signed_in(show))
+    app.router.add_post(f"{PATH}/client-id", signed_in(renew))
+    app.router.add_get(f"{PATH}/dialplan/{{kind}}.zip", signed_in(dialplan))
+    app.router.add_post(f"{PATH}/tokens", signed_in(make_token))
+    app.router.add_post(f"{PATH}/tokens/{{ident}}/revoke", signed_in(revoke_token))
+
+
+async def show(request: web.Request, visit: Visit) -> web.Response:
+    """Show how dialplans and programs reach the account."""
+    return await _page(request, visit, said=request.query.get("said", ""))
+
+
+async def renew(request: web.Request, visit: Visit) -> web.Response:
+    """Give the account another clientId, if the CRM takes it; the old one opens nothing from then on."""
+    form = await form_of(request)
+    if form.get("sure") != "yes":
+        return await _page(request, visit, status=422, problem="sure")
+    accounts, account = request.app[SERVICE].accounts, visit.account
+    before, fresh = account.crm.client_id, SecretStr(secrets.token_hex(16))
+    changed = await accounts.change(account.id, lambda now: _with(now, fresh))
+    if changed is None:
+        raise web.HTTPNotFound
+    try:
+        await tell_crm(request.app[SERVICE], request.app[HTTP], changed)
+    except CrmError as problem:
+        await accounts.change(account.id, lambda now: _with(now, before))
+        return await _page(request, visit, status=502, problem="crm", detail=str(problem))
+    log.info("the clientId is renewed", account=account.id)
+    return web.Response(status=303, headers={"Location": f"{PATH}?said=renewed"})
+
+
+def _with(account: Registration, client_id: SecretStr) -> Registration:
+    return account.model_copy(update={"crm": account.crm.model_copy(update={"client_id": client_id})})
+
+
+async def dialplan(request: web.Request, visit: Visit) -> web.Response:
+    """Give the files for the account's PBX; they hold its passwords."""
+    kind = next((known for known in KINDS if known == request.match_info["kind"]), None)
+    if kind is None or not isinstance(visit.account, Account):
+        raise web.HTTPNotFound
+    try:
+        files = _files(kind, visit.account, request.app[SERVICE].public_url)
+    except CannotRender:
+        raise web.HTTPNotFound from None  # the page says why, and has no link
+    return web.Response(
+        body=_packed(files),
+        content_type="application/zip",
+        headers={
+            "Content-Disposition": f'attachment; filename="retailcrm-{kind}.zip"',
+            "Cache-Control": "no-store",
+        },
+    )
+
+
+def _files(kind: Kind, account: Account, public_url: str) -> dict[str, str]:
+    files = render(kind, Settings.of(account, public_url))
+    if kind == "old":
+        files["event2.sh"] = event2(account.crm.client_id.get_secret_value(), public_url)
+    return files
+
+
+def _packed(files: dict[str, str]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            about = zipfile.ZipInfo(name)
+            about.compress_type = zipfile.ZIP_DEFLATED
+            about.external_attr = (0o750 if name.endswith(".sh") else 0o640) << 16
+            archive.writestr(about, text)
+    return packed.getvalue()
+
+
+async def make_token(request: web.Request, visit: Visit) -> web.Response:
+    """Make a token, and show it this once."""
+    name = (await form_of(request)).get("name", "").strip()
+    if not name:
+        return await _page(request, visit, status=422, wrong_name="empty")
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        return await _page(request, visit, status=422, wrong_name="long", name=name)
+    try:
+        token = await Tokens(request.app[SERVICE].redis).make(visit.account.id, name)
+    except TooManyTokens:
+        return await _page(request, visit, status=422, wrong_name="many", name=name)
+    log.info("a token is made", account=visit.account.id, name=name)
+    return await _page(request, visit, token=token, token_name=name)
+
+
+async def revoke_token(request: web.Request, visit: Visit) -> web.Response:
+    """Let a token open nothing any more."""
+    await form_of(request)
+    if not await Tokens(request.app[SERVICE].redis).revoke(visit.account.id, request.match_info["ident"]):
+        raise web.HTTPNotFound
+    log.info("a token is revoked", account=visit.account.id)
+    return web.Response(status=303, headers={"Location": f"{PATH}?said=revoked"})
+
+
+async def _page(request: web.Request, visit: Visit, *, status: int = 200, **more: Any) -> web.Response:
+    service = request.app[SERVICE]
+    context: dict[str, Any] = {
+        "said": "",
+        "problem": "",
+        "detail": "",
+        "wrong_name": "",
+        "name": "",
+        "token": "",
+        "token_name": "",
+        "client_id": visit.account.crm.client_id.get_secret_value(),
+        "address": service.public_url,
+        "tokens": await Tokens(service.redis).list(visit.account.id),
+        "most": MOST,
+        "longest": LONGEST_NAME,
+        "unwritable": _unwritable(visit.account, service.public_url),
+        **more,
+    }
+    return page(request, "api_access.html", visit, status=status, **context)
+
+
+def _unwritable(account: Registration, public_url: str) -> str:
+    """Say why the files for the PBX can't be written; empty if they can."""
+    if not isinstance(account, Account):
+        return "pbx"
+    try:
+        Settings.of(account, public_url)
+    except CannotRender as problem:
+        return str(problem)
+    return ""
