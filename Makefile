@@ -11,7 +11,7 @@ PAGES  := cabinet/vendor/installed
 help:
 	@echo "make demo       real calls on a real Asterisk, with a simulated retailCRM (Ctrl-C ends it)"
 	@echo "make test       all tests and checks"
-	@echo "make test-fast  the tests that need no Asterisk"
+	@echo "make test-fast  the tests that need neither Asterisk nor a browser"
 	@echo "make bench      calls at 20, 60 and 120 a second, through plain Dial() and through us"
 	@echo "make install    the set-up alone; leaves $(BIN)/ari-app"
 
@@ -41,7 +41,7 @@ install: $(VENV)/installed $(PAGES)
 	@$(BIN)/python -m ari_app.demo.machine
 
 install-for-tests: $(VENV)/installed $(PAGES)
-	@$(BIN)/python -m ari_app.demo.machine 22 16
+	@$(BIN)/python -m ari_app.demo.machine 22 16 chromium
 
 demo: install
 	@exec $(BIN)/ari-app demo $(ARGS)
@@ -56,7 +56,7 @@ test: install-for-tests lint
 	$(BIN)/pytest $(ARGS)
 
 test-fast: $(VENV)/installed $(PAGES) lint
-	$(BIN)/pytest --ignore=tests/asterisk --ignore=tests/faults $(ARGS)
+	$(BIN)/pytest --ignore=tests/asterisk --ignore=tests/faults --ignore=tests/browser $(ARGS)
 
 bench: install
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -53,7 +53,14 @@ class _Suite:
 
 
 _SUITES = {22: _Suite("forky", "sid"), 16: _Suite("bullseye", "bullseye")}
-_PACKAGES = {"redis-server": "redis-server", "sipp": "sip-tester", "debootstrap": "debootstrap"}
+_PACKAGES = {
+    "redis-server": "redis-server",
+    "sipp": "sip-tester",
+    "debootstrap": "debootstrap",
+    "chromium": "chromium",
+}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+"""What a Chromium may be called; the first is Debian's."""
 _INCLUDE = "asterisk,asterisk-core-sounds-en-wav,curl"
 """curl is for event2.sh. Who changes this raises `_RECIPE`: folders that exist are not built again."""
 _RECIPE = 2
@@ -82,6 +89,26 @@ def prepare(progress: Progress = silent, version: int = NEWEST) -> Installation:
             "run this as root outside a container, or install Asterisk 16 or newer here."
         )
     return installation
+
+
+def prepare_browser(progress: Progress = silent) -> Path:
+    """Install a Chromium where there is none, for the tests of the cabinet, and give its program.
+
+    Raises:
+        CannotPrepare
+    """
+    if (found := browser()) is None:
+        _install_packages([BROWSERS[0]], progress)
+        found = browser()
+    if found is None:
+        raise CannotPrepare("Chromium was installed, and is not found.")
+    return found
+
+
+def browser() -> Path | None:
+    """Give this machine's Chromium."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    return Path(found) if found else None
 
 
 def _own_asterisk(wanted: int) -> Installation | None:
@@ -126,8 +153,8 @@ def _install_packages(programs: list[str], progress: Progress) -> None:
 def _need_root_and_apt(what: str) -> None:
     if shutil.which("apt-get") is None:
         raise CannotPrepare(
-            f"This is not a Debian machine, so {what} can't be installed here: install redis-server, SIPp "
-            "and Asterisk 16 or newer yourself, or run this on Debian 12 as root."
+            f"This is not a Debian machine, so {what} can't be installed here: install redis-server, SIPp, "
+            "Asterisk 16 or newer and, for the tests, Chromium yourself, or run this on Debian 12 as root."
         )
     if os.geteuid() != 0:
         raise CannotPrepare(f"{what} must be installed first, and only root can: run this once with sudo.")

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ari_app.demo.machine import NEWEST, CannotPrepare, Installation, prepare
+from ari_app.demo.machine import (
+    BROWSERS,
+    NEWEST,
+    CannotPrepare,
+    Installation,
+    prepare,
+    prepare_browser,
+)
+from ari_app.demo.machine import Progress as Told
+
+T = TypeVar("T")
 
 
 def interrupt_when_told() -> None:
@@ -23,6 +35,10 @@ def prepare_visibly(console: Console, version: int = NEWEST) -> Installation:
     Raises:
         CannotPrepare
     """
+    return _visibly(console, lambda show: prepare(show, version))
+
+
+def _visibly(console: Console, work: Callable[[Told], T]) -> T:
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
     bar = Progress(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal)
     tasks: dict[str, TaskID] = {}
@@ -36,7 +52,7 @@ def prepare_visibly(console: Console, version: int = NEWEST) -> Installation:
         bar.update(tasks[doing], completed=done)
 
     try:
-        return prepare(show, version)
+        return work(show)
     finally:
         bar.stop()
 
@@ -44,11 +60,15 @@ def prepare_visibly(console: Console, version: int = NEWEST) -> Installation:
 def main(named: list[str]) -> None:
     """Prepare the machine with the Asterisks named (the newest, when none is), and say what came of it.
 
-    The first one is needed; without another one, the tests that run on it are left out.
+    The first one is needed; without another one, the tests that run on it are left out. The name `chromium`
+    prepares a browser too, without which the tests of the pages are left out.
     """
     interrupt_when_told()
     console = Console(highlight=False)
-    for number, version in enumerate([int(name) for name in named] or [NEWEST]):
+    if BROWSERS[0] in named:
+        _prepare_browser(console)
+    versions = [int(name) for name in named if name != BROWSERS[0]]
+    for number, version in enumerate(versions or [NEWEST]):
         try:
             installation = prepare_visibly(console, version)
         except CannotPrepare as problem:
@@ -60,6 +80,17 @@ def main(named: list[str]) -> None:
             sys.exit(130)
         where = f"in {installation.root}" if installation.root else "of this machine"
         print(f"This machine is ready: Asterisk {installation.version} {where}, redis-server and SIPp.")
+
+
+def _prepare_browser(console: Console) -> None:
+    try:
+        program = _visibly(console, prepare_browser)
+    except CannotPrepare as problem:
+        print(f"Without a browser the tests of the pages are left out. {problem}", file=sys.stderr)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    else:
+        print(f"The browser for the tests of the pages: {program}.")
 
 
 def _sentence(doing: str) -> str:
