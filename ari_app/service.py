@@ -144,6 +144,7 @@ class Service:
             await self.shops.pop(account.id).stop(drain_seconds=None)
             log.info("account changed", account=account.id)
         self._reopening.discard(account.id)
+        before = shop.settings if shop is not None else account
         shop = Shop(
             account,
             self.redis,
@@ -155,6 +156,7 @@ class Service:
             ways.to(account.pbx.guarded),
         )
         await shop.open()
+        shop.notes.take_change(before, account)
         self.shops[account.id] = shop  # only now: one that Redis kept from being opened is opened later
 
     async def _stop(self) -> None:

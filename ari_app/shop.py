@@ -24,6 +24,7 @@ from ari_app.calls.routing import Outside, Policy
 from ari_app.clicks import Clicks
 from ari_app.errors import StoreUnavailable
 from ari_app.journal import Line as JournalLine
+from ari_app.notes import Notes, Watch
 from ari_app.numbers import e164
 from ari_app.reach import ANYWHERE, Way
 from ari_app.reported import ReportedCalls
@@ -35,6 +36,7 @@ from ari_app.retailcrm.wording import Wording
 from ari_app.statuses import Statuses
 from ari_app.store.calls import CallStore, Step
 from ari_app.store.connection import Redis
+from ari_app.store.events import EventStore, What
 from ari_app.store.ledger import Ledger
 from ari_app.store.module import ModuleStore
 from ari_app.store.statuses import StatusStore
@@ -101,6 +103,9 @@ class Shop:
         self.reported = ReportedCalls(
             account.id, self.calls, lambda: self.policy, self._runs, self.delivery.wake, clock
         )
+        self.notes = Notes(EventStore(redis, account.id), clock)
+        ajam = self.line.ajam.ajam if self.line.ajam is not None else None
+        self._watch = Watch(self.notes, self.line.pbx, ajam, lambda: self.delivery.problem)
         self._tasks: list[asyncio.Task[None]] = []
         self._listening: asyncio.Task[None] | None = None
 
@@ -131,9 +136,12 @@ class Shop:
         self._work("statuses", self.statuses.run)
         self._work("seen", self._note_when_seen)
         self._work("zone", self._follow_crm_zone)
+        self._work("notes", self.notes.run)
+        self._work("watch", self._watch.run)
 
     def change(self, account: Account) -> None:
         """Take changed settings that need no new connection; calls in progress keep what they began with."""
+        self.notes.take_change(self.settings, account)
         self.settings, self.policy = account, account.policy()
         self.statuses.account_changed()
 
@@ -141,6 +149,7 @@ class Shop:
         """Take note that the CRM switches telephony on or off."""
         if activity.on != self.activity.on:
             self._log.info(f"telephony is switched {'on' if activity.on else 'off'} in the CRM")
+            self.notes.take(What.TELEPHONY_ON if activity.on else What.TELEPHONY_OFF)
         self.activity = activity
         self.delivery.wake()
 
@@ -242,6 +251,8 @@ class Shop:
 
     async def write(self, call: Call, line: JournalLine) -> None:
         """Keep a step of a call."""
+        if isinstance(line.event, h.RecordingFailed):
+            self.notes.take(What.RECORDING_LOST, call=call.id, problem=line.event.problem)
         await self.ledger.write(Step(call, line))
 
     def _runs(self, channel: str) -> bool:

@@ -236,6 +236,7 @@ class Delivery:
                 self._well()
                 self._log.warning("the CRM refuses what it is told", call=entry.call, problem=str(error))
                 self._drop(entry)
+                self._remembered.pop(_identity(entry.call, entry.tell), None)  # a person may send it again
                 at, problem = self._clock(), str(error)
                 await self._settle(lambda: self._outbox.refused(entry, at, problem))
             case CrmDenied():

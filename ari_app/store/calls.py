@@ -21,6 +21,7 @@ from ari_app.calls.call import Call, Way
 from ari_app.calls.orders import Tell
 from ari_app.errors import StoreUnavailable
 from ari_app.journal import CrmTold, Line, OutboxEntry, dump_line, load_line, order_from, tagged
+from ari_app.store.events import Event, What, add_to
 from ari_app.store.keys import Keys
 from ari_app.store.statistics import COUNT_OLD, WRITE, is_counted, state_of
 
@@ -31,6 +32,12 @@ CHANNEL_SECONDS = 86_400
 """How long it is known of a channel that a call of ours began with it."""
 
 _AT_ONCE = 200
+_AGAIN = """
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('XADD', KEYS[2], '*', 'call', ARGV[3], 'tell', ARGV[4])
+return 1
+"""
 _UTC = ZoneInfo("UTC")
 _CALL = TypeAdapter(Call)
 _TELLS = get_args(Tell)
@@ -142,8 +149,24 @@ class CallStore:
         pipe.xdel(self._keys.outbox, entry.id)
         data = {"id": entry.id, "call": entry.call, "at": at, "problem": problem, "tell": tagged(entry.tell)}
         pipe.hset(self._keys.refused, entry.id, orjson.dumps(data).decode())
+        add_to(pipe, self.account, Event(at, What.CRM_REFUSED, {"call": entry.call, "problem": problem}))
         self._add_line(pipe, Line(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
         await self._execute(pipe)
+
+    async def send_again(self, refusal: str) -> str | None:
+        """Move what the CRM refused back into the outbox, once; name its call, None if it was moved already.
+
+        Raises:
+            StoreUnavailable
+        """
+        keys = self._keys
+        found = await self._ask(self._redis.hget(keys.refused, refusal))
+        if found is None:
+            return None
+        data = orjson.loads(found)
+        tell = orjson.dumps(data["tell"])
+        again = self._redis.eval(_AGAIN, 2, keys.refused, keys.outbox, refusal, found, data["call"], tell)
+        return str(data["call"]) if await self._ask(again) else None
 
     async def count_old(self, calls: Iterable[Call]) -> None:
         """Count calls that ended before there were counters; one that is counted stays as it is.
