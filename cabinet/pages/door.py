@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hmac
+import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -11,7 +13,9 @@ import structlog
 from aiohttp import web
 
 from ari_app.accounts import Registration
+from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.registration import PERMISSIONS
+from ari_app.store.events import Event, EventStore, What
 from ari_app.store.sessions import Attempts
 from cabinet.clients import SERVICE
 from cabinet.crm_door import NotLetIn, let_in, read_shown
@@ -132,6 +136,9 @@ async def _open(request: web.Request, account: Registration, then: str) -> web.R
     set_reader(request, answer, await sessions.open(account.id))
     answer.headers["Referrer-Policy"] = "no-referrer"
     log.info("signed in", account=account.id)
+    with suppress(StoreUnavailable):  # whoever is let in is let in
+        event = Event(time.time(), What.SIGNED_IN, {"address": address_of(request)})
+        await EventStore(request.app[SERVICE].redis, account.id).add(event)
     return answer
 
 
