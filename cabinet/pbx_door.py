@@ -82,9 +82,10 @@ _AMI = ("ami_username", "ami_password")
 async def try_pbx(settings: PbxSettings, networks: tuple[IPNetwork, ...]) -> tuple[Tried, Tried]:
     """Try ARI and AJAM. `networks` are those of ours in which a guarded PBX may be."""
     async with way(Reach(networks, anywhere=not settings.guarded)) as to:
-        return await asyncio.gather(
+        ari, ajam = await asyncio.gather(
             _in_time("ari", _ari(to.session, settings)), _in_time("ajam", _ajam(to.session, settings))
         )
+    return ari, ajam
 
 
 async def _in_time(part: str, trying: Awaitable[Tried]) -> Tried:

@@ -21,6 +21,7 @@ from ari_app.demo.machine import Installation
 from ari_app.demo.people import CUSTOMERS, MANAGERS, QUEUE, QUEUE_MEMBERS, SHOP
 from ari_app.demo.retailcrm import SimulatedCrm
 from ari_app.demo.retailcrm_account import CrmAccount
+from ari_app.reach import read_networks
 from ari_app.service import Service
 from ari_app.settings import Settings, holder_id, load_secret_key
 from ari_app.shop import Shop
@@ -185,6 +186,7 @@ def _settings(folder: Path, port: int) -> Settings:
         data_dir=folder,
         secret_key=None,
         recordings_url=f"{address}/recordings",
+        pbx_networks=read_networks(["127.0.0.0/8"]),  # the demo's Asterisk can be set up in the cabinet
     )
 
 
