@@ -6,13 +6,14 @@ PYTHON ?= python3
 ARGS   ?=
 PAGES  := cabinet/vendor/installed
 
-.PHONY: help demo test test-fast bench install install-for-tests lint lock catalogue clean
+.PHONY: help demo test test-fast bench bench-log install install-for-tests lint lock catalogue clean
 
 help:
 	@echo "make demo       real calls on a real Asterisk, with a simulated retailCRM (Ctrl-C ends it)"
 	@echo "make test       all tests and checks"
 	@echo "make test-fast  the tests that need neither Asterisk nor a browser"
 	@echo "make bench      calls at 20, 60 and 120 a second, through plain Dial() and through us"
+	@echo "make bench-log  the cabinet's pages over a log of a million calls"
 	@echo "make install    the set-up alone; leaves $(BIN)/ari-app"
 
 $(VENV)/installed: requirements.lock pyproject.toml
@@ -60,6 +61,9 @@ test-fast: $(VENV)/installed $(PAGES) lint
 
 bench: install
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+bench-log: install
+	@$(BIN)/python -m tests.bench.log $(ARGS)
 
 lock:
 	$(BIN)/python -m pip install --quiet pip-tools setuptools-scm pytest-runner  # the last two build aioari, which names them the old way

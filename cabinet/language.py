@@ -8,7 +8,7 @@ from __future__ import annotations
 import gettext
 import io
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -79,11 +79,21 @@ class Speech:
 
     def number(self, value: int) -> str:
         """Write a number with the language's groups of digits."""
-        return str(format_decimal(value, locale=self._locale))
+        return _number(self.language, value)
 
     def percent(self, share: float) -> str:
         """Write a share, 0 to 1, in whole percent."""
-        return str(format_percent(share, locale=self._locale))
+        return _percent(self.language, round(share, 4))
+
+
+@lru_cache(maxsize=4096)
+def _number(language: str, value: int) -> str:
+    return str(format_decimal(value, locale=language))
+
+
+@lru_cache(maxsize=4096)
+def _percent(language: str, share: float) -> str:
+    return str(format_percent(share, locale=language))
 
 
 @cache

@@ -31,7 +31,10 @@ WATCHED_LINES = 10_000
 CHANNEL_SECONDS = 86_400
 """How long it is known of a channel that a call of ours began with it."""
 
-_AT_ONCE = 200
+_AT_ONCE = 500
+_AT_FIRST = 64
+"""So many calls are read first by who walks the log, then more: most have seen enough on the first page."""
+
 _AGAIN = """
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 redis.call('HDEL', KEYS[1], ARGV[1])
@@ -300,9 +303,10 @@ class CallStore:
         customer's are given. Each is given once, and none is left out because others end or go meanwhile.
         """
         key = self._keys.ended if number is None else self._keys.number(number)
-        more = True
+        more, at_once = True, _AT_FIRST
         while more:
-            places, more = await self._behind(key, since, until, behind, _AT_ONCE)
+            places, more = await self._behind(key, since, until, behind, at_once)
+            at_once = min(2 * at_once, _AT_ONCE)
             for call in await self._load(place.id.encode() for place in places):
                 yield call
             behind = places[-1] if places else behind

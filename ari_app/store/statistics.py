@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -28,6 +28,8 @@ from ari_app.calls.call import Call, Direction, Way
 from ari_app.calls.outcome import Ending
 from ari_app.errors import StoreUnavailable
 from ari_app.store.keys import Keys
+
+_Key = TypeVar("_Key")
 
 _DAYS_AT_ONCE = 10
 """So many are read and added up before others have their turn."""
@@ -135,25 +137,48 @@ class Figures:
         return self.talking / self.answered if self.answered else None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Statistics:
     """A period's figures by direction, and then by day, or by hour (``00`` to ``23``), manager and line."""
 
     days: dict[tuple[Direction, date], Figures] = field(default_factory=dict)
     by: dict[tuple[Direction, By, str], Figures] = field(default_factory=dict)
 
+
+class _Sums:
+    """Counters of days on their way to be statistics. There are tens of thousands, so it is done plainly."""
+
+    def __init__(self) -> None:
+        self._days: dict[tuple[str, date], list[int]] = {}
+        self._fields: dict[bytes, list[int]] = {}
+
     def take(self, day: date, fields: dict[bytes, bytes]) -> None:
         """Add a day's counters."""
         for name, value in fields.items():
+            some = [int(number) for number in value.split()]
+            _add(self._fields, name, some)
+            if name.startswith(b"hour|"):
+                _add(self._days, (name.rpartition(b"|")[2].decode(), day), some)
+
+    def statistics(self) -> Statistics:
+        """Give what they add up to."""
+        found = Statistics()
+        for (way, day), sums in self._days.items():
+            found.days[Direction(way), day] = Figures(*sums)
+        for name, sums in self._fields.items():
             kind, _, rest = name.decode().partition("|")
             key, _, way = rest.rpartition("|")
-            direction, by = Direction(way), By(kind)
-            figures = Figures(*map(int, value.split()))
-            sums = self.by.get((direction, by, key))
-            self.by[direction, by, key] = figures if sums is None else sums + figures
-            if by is By.HOUR:
-                sums = self.days.get((direction, day))
-                self.days[direction, day] = figures if sums is None else sums + figures
+            found.by[Direction(way), By(kind), key] = Figures(*sums)
+        return found
+
+
+def _add(sums: dict[_Key, list[int]], key: _Key, some: list[int]) -> None:
+    known = sums.get(key)
+    if known is None:
+        sums[key] = some.copy()
+    else:
+        for index in range(4):
+            known[index] += some[index]
 
 
 def days(first: date, last: date) -> Iterator[date]:
@@ -206,12 +231,12 @@ class StatisticsStore:
         Raises:
             StoreUnavailable
         """
-        found, statistics = list(days(first, last)), Statistics()
+        found, sums = list(days(first, last)), _Sums()
         for start in range(0, len(found), _DAYS_AT_ONCE):
             some = found[start : start + _DAYS_AT_ONCE]
             for day, fields in zip(some, await self._read(some), strict=True):
-                statistics.take(day, fields)
-        return statistics
+                sums.take(day, fields)
+        return sums.statistics()
 
     async def _read(self, some: list[date]) -> list[dict[bytes, bytes]]:
         pipe: Any = self._redis.pipeline(transaction=False)
