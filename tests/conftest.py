@@ -15,7 +15,7 @@ from ari_app.store.connection import connect
 from ari_app.store.server import private_redis
 from tests.office import API_KEY, Office
 
-IN_ASTERISKS_LOOP = {"asterisk", "faults"}
+IN_ASTERISKS_LOOP = {"asterisk", "browser", "faults"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
