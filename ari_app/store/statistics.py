@@ -59,7 +59,8 @@ local function count(call, sign)
 end
 local function counted(state)
   if state and string.sub(state, 1, 11) == '{"counted":' then
-    return cjson.decode(state).counted
+    local fine, read = pcall(cjson.decode, state)
+    return fine and read.counted or nil
   end
 end
 local was = counted(redis.call('GET', KEYS[1]))
@@ -70,12 +71,13 @@ WRITE = (
     _COUNT
     + """
 redis.call('SET', KEYS[1], ARGV[2])
-if was then count(was, -1) end
-if is then count(is, 1) end
+if was then pcall(count, was, -1) end
+if is then pcall(count, is, 1) end
 """
 )
 """Lua: put a call's state (the second argument) in place of the one before, and count it. The first argument
-is what the keys of days begin with; they are in the slot of the call's key.
+is what the keys of days begin with; they are in the slot of the call's key. A counter that can't be counted
+keeps no call from being written.
 """
 
 COUNT_OLD = (

@@ -1,5 +1,6 @@
 """What happens to calls that are too old, and to what belongs to them."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,15 +8,18 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from ari_app import keeping as keeping_
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.calls.call import Call, Recording, RecordingState, Stage
 from ari_app.calls.happenings import ServiceStopping
 from ari_app.calls.orders import TellHangup, TellResult
 from ari_app.calls.outcome import Ending
+from ari_app.demo.retailcrm import SimulatedCrm
 from ari_app.journal import Line, OutboxEntry
 from ari_app.keeping import Keeping
 from ari_app.store.calls import CallStore, Step
 from ari_app.store.keys import Keys
+from tests.cabinet.shop import ReportingShop
 from tests.store.test_statistics import MIDNIGHT, call, read, write
 
 DAY = 86_400.0
@@ -120,6 +124,24 @@ async def test_many_go_in_portions_and_those_that_stay_are_not_in_the_way(
     assert await keeping.let_go(store) == 225
     assert await kept(store) == {one.id for one in calls if one.id.endswith("0")}
     assert await keeping.let_go(store) == 0
+
+
+async def test_a_service_at_work_lets_old_calls_go(
+    redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping_, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(keeping_, "LOOK_SECONDS", 0.01)
+    async with SimulatedCrm() as crm:
+        shop = ReportingShop(crm, redis, tmp_path, lambda: NOW)
+        await shop.apply()
+        await write(shop.calls, call("old", NOW - 3 * DAY), call("young", NOW - DAY))
+        await shop.start(keep_calls_days=2)
+        try:
+            async with asyncio.timeout(10):
+                while await kept(shop.calls) != {"young"}:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        finally:
+            await shop.stop()
 
 
 async def test_calls_from_before_there_were_statistics_are_counted_in_the_background_once(

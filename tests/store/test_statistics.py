@@ -133,6 +133,15 @@ async def test_calls_from_before_there_were_statistics_are_counted_once(redis: R
     assert await store.get("c1") == call()
 
 
+async def test_a_broken_counter_keeps_no_call_from_being_written(redis: Redis) -> None:
+    store, keys = CallStore(redis, "shop", lambda: MOSCOW), Keys("shop")
+    await redis.set(keys.statistics("2023-11-16"), "not a hash")
+    await redis.set(keys.call("c2"), '{"counted":[')
+    await write(store, call(), missed())
+    assert [one.id for one in await store.ended(10)] == ["c2", "c1"]
+    assert await store.get("c2") == missed()
+
+
 CALLS = st.builds(
     lambda call_id, kind, hours, code, external, direction, stage: kind(
         call_id,
