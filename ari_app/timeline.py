@@ -113,6 +113,8 @@ def _event(line: Line, call: Call) -> Iterator[tuple[str, Tone]]:
                     yield from _leg_ended(line, leg)
         case h.OutcomeUnknown(_, why):
             yield f"asking the PBX what is true: {why}", Tone.QUIET
+        case h.HangUpAsked(_, by):
+            yield f"the call is ended from the cabinet{f', by {by}' if by else ''}", Tone.BAD
         case h.ServiceStopping():
             yield "the service is stopping", Tone.BAD
         case CrmTold(_, told, problem):

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.call import LegState, RecordingState, Stage, TimerName
+from ari_app.calls.call import Direction, LegState, RecordingState, Stage, TimerName
 from ari_app.calls.orders import AskPbx, FetchRecording, Ringback
 from ari_app.calls.outcome import Ending
 from ari_app.calls.routing import plan
@@ -118,6 +118,17 @@ def recording_overdue(turn: Turn, expired: h.TimerExpired) -> None:
 
 
 # -- at any stage --------------------------------------------------------------------------------------------
+
+
+def hang_up_asked(turn: Turn, _: h.HangUpAsked) -> None:
+    """A person wants the call to end: everyone is hung up and the CRM is told."""
+    call = turn.call
+    if call.answered_at is not None:
+        turn.finish(Ending.ANSWERED)
+    elif call.stage is Stage.CALLING:
+        turn.finish(Ending.NOT_PLACED)
+    else:
+        turn.finish(Ending.GAVE_UP if call.direction is Direction.OUT else Ending.NOT_ANSWERED)
 
 
 def ask(turn: Turn, unknown: h.OutcomeUnknown) -> None:

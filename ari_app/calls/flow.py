@@ -23,8 +23,8 @@ Move: TypeAlias = Callable[[Turn, Any], None]
 First: TypeAlias = h.CallArrived | h.CallDialled | h.CallClicked
 """What a call can begin with."""
 
-BY_ARI_ALONE = (h.LegReady, h.PartyReplaced, h.FarHalfFound)
-"""What means nothing to a call that AJAM has placed: the dialplan runs it."""
+BY_ARI_ALONE = (h.LegReady, h.PartyReplaced, h.FarHalfFound, h.HangUpAsked)
+"""What means nothing to a call that AJAM has placed: the dialplan runs it, and its user may not hang up."""
 
 
 def begin(
@@ -102,6 +102,7 @@ _ARRIVING: dict[type, Move] = {
     h.TimerExpired: waiting.look_up_expired,
     h.CallerEnded: waiting.caller_ended,
     h.ServiceStopping: waiting.stopping,
+    h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
     h.PbxSaid: _take_facts,
 }
@@ -115,6 +116,7 @@ _CALLING: dict[type, Move] = {
     h.PartyReplaced: transfer.replaced_while_calling,
     h.TimerExpired: outgoing.manager_overdue,
     h.ServiceStopping: outgoing.stopping,
+    h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
     h.PbxSaid: _take_facts,
 }
@@ -135,6 +137,7 @@ _RINGING: dict[type, Move] = {
     h.RecordingStored: afterwards.recording_noted,
     h.RecordingFailed: afterwards.recording_failed,
     h.ServiceStopping: waiting.stopping,
+    h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
     h.PbxSaid: _take_facts,
 }
@@ -154,6 +157,7 @@ _TALKING: dict[type, Move] = {
     h.RecordingFinished: afterwards.recording_finished,
     h.RecordingStored: afterwards.recording_noted,
     h.RecordingFailed: afterwards.recording_failed,
+    h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
     h.PbxSaid: _take_facts,
 }
@@ -172,6 +176,7 @@ _TRANSFERRING: dict[type, Move] = {
     h.RecordingFinished: afterwards.recording_finished,
     h.RecordingStored: afterwards.recording_noted,
     h.RecordingFailed: afterwards.recording_failed,
+    h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
     h.PbxSaid: _take_facts,
 }
@@ -185,6 +190,7 @@ _DIALPLAN: dict[type, Move] = {
     h.RecordingFinished: afterwards.recording_finished,
     h.RecordingStored: afterwards.recording_noted,
     h.RecordingFailed: afterwards.recording_failed,
+    h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
     h.PbxSaid: _take_facts,
 }

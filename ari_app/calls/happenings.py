@@ -314,6 +314,14 @@ class PbxSaid:
 
 
 @dataclass(frozen=True, slots=True)
+class HangUpAsked:
+    """A person who watches the calls wants this one to end. `by` says who, as far as it is known."""
+
+    at: float
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceStopping:
     """The service was told to stop; who still waits should not depend on its next start."""
 
@@ -348,5 +356,6 @@ Happening: TypeAlias = (
     | RecordingStored
     | OutcomeUnknown
     | PbxSaid
+    | HangUpAsked
     | ServiceStopping
 )

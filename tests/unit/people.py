@@ -37,6 +37,8 @@ class Office(SimulatedPbx):
     def _seldom(self) -> None:
         if self.chance(0.2):
             self.happens(h.ServiceStopping(self.at))
+        elif self.chance(0.1):
+            self.happens(h.HangUpAsked(self.at))
         elif self.faulty and self.chance(0.2):
             self.restart()
 
