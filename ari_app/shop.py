@@ -31,6 +31,7 @@ from ari_app.reported import ReportedCalls
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.delivery import Delivery
 from ari_app.retailcrm.errors import CrmError
+from ari_app.retailcrm.health import Health
 from ari_app.retailcrm.pace import Pace
 from ari_app.retailcrm.wording import Wording
 from ari_app.statuses import Statuses
@@ -190,6 +191,16 @@ class Shop:
     def now(self) -> float:
         """The moment, by the clock that the calls go by."""
         return self._clock()
+
+    @property
+    def crm_health(self) -> Health:
+        """How the CRM answers."""
+        return self._crm.health
+
+    @property
+    def crm_pace(self) -> Pace:
+        """The pace at which the CRM is asked; whoever asks it besides goes by the same."""
+        return self._crm.pace
 
     @property
     def zone(self) -> ZoneInfo:

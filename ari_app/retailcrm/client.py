@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from yarl import URL
 
 from ari_app.retailcrm.errors import CrmDenied, CrmError, CrmLimited, CrmRefused, CrmUnavailable
+from ari_app.retailcrm.health import Health
 from ari_app.retailcrm.messages import (
     CALLS_IN_ONE_UPLOAD,
     CallDirection,
@@ -41,6 +42,7 @@ from ari_app.retailcrm.messages import (
 from ari_app.retailcrm.module import Module, ModuleBody
 from ari_app.retailcrm.pace import Pace, Turn
 from ari_app.retailcrm.registration import EditBody, IntegrationModule, Unknown
+from ari_app.retailcrm.sites import Site, SitesBody
 
 __all__ = [
     "CALLS_IN_ONE_UPLOAD",
@@ -99,6 +101,7 @@ class RetailCrm:
         self._url = URL(url.rstrip("/"))
         self._key = api_key
         self.pace = pace
+        self.health = Health()
 
     def __repr__(self) -> str:
         return f"RetailCrm({str(self._url)!r})"
@@ -136,10 +139,16 @@ class RetailCrm:
         """The account's time zone (IANA name), None when its settings name none."""
         return await self._ask("GET", "v5/settings", SettingsBody, Turn.OTHER, timeout)
 
-    async def users(self, page: int = 1, limit: int = 100, *, timeout: float = 10.0) -> UsersPage:
-        """One page of the CRM's active users, from 1; `limit` is 20, 50 or 100."""
-        params = {"page": str(page), "limit": str(limit), "filter[active]": "1"}
+    async def users(
+        self, page: int = 1, limit: int = 100, *, everybody: bool = False, timeout: float = 10.0
+    ) -> UsersPage:
+        """One page of the CRM's active users, or of `everybody`, from 1; `limit` is 20, 50 or 100."""
+        params = {"page": str(page), "limit": str(limit)} | ({} if everybody else {"filter[active]": "1"})
         return await self._ask("GET", "v5/users", UsersBody, Turn.OTHER, timeout, params=params)
+
+    async def sites(self, *, timeout: float = 10.0) -> tuple[Site, ...]:
+        """The CRM's shops."""
+        return await self._ask("GET", "v5/reference/sites", SitesBody, Turn.OTHER, timeout)
 
     async def credentials(self, *, timeout: float = 10.0) -> Credentials:
         """What the key may do; the cheapest way to try a key."""
@@ -170,6 +179,30 @@ class RetailCrm:
         timeout: float,
         params: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
+    ) -> T_co:
+        """Ask, and note how the CRM does."""
+        try:
+            answer = await self._ask_once(method, path, body, turn, timeout, params, form)
+        except CrmLimited:
+            raise
+        except CrmError as problem:
+            if isinstance(problem, CrmRefused) or "access denied" in str(problem).lower():
+                self.health.answered()  # it minds this one question
+            else:
+                self.health.failed(str(problem))
+            raise
+        self.health.answered()
+        return answer
+
+    async def _ask_once(
+        self,
+        method: str,
+        path: str,
+        body: type[_Body[T_co]],
+        turn: Turn,
+        timeout: float,
+        params: Mapping[str, str] | None,
+        form: Mapping[str, str] | None,
     ) -> T_co:
         where = f"{method} {path}"
         began, sent = time.monotonic(), False

@@ -8,7 +8,19 @@ from ari_app.store.sessions import Sessions
 from cabinet.assets import Assets
 from cabinet.clients import SERVICE
 from cabinet.errors import error_pages
-from cabinet.pages import api_access, asterisk, call_log, door, information, live, reader, statistics, telephony
+from cabinet.pages import (
+    api_access,
+    asterisk,
+    call_log,
+    check,
+    door,
+    events,
+    information,
+    live,
+    reader,
+    statistics,
+    telephony,
+)
 from cabinet.rendering import ASSETS, set_up_templates
 from cabinet.security import add_headers
 from cabinet.visits import SESSIONS
@@ -22,5 +34,17 @@ def add_pages(app: web.Application) -> None:
     app.on_response_prepare.append(add_headers)
     set_up_templates(app)
     app.router.add_get("/static/{name}", app[ASSETS].give)
-    for tab in (reader, door, information, asterisk, telephony, api_access, statistics, live, call_log):
+    for tab in (
+        reader,
+        door,
+        information,
+        check,
+        asterisk,
+        telephony,
+        api_access,
+        statistics,
+        live,
+        call_log,
+        events,
+    ):
         tab.add_routes(app)

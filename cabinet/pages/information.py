@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from ari_app.asterisk.pbx import PbxState
+from ari_app.shop import Shop
 from ari_app.store.connection import Redis, check_persistence, running_for
 from cabinet.clients import SERVICE
 from cabinet.rendering import page
@@ -18,8 +19,8 @@ from cabinet.visits import Visit, signed_in
 class Health:
     """How one part is. The template has the words for each `part` and `state`.
 
-    `state` is ``good``, ``waiting`` (it isn't known yet), ``bad`` or ``off`` (not set up); `since` is seconds
-    since the epoch; `detail` is the part's own complaint, in its own words.
+    `state` is ``good``, ``waiting`` (it isn't known yet), ``bad``, ``off`` (not set up) or ``switched
+    off``; `since` is seconds since the epoch; `detail` is the part's own complaint, in its own words.
     """
 
     part: str
@@ -27,6 +28,8 @@ class Health:
     since: float | None = None
     detail: str | None = None
     count: int = 0
+    last: float | None = None
+    """When it last did what it was asked."""
 
 
 def add_routes(app: web.Application) -> None:
@@ -50,11 +53,23 @@ def _of_shop(visit: Visit) -> list[Health]:
     pbx, delivery = shop.line.pbx, shop.delivery
     ajam = shop.line.ajam.ajam if shop.line.ajam else None
     return [
-        Health("crm", "bad" if delivery.problem else "good", delivery.since, delivery.problem),
+        _of_crm(shop),
         Health("ari", _state(pbx.state), pbx.since, pbx.problem),
         Health("ajam", _state(ajam.state), ajam.since, ajam.problem) if ajam else Health("ajam", "off"),
         Health("outbox", "bad" if delivery.problem and delivery.backlog else "good", count=delivery.backlog),
     ]
+
+
+def _of_crm(shop: Shop) -> Health:
+    """Say whether the CRM answers, takes what it is told, and has telephony switched on."""
+    crm, delivery = shop.crm_health, shop.delivery
+    if not shop.activity.on:
+        return Health("crm", "switched off", shop.activity.since, last=crm.answered_at)
+    if delivery.problem is not None:
+        return Health("crm", "bad", delivery.since, delivery.problem, last=crm.answered_at)
+    if crm.problem is not None:
+        return Health("crm", "bad", crm.since, crm.problem, last=crm.answered_at)
+    return Health("crm", "good" if crm.since else "waiting", crm.since, last=crm.answered_at)
 
 
 def _state(state: PbxState) -> str:
