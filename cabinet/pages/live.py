@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
+import structlog
 from aiohttp import web
 from aiohttp.client_exceptions import ClientConnectionResetError
 
-from ari_app.calls.call import Call, LegState, Role
+from ari_app.calls.call import Call, Direction, LegState, Role, Stage, Way
+from ari_app.calls.happenings import HangUpAsked
 from ari_app.errors import StoreUnavailable
+from cabinet.people import names_of
 from cabinet.rendering import page, text_of
-from cabinet.visits import Visit, find_visit, signed_in
+from cabinet.security import address_of
+from cabinet.visits import Visit, find_visit, form_of, signed_in
+
+log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 0.5
 """How often the calls are looked at for something new."""
 CHECK_SECONDS = 15.0
 """How often it is made sure that the reader is there and still signed in."""
+
+_NOT_NAMED = (Role.QUEUE, Role.CUSTOMER)
 
 CLOSING = web.AppKey("closing", asyncio.Event)
 
@@ -25,6 +35,7 @@ def add_routes(app: web.Application) -> None:
     app[CLOSING] = asyncio.Event()
     app.on_shutdown.append(_close)
     app.router.add_get("/live", signed_in(show))
+    app.router.add_post("/live/hang-up", signed_in(hang_up))
     app.router.add_get("/live/calls", signed_in(stream), allow_head=False)
 
 
@@ -33,8 +44,23 @@ async def _close(app: web.Application) -> None:
 
 
 async def show(request: web.Request, visit: Visit) -> web.Response:
-    """Show the calls of this moment."""
-    return page(request, "live.html", visit, calls=_calls(visit), rung=rung)
+    """Show the calls of this moment; after one was asked to end, what became of that."""
+    became = request.query.get("hung-up", "")
+    return page(request, "live.html", visit, became=became, **_shown(visit, await names_of(visit)))
+
+
+async def hang_up(request: web.Request, visit: Visit) -> web.Response:
+    """End a call, when it is sure that this is wanted: a page without JavaScript asks once more."""
+    form = await form_of(request)
+    call = next((call for call in _calls(visit) if call.id == form.get("call")), None)
+    if visit.shop is None or call is None or not may_end(call):
+        raise web.HTTPSeeOther("/live?hung-up=gone")
+    if form.get("sure") != "yes":
+        return page(request, "hang_up.html", visit, call=call, talks=talks, names=await names_of(visit))
+    line, address = visit.shop.line, address_of(request)
+    line.tell(call.id, HangUpAsked(line.clock(), address))
+    log.info("a call is ended from the cabinet", account=visit.account.id, call=call.id, by=address)
+    raise web.HTTPSeeOther("/live?hung-up=yes")
 
 
 async def stream(request: web.Request, visit: Visit) -> web.StreamResponse:
@@ -49,9 +75,10 @@ async def stream(request: web.Request, visit: Visit) -> web.StreamResponse:
     await response.prepare(request)
     closing, loop = request.app[CLOSING], asyncio.get_running_loop()
     shown, check_at = "", loop.time() + CHECK_SECONDS
+    names = await names_of(visit)
     try:
         while not closing.is_set():
-            listed = text_of(request, "parts/live_calls.html", visit, calls=_calls(visit), rung=rung)
+            listed = text_of(request, "parts/live_calls.html", visit, **_shown(visit, names))
             if listed != shown:
                 shown = listed
                 await response.write(_event(listed))
@@ -59,6 +86,7 @@ async def stream(request: web.Request, visit: Visit) -> web.StreamResponse:
                 check_at = loop.time() + CHECK_SECONDS
                 if await find_visit(request, again=True) is None:
                     break
+                names = await names_of(visit)
                 await response.write(b": still here\n\n")
             await _pause(closing)
     except (ClientConnectionResetError, StoreUnavailable):
@@ -85,10 +113,26 @@ def _calls(visit: Visit) -> list[Call]:
     return sorted((call for call in calls if not call.over), key=lambda call: -call.started_at)
 
 
-def rung(call: Call) -> str:
-    """Name those whose phones ring."""
-    waited_for = (leg.code or leg.target for leg in call.legs if leg.pending and leg.role is not Role.QUEUE)
+def _shown(visit: Visit, names: Mapping[str, str]) -> dict[str, Any]:
+    return {"calls": _calls(visit), "names": names, "talks": talks, "rung": rung, "may_end": may_end}
+
+
+def may_end(call: Call) -> bool:
+    """Tell whether a call can be ended from here: not what AJAM has placed, whose user may not hang up."""
+    return call.way is Way.ARI and call.ending is None
+
+
+def talks(call: Call) -> str | None:
+    """Name who has the call now: who talks, or the manager who makes it."""
+    if call.stage is Stage.TALKING and call.talker:
+        return call.talker
+    return call.caller.code if call.direction is Direction.OUT else None
+
+
+def rung(call: Call) -> list[str]:
+    """Name those whose phones ring, by their extensions or what was dialled."""
+    waited_for = (leg.code or leg.target for leg in call.legs if leg.pending and leg.role not in _NOT_NAMED)
     codes = [code for code in waited_for if code]
-    if call.caller.state is LegState.RINGING and call.caller.code:
+    if call.caller.state is LegState.RINGING and call.caller.code and call.stage is Stage.CALLING:
         codes.append(call.caller.code)
-    return ", ".join(dict.fromkeys(codes))
+    return list(dict.fromkeys(codes))

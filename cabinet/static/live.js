@@ -6,8 +6,12 @@ for (const list of document.querySelectorAll("[data-stream]")) {
   const stream = new EventSource(list.dataset.stream);
   const lost = document.querySelector("[data-stream-lost]");
   stream.addEventListener("calls", (event) => {
+    const held = list.contains(document.activeElement) ? document.activeElement : null;
     list.innerHTML = event.data; // rendered and escaped by the server
     tick();
+    const same = held && [...list.querySelectorAll("button, a")].find((one) =>
+      held.value ? one.value === held.value : one.href && one.href === held.href);
+    if (same) same.focus(); // who uses the keyboard stays where they were
   });
   stream.addEventListener("open", () => { if (lost) lost.hidden = true; });
   stream.addEventListener("error", () => { if (lost) lost.hidden = false; });
@@ -28,6 +32,13 @@ tick();
 
 addEventListener("submit", (event) => {
   const button = event.submitter;
+  if (button && button.dataset.confirm) {
+    if (!confirm(button.dataset.confirm)) {
+      event.preventDefault();
+      return;
+    }
+    if (event.target.elements.sure) event.target.elements.sure.value = "yes";
+  }
   if (button && button.dataset.busy) button.setAttribute("aria-busy", "true");
 });
 

@@ -1,0 +1,115 @@
+"""The calls of this moment: who talks with whom, for how long; and one of them is ended."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from ari_app.asterisk.events import NewCaller
+from ari_app.calls import happenings as h
+from ari_app.calls.call import Call
+from ari_app.timeline import tell
+from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
+
+
+@pytest.fixture
+async def cabinet(redis: Redis, tmp_path: Path) -> AsyncIterator[CabinetShop]:
+    async with cabinet_shop(redis, tmp_path) as cabinet:
+        yield cabinet
+
+
+@pytest.fixture
+async def reader(cabinet: CabinetShop) -> AsyncIterator[Reader]:
+    async with cabinet.reader() as reader:
+        await reader.enter(cabinet)
+        yield reader
+
+
+async def calls_in(cabinet: CabinetShop, channel: str = "1700000000.7", number: str = "89161234567") -> Call:
+    """A customer calls, and waits for whom their call rings; give the call. There is no PBX to ring."""
+    line = cabinet.shop.shop.line
+    line.arrived(NewCaller(channel, "PJSIP/trunk-00000001", ("incoming", "84951112233"), number), time.time())
+    return next(call for call in line.calls if call.caller.id == channel)
+
+
+async def comes_to(cabinet: CabinetShop, reader: Reader, words: str) -> str:
+    """Open the page again until it says something."""
+    async with asyncio.timeout(10):
+        while True:
+            text = await reader.text("/live")
+            if words in text:
+                return text
+            await asyncio.sleep(0.02)
+
+
+async def test_several_calls_are_shown_each_with_its_step_and_who_is_rung(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    anna = await calls_in(cabinet)
+    await calls_in(cabinet, "1700000000.8", "89035557788")
+    text = await comes_to(cabinet, reader, "Иванова Анна")
+    assert "+7 903 555-77-88" in text
+    assert f'name="call" value="{anna.id}"' in text
+    assert 'data-stage="ringing"' in text
+
+
+async def test_a_call_is_ended_when_it_is_sure_that_this_is_wanted(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    call = await calls_in(cabinet)
+    token = await reader.token("/live")
+    asked = await reader.post("/live/hang-up", token=token, call=call.id)
+    assert asked.status == 200
+    assert "End this call for both sides?" in await asked.text()
+    assert all(one.ending is None for one in cabinet.shop.shop.line.calls)
+    answer = await reader.post("/live/hang-up", token=token, call=call.id, sure="yes")
+    assert (answer.status, answer.headers["Location"]) == (303, "/live?hung-up=yes")
+    text = await comes_to(cabinet, reader, 'data-stage="ending"')
+    assert f'value="{call.id}"' not in text
+    assert "is being ended" in await reader.text("/live?hung-up=yes")
+    journal = await cabinet.shop.calls.journal(call.id)
+    told = [sentence.text for line in journal for sentence in tell(line, call)]
+    assert "the call is ended from the cabinet, by 127.0.0.1" in told
+
+
+async def test_a_call_that_is_over_already_cant_be_ended(cabinet: CabinetShop, reader: Reader) -> None:
+    call = await calls_in(cabinet)
+    token = await reader.token("/live")
+    cabinet.shop.shop.line.tell(call.id, h.CallerEnded(time.time(), 16))
+    await comes_to(cabinet, reader, "Nobody is calling just now")
+    answer = await reader.post("/live/hang-up", token=token, call=call.id, sure="yes")
+    assert answer.headers["Location"] == "/live?hung-up=gone"
+    assert "was over already" in await reader.text("/live?hung-up=gone")
+
+
+async def test_nobody_else_sees_or_ends_a_call(cabinet: CabinetShop, reader: Reader) -> None:
+    call = await calls_in(cabinet)
+    assert (await reader.post("/live/hang-up", call=call.id, sure="yes")).status == 403
+    async with cabinet.reader() as stranger:
+        answer = await stranger.post("/live/hang-up", token=await stranger.token(), call=call.id, sure="yes")
+        assert answer.headers["Location"].startswith("/sign-in")
+        for path in ("/live", "/live/calls"):
+            assert (await stranger.get(path)).status == 303
+    async with cabinet.reader() as other:
+        await other.sign_in(cabinet.newcomer.url, NEW_KEY)
+        assert call.id not in await other.text("/live")
+        answer = await other.post("/live/hang-up", token=await other.token("/live"), call=call.id, sure="yes")
+        assert answer.headers["Location"] == "/live?hung-up=gone"
+    assert all(one.ending is None for one in cabinet.shop.shop.line.calls)
+
+
+async def test_the_list_is_sent_again_when_something_changes_and_not_otherwise(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    answer = await reader.get("/live/calls")
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    first = await answer.content.readuntil(b"\n\n")
+    assert b"Nobody is calling just now" in first
+    call = await calls_in(cabinet)
+    async with asyncio.timeout(5):
+        second = await answer.content.readuntil(b"\n\n")
+    assert call.id.encode() in second
+    answer.close()
