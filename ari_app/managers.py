@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from ari_app.accounts import Account
+from collections.abc import Mapping
+
+from ari_app.accounts import Account, Registration
+from ari_app.staff import Person
 
 _MOST_DIGITS = 18
 
 
 class NoExtension(ValueError):
     """The CRM names nobody whose phone we know; the text says why and names the parameter."""
+
+
+def names(account: Registration, people: Mapping[int, Person]) -> dict[str, str]:
+    """Give the name of each extension whose manager's name is known; `people` are the CRM's users, by id."""
+    named = {one.code: people[one.user_id].name for one in account.extensions if one.user_id in people}
+    return {code: name for code, name in named.items() if name}
 
 
 def extension_of(account: Account, code: str, user_id: str) -> str:

@@ -10,14 +10,14 @@ import aiohttp
 import structlog
 from pydantic import SecretStr, ValidationError
 
-from ari_app.accounts import Account, Crm, ExtensionOf, Registration
+from ari_app.accounts import Crm, Registration
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.errors import CrmDenied, CrmError, CrmRefused, CrmUnavailable
-from ari_app.retailcrm.module import MODULE_CODE
 from ari_app.retailcrm.pace import Pace
-from ari_app.retailcrm.registration import describe, missing_permissions
+from ari_app.retailcrm.registration import missing_permissions
 from ari_app.service import Service
 from ari_app.store.accounts import AccountConflict
+from cabinet.crm_module import crm_of, register
 
 log = structlog.get_logger(__name__)
 
@@ -112,7 +112,7 @@ async def let_in(service: Service, session: aiohttp.ClientSession, shown: Shown)
         except AccountConflict as problem:
             raise NotLetIn("", "module", detail=str(problem)) from None
     try:
-        account = await _register(service, crm, account)
+        account, _ = await register(service, crm, account)
     except CrmError as problem:
         log.warning("the module can't be registered", account=account.id, problem=str(problem))
         if known is None:
@@ -126,8 +126,7 @@ async def tell_crm(service: Service, session: aiohttp.ClientSession, account: Re
     Raises:
         CrmError, StoreUnavailable
     """
-    crm = RetailCrm(session, account.crm.url, account.crm.api_key.get_secret_value(), Pace())
-    return await _register(service, crm, account)
+    return (await register(service, crm_of(service, session, account), account))[0]
 
 
 async def _try_key(crm: RetailCrm) -> None:
@@ -142,50 +141,3 @@ async def _try_key(crm: RetailCrm) -> None:
         raise NotLetIn("", "silent") from None
     if missing:
         raise NotLetIn("key", "rights", missing=tuple(missing))
-
-
-async def _register(service: Service, crm: RetailCrm, account: Registration) -> Registration:
-    """Tell the CRM of us. Extensions that were entered there are kept, here too."""
-    there = await crm.module(MODULE_CODE)
-    codes = {extension.user_id: extension.code for extension in account.extensions}
-    entered = {
-        user: code
-        for user, code in (there.codes if there else {}).items()
-        if user not in codes and code not in codes.values()
-    }
-    if entered:
-        account = await _take_extensions(service, account, entered)
-    assert account.crm.cabinet_secret is not None
-    unknown = await crm.edit_module(
-        describe(
-            service.public_url,
-            account.crm.client_id.get_secret_value(),
-            account.crm.cabinet_secret.get_secret_value(),
-            codes | entered,
-            {phone.number: phone.site for phone in account.external_phones if phone.site},
-            active=there.active if there else True,
-        )
-    )
-    if unknown.users or unknown.sites:
-        log.warning(
-            "the CRM doesn't know all that it was told",
-            account=account.id,
-            users=unknown.users,
-            sites=unknown.sites,
-        )
-    return account
-
-
-async def _take_extensions(service: Service, account: Registration, entered: dict[int, str]) -> Registration:
-    """Add extensions to the account; those that can't be ours (a word, or twice the same) are left out."""
-    kept = list(account.extensions)
-    for user, code in entered.items():
-        try:
-            one = ExtensionOf(user_id=user, code=code)
-        except ValidationError:
-            continue
-        if all(other.code != code for other in kept):
-            kept.append(one)
-    kind = Account if isinstance(account, Account) else Registration
-    changed = kind.model_validate(account.model_copy(update={"extensions": tuple(kept)}).model_dump())
-    return await service.accounts.apply(changed, keep_client_id=True)

@@ -21,6 +21,7 @@ from ari_app.service import Service
 from ari_app.shop import Shop
 from ari_app.store.calls import CallStore
 from ari_app.store.sessions import Sessions
+from ari_app.store.staff import StaffStore
 from cabinet.clients import SERVICE
 from cabinet.security import BadToken, own_path, read_form, reader_id
 
@@ -35,6 +36,7 @@ class Visit:
     shop: Shop | None
     """The account at work; None while its PBX is not set up, or the service only starts."""
     calls: CallStore
+    staff: StaffStore
 
     @property
     def zone(self) -> ZoneInfo:
@@ -77,7 +79,8 @@ async def visit_to(service: Service, account_id: str) -> Visit | None:
     account = await service.accounts.find(account_id)
     if account is None:
         return None
-    return Visit(account, service.shops.get(account.id), CallStore(service.redis, account.id))
+    calls, staff = CallStore(service.redis, account.id), StaffStore(service.redis, account.id)
+    return Visit(account, service.shops.get(account.id), calls, staff)
 
 
 def signed_in(page: Page) -> Handler:

@@ -327,6 +327,8 @@ def _carry_out(account: CrmAccount, route: Route, fields: Fields) -> tuple[Answe
     read_query(NoQuery, fields)
     if route == "settings":
         return account.settings(), []
+    if route == "sites":
+        return account.rights.sites(), []
     return (account.rights.credentials() if route == "credentials" else VERSIONS), []
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 Route: TypeAlias = Literal[
-    "manager", "event", "upload", "settings", "users", "module", "edit", "credentials", "versions"
+    "manager", "event", "upload", "settings", "users", "module", "edit", "credentials", "versions", "sites"
 ]
 """The routes' short names, for faults and observations."""
 

@@ -15,6 +15,7 @@ _NEEDED: dict[Route, str] = {
     "event": "telephony_write",
     "upload": "telephony_write",
     "users": "user_read",
+    "sites": "reference_read",
     "module": "integration_read",
     "edit": "integration_write",
 }
@@ -63,6 +64,11 @@ class Rights:
         elsewhere = [one.site_code for one in telephony.external_phones if one.site_code not in sites]
         info = {"notExistUsersIds": strangers, "notExistSiteCodes": elsewhere}
         return {"success": True, "info": {name: found for name, found in info.items() if found} or []}
+
+    def sites(self) -> dict[str, Any]:
+        """Answer of GET reference/sites."""
+        shop = {"id": 1, "name": "Магазин на Садовой", "code": "shop", "defaultForCrm": True}
+        return {"success": True, "sites": {"shop": shop}}
 
     def credentials(self) -> dict[str, Any]:
         """Answer of GET /api/credentials."""

@@ -29,6 +29,7 @@ ROUTES: dict[str, tuple[str, Route]] = {
     "/api/v5/telephony/calls/upload": ("POST", "upload"),
     "/api/v5/settings": ("GET", "settings"),
     "/api/v5/users": ("GET", "users"),
+    "/api/v5/reference/sites": ("GET", "sites"),
     "/api/credentials": ("GET", "credentials"),
     "/api/api-versions": ("GET", "versions"),
 }

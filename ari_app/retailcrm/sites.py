@@ -1,0 +1,36 @@
+"""The CRM's shops (sites), as it lists them."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from ari_app.retailcrm.messages import Received, Text
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A shop; `code` is how the API names it."""
+
+    code: str
+    name: str
+
+
+def _list(value: object) -> object:
+    """Read an object whose names are the codes; PHP writes an empty one as []."""
+    return list(value.values()) if isinstance(value, dict) else value or []
+
+
+class _Site(Received):
+    code: Text = None
+    name: Text = None
+
+
+class SitesBody(Received):
+    """Answer of GET reference/sites."""
+
+    sites: Annotated[list[_Site], BeforeValidator(_list)]
+
+    def read(self) -> tuple[Site, ...]:
+        """In our words."""
+        return tuple(Site(site.code, site.name or site.code) for site in self.sites if site.code)

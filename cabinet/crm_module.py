@@ -1,0 +1,164 @@
+"""What the CRM is told of our module, and what people entered there: extensions, numbers, addresses.
+
+Whoever changes what the CRM should know calls `Telling.tell_soon` afterwards; a CRM that doesn't answer is
+told in the background as soon as it does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import aiohttp
+import structlog
+from aiohttp import web
+
+from ari_app.accounts import Account, Registration
+from ari_app.errors import StoreUnavailable
+from ari_app.extensions import Merged, merge
+from ari_app.retailcrm.client import RetailCrm
+from ari_app.retailcrm.errors import CrmError
+from ari_app.retailcrm.module import MODULE_CODE
+from ari_app.retailcrm.pace import Pace
+from ari_app.retailcrm.registration import describe
+from ari_app.service import Service
+from ari_app.store.accounts import WrongSecretKey
+from ari_app.store.staff import StaffStore
+
+log = structlog.get_logger(__name__)
+
+WAIT_SECONDS = 4.0
+"""How long a page waits for the CRM; the telling goes on behind it."""
+RETRY_SECONDS = 20.0
+
+
+def crm_of(service: Service, session: aiohttp.ClientSession, account: Registration) -> RetailCrm:
+    """Give the account's CRM; at the pace of its calls' reports when the account is at work."""
+    shop = service.shops.get(account.id)
+    pace = shop.crm_pace if shop is not None and shop.settings.crm.url == account.crm.url else Pace()
+    return RetailCrm(session, account.crm.url, account.crm.api_key.get_secret_value(), pace)
+
+
+async def register(service: Service, crm: RetailCrm, account: Registration) -> tuple[Registration, Merged]:
+    """Take over the extensions that were entered in the CRM, and tell it of us.
+
+    Give the account as it is then, and what was taken.
+
+    Raises:
+        CrmError, StoreUnavailable
+    """
+    store = StaffStore(service.redis, account.id)
+    there = await crm.module(MODULE_CODE)
+    changes, told = await store.changes(), await store.told_codes()
+    merged = Merged(account.extensions)
+
+    def take(now: Registration) -> Registration:
+        nonlocal merged
+        merged = merge(now.extensions, there.codes if there else {}, told)
+        if not merged.taken:
+            return now
+        kind = Account if isinstance(now, Account) else Registration
+        return kind.model_validate(now.model_copy(update={"extensions": merged.extensions}).model_dump())
+
+    take(account)
+    if merged.taken:
+        account = await service.accounts.change(account.id, take) or account
+    codes = {one.user_id: one.code for one in account.extensions}
+    assert account.crm.cabinet_secret is not None
+    unknown = await crm.edit_module(
+        describe(
+            service.public_url,
+            account.crm.client_id.get_secret_value(),
+            account.crm.cabinet_secret.get_secret_value(),
+            codes,
+            {phone.number: phone.site for phone in account.external_phones if phone.site},
+            active=there.active if there else True,
+        )
+    )
+    await store.told(changes, codes)
+    if unknown.users or unknown.sites:
+        log.warning(
+            "the CRM doesn't know all that it was told",
+            account=account.id,
+            users=unknown.users,
+            sites=unknown.sites,
+        )
+    return account, merged
+
+
+class Telling:
+    """Keeps the CRMs of all accounts informed: one telling at a time for each, the newest settings last."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._session: aiohttp.ClientSession | None = None
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._tasks: set[asyncio.Task[bool]] = set()
+
+    async def tell(self, account_id: str) -> Merged | None:
+        """Tell the CRM of an account as it is stored now; None when there is no such account.
+
+        Raises:
+            CrmError, StoreUnavailable
+        """
+        assert self._session is not None, "the web application isn't running"
+        async with self._locks.setdefault(account_id, asyncio.Lock()):
+            account = await self._service.accounts.find(account_id)
+            if account is None:
+                return None
+            crm = crm_of(self._service, self._session, account)
+            return (await register(self._service, crm, account))[1]
+
+    async def tell_soon(self, account_id: str) -> bool:
+        """Tell the CRM of a change that is stored; say whether it knows it by now. Else it is told later.
+
+        Raises:
+            StoreUnavailable
+        """
+        await StaffStore(self._service.redis, account_id).changed()
+        task = asyncio.create_task(self._try(account_id), name=f"telling the CRM of {account_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        done, _ = await asyncio.wait({task}, timeout=WAIT_SECONDS)
+        return bool(done) and task.result()
+
+    async def retry(self) -> None:
+        """Tell what couldn't be told before."""
+        for account in await self._service.accounts.registered():
+            if await StaffStore(self._service.redis, account.id).to_tell():
+                await self._try(account.id)
+
+    async def run(self, app: web.Application) -> AsyncIterator[None]:
+        """Work as long as the web application does."""
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+            self._session = session
+            following = asyncio.create_task(self._follow(), name="telling CRMs what they don't know yet")
+            yield
+            tasks = [following, *self._tasks]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _try(self, account_id: str) -> bool:
+        try:
+            await self.tell(account_id)
+        except (CrmError, StoreUnavailable) as problem:
+            log.warning("the CRM isn't told of a change yet", account=account_id, problem=str(problem))
+            return False
+        return True
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)
+            with suppress(StoreUnavailable, WrongSecretKey):
+                await self.retry()
+
+
+TELLING = web.AppKey("telling", Telling)
+
+
+def add_telling(app: web.Application, service: Service) -> None:
+    """Let pages tell the CRM."""
+    app[TELLING] = Telling(service)
+    app.cleanup_ctx.append(app[TELLING].run)
