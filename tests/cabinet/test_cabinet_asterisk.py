@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from ari_app.accounts import Account, Registration
+from ari_app.accounts import Account, PbxSettings, Registration
 from cabinet.pages.asterisk import TRIES
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 
@@ -394,3 +395,36 @@ async def test_each_sees_their_own(cabinet: CabinetShop, reader: Reader, pbx: Pb
         text = await other.text("/asterisk")
         assert "mine-alone" not in text
         assert 'value="Mine"' not in text
+
+
+async def test_the_service_does_not_connect_to_a_typed_pbx_that_has_moved_into_our_network(
+    guarded: CabinetShop, pbx: Pbx
+) -> None:
+    service, account = guarded.shop.service, guarded.shop.account
+    typed = account.pbx.model_copy(
+        update={
+            "host": "localhost",
+            "http_port": pbx.port,
+            "ari_password": SecretStr(ARI_PASSWORD),
+            "ami_password": SecretStr(AMI_PASSWORD),
+            "guarded": True,
+        }
+    )
+    await service.accounts.change(account.id, lambda now: now.model_copy(update={"pbx": typed}))
+    ari, ajam = await _problems(guarded, typed)
+    assert "own network" in ari
+    assert "own network" in ajam
+    assert pbx.logins == []
+
+
+async def _problems(cabinet: CabinetShop, pbx: PbxSettings) -> tuple[str, str]:
+    """Wait until the service says why it reaches a PBX neither by ARI nor by AJAM."""
+    deadline = asyncio.get_running_loop().time() + 10
+    while asyncio.get_running_loop().time() < deadline:
+        shop = cabinet.shop.service.shops.get(cabinet.shop.account.id)
+        if shop is not None and shop.settings.pbx == pbx and shop.line.ajam is not None:
+            ari, ajam = shop.line.pbx.problem, shop.line.ajam.ajam.problem
+            if ari and ajam:
+                return ari, ajam
+        await asyncio.sleep(0.02)  # looking again, not waiting for luck: the deadline decides
+    raise AssertionError("the service says nothing of the PBX")

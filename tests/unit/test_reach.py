@@ -14,6 +14,7 @@ from ari_app.asterisk.ari import AriTransport
 from ari_app.asterisk.errors import AriUnavailable
 from ari_app.asterisk.pbx import Pbx, PbxState, PbxTarget
 from ari_app.reach import ANYWHERE, NotOutside, Reach, Way, read_networks, way
+from ari_app.settings import BadSettings, read_settings
 
 INSIDE = [
     *("127.0.0.1", "127.1.2.3", "0.0.0.0", "0.1.2.3"),  # ourselves
@@ -177,3 +178,14 @@ async def test_the_event_stream_goes_only_where_a_pbx_may_be(door: Door) -> None
         with pytest.raises(NotOutside):
             await pbx._wire()
     assert (door.knocks, pbx.state) == (0, PbxState.CONNECTING)
+
+
+def test_the_operator_names_networks_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARI_APP_PBX_NETWORKS", "10.8.0.0/16, 127.0.0.1,fd00::/8")
+    assert read_settings().pbx_networks == read_networks(["10.8.0.0/16", "127.0.0.1/32", "fd00::/8"])
+    monkeypatch.setenv("ARI_APP_PBX_NETWORKS", "10.8.0.1/16")
+    with pytest.raises(BadSettings, match=r"10\.8\.0\.0/16"):
+        read_settings()
+    monkeypatch.setenv("ARI_APP_PBX_NETWORKS", "pbx.example.com")
+    with pytest.raises(BadSettings, match="PBX_NETWORKS"):
+        read_settings()
