@@ -23,7 +23,9 @@ _ENDED_BY_THE_BROWSER = "net::ERR_ABORTED"
 async def chromium(program: Path) -> AsyncIterator[Browser]:
     """Start the machine's own Chromium."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=["--mute-audio"])
+        browser = await playwright.chromium.launch(
+            executable_path=program, args=["--mute-audio", "--autoplay-policy=no-user-gesture-required"]
+        )
         try:
             yield browser
         finally:
