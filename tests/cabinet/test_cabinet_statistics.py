@@ -13,7 +13,9 @@ import pytest
 from redis.asyncio import Redis
 
 from ari_app.calls.call import Call, Direction
+from ari_app.staff import Person
 from ari_app.store.calls import CallStore
+from ari_app.store.staff import StaffStore
 from ari_app.store.statistics import Figures
 from cabinet.charts import chart, round_up, some
 from cabinet.pages.statistics import read
@@ -96,6 +98,16 @@ async def test_each_table_can_be_saved_as_a_file(
     assert all(len(one) == len(heads) for one in rows)
     found = next(one for one in rows if one[0] == row[0] or row[0] is None)
     assert found[1:] == row[1:]
+
+
+async def test_managers_are_named_as_the_crm_names_them(cabinet: CabinetShop, reader: Reader) -> None:
+    staff = StaffStore(cabinet.shop.redis, cabinet.shop.account.id)
+    await staff.keep([Person(1, "Ольга Ольгина")])
+    await log(cabinet, call("c1", noon()), missed("c2", noon()))
+    text = await reader.text("/statistics?period=today")
+    assert "Ольга Ольгина <small>101</small>" in text
+    content = await (await reader.get("/statistics.csv?table=managers&period=today")).text()
+    assert [row[:2] for row in table(content)[1:]] == [["101", "Ольга Ольгина"], ["102", ""]]
 
 
 async def test_a_file_speaks_the_readers_language(cabinet: CabinetShop) -> None:
