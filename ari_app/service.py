@@ -60,6 +60,7 @@ class Service:
         )
         self._revision = -1
         self._reopening: set[str] = set()
+        self._absent: set[str] = set()
         self.loaded = asyncio.Event()
         """Set when the accounts were read for the first time."""
 
@@ -67,6 +68,11 @@ class Service:
     def upload_limit(self) -> int:
         """How many bytes a recording that a PBX sends may have."""
         return self.settings.upload_limit_mb * 10**6
+
+    @property
+    def settled(self) -> bool:
+        """Whether an account that isn't in `shops` isn't there: none is just being opened anew."""
+        return self.loaded.is_set() and not self._absent
 
     @property
     def ready(self) -> bool:
@@ -117,6 +123,7 @@ class Service:
         if revision == self._revision and not self._reopening:
             return
         accounts = {account.id: account for account in await self.accounts.all()}
+        self._absent &= accounts.keys()
         for gone in self.shops.keys() - accounts.keys():
             log.info("account removed", account=gone)
             await self.shops.pop(gone).stop(drain_seconds=None)
@@ -141,6 +148,7 @@ class Service:
                     )
                 self._reopening.add(account.id)
                 return
+            self._absent.add(account.id)
             await self.shops.pop(account.id).stop(drain_seconds=None)
             log.info("account changed", account=account.id)
         self._reopening.discard(account.id)
@@ -158,6 +166,8 @@ class Service:
         await shop.open()
         shop.notes.take_change(before, account)
         self.shops[account.id] = shop  # only now: one that Redis kept from being opened is opened later
+        self._absent.discard(account.id)
+        await shop.reread_activity()
 
     async def _stop(self) -> None:
         await asyncio.gather(*(shop.stop(DRAIN_SECONDS) for shop in self.shops.values()))

@@ -147,12 +147,19 @@ class Shop:
         self.statuses.account_changed()
 
     def take_activity(self, activity: Activity) -> None:
-        """Take note that the CRM switches telephony on or off."""
+        """Take note that the CRM switches telephony on or off; older news than what is known is none."""
+        if (activity.since or 0.0) < (self.activity.since or 0.0):
+            return
         if activity.on != self.activity.on:
             self._log.info(f"telephony is switched {'on' if activity.on else 'off'} in the CRM")
             self.notes.take(What.TELEPHONY_ON if activity.on else What.TELEPHONY_OFF)
         self.activity = activity
         self.delivery.wake()
+
+    async def reread_activity(self) -> None:
+        """Hear what the CRM said while the account was being opened, and nobody was there to be told."""
+        with suppress(StoreUnavailable):
+            self.take_activity(await self._module.activity())
 
     def take_crm_settings(self, settings: CrmSettings) -> None:
         """Take the settings that the CRM tells of itself."""

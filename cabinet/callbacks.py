@@ -69,6 +69,8 @@ def _callback(callback: Callback) -> Handler:
         try:
             fields = await read_fields(request)
             shop = shop_of(request.app[SERVICE], fields.get("clientId", ""))
+            if shop is None and not request.app[SERVICE].settled:
+                raise Refused(503, "the service is just starting; try again in some seconds")
             if shop is None:
                 raise Refused(401, "clientId is not known here")
             return callback(shop, fields)

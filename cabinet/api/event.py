@@ -56,7 +56,7 @@ async def answer(request: web.Request) -> web.Response:
 def _shop(request: web.Request, fields: Fields) -> Shop:
     service = request.config_dict[SERVICE]
     shop = shop_of(service, fields.text("clientId"))
-    if shop is None and not service.loaded.is_set():
+    if shop is None and not service.settled:
         raise Wrong("clientId", "the service has only just started; send this again", 503)
     if shop is None:
         raise UnknownClient

@@ -40,7 +40,7 @@ def _wants_text(request: web.Request) -> bool:
 async def _who(request: web.Request, fields: Fields) -> tuple[str, str]:
     service = request.config_dict[SERVICE]
     shop = shop_of(service, fields.text("clientId"))
-    if shop is None and service.loaded.is_set():
+    if shop is None and service.settled:
         raise UnknownClient
     fields.required("type", "phone")
     fields.one_of("type", "json", "text")

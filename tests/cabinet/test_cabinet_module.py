@@ -185,7 +185,10 @@ async def test_signing_in_does_not_switch_on_what_was_switched_off_in_the_crm(
 async def moved_to(cabinet: CabinetShop, url: str) -> None:
     """Wait until the service works with the address."""
     async with asyncio.timeout(10):
-        while cabinet.shop.shop.settings.crm.url != url:  # noqa: ASYNC110  # the service looks by itself
+        while True:  # the service looks by itself
+            shop = cabinet.shop.service.shops.get(cabinet.shop.account.id)
+            if shop is not None and shop.settings.crm.url == url:
+                return
             await asyncio.sleep(0.01)
 
 
@@ -256,6 +259,21 @@ async def test_an_account_of_the_crm_that_does_not_know_our_key_and_module_is_no
     crm.fault(Status(502, "Bad gateway"), route="module", times=1)
     assert (await crm.tell_address(MODULE_CODE)).status == 503
     assert (await crm.tell_address(MODULE_CODE)).status == 200
+
+
+async def test_while_an_account_is_opened_anew_no_dialplan_is_told_that_there_is_none(
+    cabinet: CabinetShop, crm: CrmAccount
+) -> None:
+    cabinet.crm.move(crm)
+    await crm.tell_address(MODULE_CODE)
+    moving = asyncio.create_task(moved_to(cabinet, crm.url))
+    answers = set()
+    while not moving.done():
+        answers.add((await cabinet.shop.manager(type="json")).status)
+        answers.add((await cabinet.shop.send("in", uniqueid="1700000000.9")).status)
+        answers.add((await click(cabinet)).status)
+    await moving
+    assert answers <= {200, 503}
 
 
 # The CRM's settings
