@@ -63,6 +63,11 @@ class Statuses:
         known = self._known.get(code)
         return known is not None and known.status in AWAY
 
+    def word_of(self, code: str) -> str | None:
+        """Give what the CRM says of the manager with an extension: free, busy, dinner or break."""
+        known = self._known.get(code)
+        return known.status if known is not None else None
+
     def set(self, code: str, status: str, at: float) -> None:
         """Take what the CRM's callback says; it is kept in Redis soon, or when Redis is back."""
         self._said.add(code)

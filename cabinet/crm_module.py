@@ -43,13 +43,14 @@ def crm_of(service: Service, session: aiohttp.ClientSession, account: Registrati
 async def register(service: Service, crm: RetailCrm, account: Registration) -> tuple[Registration, Merged]:
     """Take over the extensions that were entered in the CRM, and tell it of us.
 
-    Give the account as it is then, and what was taken.
+    Whether telephony is on there is read, too, and not changed: it might not have reached us. Give the account as it is then, and what was taken.
 
     Raises:
         CrmError, StoreUnavailable
     """
     store = StaffStore(service.redis, account.id)
     there = await crm.module(MODULE_CODE)
+    await service.switch_telephony(account.id, there is None or (there.active and not there.frozen))
     changes, told = await store.changes(), await store.told_codes()
     merged = Merged(account.extensions)
 
@@ -96,19 +97,22 @@ class Telling:
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[bool]] = set()
 
+    def crm(self, account: Registration) -> RetailCrm:
+        """Give the account's CRM, to be asked."""
+        assert self._session is not None, "the web application isn't running"
+        return crm_of(self._service, self._session, account)
+
     async def tell(self, account_id: str) -> Merged | None:
         """Tell the CRM of an account as it is stored now; None when there is no such account.
 
         Raises:
             CrmError, StoreUnavailable
         """
-        assert self._session is not None, "the web application isn't running"
         async with self._locks.setdefault(account_id, asyncio.Lock()):
             account = await self._service.accounts.find(account_id)
             if account is None:
                 return None
-            crm = crm_of(self._service, self._session, account)
-            return (await register(self._service, crm, account))[1]
+            return (await register(self._service, self.crm(account), account))[1]
 
     async def tell_soon(self, account_id: str) -> bool:
         """Tell the CRM of a change that is stored; say whether it knows it by now. Else it is told later.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import phonenumbers
 
 from ari_app.accounts import Account
+from ari_app.asterisk.phones import state_of
 from ari_app.calls.routing import Dialplan, Outside, People, Queue
 from ari_app.check.findings import Finding, Findings, State, bad, good, unknown, warning
 from ari_app.check.pbx import CannotRead, Pbx
@@ -51,10 +52,7 @@ async def _state(pbx: Pbx, channel: str, endpoints: dict[str, dict[str, str]]) -
             return "online" if await pbx.has_place(context.partition("/")[0], exten) else "missing"
         except CannotRead:
             return "unseen"
-    if technology not in endpoints and technology not in ("PJSIP", "SIP", "IAX2"):
-        return "unseen"
-    name = name.partition("/")[0]
-    return endpoints.get(technology, {}).get(name.rpartition("@")[2], "missing")
+    return state_of(channel, endpoints)
 
 
 def _phones(state: str, codes: list[str], account: Account) -> Finding:
