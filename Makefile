@@ -71,7 +71,7 @@ lock:
 		--no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 
 catalogue:
-	$(BIN)/pybabel --quiet extract -F pyproject.toml --no-location --omit-header --output-file build-messages.pot .
+	$(BIN)/pybabel --quiet extract -F pyproject.toml --keyword say --no-location --omit-header --output-file build-messages.pot .
 	$(BIN)/pybabel --quiet update --locale ru --no-fuzzy-matching --ignore-obsolete --omit-header --no-wrap \
 		--input-file build-messages.pot --output-file cabinet/locales/ru.po
 	@rm build-messages.pot

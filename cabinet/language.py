@@ -77,6 +77,10 @@ class Speech:
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
 
+    def tenths(self, value: float) -> str:
+        """Write a number with one decimal."""
+        return str(format_decimal(value, format="0.0", locale=self._locale))
+
     def number(self, value: int) -> str:
         """Write a number with the language's groups of digits."""
         return _number(self.language, value)

@@ -1,5 +1,6 @@
 """The call log: calls are found by what is known of them, opened, and saved as a table."""
 
+import re
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -7,11 +8,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from babel.messages.pofile import read_po
 from redis.asyncio import Redis
 
 from ari_app.calls.call import Direction, Leg, LegState, Role
 from ari_app.calls.outcome import Ending, LegResult
-from cabinet import call_filter
+from cabinet import call_filter, language
 from cabinet.call_filter import CallFilter
 from cabinet.pages import call_log
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
@@ -254,3 +256,29 @@ async def test_strangers_and_other_accounts_see_nothing_of_the_log(cabinet: Cabi
         assert "secret-call" not in await other.text(f"/calls?number=%2B{ANNA[1:]}")
         assert "secret-call" not in await (await other.get("/calls.csv")).text()
         assert (await other.get("/calls/secret-call")).status == 404
+
+
+async def test_the_russian_cabinet_tells_a_call_in_russian(cabinet: CabinetShop) -> None:
+    call = await cabinet.call()
+    await cabinet.shop.told()
+    async with cabinet.reader("ru") as reader:
+        await reader.enter(cabinet)
+        text = await reader.text(f"/calls/{call}")
+    assert "диалплан сообщает: входящий, +79161234567, для 101" in text
+    assert "диалплан сообщает: завершён, отвечен, 101, ожидание 0 с, разговор 17 с" in text
+    assert "the dialplan" not in text
+
+
+def test_each_translation_has_the_places_of_its_text() -> None:
+    with (Path(language.__file__).parent / "locales/ru.po").open("rb") as file:
+        catalogue = read_po(file, locale="ru")
+    for message in catalogue:
+        said = [message.string] if isinstance(message.string, str) else list(message.string or ())
+        original = message.id if isinstance(message.id, str) else message.id[-1]
+        for text in filter(None, said):
+            assert places(text) == places(original), original
+
+
+def places(text: str) -> set[str]:
+    """Name what is put into a text."""
+    return set(re.findall(r"%\((\w+)\)s", text))

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from babel.messages.extract import extract_from_dir
+from babel.messages.extract import extract_from_dir, extract_from_file
 from babel.messages.pofile import read_po
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError
 
+from ari_app import timeline
 from ari_app.store.sessions import Sessions
 from cabinet import language
 from tests.cabinet.cabinet_shop import CabinetShop, Reader, cabinet_shop
@@ -145,9 +146,10 @@ async def test_a_page_needs_nothing_inline_and_nothing_from_another_host(
 
 
 def test_every_sentence_has_its_russian() -> None:
-    method = [("templates/**.html", "jinja2")]
+    method = [("templates/**.html", "jinja2"), ("call_sheet.py", "python")]
     options = {"templates/**.html": {"newstyle_gettext": "true", "trimmed": "true", "silent": "false"}}
     said = {found[2] for found in extract_from_dir(str(CABINET), method, options_map=options)}
+    said |= {found[1] for found in extract_from_file("python", timeline.__file__, keywords={"say": None})}
     with (CABINET / "locales/ru.po").open("rb") as file:
         catalogue = read_po(file, locale="ru")
     translated = {
