@@ -21,6 +21,7 @@ from ari_app.shop import Shop
 from ari_app.store.accounts import Accounts, WrongSecretKey
 from ari_app.store.connection import Redis, check_persistence
 from ari_app.store.leases import Holder
+from ari_app.store.module import ModuleStore
 
 log = structlog.get_logger(__name__)
 
@@ -80,6 +81,17 @@ class Service:
         return self.loaded.is_set() and all(
             shop.line.pbx.state is not PbxState.CONNECTING for shop in self.shops.values()
         )
+
+    async def switch_telephony(self, account: str, on: bool) -> None:
+        """Take note of whether the CRM of an account has telephony switched on.
+
+        Raises:
+            StoreUnavailable
+        """
+        shop = self.shops.get(account)
+        kept = await ModuleStore(self.redis, account).switch(on, self._clock())
+        if shop is not None:
+            shop.take_activity(kept)
 
     def key_for(self, purpose: str) -> bytes:
         """Derive a key from the secret one, another for each purpose."""

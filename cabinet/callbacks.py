@@ -69,8 +69,9 @@ def _callback(callback: Callback) -> Handler:
         try:
             fields = await read_fields(request)
             shop = shop_of(request.app[SERVICE], fields.get("clientId", ""))
-            if shop is None and not request.app[SERVICE].settled:
-                raise Refused(503, "the service is just starting; try again in some seconds")
+            service = request.app[SERVICE]
+            if shop is None and service.loaded.is_set() and not service.settled:
+                raise Refused(503, "the account is just being opened; try again in a moment")
             if shop is None:
                 raise Refused(401, "clientId is not known here")
             return callback(shop, fields)

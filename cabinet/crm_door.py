@@ -17,7 +17,7 @@ from ari_app.retailcrm.pace import Pace
 from ari_app.retailcrm.registration import missing_permissions
 from ari_app.service import Service
 from ari_app.store.accounts import AccountConflict
-from cabinet.crm_module import crm_of, register
+from cabinet.crm_module import register
 
 log = structlog.get_logger(__name__)
 
@@ -118,15 +118,6 @@ async def let_in(service: Service, session: aiohttp.ClientSession, shown: Shown)
         if known is None:
             raise NotLetIn("", "module", detail=str(problem)) from None
     return account
-
-
-async def tell_crm(service: Service, session: aiohttp.ClientSession, account: Registration) -> Registration:
-    """Tell the CRM about our module as the account is now.
-
-    Raises:
-        CrmError, StoreUnavailable
-    """
-    return (await register(service, crm_of(service, session, account), account))[0]
 
 
 async def _try_key(crm: RetailCrm) -> None:

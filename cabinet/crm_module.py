@@ -43,7 +43,8 @@ def crm_of(service: Service, session: aiohttp.ClientSession, account: Registrati
 async def register(service: Service, crm: RetailCrm, account: Registration) -> tuple[Registration, Merged]:
     """Take over the extensions that were entered in the CRM, and tell it of us.
 
-    Whether telephony is on there is read, too, and not changed: it might not have reached us. Give the account as it is then, and what was taken.
+    Whether telephony is on there is read, too, and not changed: it might not have reached us. Give the
+    account as it is then, and what was taken.
 
     Raises:
         CrmError, StoreUnavailable

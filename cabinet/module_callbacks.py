@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, TypeAlias
@@ -25,7 +24,6 @@ from ari_app.retailcrm.errors import CrmError, CrmUnavailable
 from ari_app.retailcrm.module import MODULE_CODE
 from ari_app.retailcrm.pace import Pace
 from ari_app.retailcrm.registration import account_address, callback_key
-from ari_app.service import Service
 from ari_app.store.accounts import AccountConflict
 from ari_app.store.module import ModuleStore
 from cabinet.callbacks import LONGEST_FORM, LONGEST_VALUE, Fields, Refused, answer, no, read_fields
@@ -99,22 +97,9 @@ async def activity(request: web.Request, account: Registration, fields: Fields) 
         if "active" not in told:
             raise Refused(400, "activity does not say whether it is active")
         active, frozen = _flag(told, "active"), _flag(told, "freeze")
-        await switch(service, account, active and not frozen)
+        await service.switch_telephony(account.id, active and not frozen)
     if fields.get("systemUrl"):
         await _follow(request, account, fields["systemUrl"])
-
-
-async def switch(service: Service, account: Registration, on: bool) -> None:
-    """Switch an account's telephony on or off.
-
-    Raises:
-        StoreUnavailable
-    """
-    shop = service.shops.get(account.id)
-    at = shop.now if shop is not None else time.time()
-    kept = await ModuleStore(service.redis, account.id).switch(on, at)
-    if shop is not None:
-        shop.take_activity(kept)
 
 
 async def _follow(request: web.Request, account: Registration, address: str) -> None:

@@ -15,8 +15,7 @@ from ari_app.accounts import Account, Registration
 from ari_app.retailcrm.errors import CrmError
 from ari_app.store.tokens import LONGEST_NAME, MOST, Tokens, TooManyTokens
 from cabinet.clients import SERVICE
-from cabinet.crm_door import tell_crm
-from cabinet.pages.door import HTTP
+from cabinet.crm_module import TELLING
 from cabinet.rendering import page
 from cabinet.visits import Visit, form_of, signed_in
 from stasis_dialplan import KINDS, CannotRender, Kind, Settings, render
@@ -46,15 +45,16 @@ async def renew(request: web.Request, visit: Visit) -> web.Response:
     form = await form_of(request)
     if form.get("sure") != "yes":
         return await _page(request, visit, status=422, problem="sure")
-    accounts, account = request.app[SERVICE].accounts, visit.account
+    accounts, account, telling = request.app[SERVICE].accounts, visit.account, request.app[TELLING]
     before, fresh = account.crm.client_id, SecretStr(secrets.token_hex(16))
     changed = await accounts.change(account.id, lambda now: _with(now, fresh))
     if changed is None:
         raise web.HTTPNotFound
     try:
-        await tell_crm(request.app[SERVICE], request.app[HTTP], changed)
+        await telling.tell(account.id)
     except CrmError as problem:
         await accounts.change(account.id, lambda now: _with(now, before))
+        await telling.tell_soon(account.id)  # it may have taken the new one, and only its answer be lost
         return await _page(request, visit, status=502, problem="crm", detail=str(problem))
     log.info("the clientId is renewed", account=account.id)
     return web.Response(status=303, headers={"Location": f"{PATH}?said=renewed"})

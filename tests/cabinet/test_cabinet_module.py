@@ -179,6 +179,17 @@ async def test_signing_in_does_not_switch_on_what_was_switched_off_in_the_crm(
     assert crm.rights.modules[MODULE_CODE]["active"] is False
 
 
+async def test_what_the_crm_could_not_tell_is_read_from_it_at_the_next_occasion(
+    cabinet: CabinetShop, crm: CrmAccount
+) -> None:
+    await crm.switch_module(MODULE_CODE, active=False)
+    crm.rights.modules[MODULE_CODE]["active"] = True  # and the word of it is lost
+    assert (await click(cabinet)).status == 403
+    async with cabinet.reader() as reader:
+        await reader.sign_in(crm.url, API_KEY)
+    assert (await click(cabinet)).status == 503
+
+
 # Moved
 
 
