@@ -31,7 +31,7 @@ WATCHED_LINES = 10_000
 CHANNEL_SECONDS = 86_400
 """How long it is known of a channel that a call of ours began with it."""
 
-_AT_ONCE = 500
+_AT_ONCE = 200
 _AT_FIRST = 64
 """So many calls are read first by who walks the log, then more: most have seen enough on the first page."""
 
