@@ -82,4 +82,4 @@ class Rights:
 
 
 def _works(module: dict[str, Any]) -> bool:
-    return bool(module["active"]) and not module.get("freeze")
+    return bool(module.get("active")) and not module.get("freeze")
