@@ -2,10 +2,13 @@
 
 TABS = (
     "/",
+    "/extensions",
     "/asterisk",
     "/telephony",
     "/api-access",
     "/statistics",
     "/live",
     "/calls",
+    "/events",
+    "/check",
 )
