@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from ari_app.demo.retailcrm import Closed, CrmAccount, Manager, SimulatedCrm
+from ari_app.demo.retailcrm_callbacks import NotConnected
 from tests.unit.test_crm_simulator import CALL, HANGUP, POPUP, Api
 
 OUT = POPUP | {"type": "out"}
@@ -160,3 +161,34 @@ async def test_a_popup_that_a_fault_swallowed_had_a_direction_too(
         await api.event(OUT)
     await api.upload(CALL)
     assert any("the call was told as 'out'" in sentence for sentence in crm.violations)
+
+
+# The module's life
+
+
+async def test_a_module_that_is_switched_off_can_tell_nothing(api: Api, account: CrmAccount) -> None:
+    account.rights.modules["m"] = {"active": False, "freeze": False}
+    status, answer = await api.event(POPUP)
+    assert (status, answer["errorMsg"]) == (400, "Telephony not enabled")
+    account.rights.modules["m"] = {"active": True, "freeze": True}
+    status, _ = await api.event(POPUP)
+    assert status == 400
+
+
+async def test_an_account_that_has_moved_is_no_longer_where_it_was(
+    crm: SimulatedCrm, account: CrmAccount
+) -> None:
+    before = account.url
+    crm.move(account)
+    async with aiohttp.ClientSession(headers={"X-API-KEY": "k"}) as session:
+        async with session.get(f"{before}/api/credentials") as answer:
+            assert (answer.status, answer.content_type) == (405, "text/html")
+        async with session.get(f"{account.url}/api/credentials") as answer:
+            assert answer.status == 200
+
+
+async def test_a_module_that_does_not_keep_to_the_simple_connection_is_found_out(
+    account: CrmAccount, module: TestServer
+) -> None:
+    with pytest.raises(NotConnected, match="config: 418"):
+        await account.connect(str(module.make_url("/crm/config")), "secret")
