@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -77,7 +78,8 @@ class _Demo:
             good = trouble is None and not any(one.problems for one in self._performances)
             if good:
                 self._log.unlink(missing_ok=True)
-        self._narrator.closes(self._performances, None if good else str(self._log))
+        with suppress(NobodyListens):
+            self._narrator.closes(self._performances, None if good else str(self._log))
         if trouble is not None:
             print(f"The demo can't go on: {trouble}", file=sys.stderr)
         if not good:

@@ -20,7 +20,7 @@ from ari_app.demo.machine import Installation
 from ari_app.demo.people import SHOP
 from ari_app.demo.phones import Phone
 from ari_app.demo.plans import PLANS, Plan
-from ari_app.demo.stage import PORT, Stage, end, set_up
+from ari_app.demo.stage import API_KEY, PORT, Stage, end, set_up
 from ari_app.demo.story import Narrator, Opening, Performance
 from ari_app.demo.verdict import Observed, problems
 from ari_app.store.calls import CallStore
@@ -72,6 +72,8 @@ def _opening(stage: Stage) -> Opening:
     return Opening(
         stage.lab.asterisk.installation.version,
         settings.public_url,
+        stage.cabinet,
+        f"the CRM's address {stage.crm_account.url} and the key {API_KEY}",
         settings.recordings_url,
         usual_port=PORT if settings.port != PORT else None,
     )

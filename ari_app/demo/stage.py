@@ -77,6 +77,14 @@ class Stage:
         assert self.shop is not None
         return self.shop.settings.crm.client_id.get_secret_value()
 
+    @property
+    def cabinet(self) -> str:
+        """The address that opens the shop's cabinet without a question."""
+        assert self.shop is not None
+        secret = self.shop.settings.crm.cabinet_secret
+        assert secret is not None
+        return f"{self.settings.public_url}/account/{secret.get_secret_value()}"
+
     async def take_settings(self, calls: CallFields) -> None:
         """Let the running service take other settings of the account."""
         account = read_account(_toml(self.lab.asterisk, self.crm_account, calls))
@@ -186,6 +194,7 @@ def _settings(folder: Path, port: int) -> Settings:
         data_dir=folder,
         secret_key=None,
         recordings_url=f"{address}/recordings",
+        crm_domains=("loopback",),
         pbx_networks=read_networks(["127.0.0.0/8"]),  # the demo's Asterisk can be set up in the cabinet
     )
 

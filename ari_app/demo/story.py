@@ -56,6 +56,10 @@ class Opening:
     asterisk: str
     """Its version."""
     address: str
+    cabinet: str
+    """The address that opens the shop's cabinet."""
+    sign_in: str
+    """The CRM's address and the key, with which one signs in there as everybody does."""
     recordings_url: str
     usual_port: int | None
     """The port at which the service would be, if it were not taken."""
@@ -120,6 +124,10 @@ class Story(Narrator):
         table.add_row("Shop", SHOP)
         table.add_row("Phones", ", ".join(f"{manager.code} {_person(manager)}" for manager in MANAGERS))
         self._console.print(table)
+        self._console.print("\nThe shop's cabinet, to be opened in a browser:")
+        address = Text(f"  {opening.cabinet}", style=f"bold link {opening.cabinet}")
+        self._console.print(address, soft_wrap=True)
+        self._console.print(Text(f"  or sign in with {opening.sign_in}\n", style="dim"), soft_wrap=True)
         self._hint(try_this)
         self._console.print("Ctrl-C ends the demo and leaves nothing behind.", style="dim")
 
