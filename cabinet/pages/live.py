@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,9 @@ LOOK_SECONDS = 0.5
 CHECK_SECONDS = 15.0
 """How often it is made sure that the reader is there and still signed in."""
 
+REPORTED_SECONDS = 2 * 3600.0
+"""So long a reported call is shown whose end isn't; a dialplan may never report it."""
+
 _NOT_NAMED = (Role.QUEUE, Role.CUSTOMER)
 
 CLOSING = web.AppKey("closing", asyncio.Event)
@@ -46,7 +50,7 @@ async def _close(app: web.Application) -> None:
 async def show(request: web.Request, visit: Visit) -> web.Response:
     """Show the calls of this moment; after one was asked to end, what became of that."""
     became = request.query.get("hung-up", "")
-    return page(request, "live.html", visit, became=became, **_shown(visit, await names_of(visit)))
+    return page(request, "live.html", visit, became=became, **await _shown(visit, await names_of(visit)))
 
 
 async def hang_up(request: web.Request, visit: Visit) -> web.Response:
@@ -75,18 +79,19 @@ async def stream(request: web.Request, visit: Visit) -> web.StreamResponse:
     await response.prepare(request)
     closing, loop = request.app[CLOSING], asyncio.get_running_loop()
     shown, check_at = "", loop.time() + CHECK_SECONDS
-    names = await names_of(visit)
     try:
+        names = await names_of(visit)
         while not closing.is_set():
-            listed = text_of(request, "parts/live_calls.html", visit, **_shown(visit, names))
+            listed = text_of(request, "parts/live_calls.html", visit, **await _shown(visit, names))
             if listed != shown:
                 shown = listed
                 await response.write(_event(listed))
             if loop.time() > check_at:
                 check_at = loop.time() + CHECK_SECONDS
-                if await find_visit(request, again=True) is None:
+                now = await find_visit(request, again=True)
+                if now is None:
                     break
-                names = await names_of(visit)
+                visit, names = now, await names_of(now)
                 await response.write(b": still here\n\n")
             await _pause(closing)
     except (ClientConnectionResetError, StoreUnavailable):
@@ -113,8 +118,16 @@ def _calls(visit: Visit) -> list[Call]:
     return sorted((call for call in calls if not call.over), key=lambda call: -call.started_at)
 
 
-def _shown(visit: Visit, names: Mapping[str, str]) -> dict[str, Any]:
-    return {"calls": _calls(visit), "names": names, "talks": talks, "rung": rung, "may_end": may_end}
+async def _reported(visit: Visit) -> list[Call]:
+    """Give the calls that a dialplan of the shop's own has reported, and no end of them yet."""
+    earliest = time.time() - REPORTED_SECONDS
+    calls = await visit.calls.reported()
+    return [call for call in calls if call.ending is None and call.started_at > earliest]
+
+
+async def _shown(visit: Visit, names: Mapping[str, str]) -> dict[str, Any]:
+    calls = sorted((*_calls(visit), *await _reported(visit)), key=lambda call: -call.started_at)
+    return {"calls": calls, "names": names, "talks": talks, "rung": rung, "may_end": may_end}
 
 
 def may_end(call: Call) -> bool:
@@ -133,6 +146,8 @@ def rung(call: Call) -> list[str]:
     """Name those whose phones ring, by their extensions or what was dialled."""
     waited_for = (leg.code or leg.target for leg in call.legs if leg.pending and leg.role not in _NOT_NAMED)
     codes = [code for code in waited_for if code]
+    if call.way is Way.REPORTED:
+        codes.extend(call.told)
     if call.caller.state is LegState.RINGING and call.caller.code and call.stage is Stage.CALLING:
         codes.append(call.caller.code)
     return list(dict.fromkeys(codes))

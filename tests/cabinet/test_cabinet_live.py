@@ -35,7 +35,7 @@ async def calls_in(cabinet: CabinetShop, channel: str = "1700000000.7", number: 
     return next(call for call in line.calls if call.caller.id == channel)
 
 
-async def comes_to(cabinet: CabinetShop, reader: Reader, words: str) -> str:
+async def comes_to(reader: Reader, words: str) -> str:
     """Open the page again until it says something."""
     async with asyncio.timeout(10):
         while True:
@@ -50,7 +50,7 @@ async def test_several_calls_are_shown_each_with_its_step_and_who_is_rung(
 ) -> None:
     anna = await calls_in(cabinet)
     await calls_in(cabinet, "1700000000.8", "89035557788")
-    text = await comes_to(cabinet, reader, "Иванова Анна")
+    text = await comes_to(reader, "Иванова Анна")
     assert "+7 903 555-77-88" in text
     assert f'name="call" value="{anna.id}"' in text
     assert 'data-stage="ringing"' in text
@@ -67,7 +67,7 @@ async def test_a_call_is_ended_when_it_is_sure_that_this_is_wanted(
     assert all(one.ending is None for one in cabinet.shop.shop.line.calls)
     answer = await reader.post("/live/hang-up", token=token, call=call.id, sure="yes")
     assert (answer.status, answer.headers["Location"]) == (303, "/live?hung-up=yes")
-    text = await comes_to(cabinet, reader, 'data-stage="ending"')
+    text = await comes_to(reader, 'data-stage="ending"')
     assert f'value="{call.id}"' not in text
     assert "is being ended" in await reader.text("/live?hung-up=yes")
     journal = await cabinet.shop.calls.journal(call.id)
@@ -78,8 +78,9 @@ async def test_a_call_is_ended_when_it_is_sure_that_this_is_wanted(
 async def test_a_call_that_is_over_already_cant_be_ended(cabinet: CabinetShop, reader: Reader) -> None:
     call = await calls_in(cabinet)
     token = await reader.token("/live")
+    await comes_to(reader, 'data-stage="ringing"')
     cabinet.shop.shop.line.tell(call.id, h.CallerEnded(time.time(), 16))
-    await comes_to(cabinet, reader, "Nobody is calling just now")
+    await comes_to(reader, 'data-stage="ending"')
     answer = await reader.post("/live/hang-up", token=token, call=call.id, sure="yes")
     assert answer.headers["Location"] == "/live?hung-up=gone"
     assert "was over already" in await reader.text("/live?hung-up=gone")
@@ -113,3 +114,15 @@ async def test_the_list_is_sent_again_when_something_changes_and_not_otherwise(
         second = await answer.content.readuntil(b"\n\n")
     assert call.id.encode() in second
     answer.close()
+
+
+async def test_a_call_that_the_shops_own_dialplan_reports_is_shown_until_it_reports_the_end(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    await cabinet.shop.reports("in")
+    text = await comes_to(reader, "+7 916 123-45-67")
+    assert "in the dialplan" in text
+    assert "101" in text
+    assert "data-confirm" not in text  # it isn't ours to end
+    await cabinet.shop.reports("hangup", status="ANSWER", duration="5")
+    await comes_to(reader, "Nobody is calling just now")
