@@ -14,6 +14,7 @@ from ari_app.demo.retailcrm import Status
 from cabinet.app import make_app
 from cabinet.crm_module import TELLING
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
+from tests.cabinet.shop import Client
 
 FIRST = ExternalPhone(number="+74951112233", site="shop")
 
@@ -151,10 +152,12 @@ async def test_while_the_crm_is_away_the_shops_are_those_that_it_had(
 ) -> None:
     await reader.text("/numbers")
     cabinet.crm.fault(Status(500))
-    async with TestServer(make_app(cabinet.shop.service)) as server, TestClient(server) as client:
+    async with TestServer(make_app(cabinet.shop.service)) as server:
+        client: Client = TestClient(server)
         after_a_restart = Reader(client, "en")
         await after_a_restart.enter(cabinet)
         text = await after_a_restart.text("/numbers")
+        await client.session.close()
     assert "Магазин на Садовой" in text
     assert "the shops are those that it had last" in text
 
