@@ -152,7 +152,8 @@ async def test_while_the_crm_is_away_the_shops_are_those_that_it_had(
 ) -> None:
     await reader.text("/numbers")
     cabinet.crm.fault(Status(500))
-    async with TestServer(make_app(cabinet.shop.service)) as server:
+    server: TestServer = TestServer(make_app(cabinet.shop.service))
+    async with server:
         client: Client = TestClient(server)
         after_a_restart = Reader(client, "en")
         await after_a_restart.enter(cabinet)
