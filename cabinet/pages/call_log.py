@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ari_app.calls.call import Call
+from ari_app.calls.call import Call, Leg, Role
 from ari_app.calls.orders import Tell, TellHangup, TellRinging
 from ari_app.calls.turn import whose
 from ari_app.journal import CrmTold, Line
@@ -116,12 +116,19 @@ async def show_one(request: web.Request, visit: Visit) -> web.Response:
         "call.html",
         visit,
         call=call,
-        legs=[leg for leg in call.legs if leg.began_at is not None and (leg.rang or leg.answered_at)],
+        legs=_rung(call),
         whose=whose(call),
         names=await names_of(visit),
         sentences=_sentences(journal, call),
         told=[*(Told(e.tell, e.at, e.problem) for line in journal if (e := _told(line))), *waiting],
     )
+
+
+def _rung(call: Call) -> list[Leg]:
+    """Give those whose phones rang; who was rung for a transfer is named once, not again as their phone."""
+    handed_to = {leg.code or leg.target for leg in call.legs if leg.role is Role.TARGET}
+    rang = [leg for leg in call.legs if leg.began_at is not None and (leg.rang or leg.answered_at)]
+    return [leg for leg in rang if leg.role is not Role.MEMBER or leg.code not in handed_to]
 
 
 def _told(line: Line) -> CrmTold | None:

@@ -1,0 +1,120 @@
+"""The pictures of the documents: `.venv/bin/python -m tests.browser.pictures` draws docs/pictures anew.
+
+The shop is the demo's, on a real Asterisk. Its calls of this moment and the one whose timeline is shown are
+real ones; the weeks before are made up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from playwright.async_api import Browser, expect
+
+from ari_app.demo.lab import Lab
+from ari_app.demo.machine import prepare, prepare_browser
+from ari_app.demo.people import ANNA, BORIS, MANAGERS, OLGA, PYOTR, SHOP, STRANGER, VERA
+from ari_app.demo.phones import Answers, Rings
+from ari_app.demo.plans import PLANS
+from ari_app.demo.stage import Stage, set_up
+from tests.browser import lively
+from tests.browser.png import pack
+from tests.browser.windows import Window, chromium, window
+
+PICTURES = Path(__file__).parents[2] / "docs/pictures"
+LARGEST = 150_000
+"""Bytes of a picture."""
+WEEKS = 4
+_ENDINGS = {"en": "", "ru": "-ru"}
+
+
+async def main() -> None:
+    """Draw all."""
+    PICTURES.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="pictures-"))
+    settings = {"fallback": f"group:{BORIS},{VERA}", "unknown": f"group:{BORIS},{VERA}"}
+    async with chromium(prepare_browser()) as browser, set_up(prepare(), folder, settings) as stage:
+        assert stage.shop is not None
+        codes = [manager.code for manager in MANAGERS if manager.code]
+        await lively.fill(stage.service.redis, stage.shop.settings, codes, [SHOP, "+74957770011"], 7 * WEEKS)
+        await _learn_names(browser, stage)
+        call = await _hand_over(stage)
+        for language, ending in _ENDINGS.items():
+            await _picture(browser, stage, language, f"/calls/{call}", f"call{ending}")
+            await _picture(browser, stage, language, "/statistics", f"statistics{ending}")
+        await _live(browser, stage)
+
+
+async def _learn_names(browser: Browser, stage: Stage) -> None:
+    """Let the cabinet ask the CRM what the employees are called."""
+    async with _reader(browser, stage, "en") as reader:
+        await reader.open("/extensions")
+        await reader.page.get_by_role("button", name="Synchronise users").click()
+        await expect(reader.page.get_by_text("Смирнова").first).to_be_visible()
+
+
+@asynccontextmanager
+async def _reader(browser: Browser, stage: Stage, language: str) -> AsyncIterator[Window]:
+    async with window(browser, stage.settings.public_url, language=language) as reader:
+        await reader.open(stage.cabinet.removeprefix(stage.settings.public_url))
+        yield reader
+
+
+async def _hand_over(stage: Stage) -> str:
+    """Let a customer be handed over by a manager to a colleague; give the call's id."""
+    plan = next(plan for plan in PLANS if plan.name == "transfer")
+    async with AsyncExitStack() as stack:
+        phones = {
+            code: await stack.enter_async_context(stage.lab.phone(code, behaviour))
+            for code, behaviour in plan.phones.items()
+        }
+        await plan.act.play(stage, phones)
+    await stage.until(lambda: bool(stage.crm_account.uploads), "the CRM was not told of the call")
+    return stage.crm_account.uploads[0].call.external_id
+
+
+async def _live(browser: Browser, stage: Stage) -> None:
+    """Draw three calls of this moment: one talks, one is rung, one waits for the group."""
+    lab: Lab = stage.lab
+    async with (
+        lab.phone(OLGA, Answers(after=0.1)) as olga,
+        lab.phone(BORIS, Answers(after=0.1)) as boris,
+        lab.phone(VERA, Rings()) as vera,
+        lab.call(ANNA, SHOP.lstrip("+")) as anna,
+    ):
+        await anna.answered()
+        async with lab.call(PYOTR, SHOP.lstrip("+")) as pyotr:
+            await pyotr.answered()
+            async with lab.call(STRANGER, SHOP.lstrip("+")) as stranger:
+                await stranger.ringing()
+                for language, ending in _ENDINGS.items():
+                    await _picture(browser, stage, language, "/live", f"live{ending}")
+                stranger.hang_up()
+                await stranger.ended()
+            pyotr.hang_up()
+            await pyotr.ended()
+        anna.hang_up()
+        await anna.ended()
+        assert olga.calls
+        assert boris.calls
+        assert vera.calls
+
+
+async def _picture(browser: Browser, stage: Stage, language: str, path: str, name: str) -> None:
+    async with _reader(browser, stage, language) as reader:
+        await reader.open(path)
+        await expect(reader.page.locator("h1")).to_be_visible()
+        height = await reader.page.evaluate("document.body.getBoundingClientRect().height")
+        await reader.page.set_viewport_size({"width": 1280, "height": min(900, round(height))})
+        file = PICTURES / f"{name}.png"
+        file.write_bytes(pack(await reader.page.screenshot()))
+        assert file.stat().st_size <= LARGEST, f"{file}: {file.stat().st_size} bytes"
+        assert reader.complaints == []
+        print(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file, file.stat().st_size)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
