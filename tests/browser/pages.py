@@ -3,6 +3,7 @@
 TABS = (
     "/",
     "/extensions",
+    "/numbers",
     "/asterisk",
     "/telephony",
     "/api-access",
