@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 import structlog
 
@@ -51,7 +52,8 @@ class Service:
         self.accounts = Accounts(redis, secret_key)
         self._secret_key = secret_key
         self._holder = Holder(redis, holder_id)
-        self._pace = pace
+        self.pace_of: Callable[[str], Pace] = lru_cache(maxsize=10_000)(lambda api_key: pace())
+        """The pace at which an API key's CRM is asked, whoever of us asks: it counts them all."""
         self._clock = clock
         self._keeping = Keeping(
             lambda: [shop.calls for shop in self.shops.values()],
@@ -171,7 +173,7 @@ class Service:
             ways.operators.session,
             self.recordings,
             self.settings.recordings_url,
-            self._pace(),
+            self.pace_of(account.crm.api_key.get_secret_value()),
             self._clock,
             ways.to(account.pbx.guarded),
         )

@@ -205,11 +205,6 @@ class Shop:
         return self._crm.health
 
     @property
-    def crm_pace(self) -> Pace:
-        """The pace at which the CRM is asked; whoever asks it besides goes by the same."""
-        return self._crm.pace
-
-    @property
     def zone(self) -> ZoneInfo:
         """The shop's time zone."""
         return self._wording.zone

@@ -13,7 +13,6 @@ from pydantic import SecretStr, ValidationError
 from ari_app.accounts import Crm, Registration
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.errors import CrmDenied, CrmError, CrmRefused, CrmUnavailable
-from ari_app.retailcrm.pace import Pace
 from ari_app.retailcrm.registration import missing_permissions
 from ari_app.service import Service
 from ari_app.store.accounts import AccountConflict
@@ -99,7 +98,7 @@ async def let_in(service: Service, session: aiohttp.ClientSession, shown: Shown)
     Raises:
         NotLetIn, StoreUnavailable
     """
-    crm = RetailCrm(session, shown.url, shown.key, Pace())
+    crm = RetailCrm(session, shown.url, shown.key, service.pace_of(shown.key))
     await _try_key(crm)
     known = await service.accounts.at(shown.url)
     account = known or Registration(crm=Crm(url=shown.url, api_key=SecretStr(shown.key)))
@@ -109,8 +108,9 @@ async def let_in(service: Service, session: aiohttp.ClientSession, shown: Shown)
     if account is not known or known.crm.cabinet_secret is None:
         try:
             account = await service.accounts.apply(account, keep_client_id=True)
-        except AccountConflict as problem:
-            raise NotLetIn("", "module", detail=str(problem)) from None
+        except AccountConflict as problem:  # it names the other account, which is nobody's business here
+            log.warning("an account can't be made", crm=shown.url, problem=str(problem))
+            raise NotLetIn("crm", "taken") from None
     try:
         account, _ = await register(service, crm, account)
     except CrmError as problem:

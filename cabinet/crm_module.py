@@ -20,7 +20,6 @@ from ari_app.extensions import Merged, merge
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.module import MODULE_CODE
-from ari_app.retailcrm.pace import Pace
 from ari_app.retailcrm.registration import describe
 from ari_app.service import Service
 from ari_app.store.accounts import WrongSecretKey
@@ -34,10 +33,9 @@ RETRY_SECONDS = 20.0
 
 
 def crm_of(service: Service, session: aiohttp.ClientSession, account: Registration) -> RetailCrm:
-    """Give the account's CRM; at the pace of its calls' reports when the account is at work."""
-    shop = service.shops.get(account.id)
-    pace = shop.crm_pace if shop is not None and shop.settings.crm.url == account.crm.url else Pace()
-    return RetailCrm(session, account.crm.url, account.crm.api_key.get_secret_value(), pace)
+    """Give the account's CRM."""
+    key = account.crm.api_key.get_secret_value()
+    return RetailCrm(session, account.crm.url, key, service.pace_of(key))
 
 
 async def register(service: Service, crm: RetailCrm, account: Registration) -> tuple[Registration, Merged]:

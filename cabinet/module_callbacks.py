@@ -22,7 +22,6 @@ from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.errors import CrmError, CrmUnavailable
 from ari_app.retailcrm.module import MODULE_CODE
-from ari_app.retailcrm.pace import Pace
 from ari_app.retailcrm.registration import account_address, callback_key
 from ari_app.store.accounts import AccountConflict
 from ari_app.store.module import ModuleStore
@@ -127,7 +126,7 @@ async def _follow(request: web.Request, account: Registration, address: str) -> 
 
 async def _see_that_we_are_known(request: web.Request, account: Registration, shown: Shown) -> None:
     """Make sure that the new address knows our key, and our module with the secret of its cabinet."""
-    crm = RetailCrm(request.app[HTTP], shown.url, shown.key, Pace())
+    crm = RetailCrm(request.app[HTTP], shown.url, shown.key, request.app[SERVICE].pace_of(shown.key))
     try:
         there = await crm.module(MODULE_CODE)
     except CrmUnavailable:

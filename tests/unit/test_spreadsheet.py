@@ -24,7 +24,7 @@ def test_a_file_is_what_excel_in_russian_opens() -> None:
 
 
 @settings(derandomize=True, database=None)
-@given(st.lists(st.text(st.characters(exclude_categories=("Cs",))), min_size=2))
+@given(st.lists(st.text(), min_size=2))
 def test_any_text_is_read_back_as_it_was(cells: list[str]) -> None:
     read = next(csv.reader(io.StringIO(line(cells).decode(), newline=""), delimiter=";"))
     assert [text.removeprefix("'") for text in read] == [text.removeprefix("'") for text in cells]
