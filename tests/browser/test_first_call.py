@@ -35,6 +35,7 @@ async def test_from_the_first_sign_in_to_the_first_call(office: Office, open_win
         window = await open_window(site, language="ru")
         await _sign_in(window, office)
         await _set_up_asterisk(window, office)
+        await _give_an_extension(window, olga)
         await office.until(lambda: office.listening, "the PBX was not connected")
         await _first_call(window, office, olga)
         await _hear_it(window)
@@ -88,6 +89,21 @@ async def _set_up_asterisk(window: Window, office: Office) -> None:
     await page.get_by_role("button", name="Применить изменения").click()
     await expect(page.get_by_text("Изменения применены.")).to_be_visible()
     assert asterisk.ari_password not in await page.content()
+
+
+async def _give_an_extension(window: Window, olga: str) -> None:
+    page = window.page
+    await page.get_by_role("link", name="Внутренние телефоны").click()
+    await page.get_by_role("button", name="Синхронизировать пользователей").click()
+    row = page.get_by_role("row").filter(has_text="Менеджер 1")
+    await row.get_by_role("link").click()
+    await page.locator("[name=code]").fill("Ольга")
+    await page.get_by_role("button", name="Сохранить").click()
+    await expect(page.locator("[name=code]")).to_have_value("Ольга")
+    await expect(page.locator(".row small.wrong")).to_contain_text("цифр")
+    await page.locator("[name=code]").fill(olga)
+    await page.get_by_role("button", name="Сохранить").click()
+    await expect(row).to_contain_text(olga)
 
 
 async def _first_call(window: Window, office: Office, olga: str) -> None:
