@@ -23,7 +23,8 @@ from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_sho
 from tests.cabinet.shop import API_KEY, CLIENT_ID, ReportingShop
 
 PYOTR = "+79265550134"
-"""A number that isn't the example of any page."""
+SHOP = "+74995507710"
+"""Numbers that aren't the examples of any page."""
 ARI_PASSWORD, AMI_PASSWORD = "of-ari-51cc8f", "of-ami-73e0aa"
 
 READ = {
@@ -60,6 +61,7 @@ CHANGED = {
     "/extensions/synchronise",
     "/live/hang-up",
     "/numbers",
+    "/numbers/{number}",
     "/telephony",
 }
 """What they change, by forms that hold a token."""
@@ -132,13 +134,13 @@ class Rich:
 
     def filled(self, path: str) -> str:
         """Put this shop's ids into a path."""
-        ids = {"id": self.call, "ident": self.token, "kind": "asterisk", "user": "1"}
+        ids = {"id": self.call, "ident": self.token, "kind": "asterisk", "user": "1", "number": SHOP[1:]}
         return path.format(**ids)
 
     @property
     def own(self) -> list[str]:
         """Texts that are this shop's alone."""
-        numbers = [PYOTR, PYOTR[1:], "926 555-01-34", "+74951112233", "495 111-22-33"]
+        numbers = [PYOTR, PYOTR[1:], "926 555-01-34", SHOP, "499 550-77-10"]
         people = ["Ольгина", "Борисов", "Верин", "Ведомость Х7"]
         ids = [
             self.cabinet.shop.account.id,
@@ -159,7 +161,7 @@ class Rich:
 @pytest.fixture
 async def shop(redis: Redis, tmp_path: Path) -> AsyncIterator[Rich]:
     async with cabinet_shop(redis, tmp_path) as cabinet:
-        await _give_passwords(cabinet)
+        await _furnish(cabinet)
         call = await _call(cabinet.shop)
         await cabinet.shop.reports("in", uniqueid="1700000000.77", phone=PYOTR)
         kept = await cabinet.shop.calls.get(call)
@@ -186,8 +188,8 @@ async def _call(shop: ReportingShop) -> str:
     return shop.shop.reported.id_of(channel)
 
 
-async def _give_passwords(cabinet: CabinetShop) -> None:
-    """Give the PBX passwords that are found nowhere by chance."""
+async def _furnish(cabinet: CabinetShop) -> None:
+    """Give the shop passwords and a number that are found nowhere by chance."""
     account, shop = cabinet.shop.account, cabinet.shop
     passwords = {
         "ari_password": SecretStr(ARI_PASSWORD),
@@ -195,8 +197,9 @@ async def _give_passwords(cabinet: CabinetShop) -> None:
         "ami_password": SecretStr(AMI_PASSWORD),
     }
     pbx = account.pbx.model_copy(update=passwords)
+    number = account.external_phones[0].model_copy(update={"number": SHOP})
     shop.account = await shop.service.accounts.apply(
-        account.model_copy(update={"pbx": pbx}), keep_client_id=True
+        account.model_copy(update={"pbx": pbx, "external_phones": (number,)}), keep_client_id=True
     )
     async with asyncio.timeout(10):
         while not _taken(shop):  # noqa: ASYNC110 - the timeout decides
