@@ -33,7 +33,7 @@ LONGEST_VALUE = 256
 FORM_SECONDS = 10.0
 """How long a form may be on its way."""
 
-_UNREADABLE = (
+UNREADABLE = (
     *(ValueError, LookupError, AssertionError, RuntimeError, zlib.error),
     *(web.RequestPayloadError, HttpProcessingError),
 )
@@ -153,7 +153,7 @@ async def _form(request: web.Request) -> MultiMapping[object]:
         raise too_long from None
     except TimeoutError:
         raise Refused(408, "the form does not come") from None
-    except _UNREADABLE:
+    except UNREADABLE:
         raise Refused(400, "the form can't be read") from None
     for value in form.values():
         if isinstance(value, web.FileField):

@@ -27,10 +27,10 @@ async def error_pages(request: web.Request, handler: Handler) -> web.StreamRespo
             raise
         return _page(request, error.status)
     except (StoreUnavailable, WrongSecretKey) as error:
-        log.warning("a page can't be shown", page=request.path, problem=str(error))
+        log.warning("a page can't be shown", page=_route(request), problem=str(error))
         return _page(request, 503)
     except Exception:
-        log.exception("a page failed", page=request.path)
+        log.exception("a page failed", page=_route(request))
         return _page(request, 500)
 
 
@@ -38,6 +38,12 @@ def _for_people(request: web.Request) -> bool:
     return request.path.split("/")[1] not in _FOR_MACHINES and "text/html" in request.headers.get(
         "Accept", ""
     )
+
+
+def _route(request: web.Request) -> str:
+    """Name a page for the log. What stands in its address may be a secret: it opens a cabinet."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "none of ours"
 
 
 def _page(request: web.Request, status: int) -> web.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
 import secrets
@@ -11,6 +12,7 @@ from aiohttp import web
 from multidict import MultiDict, MultiMapping
 
 from ari_app.service import Service
+from cabinet.callbacks import FORM_SECONDS, UNREADABLE
 from cabinet.clients import SERVICE
 
 TOKEN_FIELD = "token"
@@ -59,9 +61,9 @@ async def read_form(request: web.Request) -> MultiMapping[str]:
     """Read a form that was sent from a page of ours.
 
     Raises:
-        BadToken
+        BadToken, HTTPBadRequest, HTTPRequestTimeout
     """
-    form = await request.post()
+    form = await sent_form(request)
     given = form.get(TOKEN_FIELD)
     try:
         raw = bytes.fromhex(given) if isinstance(given, str) else b""
@@ -72,6 +74,21 @@ async def read_form(request: web.Request) -> MultiMapping[str]:
     if len(raw) != 64 or not hmac.compare_digest(said, known) or _FRESH in request:
         raise BadToken
     return texts_of(form)
+
+
+async def sent_form(request: web.Request) -> MultiMapping[object]:
+    """Read a form, whoever has sent it.
+
+    Raises:
+        HTTPBadRequest, HTTPRequestTimeout
+    """
+    try:
+        async with asyncio.timeout(FORM_SECONDS):
+            return await request.post()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    except UNREADABLE:
+        raise web.HTTPBadRequest from None
 
 
 def address_of(request: web.Request) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import structlog
 from aiohttp import web
+from pydantic import SecretStr
 
 from ari_app.accounts import Registration
 from ari_app.errors import StoreUnavailable
@@ -20,7 +21,16 @@ from ari_app.store.sessions import Attempts
 from cabinet.clients import SERVICE
 from cabinet.crm_door import NotLetIn, let_in, read_shown
 from cabinet.rendering import page
-from cabinet.security import BadToken, address_of, own_path, read_form, reader_id, set_reader, texts_of
+from cabinet.security import (
+    BadToken,
+    address_of,
+    own_path,
+    read_form,
+    reader_id,
+    sent_form,
+    set_reader,
+    texts_of,
+)
 from cabinet.visits import SESSIONS, find_visit, form_of
 
 log = structlog.get_logger(__name__)
@@ -62,7 +72,7 @@ async def sign_in(request: web.Request) -> web.Response:
     try:
         form, problem = await read_form(request), ""
     except BadToken:  # what was typed is shown again, and tried no earlier than it is sent again
-        form, problem = texts_of(await request.post()), "form"
+        form, problem = texts_of(await sent_form(request)), "form"
     typed = {name: form.get(name, "").strip()[:_LONGEST] for name in ("crm", "key")}
     shown = {**typed, "next": own_path(form.get("next"))}
     if problem:
@@ -90,10 +100,15 @@ async def from_crm(request: web.Request) -> web.Response:
     if account is None:
         raise web.HTTPNotFound
     if request.method == "POST":
-        given = (await request.post()).get("clientId")
-        if given is not None and given != account.crm.client_id.get_secret_value():
+        given = (await sent_form(request)).get("clientId")
+        if given is not None and not _same(given, account.crm.client_id):
             raise web.HTTPNotFound
     return await _open(request, account, "/")
+
+
+def _same(given: object, known: SecretStr) -> bool:
+    said = given.encode("utf-8", "replace") if isinstance(given, str) else b""
+    return hmac.compare_digest(known.get_secret_value().encode(), said)
 
 
 async def _account_with(request: web.Request, secret: str) -> Registration | None:

@@ -1,0 +1,69 @@
+"""What strangers, and a Redis that is away, do to the pages."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+from structlog.testing import capture_logs
+
+from tests.cabinet.cabinet_shop import CabinetShop, Reader, cabinet_shop
+
+FORMS = ["/sign-in", "/sign-out", "/language"]
+
+
+@pytest.fixture
+async def cabinet(redis: Redis, tmp_path: Path) -> AsyncIterator[CabinetShop]:
+    async with cabinet_shop(redis, tmp_path) as cabinet:
+        yield cabinet
+
+
+@pytest.fixture
+async def reader(cabinet: CabinetShop) -> AsyncIterator[Reader]:
+    async with cabinet.reader() as reader:
+        yield reader
+
+
+async def test_what_opens_the_cabinet_is_not_logged_while_redis_is_away(
+    cabinet: CabinetShop, reader: Reader, redis: Redis
+) -> None:
+    with capture_logs() as logged:
+        await redis.execute_command("CLIENT", "PAUSE", "4000", "ALL")  # type: ignore[no-untyped-call]
+        answer = await reader.get(f"/account/{cabinet.secret}")
+    assert answer.status == 503
+    assert any("a page can't be shown" in line["event"] for line in logged)
+    assert cabinet.secret not in str(logged)
+
+
+@pytest.mark.parametrize("path", FORMS)
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/x-www-form-urlencoded; charset=nonsense", b"a=b"),
+        ("application/x-www-form-urlencoded", b"a=%ff%fe&\xff=\xff"),
+        ("multipart/form-data", b"no boundary"),
+        ("multipart/form-data; boundary=x", b"--x\r\nnonsense"),
+        ("multipart/form-data; boundary=x", b"--x\r\n\r\nwithout a name\r\n--x--\r\n"),
+    ],
+)
+async def test_what_is_no_form_is_refused_and_is_no_failure(
+    reader: Reader, path: str, kind: str, body: bytes
+) -> None:
+    with capture_logs() as logged:
+        answer = await reader.client.post(
+            path, data=body, headers=reader.headers | {"Content-Type": kind}, allow_redirects=False
+        )
+    assert answer.status in (400, 403)
+    assert [line for line in logged if line["log_level"] == "error"] == []
+
+
+async def test_what_the_crm_sends_with_the_secret_may_be_no_form(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    answer = await reader.client.post(
+        f"/account/{cabinet.secret}",
+        data=b"a=b",
+        headers=reader.headers | {"Content-Type": "application/x-www-form-urlencoded; charset=nonsense"},
+        allow_redirects=False,
+    )
+    assert answer.status == 400
