@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import secrets
-import zipfile
 from typing import Any
 
 import structlog
@@ -16,6 +14,7 @@ from ari_app.retailcrm.errors import CrmError
 from ari_app.store.tokens import LONGEST_NAME, MOST, Tokens, TooManyTokens
 from cabinet.clients import SERVICE
 from cabinet.crm_module import TELLING
+from cabinet.pbx_files import packed
 from cabinet.rendering import page
 from cabinet.visits import Visit, form_of, signed_in
 from stasis_dialplan import KINDS, CannotRender, Kind, Settings, render
@@ -73,14 +72,7 @@ async def dialplan(request: web.Request, visit: Visit) -> web.Response:
         files = _files(kind, visit.account, request.app[SERVICE].public_url)
     except CannotRender:
         raise web.HTTPNotFound from None  # the page says why, and has no link
-    return web.Response(
-        body=_packed(files),
-        content_type="application/zip",
-        headers={
-            "Content-Disposition": f'attachment; filename="retailcrm-{kind}.zip"',
-            "Cache-Control": "no-store",
-        },
-    )
+    return packed(f"retailcrm-{kind}", files)
 
 
 def _files(kind: Kind, account: Account, public_url: str) -> dict[str, str]:
@@ -88,17 +80,6 @@ def _files(kind: Kind, account: Account, public_url: str) -> dict[str, str]:
     if kind == "old":
         files["event2.sh"] = event2(account.crm.client_id.get_secret_value(), public_url)
     return files
-
-
-def _packed(files: dict[str, str]) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in files.items():
-            about = zipfile.ZipInfo(name)
-            about.compress_type = zipfile.ZIP_DEFLATED
-            about.external_attr = (0o750 if name.endswith(".sh") else 0o640) << 16
-            archive.writestr(about, text)
-    return packed.getvalue()
 
 
 async def make_token(request: web.Request, visit: Visit) -> web.Response:

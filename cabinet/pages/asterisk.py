@@ -7,15 +7,17 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
-from ari_app.accounts import PbxSettings, Registration
+from ari_app.accounts import Account, PbxSettings, Registration
 from ari_app.store.accounts import AccountConflict
 from ari_app.store.sessions import Attempts
 from cabinet.clients import SERVICE
 from cabinet.forms import Filled, Flag, Form, Number, Secret, Text, saved
 from cabinet.pbx_door import Tried, try_pbx
+from cabinet.pbx_files import packed
 from cabinet.rendering import page
 from cabinet.visits import Form as Sent
 from cabinet.visits import Visit, form_of, signed_in
+from stasis_dialplan import CannotRender, Kind, Settings, render
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +37,8 @@ FORM = Form(
     Secret("pbx.ari_password"),
     Text("pbx.stasis_app"),
 )
+KINDS: tuple[Kind, ...] = ("asterisk", "freepbx")
+"""Whose files are given; a shop that keeps its own dialplan finds its files in the tab API."""
 SECRETS = ("ari_password", "ami_password")
 
 TRIES, TRIES_SECONDS = 30, 600
@@ -56,6 +60,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/asterisk", signed_in(show))
     app.router.add_post("/asterisk", signed_in(save))
     app.router.add_post("/asterisk/check", signed_in(check))
+    app.router.add_post("/asterisk/files", signed_in(files))
 
 
 async def show(request: web.Request, visit: Visit) -> web.Response:
@@ -67,6 +72,20 @@ async def check(request: web.Request, visit: Visit) -> web.Response:
     """Try what was typed, and store nothing. The page is the answer to a question, so it is no error."""
     attempt = await _try(request, visit.account, await form_of(request))
     return _page(request, visit, attempt, status=200)
+
+
+async def files(request: web.Request, visit: Visit) -> web.Response:
+    """Give the PBX's files for what was typed, and store nothing: it lets us in only when it has them."""
+    filled = _read(request, visit.account, await form_of(request))
+    if filled.bad:
+        return _page(request, visit, Attempt(filled))
+    account = Account.model_validate(filled.onto(visit.account).model_dump())
+    try:
+        settings = Settings.of(account, request.app[SERVICE].public_url)
+        written = {f"{kind}/{name}": text for kind in KINDS for name, text in render(kind, settings).items()}
+    except CannotRender as problem:
+        return _page(request, visit, Attempt(filled.refused("files")), detail=str(problem))
+    return packed("retailcrm", written)
 
 
 async def save(request: web.Request, visit: Visit) -> web.Response:
@@ -121,7 +140,9 @@ def _place(pbx: PbxSettings) -> tuple[str, int]:
     return pbx.host.lower(), pbx.http_port
 
 
-def _page(request: web.Request, visit: Visit, attempt: Attempt, status: int | None = None) -> web.Response:
+def _page(
+    request: web.Request, visit: Visit, attempt: Attempt, status: int | None = None, detail: str = ""
+) -> web.Response:
     filled = attempt.filled
     return page(
         request,
@@ -131,5 +152,6 @@ def _page(request: web.Request, visit: Visit, attempt: Attempt, status: int | No
         form=filled,
         tried=attempt.tried,
         minutes=attempt.minutes,
+        detail=detail,
         networks=request.app[SERVICE].settings.pbx_networks,
     )

@@ -25,16 +25,33 @@ function followAll() {
   for (const form of document.querySelectorAll("form[data-form]")) follow(form);
 }
 
+// Employees who are rung one after another: in the order in which they are ticked.
+document.addEventListener("change", (event) => {
+  const step = event.target.type === "checkbox" && event.target.closest("[data-step]");
+  if (!step) return;
+  const order = step.querySelector("[data-order]");
+  const { value, checked } = event.target;
+  const codes = order.value.split(",").filter((code) => code && code !== value);
+  order.value = (checked ? [...codes, value] : codes).join(",");
+  for (const box of step.querySelectorAll("input[type=checkbox]")) {
+    box.closest("label").querySelector("[data-turn]").textContent = box.checked
+      ? order.value.split(",").indexOf(box.value) + 1 : "";
+  }
+});
+
 for (const kind of ["input", "change", "reset"]) {
   document.addEventListener(kind, (event) => {
     const form = event.target.closest("form[data-form]");
-    if (form) setTimeout(() => follow(form)); // a reset is done after its event
+    if (!form) return;
+    if (kind === "reset") setTimeout(() => follow(form)); // it is done after its event
+    else follow(form); // at once: Enter right after a letter finds the button as it should be
   });
 }
 
 let sent = null;
 document.addEventListener("submit", (event) => {
-  sent = event.defaultPrevented ? sent : event.target;
+  const stays = event.submitter && event.submitter.formTarget; // what it is sent for opens elsewhere
+  sent = event.defaultPrevented || stays ? sent : event.target;
 });
 
 addEventListener("beforeunload", (event) => {
@@ -59,20 +76,6 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   const forms = target ? [...target.querySelectorAll("form[data-form]")] : [];
   const lost = forms.find((form) => form !== own && changed(form));
   if (lost && !confirm(lost.dataset.leave)) event.detail.shouldSwap = false;
-});
-
-// Employees who are rung one after another: in the order in which they are ticked.
-document.addEventListener("change", (event) => {
-  const step = event.target.type === "checkbox" && event.target.closest("[data-step]");
-  if (!step) return;
-  const order = step.querySelector("[data-order]");
-  const { value, checked } = event.target;
-  const codes = order.value.split(",").filter((code) => code && code !== value);
-  order.value = (checked ? [...codes, value] : codes).join(",");
-  for (const box of step.querySelectorAll("input[type=checkbox]")) {
-    box.closest("label").querySelector("[data-turn]").textContent = box.checked
-      ? order.value.split(",").indexOf(box.value) + 1 : "";
-  }
 });
 
 // What asks without leaving the page shows that it is under way.

@@ -1,7 +1,9 @@
 """«Настройки Asterisk»: nothing is stored that doesn't work, and no password goes where it doesn't belong."""
 
 import asyncio
+import io
 import re
+import zipfile
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -375,7 +377,7 @@ async def test_a_form_that_shows_older_settings_is_refused_before_anything_is_tr
     assert pbx.logins == []
 
 
-@pytest.mark.parametrize("path", ["/asterisk", "/asterisk/check"])
+@pytest.mark.parametrize("path", ["/asterisk", "/asterisk/check", "/asterisk/files"])
 async def test_strangers_and_forms_without_token_get_nowhere(
     cabinet: CabinetShop, reader: Reader, pbx: Pbx, path: str
 ) -> None:
@@ -428,3 +430,31 @@ async def _problems(cabinet: CabinetShop, pbx: PbxSettings) -> tuple[str, str]:
                 return ari, ajam
         await asyncio.sleep(0.02)  # looking again, not waiting for luck: the deadline decides
     raise AssertionError("the service says nothing of the PBX")
+
+
+async def test_a_new_pbx_gets_its_files_before_it_lets_us_in(
+    cabinet: CabinetShop, reader: Reader, pbx: Pbx
+) -> None:
+    async with cabinet.reader() as newcomer:
+        await newcomer.sign_in(cabinet.newcomer.url, NEW_KEY)
+        page = await newcomer.text("/asterisk")
+        fields = filled_in(pbx, ari_password="thought-up-1", ami_password="thought-up-2")
+        token, version = re.search(r'name="token" value="([0-9a-f]+)"', page), _VERSION.search(page)
+        assert token is not None
+        assert version is not None
+        answer = await newcomer.post("/asterisk/files", token=token[1], version=version[1], **fields)
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="retailcrm.zip"'
+        assert answer.headers["Cache-Control"] == "no-store"
+        with zipfile.ZipFile(io.BytesIO(await answer.read())) as files:
+            names = files.namelist()
+            assert "password = thought-up-1" in files.read("asterisk/ari.conf").decode()
+            assert "secret = thought-up-2" in files.read("asterisk/manager.conf").decode()
+        assert {"asterisk/extensions_retailcrm.conf", "freepbx/extensions_custom.conf"} <= set(names)
+        status, text = await send(newcomer, fields | {"ari_password": ""}, "/asterisk/files")
+        assert status == 422
+        assert 'aria-describedby="ari_password-wrong' in text
+    [account] = [
+        one for one in await cabinet.shop.service.accounts.registered() if one.crm.url == cabinet.newcomer.url
+    ]
+    assert account.pbx is None
+    assert pbx.logins == []

@@ -54,6 +54,7 @@ CHANGED = {
     "/api-access/tokens/{ident}/revoke",
     "/asterisk",
     "/asterisk/check",
+    "/asterisk/files",
     "/check",
     "/events/send-again",
     "/extensions",
