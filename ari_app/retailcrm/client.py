@@ -5,12 +5,12 @@ waiting for the account's pace, connecting, and reading the answer.
 """
 
 import asyncio
-import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
+import orjson
 import structlog
 from pydantic import ValidationError
 from yarl import URL
@@ -68,6 +68,8 @@ HOLD_SECONDS = 1.0
 """How long all but look-ups hold off after a 503 or 429 that names no time itself: the limit's own window."""
 LONGEST_HOLD_SECONDS = 60.0
 _LONGEST_ANSWER = 4 * 1024 * 1024  # bytes; a page of 100 users is far below
+
+_LONGEST_SENTENCE, _MOST_ERRORS = 500, 10  # characters that are kept of what a refusal says, and sentences
 
 _DENIED = (
     '"apikey" is missing',
@@ -269,7 +271,7 @@ def _judge(where: str, status: int, retry_after: float | None, text: str) -> dic
     if 300 <= status < 400:
         raise CrmDenied(f"{where}: {status}, the account is no longer at this address")
     try:
-        answer = json.loads(text)
+        answer = orjson.loads(text)  # neither half characters nor endless depth come through
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
@@ -289,8 +291,8 @@ def _not_an_object(where: str, status: int, text: str) -> CrmError:
 
 def _no_success(where: str, status: int, retry_after: float | None, answer: dict[str, Any]) -> CrmError:
     said = answer.get("errorMsg")
-    error_msg = said if isinstance(said, str) and said else ""
-    lines = errors_as_lines(answer.get("errors"))
+    error_msg = said[:_LONGEST_SENTENCE] if isinstance(said, str) and said else ""
+    lines = tuple(line[:_LONGEST_SENTENCE] for line in errors_as_lines(answer.get("errors"))[:_MOST_ERRORS])
     if error_msg.lower().startswith("rate limit exceeded"):
         return CrmLimited(f"{where}: {error_msg}", retry_after)
     if status in (401, 403) or error_msg.lower().startswith(_DENIED):

@@ -349,10 +349,16 @@ class CredentialsBody(Received):
         return Credentials(self.scopes, self.sites_available, self.credentials)
 
 
-def errors_as_lines(errors: Any) -> tuple[str, ...]:
-    """The API's `errors`, a map or a list, possibly nested, as readable lines."""
+def errors_as_lines(errors: Any, depth: int = 10) -> tuple[str, ...]:
+    """The API's `errors`, a map or a list, possibly nested so deep, as readable lines."""
+    if depth == 0 and isinstance(errors, dict | list):
+        return ("and so on",)
     if isinstance(errors, dict):
-        return tuple(f"{field}: {line}" for field, inner in errors.items() for line in errors_as_lines(inner))
+        return tuple(
+            f"{field}: {line}"
+            for field, inner in errors.items()
+            for line in errors_as_lines(inner, depth - 1)
+        )
     if isinstance(errors, list):
-        return tuple(line for inner in errors for line in errors_as_lines(inner))
+        return tuple(line for inner in errors for line in errors_as_lines(inner, depth - 1))
     return () if errors is None or errors == "" else (str(errors),)

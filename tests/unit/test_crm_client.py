@@ -244,6 +244,33 @@ async def test_a_refusal_tells_in_words_what_is_wrong(client: RetailCrm, account
     )
 
 
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ("[" * 100_000, CrmUnavailable),
+        ('{"success":false,"errors":' + "[" * 900 + "1" + "]" * 900 + "}", CrmRefused),
+        ('{"success":false,"errorMsg":"\\ud800"}', CrmUnavailable),
+    ],
+    ids=["deep", "deep refusal", "half a character"],
+)
+async def test_nonsense_of_any_kind_is_an_error_of_the_crm(
+    client: RetailCrm, account: CrmAccount, body: str, error: type[CrmError]
+) -> None:
+    account.fault(Nonsense(body))
+    with pytest.raises(CrmError) as caught:
+        await client.call_event(POPUP)
+    assert type(caught.value) is error
+
+
+async def test_of_an_endless_refusal_the_beginning_is_told(client: RetailCrm, account: CrmAccount) -> None:
+    account.fault(
+        Refusal("no " * 100_000, {"phone": "wrong " * 100_000, **dict.fromkeys(map(str, range(999)), "no")})
+    )
+    with pytest.raises(CrmRefused) as caught:
+        await client.call_event(POPUP)
+    assert len(str(caught.value)) < 10_000
+
+
 async def test_a_wrong_key_is_denied_and_named_nowhere(
     crm: SimulatedCrm, session: aiohttp.ClientSession, account: CrmAccount
 ) -> None:
