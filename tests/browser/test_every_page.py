@@ -13,7 +13,7 @@ from tests.browser import lively
 from tests.browser.axe import is_open_to_all
 from tests.browser.conftest import Windows
 from tests.browser.pages import TABS
-from tests.browser.windows import PHONE, WIDE, Scheme, Window
+from tests.browser.windows import PHONE, TABLET, WIDE, Scheme, Window
 from tests.cabinet.cabinet_shop import CabinetShop, cabinet_shop
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -70,7 +70,7 @@ async def test_axe_finds_nothing_serious(
 
 
 @pytest.mark.parametrize("page", PAGES)
-async def test_a_page_fits_a_phone_and_is_light(shop: Lively, open_window: Windows, page: str) -> None:
+async def test_a_page_fits_every_screen_and_is_light(shop: Lively, open_window: Windows, page: str) -> None:
     window = await open_window(shop.cabinet.address, language="ru", width=PHONE)
     loaded: list[Request] = []
     window.page.on("requestfinished", lambda request: loaded.append(request))
@@ -80,7 +80,9 @@ async def test_a_page_fits_a_phone_and_is_light(shop: Lively, open_window: Windo
     sizes = {one.url: (await one.sizes())["responseBodySize"] for one in needed}
     assert len(sizes) > 4
     assert sum(sizes.values()) < HEAVIEST, sizes
-    assert await window.overflow() == 0
+    for width in (PHONE, TABLET, WIDE):
+        await window.page.set_viewport_size({"width": width, "height": 900})
+        assert await window.overflow() == 0, width
 
 
 def _needed(request: Request, page: str) -> bool:

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response, async_playwright
 
-WIDE, PHONE = 1280, 390
-"""Pixels: a desk's screen and a phone's."""
+WIDE, TABLET, PHONE = 1280, 800, 390
+"""Pixels: a desk's screen, a tablet's and a phone's."""
 Scheme: TypeAlias = Literal["light", "dark"]
 
 _LOCALES = {"ru": "ru-RU", "en": "en-US"}
