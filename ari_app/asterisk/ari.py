@@ -14,10 +14,12 @@ import aioari
 import aiohttp
 import orjson
 
-from ari_app.asterisk.errors import AriDenied, AriRefused, AriUnavailable, AriUnknown
+from ari_app.asterisk.errors import AriDenied, AriError, AriRefused, AriUnavailable, AriUnknown
 
 REQUEST_SECONDS = 5.0
 """How long a request may take. Asterisk answers in milliseconds or not at all."""
+LONGEST_ANSWER = 16 * 1024 * 1024
+"""Bytes; ten thousand channels."""
 
 _MAYBE_DONE = frozenset({408, 502, 503, 504})
 
@@ -83,7 +85,7 @@ class AriTransport:
                 timeout=self._timeout,
                 allow_redirects=False,  # user and password go to no other host
             ) as response:
-                reply = Reply(response.status, await response.read())
+                reply = Reply(response.status, await _read(response))
         except aiohttp.ClientConnectorError as error:
             raise AriUnavailable(str(error.os_error or error)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -106,6 +108,15 @@ class AriTransport:
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=30.0),
         )
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > LONGEST_ANSWER:
+            raise AriUnknown("the PBX's answer has no end")
+    return bytes(body)
 
 
 def _message(reply: Reply) -> str:
@@ -137,13 +148,25 @@ class Ari:
         """
         transport = AriTransport(session, base_url, username, password)
         client = aioari.Client(base_url, transport)
-        await client.init()
+        try:
+            await client.init()
+        except AriError:
+            raise
+        except Exception as error:  # the description is read by others, who trust it
+            raise AriUnavailable("what answers at this address does not describe itself as ARI") from error
         return cls(transport, client)
 
     async def __call__(self, resource: str, operation: str, **arguments: Any) -> Any:
-        """Carry out an operation."""
+        """Carry out an operation.
+
+        Raises:
+            AriError: as `AriTransport.request` does; what can't be read is `AriUnknown`.
+        """
         reply = cast(Reply, await self._find(resource, operation)(**arguments))
-        return reply.read()
+        try:
+            return reply.read()
+        except ValueError as error:
+            raise AriUnknown(f"the PBX's answer to {operation} is no JSON") from error
 
     def knows(self, resource: str, operation: str, parameter: str) -> bool:
         """Tell whether this PBX's operation has a parameter: an older Asterisk lacks some."""

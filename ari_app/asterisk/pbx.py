@@ -24,7 +24,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from ari_app.asterisk.actions import Actions
 from ari_app.asterisk.ari import Ari
-from ari_app.asterisk.errors import AriDenied, AriError, AriRefused, AriUnavailable
+from ari_app.asterisk.errors import AriDenied, AriError, AriRefused, AriUnavailable, AriUnknown
 from ari_app.asterisk.events import (
     EVENT_TYPES,
     Extensions,
@@ -229,8 +229,8 @@ class Pbx:
             info = await self.ari("asterisk", "getInfo", only="status")
             await self._ears.connected(str(info["status"]["startup_time"]))
             await self._check_recording_folder()
-        except AriError as error:
-            self._log.warning("the PBX was not ready", problem=str(error))
+        except (AriError, LookupError, TypeError, AttributeError) as error:
+            self._log.warning("the PBX was not ready", problem=str(error) or type(error).__name__)
             await socket.close()
             return
         if self.state is not PbxState.CONNECTED:
@@ -304,10 +304,13 @@ class Pbx:
         self._taking, self._next = self._next, None
         channels = await self.ari("channels", "list")
         bridges = await self.ari("bridges", "list")
-        return Snapshot(
-            {channel["id"]: channel for channel in channels},
-            {bridge["id"]: tuple(bridge["channels"]) for bridge in bridges},
-        )
+        try:
+            return Snapshot(
+                {channel["id"]: channel for channel in channels},
+                {bridge["id"]: tuple(bridge["channels"]) for bridge in bridges},
+            )
+        except (LookupError, TypeError) as error:
+            raise AriUnknown("the PBX's list of channels or bridges can't be read") from error
 
     async def far_half(self, channel: str) -> tuple[str, bool] | None:
         """Find the half of a Local channel that runs the dialplan, and tell whether the other one is up.

@@ -26,6 +26,8 @@ HEADER_BYTES = 44
 BYTES_A_SECOND = 16_000
 _RIFF_SIZE_AT, _DATA_SIZE_AT = 4, 40
 
+LONGEST_RECORDING = 12 * 3600 * BYTES_A_SECOND
+"""Bytes. A PBX may be anybody's, and the disk is everybody's."""
 FETCH_SECONDS = 600.0
 """How long a recording that can't be fetched is asked for again."""
 
@@ -84,7 +86,7 @@ class RecordingStore:
         """Write a download into the store, whole or not at all.
 
         Raises:
-            NoRecording: it is empty.
+            NoRecording: it is empty, or has no end.
         """
         name = self.name_of(call_id)
         path = self.path_of(name)
@@ -94,6 +96,8 @@ class RecordingStore:
         try:
             async for chunk in response.content.iter_chunked(1 << 18):
                 size += len(chunk)
+                if size > LONGEST_RECORDING:
+                    raise NoRecording(f"the recording is longer than {LONGEST_RECORDING} bytes")
                 await asyncio.to_thread(file.write, chunk)
             if size <= HEADER_BYTES:
                 raise NoRecording("the recording is empty")
