@@ -6,6 +6,7 @@ another's.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -66,8 +67,24 @@ async def find_visit(request: web.Request, *, again: bool = False) -> Visit | No
 
 
 async def _look_for(request: web.Request) -> Visit | None:
-    session = await request.config_dict[SESSIONS].find(reader_id(request))
-    return await visit_to(request.config_dict[SERVICE], session.account) if session is not None else None
+    sessions, service = request.config_dict[SESSIONS], request.config_dict[SERVICE]
+    session = await sessions.find(reader_id(request))
+    visit = await visit_to(service, session.account) if session is not None else None
+    if session is None or visit is None:
+        return None
+    if hmac.compare_digest(session.seal, seal_of(service, visit.account)):
+        return visit
+    await sessions.end(reader_id(request))
+    return None
+
+
+def seal_of(service: Service, account: Registration) -> str:
+    """Give what a session in an account lasts for: who knew a key or secret that was given up, or the account
+    that was here before, has to come in anew.
+    """
+    secret = account.crm.cabinet_secret
+    known = (account.id, account.crm.api_key.get_secret_value(), secret.get_secret_value() if secret else "")
+    return hmac.digest(service.key_for("cabinet sessions"), "\n".join(known).encode(), "sha256").hex()
 
 
 async def visit_to(service: Service, account_id: str) -> Visit | None:

@@ -27,10 +27,14 @@ LONGEST_SECONDS = 7 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Somebody is signed in to an account since a moment (seconds since the epoch)."""
+    """Somebody is signed in to an account since a moment (seconds since the epoch).
+
+    `seal` is made of what opened the account then: the session is over when that opens it no longer.
+    """
 
     account: str
     opened_at: float
+    seal: str = ""
 
 
 class Sessions:
@@ -40,10 +44,10 @@ class Sessions:
         self._redis = redis
         self._clock = clock
 
-    async def open(self, account: str) -> str:
+    async def open(self, account: str, seal: str = "") -> str:
         """Begin a session; give its id, which nobody can guess."""
         ident = secrets.token_urlsafe(32)
-        data = orjson.dumps(asdict(Session(account, self._clock())))
+        data = orjson.dumps(asdict(Session(account, self._clock(), seal)))
         await _ask(self._redis.set(_key(ident), data, ex=IDLE_SECONDS))
         return ident
 

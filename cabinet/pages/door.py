@@ -31,7 +31,7 @@ from cabinet.security import (
     set_reader,
     texts_of,
 )
-from cabinet.visits import SESSIONS, find_visit, form_of
+from cabinet.visits import SESSIONS, find_visit, form_of, seal_of
 
 log = structlog.get_logger(__name__)
 
@@ -148,7 +148,7 @@ async def _open(request: web.Request, account: Registration, then: str) -> web.R
     sessions = request.app[SESSIONS]
     await sessions.end(reader_id(request))
     answer = web.Response(status=303, headers={"Location": then})
-    set_reader(request, answer, await sessions.open(account.id))
+    set_reader(request, answer, await sessions.open(account.id, seal_of(request.app[SERVICE], account)))
     answer.headers["Referrer-Policy"] = "no-referrer"
     log.info("signed in", account=account.id)
     with suppress(StoreUnavailable):  # whoever is let in is let in

@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
+from ari_app.accounts import Registration
 from tests.cabinet.cabinet_shop import CabinetShop, Reader, cabinet_shop
 
 FORMS = ["/sign-in", "/sign-out", "/language"]
@@ -67,3 +69,44 @@ async def test_what_the_crm_sends_with_the_secret_may_be_no_form(
         allow_redirects=False,
     )
     assert answer.status == 400
+
+
+async def test_a_session_ends_when_the_key_becomes_another_one(cabinet: CabinetShop, reader: Reader) -> None:
+    await reader.enter(cabinet)
+    accounts, account = cabinet.shop.service.accounts, cabinet.shop.account
+    await accounts.change(account.id, lambda now: _with(now, api_key="f" * 32))
+    assert (await reader.get("/calls")).status == 303
+    assert (await reader.client.get("/api/calls")).status == 401
+
+
+async def test_a_session_ends_when_the_cabinets_secret_becomes_another_one(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    await reader.enter(cabinet)
+    accounts, account = cabinet.shop.service.accounts, cabinet.shop.account
+    await accounts.change(account.id, lambda now: _with(now, cabinet_secret="another"))
+    assert (await reader.get("/calls")).status == 303
+
+
+async def test_a_session_does_not_outlive_an_account_that_is_made_anew(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    await reader.enter(cabinet)
+    accounts, account = cabinet.shop.service.accounts, cabinet.shop.account
+    assert await accounts.remove(account.id, force=True)
+    crm = account.crm.model_copy(update={"cabinet_secret": None})
+    again = await accounts.apply(account.model_copy(update={"crm": crm}), keep_client_id=False)
+    assert again.id == account.id
+    assert (await reader.get("/calls")).status == 303
+
+
+async def test_a_session_goes_on_when_other_settings_change(cabinet: CabinetShop, reader: Reader) -> None:
+    await reader.enter(cabinet)
+    accounts, account = cabinet.shop.service.accounts, cabinet.shop.account
+    await accounts.change(account.id, lambda now: _with(now, client_id="c" * 32))
+    assert (await reader.get("/calls")).status == 200
+
+
+def _with(account: Registration, **crm: str) -> Registration:
+    secrets = {name: SecretStr(text) for name, text in crm.items()}
+    return account.model_copy(update={"crm": account.crm.model_copy(update=secrets)})
