@@ -25,10 +25,12 @@ from ari_app.reach import read_networks
 from ari_app.service import Service
 from ari_app.settings import Settings, holder_id, load_secret_key
 from ari_app.shop import Shop
+from ari_app.staff import Person
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore
 from ari_app.store.connection import connect
 from ari_app.store.server import private_redis
+from ari_app.store.staff import StaffStore
 from cabinet.app import make_app
 
 log = structlog.get_logger(__name__)
@@ -134,6 +136,9 @@ async def set_up(installation: Installation, folder: Path, calls: CallFields) ->
         http = await stack.enter_async_context(aiohttp.ClientSession())
         lab, accounts = Lab(asterisk), Accounts(redis, key)
         account = await accounts.apply(read_account(_toml(asterisk, crm_account, calls)), keep_client_id=True)
+        await StaffStore(redis, account.id).keep(
+            Person(manager.id, f"{manager.last_name} {manager.first_name}") for manager in MANAGERS
+        )
         store = CallStore(redis, account.id)
         stage = Stage(lab, crm, crm_account, service, accounts, store, http, settings)
         await stack.enter_async_context(_at_work(service))
