@@ -34,6 +34,8 @@ _Key = TypeVar("_Key")
 _DAYS_AT_ONCE = 10
 """So many are read and added up before others have their turn."""
 
+_OLDEST = 10
+
 _MARK = b'{"counted":'
 
 _COUNT = """
@@ -239,6 +241,25 @@ class StatisticsStore:
             for day, fields in zip(some, await self._read(some), strict=True):
                 sums.take(day, fields)
         return sums.statistics()
+
+    async def complete(self) -> bool:
+        """Tell whether there are no calls from before there were counters that are still to be counted.
+
+        They are counted from the newest to the oldest, so some of the oldest tell.
+
+        Raises:
+            StoreUnavailable
+        """
+        redis: Any = self._redis
+        try:
+            if await redis.exists(self._keys.counted):
+                return True
+            oldest = await redis.zrange(self._keys.ended, 0, _OLDEST - 1)
+            states = [await redis.get(self._keys.call(ident.decode())) for ident in oldest]
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(str(error)) from error
+        uncounted = (orjson.loads(state) for state in states if state is not None and not is_counted(state))
+        return all(state.get("ending") is None for state in uncounted)
 
     async def _read(self, some: list[date]) -> list[dict[bytes, bytes]]:
         pipe: Any = self._redis.pipeline(transaction=False)

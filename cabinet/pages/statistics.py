@@ -86,6 +86,7 @@ async def show(request: web.Request, visit: Visit) -> web.Response:
         by_hour=chart([(row.name, row.figures) for row in hours], [str(hour) for hour in range(0, 25, 4)]),
         managers=await _managers(found, asked, visit),
         lines=_lines(found, asked),
+        complete=await _store(request, visit).complete(),
         zone=_zone_name(visit.zone),
     )
 
@@ -137,8 +138,11 @@ def read(query: Mapping[str, str], today: date) -> Asked:
 async def _found(request: web.Request, visit: Visit, asked: Asked) -> Statistics:
     if asked.days is None:
         return Statistics()
-    store = StatisticsStore(request.config_dict[SERVICE].redis, visit.account.id)
-    return await store.read(*asked.days)
+    return await _store(request, visit).read(*asked.days)
+
+
+def _store(request: web.Request, visit: Visit) -> StatisticsStore:
+    return StatisticsStore(request.config_dict[SERVICE].redis, visit.account.id)
 
 
 def _days(found: Statistics, asked: Asked, speech: Speech) -> list[Row]:

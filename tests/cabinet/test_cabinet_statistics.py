@@ -9,12 +9,14 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import orjson
 import pytest
 from redis.asyncio import Redis
 
 from ari_app.calls.call import Call, Direction
 from ari_app.staff import Person
 from ari_app.store.calls import CallStore
+from ari_app.store.keys import Keys
 from ari_app.store.staff import StaffStore
 from ari_app.store.statistics import Figures
 from cabinet.charts import chart, round_up, some
@@ -210,3 +212,18 @@ def test_a_few_labels_stand_for_many() -> None:
 
 async def test_the_page_says_in_which_time_zone_days_begin(cabinet: CabinetShop, reader: Reader) -> None:
     assert "Europe/Moscow" in await reader.text("/statistics")
+
+
+async def test_while_calls_from_before_an_update_are_still_being_counted_it_is_said(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    said = "are still being counted"
+    assert said not in await reader.text("/statistics")
+    await log(cabinet, call("c1", noon(40)), call("c2", noon()))
+    assert said not in await reader.text("/statistics")
+    old = Keys(cabinet.shop.account.id).call("c1")
+    await cabinet.shop.redis.set(old, orjson.dumps(call("c1", noon(40))))
+    assert said in await reader.text("/statistics")
+    store = CallStore(cabinet.shop.redis, cabinet.shop.account.id, lambda: MOSCOW)
+    await store.note_all_counted()
+    assert said not in await reader.text("/statistics")

@@ -126,11 +126,13 @@ async def test_calls_from_before_there_were_statistics_are_counted_once(redis: R
     for one in (call(), missed()):
         await redis.set(keys.call(one.id), orjson.dumps(one))
     await redis.delete(keys.statistics("2023-11-16"))
+    assert not await StatisticsStore(redis, "shop").complete()
     await write(store, missed(told=("103",)))
     old = [one async for one in store.walk()]
     await asyncio.gather(store.count_old(old), store.count_old(old))
     assert (await read(redis)).by[Direction.IN, By.HOUR, "01"] == Figures(1, 1, 25, 60)
     assert await store.get("c1") == call()
+    assert await StatisticsStore(redis, "shop").complete()
 
 
 async def test_a_broken_counter_keeps_no_call_from_being_written(redis: Redis) -> None:
