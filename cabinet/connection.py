@@ -21,6 +21,7 @@ from cabinet.clients import SERVICE
 from cabinet.crm_door import NotLetIn, let_in, read_shown
 from cabinet.pages.door import ATTEMPTS, ATTEMPTS_SECONDS, HTTP
 from cabinet.security import address_of
+from cabinet.synchronising import SYNCHRONISING
 
 log = structlog.get_logger(__name__)
 
@@ -93,6 +94,7 @@ async def _register(request: web.Request, secret: SecretStr) -> str:
     cabinet = account.crm.cabinet_secret
     assert cabinet is not None
     log.info("connected from the CRM", account=account.id)
+    await request.app[SYNCHRONISING].begin_first(account.id)
     return account_address(service.public_url, cabinet.get_secret_value())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
@@ -40,8 +41,8 @@ class Synchronising:
         self._service = service
         self._running: dict[str, asyncio.Task[None] | None] = {}
 
-    async def begin(self, account_id: str) -> None:
-        """Begin, unless it is under way.
+    async def begin(self, account_id: str, *, tell: bool = True) -> None:
+        """Begin, unless it is under way. Without `tell` only people are read, and no extensions merged.
 
         Raises:
             StoreUnavailable
@@ -56,8 +57,17 @@ class Synchronising:
             del self._running[account_id]
             raise
         self._running[account_id] = asyncio.create_task(
-            self._carry_out(account_id, how), name=f"synchronising the users of {account_id}"
+            self._carry_out(account_id, how, tell), name=f"synchronising the users of {account_id}"
         )
+
+    async def begin_first(self, account_id: str) -> None:
+        """Begin, if it was never begun: whoever signs in to a new account finds the employees by name.
+
+        Extensions were merged a moment ago, when the module was registered.
+        """
+        with suppress(StoreUnavailable):  # it can be begun by hand
+            if await StaffStore(self._service.redis, account_id).synchronisation() is None:
+                await self.begin(account_id, tell=False)
 
     async def of(self, account_id: str) -> Synchronisation | None:
         """Say how it goes or went. One that isn't under way and never ended was cut off by a restart.
@@ -78,10 +88,11 @@ class Synchronising:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _carry_out(self, account_id: str, how: Synchronisation) -> None:
+    async def _carry_out(self, account_id: str, how: Synchronisation, tell: bool) -> None:
         store = StaffStore(self._service.redis, account_id)
         try:
             how = await self._synchronise(account_id, store, how)
+            how = await self._compare_extensions(account_id, store, how) if tell else how
         except StoreUnavailable as problem:
             how = replace(how, problem="store", detail=str(problem))
         except Exception:
@@ -111,13 +122,19 @@ class Synchronising:
         people = compare(await store.people(), users.values())
         await store.keep(people.values())
         there = [one for one in people.values() if not one.left]
-        how = replace(
+        return replace(
             how,
             users=len(there),
             new=sum(one.new for one in there),
             left=len(people) - len(there),
             blocked=sum(not one.active for one in there),
         )
+
+    async def _compare_extensions(
+        self, account_id: str, store: StaffStore, how: Synchronisation
+    ) -> Synchronisation:
+        if how.problem:
+            return how
         try:
             merged = await self._app[TELLING].tell(account_id)
         except CrmError as problem:

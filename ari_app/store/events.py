@@ -60,6 +60,14 @@ class What(StrEnum):
     """A person had what it refused sent again (call, address)."""
     SIGNED_IN = "signed in"
     """(address)"""
+    SIGN_IN_FAILED = "sign-in failed"
+    """Somebody tried with a key that doesn't open this account (address)."""
+    LOCKED_OUT = "locked out"
+    """There were too many attempts: nobody can sign in with a key for a while (address)."""
+    TOKEN_MADE = "token made"
+    """For programs of the shop's (name, address)."""
+    TOKEN_REVOKED = "token revoked"
+    """(name, address)"""
     SETTINGS_CHANGED = "settings changed"
     """(sections: names of the account's sections, with commas)"""
     TELEPHONY_OFF = "telephony off"
@@ -81,7 +89,8 @@ class What(StrEnum):
 _KINDS = {
     **dict.fromkeys((What.PBX_CONNECTED, What.PBX_LOST, What.AJAM_CONNECTED, What.AJAM_LOST), Kind.PBX),
     **dict.fromkeys((What.CRM_AWAY, What.CRM_BACK, What.CRM_REFUSED, What.SENT_AGAIN), Kind.CRM),
-    What.SIGNED_IN: Kind.ACCESS,
+    **dict.fromkeys((What.SIGNED_IN, What.SIGN_IN_FAILED, What.LOCKED_OUT), Kind.ACCESS),
+    **dict.fromkeys((What.TOKEN_MADE, What.TOKEN_REVOKED), Kind.ACCESS),
     What.SETTINGS_CHANGED: Kind.SETTINGS,
     What.TELEPHONY_OFF: Kind.MODULE,
     What.TELEPHONY_ON: Kind.MODULE,
@@ -90,6 +99,7 @@ _KINDS = {
 _SEVERITIES = {
     **dict.fromkeys((What.PBX_LOST, What.CRM_AWAY, What.CRM_REFUSED), Severity.ERROR),
     **dict.fromkeys((What.AJAM_LOST, What.TELEPHONY_OFF, What.RECORDING_LOST), Severity.WARNING),
+    **dict.fromkeys((What.SIGN_IN_FAILED, What.LOCKED_OUT), Severity.WARNING),
 }
 _ORDER = tuple(Severity)
 

@@ -11,9 +11,11 @@ from pydantic import SecretStr
 
 from ari_app.accounts import Account, Registration
 from ari_app.retailcrm.errors import CrmError
+from ari_app.store.events import What
 from ari_app.store.tokens import LONGEST_NAME, MOST, Tokens, TooManyTokens
 from cabinet.clients import SERVICE
 from cabinet.crm_module import TELLING
+from cabinet.noting import note
 from cabinet.pbx_files import packed
 from cabinet.rendering import page
 from cabinet.visits import Visit, form_of, signed_in
@@ -94,15 +96,19 @@ async def make_token(request: web.Request, visit: Visit) -> web.Response:
     except TooManyTokens:
         return await _page(request, visit, status=422, wrong_name="many", name=name)
     log.info("a token is made", account=visit.account.id, name=name)
+    await note(request, visit.account.id, What.TOKEN_MADE, name=name)
     return await _page(request, visit, token=token, token_name=name)
 
 
 async def revoke_token(request: web.Request, visit: Visit) -> web.Response:
     """Let a token open nothing any more."""
     await form_of(request)
-    if not await Tokens(request.app[SERVICE].redis).revoke(visit.account.id, request.match_info["ident"]):
+    tokens, ident = Tokens(request.app[SERVICE].redis), request.match_info["ident"]
+    named = {token.id: token.name for token in await tokens.list(visit.account.id)}
+    if not await tokens.revoke(visit.account.id, ident):
         raise web.HTTPNotFound
     log.info("a token is revoked", account=visit.account.id)
+    await note(request, visit.account.id, What.TOKEN_REVOKED, name=named.get(ident, ""))
     return web.Response(status=303, headers={"Location": f"{PATH}?said=revoked"})
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hmac
-import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -14,12 +12,12 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from ari_app.accounts import Registration
-from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.registration import PERMISSIONS
-from ari_app.store.events import Event, EventStore, What
+from ari_app.store.events import What
 from ari_app.store.sessions import Attempts
 from cabinet.clients import SERVICE
-from cabinet.crm_door import NotLetIn, let_in, read_shown
+from cabinet.crm_door import NotLetIn, Shown, let_in, read_shown
+from cabinet.noting import note
 from cabinet.rendering import page
 from cabinet.security import (
     BadToken,
@@ -31,6 +29,7 @@ from cabinet.security import (
     set_reader,
     texts_of,
 )
+from cabinet.synchronising import SYNCHRONISING
 from cabinet.visits import SESSIONS, find_visit, form_of, seal_of
 
 log = structlog.get_logger(__name__)
@@ -136,11 +135,31 @@ async def _try(request: web.Request, crm: str, key: str) -> Registration:
         wait = await attempts.take(who)
         if wait is not None:
             log.warning("too many attempts to sign in", of=who)
+            await _note_failure(request, shown, What.LOCKED_OUT)
             raise _TooMany(wait)
-    account = await let_in(service, request.app[HTTP], shown)
+    try:
+        account = await let_in(service, request.app[HTTP], shown)
+    except NotLetIn as no:
+        if no.field == "key":
+            await _note_failure(request, shown, What.SIGN_IN_FAILED)
+        raise
     for who in whose:
         await attempts.forget(who)
+    await request.app[SYNCHRONISING].begin_first(account.id)
     return account
+
+
+async def _note_failure(request: web.Request, shown: Shown, what: What) -> None:
+    """Note it in the account that was tried, if there is one; that somebody is locked out once a while."""
+    service = request.app[SERVICE]
+    known = await service.accounts.at(shown.url)
+    if known is None:
+        return
+    if what is What.LOCKED_OUT:
+        once = Attempts(service.redis, 1, ATTEMPTS_SECONDS)
+        if await once.take(f"noted:{known.id}") is not None:
+            return
+    await note(request, known.id, what)
 
 
 async def _open(request: web.Request, account: Registration, then: str) -> web.Response:
@@ -151,9 +170,7 @@ async def _open(request: web.Request, account: Registration, then: str) -> web.R
     set_reader(request, answer, await sessions.open(account.id, seal_of(request.app[SERVICE], account)))
     answer.headers["Referrer-Policy"] = "no-referrer"
     log.info("signed in", account=account.id)
-    with suppress(StoreUnavailable):  # whoever is let in is let in
-        event = Event(time.time(), What.SIGNED_IN, {"address": address_of(request)})
-        await EventStore(request.app[SERVICE].redis, account.id).add(event)
+    await note(request, account.id, What.SIGNED_IN)
     return answer
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
 
-from ari_app.errors import StoreUnavailable
 from ari_app.store.events import Event, EventStore, Kind, Severity, Wanted, What
 from cabinet.call_filter import PERIODS, CallFilter
 from cabinet.clients import SERVICE
+from cabinet.noting import note
 from cabinet.pages.call_log import Told
 from cabinet.rendering import page
-from cabinet.security import address_of
 from cabinet.visits import Visit, form_of, signed_in
 
 ON_A_PAGE = 50
@@ -88,10 +86,8 @@ async def send_again(request: web.Request, visit: Visit) -> web.Response:
     calls = [call for ident in idents if (call := await visit.calls.send_again(ident)) is not None]
     if visit.shop is not None and calls:
         visit.shop.delivery.wake()
-    with suppress(StoreUnavailable):  # it is sent all the same
-        for call in calls:
-            event = Event(time.time(), What.SENT_AGAIN, {"call": call, "address": address_of(request)})
-            await _store(request, visit).add(event)
+    for call in calls:
+        await note(request, visit.account.id, What.SENT_AGAIN, call=call)
     raise web.HTTPSeeOther(f"/events?sent={len(calls)}")
 
 

@@ -10,6 +10,8 @@ from redis.asyncio import Redis
 
 from ari_app.demo.retailcrm_faults import Refusal
 from ari_app.store.events import Event, EventStore, What
+from ari_app.store.tokens import Tokens
+from cabinet.pages.door import ATTEMPTS
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 
 
@@ -168,3 +170,35 @@ async def test_an_address_that_somebody_made_up_breaks_nothing(reader: Reader, q
     answer = await reader.get(f"/events?{query}")
     assert answer.status == 200
     assert "<b>" not in await answer.text()
+
+
+async def test_who_tries_wrong_keys_and_is_locked_out_is_listed_in_the_account_once(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    crm = cabinet.shop.crm_account.url
+    async with cabinet.reader() as stranger:
+        for _ in range(ATTEMPTS):
+            assert (await stranger.sign_in(crm, "wrong")).status == 422
+        for _ in range(3):
+            assert (await stranger.sign_in(crm, "wrong")).status == 429
+    cabinet.crm.violations.clear()  # the CRM minds an unknown key
+    text = await reader.text("/events?kind=access&severity=warning")
+    assert text.count("tried to sign in to the cabinet with an API key") == ATTEMPTS
+    assert text.count("There were too many attempts to sign in") == 1
+    assert "from the address 127.0.0.1" in text
+
+
+async def test_a_token_that_is_made_and_one_that_is_revoked_are_listed_by_name_and_not_shown(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    page = "/api-access"
+    answer = await reader.post(f"{page}/tokens", token=await reader.token(page), name="Reports")
+    assert answer.status == 200
+    [known] = await Tokens(cabinet.shop.redis).list(cabinet.shop.account.id)
+    assert (
+        await reader.post(f"{page}/tokens/{known.id}/revoke", token=await reader.token(page))
+    ).status == 303
+    text = await reader.text("/events?kind=access")
+    assert "An API token was made: Reports." in text
+    assert "An API token was revoked: Reports." in text
+    assert known.id not in text

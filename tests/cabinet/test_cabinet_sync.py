@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from ari_app.accounts import ExtensionOf
+from ari_app.accounts import ExtensionOf, Registration
 from ari_app.demo.retailcrm import HtmlPage, Manager, Nonsense, Silent, Slow, Status
 from ari_app.extensions import Conflict, merge
 from ari_app.staff import Synchronisation
 from ari_app.store.staff import StaffStore
 from cabinet.crm_module import TELLING
-from tests.cabinet.cabinet_shop import CabinetShop, Reader, cabinet_shop
+from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 
 
 @pytest.fixture
@@ -40,10 +40,10 @@ async def press(reader: Reader) -> None:
     assert (answer.status, answer.headers["Location"]) == (303, "/extensions")
 
 
-async def ended(cabinet: CabinetShop) -> Synchronisation:
+async def ended(of: StaffStore) -> Synchronisation:
     async with asyncio.timeout(15):
         while True:
-            how = await store(cabinet).synchronisation()
+            how = await of.synchronisation()
             if how is not None and how.ended_at is not None:
                 return how
             await asyncio.sleep(0.02)
@@ -51,7 +51,7 @@ async def ended(cabinet: CabinetShop) -> Synchronisation:
 
 async def synchronised(cabinet: CabinetShop, reader: Reader) -> Synchronisation:
     await press(reader)
-    return await ended(cabinet)
+    return await ended(store(cabinet))
 
 
 def entered(cabinet: CabinetShop, **codes: str) -> None:
@@ -165,7 +165,7 @@ async def test_a_failure_in_a_later_page_takes_nothing_of_the_earlier_ones(
             await asyncio.sleep(0.01)
     crm.heal()
     crm.fault(Status(500), route="users")
-    how = await ended(cabinet)
+    how = await ended(store(cabinet))
     assert how.problem == "silent"
     assert 0 < how.page < how.pages == 3
     assert len(await store(cabinet).people()) == 3
@@ -258,6 +258,48 @@ def test_what_was_changed_in_one_place_holds_and_in_both_ours(
     merged = merge(kept, theirs, told_)
     assert {one.user_id: one.code for one in merged.extensions} == then
     assert merged.conflicts == conflicts
+
+
+async def of_newcomer(cabinet: CabinetShop) -> tuple[Registration, Synchronisation]:
+    """The account that was made just now, and how its first synchronisation went."""
+    accounts = await cabinet.shop.service.accounts.registered()
+    [made] = (one for one in accounts if one.crm.url == cabinet.newcomer.url)
+    return made, await ended(StaffStore(cabinet.shop.redis, made.id))
+
+
+async def test_after_the_first_sign_in_employees_are_known_by_name_without_a_click(
+    cabinet: CabinetShop,
+) -> None:
+    async with cabinet.reader() as reader:
+        assert (await reader.sign_in(cabinet.newcomer.url, NEW_KEY)).status == 303
+        made, how = await of_newcomer(cabinet)
+        assert (how.problem, how.users) == ("", 1)
+        assert "Седов" in await reader.text("/extensions")
+    async with cabinet.reader() as another:
+        assert (await another.sign_in(cabinet.newcomer.url, NEW_KEY)).status == 303
+    assert await StaffStore(cabinet.shop.redis, made.id).synchronisation() == how
+    assert cabinet.crm.violations == []
+
+
+async def test_after_a_click_in_the_marketplace_employees_are_known_by_name(
+    redis: Redis, tmp_path: Path
+) -> None:
+    async with cabinet_shop(redis, tmp_path, marketplace_secret="the marketplace's") as cabinet:
+        answer = await cabinet.newcomer.connect(f"{cabinet.address}/crm/config", "the marketplace's")
+        assert answer.status == 200
+        _, how = await of_newcomer(cabinet)
+        assert (how.problem, how.users) == ("", 1)
+
+
+async def test_whose_crm_gives_no_names_at_the_first_sign_in_gets_in_and_reads_why(
+    cabinet: CabinetShop,
+) -> None:
+    cabinet.newcomer.fault(Status(500), route="users")
+    async with cabinet.reader() as reader:
+        assert (await reader.sign_in(cabinet.newcomer.url, NEW_KEY)).status == 303
+        _, how = await of_newcomer(cabinet)
+        assert how.problem == "silent"
+        assert "did not answer, or not as it should" in await reader.text("/extensions")
 
 
 async def test_strangers_and_others_without_the_token_start_nothing(cabinet: CabinetShop) -> None:
