@@ -40,6 +40,9 @@ class Accounts:
         self._redis = redis
         key = HKDF(SHA256(), 32, salt=None, info=b"ari-app account secrets").derive(secret_key.encode())
         self._cipher = Fernet(base64.urlsafe_b64encode(key))
+        self._known: dict[str, tuple[Any, Registration | None]] = {}
+        """The accounts as they were read last, and from what: to decrypt them all takes long, and any stranger
+        who guesses at the address of a cabinet makes us look at all of them."""
 
     async def apply(self, account: Shop, keep_client_id: bool) -> Shop:
         """Store an account, new or changed, and give it as it is stored.
@@ -172,7 +175,10 @@ class Accounts:
             found = await self._redis.hgetall(ACCOUNTS)
         except (RedisError, OSError, TimeoutError) as error:
             raise unavailable(error) from error
-        return self._read(found)
+        accounts = self._read(found)
+        for gone in self._known.keys() - set(map(_text, found)):
+            del self._known[gone]
+        return accounts
 
     async def get(self, account_id: str) -> Account | None:
         """Give one account whose PBX is known."""
@@ -230,19 +236,27 @@ class Accounts:
     def _read(self, found: Mapping[Any, Any]) -> list[Registration]:
         accounts: list[Registration] = []
         for ident in sorted(found):
-            try:
-                data = orjson.loads(found[ident])
-                for section, name in SECRETS:
-                    sealed = (data[section] or {}).get(name)
-                    if sealed is not None:
-                        data[section][name] = self._open(sealed)
-                kind = Registration if data["pbx"] is None else Account
-                accounts.append(kind.model_validate(data))
-            except (ValueError, LookupError, TypeError, AttributeError):
-                log.error(
-                    "an account can't be read and is left out: apply its file again", account=_text(ident)
-                )
+            raw, name = found[ident], _text(ident)
+            before, account = self._known.get(name, (None, None))
+            if before != raw:
+                account = self._read_one(name, raw)
+                self._known[name] = raw, account
+            if account is not None:
+                accounts.append(account)
         return accounts
+
+    def _read_one(self, ident: str, raw: Any) -> Registration | None:
+        try:
+            data = orjson.loads(raw)
+            for section, name in SECRETS:
+                sealed = (data[section] or {}).get(name)
+                if sealed is not None:
+                    data[section][name] = self._open(sealed)
+            kind = Registration if data["pbx"] is None else Account
+            return kind.model_validate(data)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            log.error("an account can't be read and is left out: apply its file again", account=ident)
+            return None
 
     def _open(self, sealed: str) -> str:
         try:

@@ -47,6 +47,21 @@ async def test_an_account_comes_back_as_it_was_applied(accounts: Accounts) -> No
     assert await accounts.get("other.retailcrm.ru") is None
 
 
+async def test_an_account_is_decrypted_once_and_again_when_it_was_changed(
+    accounts: Accounts, redis: Redis
+) -> None:
+    await accounts.apply(shop(), keep_client_id=True)
+    (first,) = await accounts.registered()
+    assert (await accounts.registered())[0] is first
+    assert await accounts.find(first.id) is first
+    await Accounts(redis, KEY).apply(shop(prefix="new"), keep_client_id=True)
+    (changed,) = await accounts.registered()
+    assert changed.calls.caller_name_prefix == "new"
+    await Accounts(redis, KEY).remove(first.id)
+    assert await accounts.registered() == []
+    assert await accounts.find(first.id) is None
+
+
 async def test_secrets_are_kept_encrypted_and_the_rest_is_readable(accounts: Accounts, redis: Redis) -> None:
     await accounts.apply(shop(client_id="hunter2-client"), keep_client_id=False)
     kept = await redis.hget(ACCOUNTS, "shop.retailcrm.ru")
