@@ -41,7 +41,7 @@ class Accounts:
         key = HKDF(SHA256(), 32, salt=None, info=b"ari-app account secrets").derive(secret_key.encode())
         self._cipher = Fernet(base64.urlsafe_b64encode(key))
         self._known: dict[str, tuple[Any, Registration | None]] = {}
-        """The accounts as they were read last, and from what: to decrypt them all takes long, and any stranger
+        """The accounts as they were read last, and from what: to decrypt them all takes long, and a stranger
         who guesses at the address of a cabinet makes us look at all of them."""
 
     async def apply(self, account: Shop, keep_client_id: bool) -> Shop:
