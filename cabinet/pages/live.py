@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -26,17 +28,24 @@ LOOK_SECONDS = 0.5
 CHECK_SECONDS = 15.0
 """How often it is made sure that the reader is there and still signed in."""
 
+MOST_STREAMS = 30
+"""So many lists that renew themselves an account may have open at once."""
+WRITE_SECONDS = 20.0
+"""How long it may take to send something; who doesn't read it by then is not there."""
+
 REPORTED_SECONDS = 2 * 3600.0
 """So long a reported call is shown whose end isn't; a dialplan may never report it."""
 
 _NOT_NAMED = (Role.QUEUE, Role.CUSTOMER)
 
 CLOSING = web.AppKey("closing", asyncio.Event)
+STREAMS = web.AppKey("streams", Counter[str])
 
 
 def add_routes(app: web.Application) -> None:
     """Let the page be reached; its stream ends when the service does."""
     app[CLOSING] = asyncio.Event()
+    app[STREAMS] = Counter()
     app.on_shutdown.append(_close)
     app.router.add_get("/live", signed_in(show))
     app.router.add_post("/live/hang-up", signed_in(hang_up))
@@ -69,6 +78,29 @@ async def hang_up(request: web.Request, visit: Visit) -> web.Response:
 
 async def stream(request: web.Request, visit: Visit) -> web.StreamResponse:
     """Send the list again whenever something in it has changed."""
+    with _one_of(request.app[STREAMS], visit.account.id):
+        return await _stream(request, visit)
+
+
+@contextmanager
+def _one_of(streams: Counter[str], account: str) -> Iterator[None]:
+    """Count a stream while it is open.
+
+    Raises:
+        HTTPTooManyRequests
+    """
+    if streams[account] >= MOST_STREAMS:
+        raise web.HTTPTooManyRequests
+    streams[account] += 1
+    try:
+        yield
+    finally:
+        streams[account] -= 1
+        if not streams[account]:
+            del streams[account]
+
+
+async def _stream(request: web.Request, visit: Visit) -> web.StreamResponse:
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/event-stream",
@@ -81,22 +113,27 @@ async def stream(request: web.Request, visit: Visit) -> web.StreamResponse:
     shown, check_at = "", loop.time() + CHECK_SECONDS
     try:
         names = await names_of(visit)
-        while not closing.is_set():
+        while not closing.is_set() and request.transport is not None:
             listed = text_of(request, "parts/live_calls.html", visit, **await _shown(visit, names))
             if listed != shown:
                 shown = listed
-                await response.write(_event(listed))
+                await _send(response, _event(listed))
             if loop.time() > check_at:
                 check_at = loop.time() + CHECK_SECONDS
                 now = await find_visit(request, again=True)
                 if now is None:
                     break
                 visit, names = now, await names_of(now)
-                await response.write(b": still here\n\n")
+                await _send(response, b": still here\n\n")
             await _pause(closing)
-    except (ClientConnectionResetError, StoreUnavailable):
+    except (ClientConnectionResetError, TimeoutError, StoreUnavailable):
         pass  # the reader is gone; or whether they are signed in can't be said, so their browser asks again
     return response
+
+
+async def _send(response: web.StreamResponse, text: bytes) -> None:
+    async with asyncio.timeout(WRITE_SECONDS):
+        await response.write(text)
 
 
 async def _pause(closing: asyncio.Event) -> None:

@@ -12,6 +12,7 @@ from ari_app.asterisk.events import NewCaller
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call
 from ari_app.timeline import tell
+from cabinet.pages import live
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 
 
@@ -114,6 +115,28 @@ async def test_the_list_is_sent_again_when_something_changes_and_not_otherwise(
         second = await answer.content.readuntil(b"\n\n")
     assert call.id.encode() in second
     answer.close()
+
+
+async def test_an_account_has_so_many_lists_open_and_no_more(
+    cabinet: CabinetShop, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "MOST_STREAMS", 2)
+    first, second = await reader.get("/live/calls"), await reader.get("/live/calls")
+    assert (await reader.get("/live/calls")).status == 429
+    async with cabinet.reader() as other:
+        await other.sign_in(cabinet.newcomer.url, NEW_KEY)
+        others = await other.get("/live/calls")
+        assert others.status == 200
+        others.close()
+    first.close()
+    async with asyncio.timeout(5):
+        while True:
+            again = await reader.get("/live/calls")
+            if again.status == 200:
+                break
+            await asyncio.sleep(0.02)
+    again.close()
+    second.close()
 
 
 async def test_a_call_that_the_shops_own_dialplan_reports_is_shown_until_it_reports_the_end(
