@@ -7,6 +7,7 @@ told in the background as soon as it does.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -20,7 +21,7 @@ from ari_app.extensions import Merged, merge
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.module import MODULE_CODE
-from ari_app.retailcrm.registration import describe
+from ari_app.retailcrm.registration import IntegrationModule, describe
 from ari_app.service import Service
 from ari_app.store.accounts import WrongSecretKey
 from ari_app.store.staff import StaffStore
@@ -65,18 +66,8 @@ async def register(service: Service, crm: RetailCrm, account: Registration) -> t
     if merged.taken:
         account = await service.accounts.change(account.id, take) or account
     codes = {one.user_id: one.code for one in account.extensions}
-    assert account.crm.cabinet_secret is not None
-    unknown = await crm.edit_module(
-        describe(
-            service.public_url,
-            account.crm.client_id.get_secret_value(),
-            account.crm.cabinet_secret.get_secret_value(),
-            codes,
-            {phone.number: phone.site for phone in account.external_phones if phone.site},
-            active=there.active if there else True,
-        )
-    )
-    await store.told(changes, codes)
+    unknown = await crm.edit_module(_description(service, account, active=there.active if there else True))
+    await store.told(changes, codes, _digest(service, account))
     if unknown.users or unknown.sites:
         log.warning(
             "the CRM doesn't know all that it was told",
@@ -87,6 +78,24 @@ async def register(service: Service, crm: RetailCrm, account: Registration) -> t
     return account, merged
 
 
+def _description(service: Service, account: Registration, active: bool) -> IntegrationModule:
+    assert account.crm.cabinet_secret is not None
+    return describe(
+        service.public_url,
+        account.crm.client_id.get_secret_value(),
+        account.crm.cabinet_secret.get_secret_value(),
+        {one.user_id: one.code for one in account.extensions},
+        {phone.number: phone.site for phone in account.external_phones if phone.site},
+        active=active,
+    )
+
+
+def _digest(service: Service, account: Registration) -> str:
+    """Give what stands for all that the CRM is told of an account, by this version of ours."""
+    told = _description(service, account, active=True).model_dump_json()
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
 class Telling:
     """Keeps the CRMs of all accounts informed: one telling at a time for each, the newest settings last."""
 
@@ -95,6 +104,8 @@ class Telling:
         self._session: aiohttp.ClientSession | None = None
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[bool]] = set()
+        self._unregistered: set[str] = set()
+        """Accounts of which nobody has signed in: their CRMs don't know of us."""
 
     def crm(self, account: Registration) -> RetailCrm:
         """Give the account's CRM, to be asked."""
@@ -127,10 +138,28 @@ class Telling:
         return bool(done) and task.result()
 
     async def retry(self) -> None:
-        """Tell what couldn't be told before."""
+        """Tell what couldn't be told before, and what another version of ours or the command line changed."""
         for account in await self._service.accounts.registered():
-            if await StaffStore(self._service.redis, account.id).to_tell():
+            store = StaffStore(self._service.redis, account.id)
+            if await store.to_tell() or await self._differs(account, await store.told_digest()):
                 await self._try(account.id)
+
+    async def _differs(self, account: Registration, told: str | None) -> bool:
+        """Say whether the CRM knows us otherwise than we are. One that doesn't know us isn't told."""
+        secret = account.crm.cabinet_secret
+        if secret is None or (told is None and account.id in self._unregistered):
+            return False
+        if told is not None:
+            return told != _digest(self._service, account)
+        try:
+            there = await self.crm(account).module(MODULE_CODE)
+        except CrmError as problem:
+            log.warning("the CRM can't be asked for our module", account=account.id, problem=str(problem))
+            return False
+        if there is not None and secret.get_secret_value() in (there.account_url or ""):
+            return True
+        self._unregistered.add(account.id)
+        return False
 
     async def run(self, app: web.Application) -> AsyncIterator[None]:
         """Work as long as the web application does."""

@@ -74,10 +74,19 @@ class StaffStore:
         """Give how many changes there were that the CRM is told."""
         return int(await self._get("changes") or 0)
 
-    async def told(self, changes: int, codes: Mapping[int, str]) -> None:
-        """Note that the CRM was told all up to a change."""
-        data: dict[Any, Any] = {"told": str(changes), "codes": _CODES.dump_json(dict(codes))}
+    async def told(self, changes: int, codes: Mapping[int, str], digest: str) -> None:
+        """Note that the CRM was told all up to a change; `digest` stands for all of it."""
+        data: dict[Any, Any] = {
+            "told": str(changes),
+            "codes": _CODES.dump_json(dict(codes)),
+            "digest": digest,
+        }
         await _ask(self._redis.hset(self._about, mapping=data))
+
+    async def told_digest(self) -> str | None:
+        """Give what stands for all that the CRM was told last; None if it is from before that was noted."""
+        found = await self._get("digest")
+        return None if found is None else found.decode()
 
     async def to_tell(self) -> bool:
         """Say whether there is something that the CRM wasn't told yet."""
