@@ -12,6 +12,7 @@ from cabinet.api import make_api
 from cabinet.clients import SERVICE
 from cabinet.metrics import render_metrics
 from cabinet.pages import add_pages
+from cabinet.security import asks_directly
 
 _RECORDING = re.compile(r"[0-9a-f]{40}\.(wav|mp3)")
 _TYPES = {".wav": "audio/wav", ".mp3": "audio/mpeg"}
@@ -57,5 +58,7 @@ async def ready(request: web.Request) -> web.Response:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """Give Prometheus' figures."""
+    """Give Prometheus' figures; they name the shops, so they are nothing for strangers."""
+    if not asks_directly(request):
+        raise web.HTTPNotFound
     return web.Response(body=render_metrics(request.app[SERVICE]), content_type="text/plain", charset="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import ipaddress
 import re
 import secrets
 from urllib.parse import urlsplit
@@ -17,6 +18,8 @@ from cabinet.clients import SERVICE
 
 TOKEN_FIELD = "token"
 
+_PASSED_ON = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
+"""What proxies say of whom they heard."""
 _IDENT = re.compile(r"[A-Za-z0-9_-]{20,80}")
 _FRESH = web.RequestKey("fresh reader", str)
 
@@ -97,6 +100,20 @@ def address_of(request: web.Request) -> str:
     passed_on = request.headers.get("X-Forwarded-For", "").split(",") if proxies else []
     heard = [part.strip() for part in passed_on if part.strip()]
     return (heard[-proxies] if len(heard) >= proxies > 0 else request.remote) or "unknown"
+
+
+def asks_directly(request: web.Request) -> bool:
+    """Tell whether somebody asks from this machine or a private network, and through no proxy.
+
+    The operator's own programs do, and strangers don't.
+    """
+    if any(name in request.headers for name in _PASSED_ON):
+        return False
+    try:
+        address = ipaddress.ip_address((request.remote or "").partition("%")[0])
+    except ValueError:
+        return False
+    return not (getattr(address, "ipv4_mapped", None) or address).is_global
 
 
 def own_path(text: object) -> str:

@@ -98,8 +98,8 @@ FOR_ALL = {
     ("GET", "/sign-in"),
     ("GET", "/static/{name}"),
 }
-"""What holds nothing of an account's; `/metrics` has its name and figures, and belongs behind the operator's
-proxy."""
+"""What holds nothing of an account's; `/metrics` has its name and figures, and is given to the operator's own
+network only."""
 
 KNOWN = {
     *(("GET", path) for path in READ),

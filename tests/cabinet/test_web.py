@@ -6,12 +6,13 @@ from typing import TypeAlias
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 from redis.asyncio import Redis
 
 from ari_app.service import Service
 from ari_app.settings import Settings
 from cabinet.app import make_app
+from cabinet.security import asks_directly
 
 Client: TypeAlias = TestClient[web.Request, web.Application]
 
@@ -78,3 +79,29 @@ async def test_metrics_are_in_prometheus_format(client: Client) -> None:
     answer = await client.get("/metrics")
     assert answer.status == 200
     assert "# TYPE ari_app_calls gauge" in await answer.text()
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+async def test_metrics_which_name_the_shops_are_not_for_who_comes_by_a_proxy(
+    client: Client, header: str
+) -> None:
+    assert (await client.get("/metrics", headers={header: "127.0.0.1"})).status == 404
+
+
+@pytest.mark.parametrize(
+    ("address", "near"),
+    [
+        ("127.0.0.1", True),
+        ("10.1.2.3", True),
+        ("::1", True),
+        ("::ffff:10.1.2.3", True),
+        ("fe80::1%eth0", True),
+        ("8.8.8.8", False),
+        ("::ffff:8.8.8.8", False),
+        ("2a00:1450::1", False),
+        (None, False),
+    ],
+)
+def test_whoever_asks_from_far_away_does_not_ask_directly(address: str | None, near: bool) -> None:
+    request = make_mocked_request("GET", "/metrics").clone(remote=address or "")
+    assert asks_directly(request) is near
