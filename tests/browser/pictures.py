@@ -7,6 +7,7 @@ real ones; the weeks before are made up.
 from __future__ import annotations
 
 import asyncio
+import re
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -107,6 +108,9 @@ async def _picture(browser: Browser, stage: Stage, language: str, path: str, nam
     async with _reader(browser, stage, language) as reader:
         await reader.open(path)
         await expect(reader.page.locator("h1")).to_be_visible()
+        if path == "/live":  # the first call has gone on for a while
+            talks = reader.page.locator("[data-since]").last
+            await expect(talks).to_have_text(re.compile(r"0:(0[7-9]|[1-9]\d)"), timeout=15_000)
         height = await reader.page.evaluate("document.body.getBoundingClientRect().height")
         await reader.page.set_viewport_size({"width": 1280, "height": min(900, round(height))})
         file = PICTURES / f"{name}.png"

@@ -117,6 +117,7 @@ async def _first_call(window: Window, office: Office, olga: str) -> None:
         phone.answer()
         await expect(row.locator("[data-stage=talking]")).to_be_visible()
         await office.recorded()
+        await expect(row.locator("[data-since]")).to_have_text(re.compile("0:0[2-9]"))  # they talk
         anna.hang_up()
         await anna.ended()
     await expect(page.locator(".empty")).to_be_visible()
@@ -130,4 +131,4 @@ async def _hear_it(window: Window) -> None:
     await page.get_by_role("link", name="Иванова Анна").click()
     await expect(page.get_by_text("Карточка клиента показана")).to_be_visible()
     seconds: float = await page.locator("audio").evaluate(_PLAY)
-    assert 0.1 < seconds < 5
+    assert 0.5 < seconds < 15
