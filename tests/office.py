@@ -162,6 +162,12 @@ class Office:
         assert self.service is not None
         return self.service.shops[self.account.id]
 
+    def opened_after(self, before: Shop) -> bool:
+        """Whether the account is opened anew, and its PBX heard; in between it is in nobody's hands."""
+        assert self.service is not None
+        shop = self.service.shops.get(self.account.id)
+        return shop is not None and shop is not before and shop.line.listening
+
     @property
     def listening(self) -> bool:
         """Whether the service hears the PBX."""

@@ -37,7 +37,7 @@ async def test_a_talk_goes_on_while_the_service_connects_with_a_new_password(off
         changed = office.account.pbx.model_copy(update={"ami_username": "another"})
         office.account = office.account.model_copy(update={"pbx": changed})
         await Accounts(office.redis, SECRET_KEY).apply(office.account, keep_client_id=True)
-        await office.until(lambda: office.shop is not before and office.listening, "not connected anew")
+        await office.until(lambda: office.opened_after(before), "not connected anew")
         assert not caller.over
         caller.hang_up()
         await caller.ended()
