@@ -20,7 +20,7 @@ from cabinet.callbacks import LONGEST_FORM, Refused, answer, no, read_fields
 from cabinet.clients import SERVICE
 from cabinet.crm_door import NotLetIn, let_in, read_shown
 from cabinet.pages.door import ATTEMPTS, ATTEMPTS_SECONDS, HTTP
-from cabinet.security import address_of
+from cabinet.security import address_of, counted_as
 from cabinet.synchronising import SYNCHRONISING
 
 log = structlog.get_logger(__name__)
@@ -77,7 +77,7 @@ async def _register(request: web.Request, secret: SecretStr) -> str:
     service = request.app[SERVICE]
     fields = await read_fields(request, ("register",), LONGEST_FORM)
     given = _read(fields.get("register", ""))
-    attempts, who = Attempts(service.redis, ATTEMPTS, ATTEMPTS_SECONDS), f"register:{address_of(request)}"
+    attempts, who = Attempts(service.redis, ATTEMPTS, ATTEMPTS_SECONDS), f"register:{counted_as(request)}"
     if await attempts.take(who) is not None:
         raise Refused(429, "too many wrong attempts; try again later")
     key = given["apiKey"].encode("utf-8", "replace")

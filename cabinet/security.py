@@ -97,9 +97,21 @@ async def sent_form(request: web.Request) -> MultiMapping[object]:
 def address_of(request: web.Request) -> str:
     """Give the address of whoever asks, behind the operator's own proxies."""
     proxies = request.config_dict[SERVICE].settings.proxies
-    passed_on = request.headers.get("X-Forwarded-For", "").split(",") if proxies else []
+    passed_on = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",") if proxies else []
     heard = [part.strip() for part in passed_on if part.strip()]
     return (heard[-proxies] if len(heard) >= proxies > 0 else request.remote) or "unknown"
+
+
+def counted_as(request: web.Request) -> str:
+    """Name whoever asks where attempts are counted: by their address, or in IPv6 by the network of 64 bits in
+    which anybody has as many addresses as they like.
+    """
+    address = address_of(request)
+    try:
+        ip = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(ip.ipv4_mapped or ipaddress.IPv6Network((int(ip) >> 64 << 64, 64)))
 
 
 def asks_directly(request: web.Request) -> bool:

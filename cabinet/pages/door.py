@@ -21,7 +21,7 @@ from cabinet.noting import note
 from cabinet.rendering import page
 from cabinet.security import (
     BadToken,
-    address_of,
+    counted_as,
     own_path,
     read_form,
     reader_id,
@@ -130,7 +130,7 @@ async def _try(request: web.Request, crm: str, key: str) -> Registration:
     service = request.app[SERVICE]
     shown = read_shown(crm, key, service.settings.crm_domains)
     attempts = Attempts(service.redis, ATTEMPTS, ATTEMPTS_SECONDS)
-    whose = (f"address:{address_of(request)}", f"account:{shown.account}")
+    whose = (f"address:{counted_as(request)}", f"account:{shown.account}")
     for who in whose:
         wait = await attempts.take(who)
         if wait is not None:

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from ari_app.accounts import Registration
+from cabinet.pages.door import ATTEMPTS
 from tests.cabinet.cabinet_shop import CabinetShop, Reader, cabinet_shop
 
 FORMS = ["/sign-in", "/sign-out", "/language"]
@@ -110,3 +111,31 @@ async def test_a_session_goes_on_when_other_settings_change(cabinet: CabinetShop
 def _with(account: Registration, **crm: str) -> Registration:
     secrets = {name: SecretStr(text) for name, text in crm.items()}
     return account.model_copy(update={"crm": account.crm.model_copy(update=secrets)})
+
+
+async def tries(reader: Reader, cabinet: CabinetShop, times: int, *heard: str) -> int:
+    """Try wrong keys, each time for another CRM; give the last status. `heard` is what proxies say."""
+    token = await reader.token()
+    for number in range(times):
+        headers = [*reader.headers.items(), *(("X-Forwarded-For", one.format(number)) for one in heard)]
+        form = {"token": token, "crm": f"http://127.0.0.{2 + number}:9", "key": "w" * 32}
+        answer = await reader.client.post("/sign-in", data=form, headers=headers, allow_redirects=False)
+    return answer.status
+
+
+@pytest.mark.parametrize(
+    ("heard", "limited"),
+    [
+        (("192.0.2.{}, 203.0.113.7",), True),
+        (("192.0.2.{}", "203.0.113.7"), True),
+        (("2001:db8:1:2::{}",), True),
+        (("2001:db8:1:{}::1",), False),
+        (("203.0.113.{}",), False),
+    ],
+    ids=["made up", "made up on a line of its own", "one network", "several networks", "several addresses"],
+)
+async def test_who_makes_up_addresses_is_limited_all_the_same(
+    redis: Redis, tmp_path: Path, heard: tuple[str, ...], limited: bool
+) -> None:
+    async with cabinet_shop(redis, tmp_path, proxies="1") as cabinet, cabinet.reader() as reader:
+        assert (await tries(reader, cabinet, ATTEMPTS + 1, *heard) == 429) is limited
