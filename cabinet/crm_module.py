@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 WAIT_SECONDS = 4.0
 """How long a page waits for the CRM; the telling goes on behind it."""
 RETRY_SECONDS = 20.0
+AT_ONCE = 8
+"""So many CRMs are told at a time: one that is silent keeps no others waiting."""
 
 
 def crm_of(service: Service, session: aiohttp.ClientSession, account: Registration) -> RetailCrm:
@@ -139,10 +141,20 @@ class Telling:
 
     async def retry(self) -> None:
         """Tell what couldn't be told before, and what another version of ours or the command line changed."""
-        for account in await self._service.accounts.registered():
-            store = StaffStore(self._service.redis, account.id)
-            if await store.to_tell() or await self._differs(account, await store.told_digest()):
-                await self._try(account.id)
+        turns = asyncio.Semaphore(AT_ONCE)
+        accounts = await self._service.accounts.registered()
+        await asyncio.gather(*(self._tell_if_needed(account, turns) for account in accounts))
+
+    async def _tell_if_needed(self, account: Registration, turns: asyncio.Semaphore) -> None:
+        store = StaffStore(self._service.redis, account.id)
+        async with turns:
+            try:
+                if await store.to_tell() or await self._differs(account, await store.told_digest()):
+                    await self._try(account.id)
+            except StoreUnavailable:
+                pass  # the ledger says that Redis is away
+            except Exception:
+                log.exception("the CRM can't be told", account=account.id)
 
     async def _differs(self, account: Registration, told: str | None) -> bool:
         """Say whether the CRM knows us otherwise than we are. One that doesn't know us isn't told."""
@@ -177,6 +189,9 @@ class Telling:
             await self.tell(account_id)
         except (CrmError, StoreUnavailable) as problem:
             log.warning("the CRM isn't told of a change yet", account=account_id, problem=str(problem))
+            return False
+        except Exception:
+            log.exception("the CRM can't be told", account=account_id)
             return False
         return True
 

@@ -1,5 +1,6 @@
 """What strangers, and a Redis that is away, do to the pages."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,8 +10,12 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from ari_app.accounts import Registration
+from ari_app.demo.retailcrm import Silent
+from ari_app.store.keys import Keys
+from ari_app.store.staff import StaffStore
+from cabinet.crm_module import TELLING
 from cabinet.pages.door import ATTEMPTS
-from tests.cabinet.cabinet_shop import CabinetShop, Reader, cabinet_shop
+from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 
 FORMS = ["/sign-in", "/sign-out", "/language"]
 
@@ -139,3 +144,36 @@ async def test_who_makes_up_addresses_is_limited_all_the_same(
 ) -> None:
     async with cabinet_shop(redis, tmp_path, proxies="1") as cabinet, cabinet.reader() as reader:
         assert (await tries(reader, cabinet, ATTEMPTS + 1, *heard) == 429) is limited
+
+
+async def test_an_account_whose_state_is_damaged_keeps_no_other_crm_from_being_told(
+    cabinet: CabinetShop, reader: Reader, redis: Redis
+) -> None:
+    await reader.sign_in(cabinet.newcomer.url, NEW_KEY)
+    newcomer = await cabinet.shop.service.accounts.at(cabinet.newcomer.url)
+    assert newcomer is not None
+    for one in (newcomer.id, cabinet.shop.account.id):
+        await StaffStore(redis, one).changed()
+    first, last = sorted((newcomer.id, cabinet.shop.account.id))
+    await redis.hset(Keys(first).staff_about, "changes", "nonsense")
+    await cabinet.server.app[TELLING].retry()
+    assert not await StaffStore(redis, last).to_tell()
+
+
+async def test_a_silent_crm_keeps_no_other_crm_from_being_told(
+    cabinet: CabinetShop, reader: Reader, redis: Redis
+) -> None:
+    await reader.sign_in(cabinet.newcomer.url, NEW_KEY)
+    newcomer = await cabinet.shop.service.accounts.at(cabinet.newcomer.url)
+    assert newcomer is not None
+    crms = {newcomer.id: cabinet.newcomer, cabinet.shop.account.id: cabinet.shop.crm_account}
+    first, last = sorted(crms)
+    crms[first].fault(Silent())
+    for one in crms:
+        await StaffStore(redis, one).changed()
+    telling = asyncio.create_task(cabinet.server.app[TELLING].retry())
+    async with asyncio.timeout(5):
+        while await StaffStore(redis, last).to_tell():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert not telling.done()
+    telling.cancel()
