@@ -122,9 +122,12 @@ class Service:
         while True:
             try:
                 await self._take_changes(ways)
-            except (StoreUnavailable, WrongSecretKey) as error:
+            except (StoreUnavailable, WrongSecretKey, _NotOpened) as error:
                 if str(error) != trouble:
-                    log.warning("the accounts can't be read", problem=str(error))
+                    known = isinstance(error.__cause__, StoreUnavailable | None)
+                    log.warning(
+                        "the accounts can't be read", problem=str(error), exc_info=None if known else error
+                    )
                 trouble = str(error)
             else:
                 if trouble is not None:
@@ -141,8 +144,14 @@ class Service:
         for gone in self.shops.keys() - accounts.keys():
             log.info("account removed", account=gone)
             await self.shops.pop(gone).stop(drain_seconds=None)
+        problem: Exception | None = None
         for account in accounts.values():
-            await self._take_account(account, ways)
+            try:
+                await self._take_account(account, ways)
+            except Exception as error:  # what is wrong with one keeps no other closed
+                problem = problem or _NotOpened(account.id, error)
+        if problem is not None:
+            raise problem  # they are all looked at again
         self._revision = revision
         self.loaded.set()
 
@@ -185,6 +194,15 @@ class Service:
 
     async def _stop(self) -> None:
         await asyncio.gather(*(shop.stop(DRAIN_SECONDS) for shop in self.shops.values()))
+
+
+class _NotOpened(Exception):
+    """An account can't be opened now."""
+
+    def __init__(self, account: str, problem: Exception) -> None:
+        why = str(problem) if isinstance(problem, StoreUnavailable) else type(problem).__name__
+        super().__init__(f"{account} can't be opened: {why}")
+        self.__cause__ = problem
 
 
 def _same_connections(one: Account, other: Account) -> bool:
