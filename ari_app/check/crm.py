@@ -43,13 +43,15 @@ class Crm:
     session: aiohttp.ClientSession
     shop: Registration
     public_url: str
+    pace: Pace = field(default_factory=Pace)
+    """The pace of all who ask with this key: the CRM counts by it."""
     rights: Credentials | None = None
     """What the key may do; None while the CRM doesn't let us in."""
     client: RetailCrm = field(init=False)
 
     def __post_init__(self) -> None:
         key = self.shop.crm.api_key.get_secret_value()
-        self.client = RetailCrm(self.session, self.shop.crm.url, key, Pace())
+        self.client = RetailCrm(self.session, self.shop.crm.url, key, self.pace)
 
 
 async def key(crm: Crm) -> Findings:

@@ -11,6 +11,7 @@ from ari_app.check import asterisk, crm, dialplan, doors, machine, places, publi
 from ari_app.check.findings import Check, Finding, bad, carry_out, unknown
 from ari_app.check.pbx import Pbx
 from ari_app.reach import IPNetwork, Reach, way
+from ari_app.retailcrm.pace import Pace
 from ari_app.settings import Settings
 from ari_app.store.connection import Redis
 
@@ -50,8 +51,12 @@ async def of_shop(
     public_url: str,
     service_runs: bool,
     networks: tuple[IPNetwork, ...] = (),
+    pace: Pace | None = None,
 ) -> AsyncIterator[Finding]:
-    """Look at one shop's PBX and CRM. `client` is a `session()`, `networks` are `Settings.pbx_networks`."""
+    """Look at one shop's PBX and CRM. `client` is a `session()`, `networks` are `Settings.pbx_networks`.
+
+    `pace` is that of a service at work, which may ask this CRM, too.
+    """
     if isinstance(shop, Account):
         reach = Reach(networks, anywhere=not shop.pbx.guarded)
         async with way(reach) as to_pbx:
@@ -61,7 +66,7 @@ async def of_shop(
         yield bad(
             "ARI", "the account names no PBX yet", "write its section [pbx]: docs/account.toml has them all"
         )
-    at = crm.Crm(client, shop, public_url)
+    at = crm.Crm(client, shop, public_url, pace or Pace())
     checks = [
         Check("CRM", crm.key(at)),
         Check("time zone", crm.timezone(at)),

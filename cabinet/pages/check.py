@@ -75,9 +75,10 @@ class Checks:
     async def _carry_out(self, account: Registration, run: Run) -> None:
         try:
             async with asyncio.timeout(LONGEST_SECONDS), self._turns, everything.session() as session:
-                settings = self._service.settings
+                service = self._service
+                pace = service.pace_of(account.crm.api_key.get_secret_value())
                 findings = everything.of_shop(
-                    session, account, self._service.public_url, True, settings.pbx_networks
+                    session, account, service.public_url, True, service.settings.pbx_networks, pace
                 )
                 async with aclosing(cast(Findings, findings)) as coming:
                     async for finding in coming:
