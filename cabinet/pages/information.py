@@ -40,16 +40,27 @@ def add_routes(app: web.Application) -> None:
 async def show(request: web.Request, visit: Visit) -> web.Response:
     """Show how everything is."""
     part = request.headers.get("HX-Request") == "true"
-    health = [*_of_shop(visit), await _of_redis(request.app[SERVICE].redis)]
+    health = [
+        *(_of_shop(visit.shop) if visit.shop else await _of_newcomer(visit)),
+        await _of_redis(request.app[SERVICE].redis),
+    ]
     template = "parts/health.html" if part else "information.html"
     return page(request, template, visit, health=health, all_good=all(h.state == "good" for h in health))
 
 
-def _of_shop(visit: Visit) -> list[Health]:
-    shop = visit.shop
-    if shop is None:
-        state = "off" if visit.account.pbx is None else "waiting"
-        return [Health("crm", "waiting"), *(Health(part, state) for part in ("ari", "ajam"))]
+async def _of_newcomer(visit: Visit) -> list[Health]:
+    """Say what is known where no shop is at work: whether the CRM gave its employees' names."""
+    state = "off" if visit.account.pbx is None else "waiting"
+    parts = [Health(part, state) for part in ("ari", "ajam")]
+    read = await visit.staff.synchronisation()
+    if read is None or read.ended_at is None:
+        return [Health("crm", "waiting"), *parts]
+    if read.problem:
+        return [Health("crm", "bad", read.ended_at, read.detail or None), *parts]
+    return [Health("crm", "good", last=read.ended_at), *parts]
+
+
+def _of_shop(shop: Shop) -> list[Health]:
     pbx, delivery = shop.line.pbx, shop.delivery
     ajam = shop.line.ajam.ajam if shop.line.ajam else None
     return [

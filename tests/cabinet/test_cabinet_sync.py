@@ -275,6 +275,7 @@ async def test_after_the_first_sign_in_employees_are_known_by_name_without_a_cli
         made, how = await of_newcomer(cabinet)
         assert (how.problem, how.users) == ("", 1)
         assert "Седов" in await reader.text("/extensions")
+        assert "last answer" in await reader.text("/")
     async with cabinet.reader() as another:
         assert (await another.sign_in(cabinet.newcomer.url, NEW_KEY)).status == 303
     assert await StaffStore(cabinet.shop.redis, made.id).synchronisation() == how
@@ -300,6 +301,7 @@ async def test_whose_crm_gives_no_names_at_the_first_sign_in_gets_in_and_reads_w
         _, how = await of_newcomer(cabinet)
         assert how.problem == "silent"
         assert "did not answer, or not as it should" in await reader.text("/extensions")
+        assert 'data-state="bad" data-part="crm"' in await reader.text("/")
 
 
 async def test_strangers_and_others_without_the_token_start_nothing(cabinet: CabinetShop) -> None:

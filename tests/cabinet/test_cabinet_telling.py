@@ -15,6 +15,8 @@ from cabinet.crm_module import TELLING
 from tests.cabinet.cabinet_shop import CabinetShop, cabinet_shop
 from tests.cabinet.shop import API_KEY
 
+EXTENSIONS = {1: "101", 2: "102", 3: "103"}
+
 
 @pytest.fixture
 async def cabinet(redis: Redis, tmp_path: Path) -> AsyncIterator[CabinetShop]:
@@ -33,6 +35,22 @@ def module(cabinet: CabinetShop) -> dict[str, Any]:
 
 def times_told(cabinet: CabinetShop) -> int:
     return sum(request.route == "edit" for request in cabinet.shop.crm_account.requests)
+
+
+async def test_the_crm_is_told_what_the_module_can_and_where_it_is(cabinet: CabinetShop) -> None:
+    public, known, telephony = cabinet.address, module(cabinet), module(cabinet)["integrations"]["telephony"]
+    assert known["integrationCode"] == known["code"] == MODULE_CODE
+    assert known["accountUrl"] == f"{public}/account/{cabinet.secret}"
+    assert known["availableCountries"] == ["RU", "BY", "KZ", "UA", "AM", "AZ", "EE", "GE", "KG"]
+    assert telephony["makeCallUrl"] == f"{public}/crm/call"
+    assert telephony["changeUserStatusUrl"] == f"{public}/crm/status"
+    for can in ("allowEdit", "inputEventSupported", "outputEventSupported", "hangupEventSupported"):
+        assert telephony[can] is True
+    assert {one["userId"]: one["code"] for one in telephony["additionalCodes"]} == EXTENSIONS
+    assert [one["siteCode"] for one in telephony["externalPhones"]] == ["shop"]
+    async with cabinet.reader() as reader:
+        logo = await reader.get(known["logo"].removeprefix(public))
+        assert (logo.status, logo.content_type) == (200, "image/svg+xml")
 
 
 async def look(cabinet: CabinetShop) -> None:
