@@ -242,6 +242,9 @@ class Received(BaseModel):
     model_config = ConfigDict(extra="ignore", alias_generator=to_camel, populate_by_name=True)
 
 
+LONGEST_NAME, USERS_ON_A_PAGE = 200, 100  # characters that are kept of a name; users that a page can have
+
+
 class _Person(Received):
     id: Number = None
     first_name: Text = None
@@ -251,7 +254,9 @@ class _Person(Received):
 
     @property
     def name(self) -> str | None:
-        return " ".join(filter(None, (self.last_name, self.first_name, self.patronymic))) or None
+        """The whole name, as far as anybody reads it."""
+        whole = " ".join(filter(None, (self.last_name, self.first_name, self.patronymic)))
+        return whole[:LONGEST_NAME] or None
 
 
 class ManagerBody(Received):
@@ -332,7 +337,9 @@ class UsersBody(Received):
     def read(self) -> UsersPage:
         """In our words."""
         pagination = self.pagination or _Pagination()
-        users = tuple(User(user.id, user.name, user.active, user.status) for user in self.users)
+        users = tuple(
+            User(user.id, user.name, user.active, user.status) for user in self.users[:USERS_ON_A_PAGE]
+        )
         page = pagination.current_page or 1
         return UsersPage(users, page, pagination.total_page_count or page)
 

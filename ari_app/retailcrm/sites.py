@@ -5,7 +5,10 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from ari_app.retailcrm.messages import Received, Text
+from ari_app.retailcrm.messages import LONGEST_NAME, Received, Text
+
+MOST = 500
+"""Shops of a CRM that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,4 +36,5 @@ class SitesBody(Received):
 
     def read(self) -> tuple[Site, ...]:
         """In our words."""
-        return tuple(Site(site.code, site.name or site.code) for site in self.sites if site.code)
+        named = (site for site in self.sites[:MOST] if site.code and len(site.code) <= LONGEST_NAME)
+        return tuple(Site(str(site.code), (site.name or str(site.code))[:LONGEST_NAME]) for site in named)

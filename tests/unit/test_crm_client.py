@@ -262,6 +262,22 @@ async def test_nonsense_of_any_kind_is_an_error_of_the_crm(
     assert type(caught.value) is error
 
 
+async def test_of_endless_names_and_lists_the_beginning_is_taken(
+    client: RetailCrm, account: CrmAccount
+) -> None:
+    users = ",".join(f'{{"id":{number},"firstName":"{"я" * 1000}"}}' for number in range(1, 300))
+    account.fault(Nonsense(f'{{"success":true,"users":[{users}]}}'), times=1)
+    page = await client.users()
+    assert len(page.users) == 100
+    assert page.users[0].name == "я" * 200
+    account.fault(Nonsense(f'{{"success":true,"customer":{{"id":1,"lastName":"{"я" * 9999}"}}}}'), times=1)
+    assert (await client.manager_for("+79161234567")).customer_name == "я" * 200
+    sites = ",".join(f'"s{number}":{{"code":"s{number}","name":"{"я" * 999}"}}' for number in range(999))
+    account.fault(Nonsense(f'{{"success":true,"sites":{{{sites}}}}}'), times=1)
+    found = await client.sites()
+    assert (len(found), len(found[0].name)) == (500, 200)
+
+
 async def test_of_an_endless_refusal_the_beginning_is_told(client: RetailCrm, account: CrmAccount) -> None:
     account.fault(
         Refusal("no " * 100_000, {"phone": "wrong " * 100_000, **dict.fromkeys(map(str, range(999)), "no")})
