@@ -12,7 +12,7 @@ from tests.browser.axe import is_open_to_all
 from tests.browser.conftest import Windows
 from tests.browser.windows import PHONE, Window
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop
-from tests.cabinet.shop import API_KEY
+from tests.cabinet.shop import API_KEY, CLIENT_ID
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -45,6 +45,23 @@ async def test_the_door_is_opened_by_the_keyboard_alone(cabinet: CabinetShop, op
     await expect(window.page.get_by_role("heading", name="Call log")).to_be_visible()
     await keyboard.press("Tab")
     await expect(window.page.get_by_role("link", name="Skip to the content")).to_be_focused()
+
+
+async def test_the_crms_own_page_opens_the_cabinet_also_in_place_of_another_session(
+    cabinet: CabinetShop, open_window: Windows
+) -> None:
+    window = await open_window(cabinet.address)
+    page = window.page
+    for _ in range(2):
+        await page.goto("about:blank")
+        await page.set_content(
+            f'<form method="post" action="{cabinet.address}/account/{cabinet.secret}">'
+            f'<input name="clientId" value="{CLIENT_ID}"><button>Open</button></form>'
+        )
+        await page.get_by_role("button", name="Open").click()
+        await expect(page.get_by_role("heading", name="Information")).to_be_visible()
+        await window.open("/calls")
+        await expect(page.get_by_role("heading", name="Call log")).to_be_visible()
 
 
 async def test_a_key_without_rights_is_told_which_ones_it_lacks(
@@ -83,6 +100,23 @@ async def test_settings_can_be_applied_only_when_something_was_changed(window: W
     await page.reload()
     await expect(page.get_by_text("The changes are applied.")).to_have_count(0)
     await expect(seconds).to_have_value("25")
+
+
+async def test_enter_right_behind_a_letter_applies_what_was_typed(window: Window, page: Page) -> None:
+    await window.open("/telephony")
+    prefix = page.get_by_label("Prefix of CallerID(name)")
+    await prefix.focus()
+    enabled = await prefix.evaluate(
+        """(field) => {
+          field.value = "S";
+          field.dispatchEvent(new InputEvent("input", {bubbles: true}));
+          return !field.form.querySelector("[data-apply]").disabled;
+        }"""
+    )
+    assert enabled
+    await prefix.press("Enter")
+    await expect(page.get_by_text("The changes are applied.")).to_be_visible()
+    await expect(prefix).to_have_value("S")
 
 
 async def test_a_stray_click_does_not_lose_what_was_changed(window: Window, page: Page) -> None:
