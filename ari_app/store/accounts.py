@@ -149,6 +149,7 @@ class Accounts:
                 )
             pipe.multi()
             pipe.hdel(ACCOUNTS, account_id)
+            pipe.unlink(Keys(account_id).tokens)  # at once: they must not open what is made anew here
             pipe.incr(REVISION)
             return True
 

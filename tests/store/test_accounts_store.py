@@ -12,6 +12,7 @@ from ari_app.errors import StoreUnavailable
 from ari_app.store.accounts import AccountConflict, Accounts, WrongSecretKey
 from ari_app.store.connection import connect
 from ari_app.store.keys import ACCOUNTS, Keys
+from ari_app.store.tokens import Tokens
 
 KEY = "k" * 32
 
@@ -60,6 +61,19 @@ async def test_an_account_is_decrypted_once_and_again_when_it_was_changed(
     await Accounts(redis, KEY).remove(first.id)
     assert await accounts.registered() == []
     assert await accounts.find(first.id) is None
+
+
+async def test_tokens_open_nothing_after_a_removal_that_redis_did_not_finish(
+    accounts: Accounts, redis: Redis
+) -> None:
+    ident = (await accounts.apply(shop(), keep_client_id=True)).id
+    token = await Tokens(redis).make(ident, "report")
+    await redis.acl_setuser("default", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-scan"])
+    with pytest.raises(StoreUnavailable):
+        await accounts.remove(ident)
+    await redis.acl_setuser("default", enabled=True, nopass=True, keys=["*"], commands=["+@all"])
+    await accounts.apply(shop(), keep_client_id=True)
+    assert await Tokens(redis).find(token) is None
 
 
 async def test_secrets_are_kept_encrypted_and_the_rest_is_readable(accounts: Accounts, redis: Redis) -> None:
