@@ -25,8 +25,15 @@ app.add_typer(calls.app, name="calls")
 
 def main() -> None:
     """Run the command line. What is logged goes to the error output: the other one is for answers."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    log_errors()
     app()
+
+
+def log_errors() -> None:
+    """Log to the error output, and no variable's value with a failure: there may be a secret in it."""
+    *others, _ = structlog.get_config()["processors"]
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=serve.TRACEBACK)
+    structlog.configure([*others, renderer], logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from cabinet.app import make_app
 
 log = structlog.get_logger(__name__)
 
-_TRACEBACK = structlog.dev.RichTracebackFormatter(show_locals=False)
+TRACEBACK = structlog.dev.RichTracebackFormatter(show_locals=False)
 """Without the values of variables: customers' numbers and secrets are among them."""
 
 
@@ -48,7 +48,7 @@ def set_up_logging(stream: TextIO = sys.stderr) -> None:
             structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S.%f", utc=False),
             structlog.processors.StackInfoRenderer(),
             structlog.dev.ConsoleRenderer(
-                colors=stream.isatty(), pad_event_to=0, exception_formatter=_TRACEBACK
+                colors=stream.isatty(), pad_event_to=0, exception_formatter=TRACEBACK
             ),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
