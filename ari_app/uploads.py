@@ -7,8 +7,10 @@ in one step, under its unguessable name.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import secrets
+import shutil
 import struct
 import time
 from collections.abc import AsyncIterator
@@ -22,6 +24,8 @@ CHUNK_BYTES = 1 << 18
 SIGNATURE_BYTES = 12
 HEADER_BYTES = 4096
 """How much of a WAV file is read to learn its length."""
+RESERVED_BYTES = 10**9
+"""What must be left of the disk, where Redis and our own recordings are: whoever knows a clientId may send."""
 FORGOTTEN_SECONDS = 3600.0
 """The age at which a draft belongs to nobody any more: a service that was killed left it."""
 
@@ -85,10 +89,10 @@ async def draft(store: RecordingStore, limit: int) -> AsyncIterator[Draft]:
     """Open a draft; it is gone in the end unless it was kept. `limit` is in bytes.
 
     Raises:
-        OSError
+        OSError: also when the disk is nearly full.
     """
     path = store.drafts / f"{secrets.token_hex(16)}.part"
-    file = await asyncio.to_thread(_open, path)
+    file = await asyncio.to_thread(_open, path, limit)
     try:
         yield Draft(path, file, limit)
     finally:
@@ -104,8 +108,10 @@ def forget_drafts(store: RecordingStore) -> None:
                 path.unlink()
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path, limit: int) -> BinaryIO:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    if shutil.disk_usage(path.parent).free < RESERVED_BYTES + limit:
+        raise OSError(errno.ENOSPC, "The disk is nearly full", str(path.parent))
     return path.open("xb")
 
 

@@ -40,12 +40,12 @@ async def answer(request: web.Request) -> web.Response:
         body = Body(request, fields, service, stack, allowed)
         if "clientId" in fields:
             _shop(request, fields)
-        file = await body.read()
-        shop = _shop(request, fields)
         try:
+            file = await body.read()
+            shop = _shop(request, fields)
             report = await _report(request, shop, fields, file)
         except OSError as error:
-            log.error("a recording can't be stored", account=shop.account, problem=str(error))
+            log.error("a recording can't be stored", problem=str(error))
             return refusal(503, "The file can't be stored now; send it again later.")
         taken = await shop.reported.take(report)
         if taken is Taken.OURS and isinstance(report, FileReported):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import structlog
@@ -41,8 +42,13 @@ KINDS: tuple[Kind, ...] = ("asterisk", "freepbx")
 """Whose files are given; a shop that keeps its own dialplan finds its files in the tab API."""
 SECRETS = ("ari_password", "ami_password")
 
+AT_ONCE = 8
+"""So many PBXs are tried at the same time, whoever asks: one that answers without end holds memory."""
 TRIES, TRIES_SECONDS = 30, 600
 """So often an account may have a PBX tried, in so many seconds: we are no tool for looking into networks."""
+
+
+_TURNS = web.AppKey("turns to try a PBX", asyncio.Semaphore)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class Attempt:
 
 def add_routes(app: web.Application) -> None:
     """Let the page be reached."""
+    app[_TURNS] = asyncio.Semaphore(AT_ONCE)
     app.router.add_get("/asterisk", signed_in(show))
     app.router.add_post("/asterisk", signed_in(save))
     app.router.add_post("/asterisk/check", signed_in(check))
@@ -114,7 +121,8 @@ async def _try(request: web.Request, account: Registration, sent: Sent) -> Attem
         return Attempt(filled.refused("wait"), minutes=-(-wait // 60))
     pbx = filled.onto(account).pbx
     assert pbx is not None
-    tried = await try_pbx(pbx, service.settings.pbx_networks)
+    async with request.app[_TURNS]:
+        tried = await try_pbx(pbx, service.settings.pbx_networks)
     wrong = {name: why for one in tried if not one.good for name, why in one.wrong.items()}
     no_access = "" if all(one.good for one in tried) else "access"
     return Attempt(filled.refused(no_access, **wrong), tried)

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import FormData
 from redis.asyncio import Redis
 
+from ari_app import uploads
 from ari_app.calls.call import Stage
 from ari_app.calls.reported import FILE_SECONDS, SILENCE_SECONDS
 from ari_app.uploads import forget_drafts
@@ -178,6 +179,17 @@ async def test_a_file_that_is_too_big_is_not_taken(shop: ReportingShop) -> None:
     assert answer.status == 413
     assert (await answer.json())["parameter"] == "file"
     assert not [path for path in shop.folder.glob("recordings/**/*") if path.is_file()]
+
+
+async def test_no_file_fills_the_disk_on_which_calls_are_written(
+    shop: ReportingShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "RESERVED_BYTES", 1 << 60)
+    asked = {"clientId": CLIENT_ID, "type": "upload", "uniqueid": CHANNEL}
+    assert (await shop.client.post("/api/event", params=asked, data=wav())).status == 503
+    assert not list(shop.service.recordings.drafts.iterdir())
+    monkeypatch.undo()
+    await shop.uploads(wav())
 
 
 async def test_a_file_whose_sender_is_cut_off_leaves_nothing(shop: ReportingShop) -> None:
