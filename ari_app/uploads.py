@@ -25,7 +25,7 @@ SIGNATURE_BYTES = 12
 HEADER_BYTES = 4096
 """How much of a WAV file is read to learn its length."""
 RESERVED_BYTES = 10**9
-"""What must be left of the disk, where Redis and our own recordings are: whoever knows a clientId may send."""
+"""What must be left of the disk, where Redis and our own recordings are: anybody with a clientId may send."""
 FORGOTTEN_SECONDS = 3600.0
 """The age at which a draft belongs to nobody any more: a service that was killed left it."""
 
