@@ -19,6 +19,7 @@ from ari_app.store.sessions import Attempts
 from cabinet.callbacks import LONGEST_FORM, Refused, answer, no, read_fields
 from cabinet.clients import SERVICE
 from cabinet.crm_door import NotLetIn, let_in, read_shown
+from cabinet.crm_module import TELLING
 from cabinet.pages.door import ATTEMPTS, ATTEMPTS_SECONDS, HTTP
 from cabinet.security import address_of, counted_as
 from cabinet.synchronising import SYNCHRONISING
@@ -87,7 +88,7 @@ async def _register(request: web.Request, secret: SecretStr) -> str:
     await attempts.forget(who)  # the CRM's own address brings many accounts
     try:
         shown = read_shown(given["systemUrl"], given["apiKey"], service.settings.crm_domains)
-        account = await let_in(service, request.app[HTTP], shown)
+        account = await let_in(service, request.app[HTTP], request.app[TELLING], shown)
     except NotLetIn as refused:
         said = ", ".join(refused.missing) or refused.detail
         raise Refused(400, _SENTENCES.get(refused.why, refused.why).format(said)) from None

@@ -16,7 +16,7 @@ from ari_app.retailcrm.errors import CrmDenied, CrmError, CrmRefused, CrmUnavail
 from ari_app.retailcrm.registration import missing_permissions
 from ari_app.service import Service
 from ari_app.store.accounts import AccountConflict
-from cabinet.crm_module import register
+from cabinet.crm_module import Telling
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +90,9 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def let_in(service: Service, session: aiohttp.ClientSession, shown: Shown) -> Registration:
+async def let_in(
+    service: Service, session: aiohttp.ClientSession, telling: Telling, shown: Shown
+) -> Registration:
     """Try the key, and give the account: the one that there is, or a new one whose module is registered.
 
     A key that works takes the place of the one that was known: that may be the very thing to be mended.
@@ -112,7 +114,7 @@ async def let_in(service: Service, session: aiohttp.ClientSession, shown: Shown)
             log.warning("an account can't be made", crm=shown.url, problem=str(problem))
             raise NotLetIn("crm", "taken") from None
     try:
-        account, _ = await register(service, crm, account)
+        await telling.tell(account.id)
     except CrmError as problem:
         log.warning("the module can't be registered", account=account.id, problem=str(problem))
         if known is None:

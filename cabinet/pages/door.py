@@ -17,6 +17,7 @@ from ari_app.store.events import What
 from ari_app.store.sessions import Attempts
 from cabinet.clients import SERVICE
 from cabinet.crm_door import NotLetIn, Shown, let_in, read_shown
+from cabinet.crm_module import TELLING
 from cabinet.noting import note
 from cabinet.rendering import page
 from cabinet.security import (
@@ -138,7 +139,7 @@ async def _try(request: web.Request, crm: str, key: str) -> Registration:
             await _note_failure(request, shown, What.LOCKED_OUT)
             raise _TooMany(wait)
     try:
-        account = await let_in(service, request.app[HTTP], shown)
+        account = await let_in(service, request.app[HTTP], request.app[TELLING], shown)
     except NotLetIn as no:
         if no.field == "key":
             await _note_failure(request, shown, What.SIGN_IN_FAILED)
