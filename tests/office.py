@@ -162,11 +162,15 @@ class Office:
         assert self.service is not None
         return self.service.shops[self.account.id]
 
-    def opened_after(self, before: Shop) -> bool:
-        """Whether the account is opened anew, and its PBX heard; in between it is in nobody's hands."""
+    def hears(self, account: str) -> bool:
+        """Whether an account is at work and its PBX heard; while it is opened anew it is in nobody's hands."""
         assert self.service is not None
-        shop = self.service.shops.get(self.account.id)
-        return shop is not None and shop is not before and shop.line.listening
+        shop = self.service.shops.get(account)
+        return shop is not None and shop.line.listening
+
+    def opened_after(self, before: Shop) -> bool:
+        """Whether the account is opened anew, and its PBX heard."""
+        return self.hears(self.account.id) and self.shop is not before
 
     @property
     def listening(self) -> bool:

@@ -345,8 +345,7 @@ async def test_a_pbx_that_refuses_the_password_disturbs_no_other_account(
         assert office.service is not None
         assert office.service.ready
         await neighbour(office, crm, asterisk.http_port, asterisk.ari_password)
-        shops = office.service.shops
-        await office.until(lambda: shops[name].line.listening, "the neighbour was not connected")
+        await office.until(lambda: office.hears(name), "the neighbour was not connected")
     said = [(line["event"], line.get("problem")) for line in log if line.get("account") == name]
     assert said.count(("the PBX is not connected", "the PBX answers 401 to user and password")) == 1
     assert [event for event, _ in said].count("the PBX is not connected") == 1
@@ -368,8 +367,7 @@ async def test_a_pbx_that_is_unreachable_disturbs_no_other_account(office: Offic
             assert office.service is not None
             assert office.service.ready
             await wire.mend()
-            shops = office.service.shops
-            await office.until(lambda: shops[name].line.listening, "the neighbour was not connected", 30)
+            await office.until(lambda: office.hears(name), "the neighbour was not connected", 30)
         said = [line["event"] for line in log if line.get("account") == name]
         assert said.count("the PBX is not connected") == 1
         assert said.count("the PBX is connected") == 1
