@@ -163,7 +163,7 @@ class Office:
         return self.service.shops[self.account.id]
 
     def hears(self, account: str) -> bool:
-        """Whether an account is at work and its PBX heard; while it is opened anew it is in nobody's hands."""
+        """Whether an account is at work and its PBX heard; one that is opened anew is in nobody's hands."""
         assert self.service is not None
         shop = self.service.shops.get(account)
         return shop is not None and shop.line.listening

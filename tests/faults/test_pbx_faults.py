@@ -5,6 +5,7 @@ import time
 
 import pytest
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from ari_app.accounts import read_account
 from ari_app.demo.phones import Answers, Rings
@@ -330,6 +331,11 @@ async def neighbour(office: Office, crm: SimulatedCrm, port: int, password: str)
     return (await Accounts(office.redis, SECRET_KEY).apply(read_account(text), keep_client_id=True)).id
 
 
+def connected(log: list[EventDict], name: str) -> bool:
+    """Whether the log says that an account's PBX is connected."""
+    return any(line["event"] == "the PBX is connected" and line.get("account") == name for line in log)
+
+
 async def test_a_pbx_that_refuses_the_password_disturbs_no_other_account(
     office: Office, crm: SimulatedCrm
 ) -> None:
@@ -346,6 +352,7 @@ async def test_a_pbx_that_refuses_the_password_disturbs_no_other_account(
         assert office.service.ready
         await neighbour(office, crm, asterisk.http_port, asterisk.ari_password)
         await office.until(lambda: office.hears(name), "the neighbour was not connected")
+        await office.until(lambda: connected(log, name), "nobody was told that it is connected")
     said = [(line["event"], line.get("problem")) for line in log if line.get("account") == name]
     assert said.count(("the PBX is not connected", "the PBX answers 401 to user and password")) == 1
     assert [event for event, _ in said].count("the PBX is not connected") == 1
@@ -368,6 +375,7 @@ async def test_a_pbx_that_is_unreachable_disturbs_no_other_account(office: Offic
             assert office.service.ready
             await wire.mend()
             await office.until(lambda: office.hears(name), "the neighbour was not connected", 30)
+            await office.until(lambda: connected(log, name), "nobody was told that it is connected")
         said = [line["event"] for line in log if line.get("account") == name]
         assert said.count("the PBX is not connected") == 1
         assert said.count("the PBX is connected") == 1
