@@ -39,10 +39,10 @@ $(PAGES): package.json package-lock.json
 	@touch $@
 
 install: $(VENV)/installed $(PAGES)
-	@$(BIN)/python -m ari_app.demo.machine
+	@$(BIN)/python -m ari_app.demo.pbx.preparation
 
 install-for-tests: $(VENV)/installed $(PAGES)
-	@$(BIN)/python -m ari_app.demo.machine 22 16 chromium
+	@$(BIN)/python -m ari_app.demo.pbx.preparation 22 16 chromium
 
 demo: install
 	@exec $(BIN)/ari-app demo $(ARGS)

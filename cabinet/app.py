@@ -1,64 +1,41 @@
-"""The aiohttp application: the administrator's pages, recordings, health and metrics."""
+"""The aiohttp application: the administrator's pages, the CRM's callbacks, the API."""
 
 from __future__ import annotations
 
-import re
-
 from aiohttp import web
 
-from ari_app.service import Service
-from cabinet import callbacks, connection, data, module_callbacks
-from cabinet.api import make_api
-from cabinet.clients import SERVICE
-from cabinet.metrics import render_metrics
-from cabinet.pages import add_pages
-from cabinet.security import asks_directly
-
-_RECORDING = re.compile(r"[0-9a-f]{40}\.(wav|mp3)")
-_TYPES = {".wav": "audio/wav", ".mp3": "audio/mpeg"}
+from ari_app.service.service import Service
+from ari_app.store.sessions import Sessions
+from cabinet.api.answers import as_json
+from cabinet.frame.assets import ASSETS, Assets
+from cabinet.frame.clients import SERVICE, asking
+from cabinet.frame.errors import error_pages
+from cabinet.frame.rendering import set_up_templates
+from cabinet.frame.security import add_headers
+from cabinet.frame.visits import SESSIONS
+from cabinet.pages import asterisk, check, live
+from cabinet.routes import API, ROUTES
 
 
 def make_app(service: Service) -> web.Application:
     """Build the web application of a running service."""
-    app = web.Application()
+    app = web.Application(middlewares=[error_pages])
     app[SERVICE] = service
-    app.router.add_get("/recordings/{name}", recording)
-    for part in (callbacks, module_callbacks, connection):
-        part.add_routes(app)
-    app.add_subapp("/api", make_api(service))
-    app.router.add_get("/healthz", alive)
-    app.router.add_get("/readyz", ready)
-    app.router.add_get("/metrics", metrics)
-    app.router.add_routes(data.routes(service.public_url))
-    add_pages(app)
+    app[ASSETS] = Assets()
+    app[SESSIONS] = Sessions(service.redis)
+    app.on_response_prepare.append(add_headers)
+    app.cleanup_ctx.append(asking)
+    set_up_templates(app)
+    for page in (asterisk, check, live):
+        page.set_up(app)
+    app.add_routes(ROUTES)
+    app.add_subapp("/api", _make_api(service))
     return app
 
 
-async def recording(request: web.Request) -> web.StreamResponse:
-    """Give a recording to whoever knows its name; range requests are answered."""
-    name = request.match_info["name"]
-    path = request.app[SERVICE].recordings.path_of(name)
-    if _RECORDING.fullmatch(name) is None or not path.is_file():
-        raise web.HTTPNotFound(text="There is no such recording.\n")
-    kind = _TYPES[path.suffix]
-    return web.FileResponse(path, headers={"Content-Type": kind, "Cache-Control": "private"})
-
-
-async def alive(_: web.Request) -> web.Response:
-    """Say that the process runs."""
-    return web.Response(text="ok\n")
-
-
-async def ready(request: web.Request) -> web.Response:
-    """Say whether every PBX is connected, or known to be unreachable."""
-    service = request.app[SERVICE]
-    connected = sum(1 for shop in service.shops.values() if shop.line.listening)
-    body = {"ready": service.ready, "accounts": len(service.shops), "connected": connected}
-    return web.json_response(body, status=200 if service.ready else 503)
-
-
-async def metrics(request: web.Request) -> web.Response:
-    """Give Prometheus' figures; they name the shops, so they are nothing for strangers."""
-    if not asks_directly(request):
-        raise web.HTTPNotFound
-    return web.Response(body=render_metrics(request.app[SERVICE]), content_type="text/plain", charset="utf-8")
+def _make_api(service: Service) -> web.Application:
+    """Build what is found below ``/api``: it answers in JSON, whatever goes wrong."""
+    api = web.Application(middlewares=[as_json])
+    api[SERVICE] = service
+    api.add_routes(API)
+    return api

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import quote
 
-from ari_app.accounts import Account
+from ari_app.accounts.account import Account
 from ari_app.calls.routing import Destination, Dialplan, People
 
 SHORTEST_OUTSIDE = 7

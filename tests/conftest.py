@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from ari_app.demo.asterisk import Asterisk
-from ari_app.demo.lab import Lab
-from ari_app.demo.machine import Installation, prepare
-from ari_app.demo.retailcrm import SimulatedCrm
+from ari_app.demo.crm.simulator import SimulatedCrm
+from ari_app.demo.pbx.asterisk import Asterisk
+from ari_app.demo.pbx.lab import Lab
+from ari_app.demo.pbx.machine import Installation, prepare
 from ari_app.store.connection import connect
 from ari_app.store.server import private_redis
-from tests.office import API_KEY, Office
+from tests.support.office import API_KEY, Office
 
 IN_ASTERISKS_LOOP = {"asterisk", "browser", "faults"}
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ari_app.accounts.dialplan_names import named_context, named_exten
 from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import AriRefused
 from ari_app.calls import orders as o
-from ari_app.dialplan_names import named_context, named_exten
 
 GONE = frozenset({404})
 DONE_BEFORE = frozenset({409})

@@ -1,6 +1,6 @@
 """Brings a finished recording from the PBX into our store: a folder of WAV files (8 kHz, 16 bit, mono).
 
-Files that a shop sends by itself lie there too (`ari_app.uploads`): WAV of any kind, or MP3.
+Files that a shop sends by itself lie there too (`ari_app.asterisk.uploads`): WAV of any kind, or MP3.
 """
 
 from __future__ import annotations

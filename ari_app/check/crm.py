@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from ari_app.accounts import Registration
+from ari_app.accounts.account import Registration
 from ari_app.check.findings import Finding, Findings, bad, good, unknown, warning
 from ari_app.check.look import LOOK_SECONDS, NothingThere, clock_finding, look
 from ari_app.retailcrm.client import Credentials, RetailCrm, User

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 
-from ari_app.accounts import Account, Registration
+from ari_app.accounts.account import Account, Registration
 from ari_app.check import asterisk, crm, dialplan, doors, machine, places, public
 from ari_app.check.findings import Check, Finding, bad, carry_out, unknown
 from ari_app.check.pbx import Pbx

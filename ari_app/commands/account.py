@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ari_app.accounts import Account, Registration, read_account
+from ari_app.accounts.account import Account, Registration, read_account
 from ari_app.calls.routing import Outside, People
 from ari_app.commands import fail, run, store
 from ari_app.settings import load_secret_key, read_settings

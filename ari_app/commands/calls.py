@@ -16,29 +16,20 @@ from rich.table import Table
 from rich.text import Text
 
 from ari_app.calls.call import Call
+from ari_app.calls.journal import Line, dump_line, tagged
 from ari_app.calls.orders import TellHangup, TellResult, TellRinging
 from ari_app.commands import fail, run, store
-from ari_app.journal import Line, dump_line, tagged
 from ari_app.settings import load_secret_key, read_settings
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore, Refusal
 from ari_app.store.connection import Redis
-from ari_app.timeline import Sentence, Tone, summary, tell
+from ari_app.timeline.colours import COLOURS
+from ari_app.timeline.timeline import Sentence, summary, tell
 
 app = typer.Typer(help="Calls: live ones, ended ones, and what happened to each.", no_args_is_help=True)
 
 AccountOption = Annotated[str | None, typer.Option("--account", help="Only this account's calls.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-
-COLOURS = {
-    Tone.CALLER: "bold",
-    Tone.PHONE: "cyan",
-    Tone.GOOD: "green",
-    Tone.BAD: "yellow",
-    Tone.CRM: "magenta",
-    Tone.QUIET: "dim",
-}
-
 
 CRM_MESSAGES = {TellRinging: "in", TellHangup: "hangup", TellResult: "result"}
 

@@ -13,7 +13,7 @@ import orjson
 import structlog
 import typer
 
-from ari_app.accounts import Registration
+from ari_app.accounts.account import Registration
 from ari_app.check import everything
 from ari_app.check.findings import Finding, Findings, State, bad
 from ari_app.commands import fail, run, store

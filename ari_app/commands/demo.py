@@ -16,15 +16,15 @@ from rich.console import Console
 
 from ari_app.commands import EXPECTED, fail
 from ari_app.commands.serve import set_up_logging
-from ari_app.demo.asterisk import AsteriskFailed
-from ari_app.demo.machine import CannotPrepare, Installation
-from ari_app.demo.plans import PLANS
-from ari_app.demo.ports import NoFreePorts
-from ari_app.demo.preparation import interrupt_when_told, prepare_visibly
-from ari_app.demo.run import run
-from ari_app.demo.sipp import SippFailed
-from ari_app.demo.stage import DemoFailed
-from ari_app.demo.story import Json, Narrator, NobodyListens, Performance, Story, Terminal
+from ari_app.demo.pbx.asterisk import AsteriskFailed
+from ari_app.demo.pbx.machine import CannotPrepare, Installation
+from ari_app.demo.pbx.ports import NoFreePorts
+from ari_app.demo.pbx.preparation import interrupt_when_told, prepare_visibly
+from ari_app.demo.pbx.sipp import SippFailed
+from ari_app.demo.show.plans import PLANS
+from ari_app.demo.show.run import run
+from ari_app.demo.show.stage import DemoFailed
+from ari_app.demo.show.story import Json, Narrator, NobodyListens, Performance, Story, Terminal
 
 INTERRUPTED = 130
 _TROUBLE = (*EXPECTED, AsteriskFailed, SippFailed, NoFreePorts, DemoFailed, NobodyListens, OSError)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ari_app.accounts import Account
+from ari_app.accounts.account import Account
 from ari_app.commands import fail, run, store
 from ari_app.settings import load_secret_key, read_settings
 from ari_app.store.accounts import Accounts

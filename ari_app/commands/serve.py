@@ -15,7 +15,7 @@ import uvloop
 from aiohttp import web
 
 from ari_app.commands import EXPECTED, fail, store
-from ari_app.service import Service
+from ari_app.service.service import Service
 from ari_app.settings import Settings, claim, holder_id, load_secret_key, read_settings, unknown_settings
 from cabinet.api.fields import LONGEST_LINE
 from cabinet.app import make_app

@@ -18,10 +18,10 @@ from typing import Any, Protocol
 
 import structlog
 
-from ari_app.activity import Activity
+from ari_app.accounts.activity import Activity
+from ari_app.calls.journal import OutboxEntry
 from ari_app.calls.orders import Tell, TellHangup, TellResult, TellRinging
 from ari_app.errors import StoreUnavailable
-from ari_app.journal import OutboxEntry
 from ari_app.retailcrm.client import CALLS_IN_ONE_UPLOAD, RetailCrm
 from ari_app.retailcrm.errors import CrmDenied, CrmError, CrmLimited, CrmRefused, CrmUnavailable
 from ari_app.retailcrm.wording import Wording

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, WatchError
 
-from ari_app.accounts import SECRETS, Account, Registration
+from ari_app.accounts.account import SECRETS, Account, Registration
 from ari_app.store.connection import unavailable
 from ari_app.store.keys import ACCOUNTS, REVISION, Keys
 

@@ -18,9 +18,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from ari_app.calls.call import Call, Way
+from ari_app.calls.journal import CrmTold, Line, OutboxEntry, dump_line, load_line, order_from, tagged
 from ari_app.calls.orders import Tell
 from ari_app.errors import StoreUnavailable
-from ari_app.journal import CrmTold, Line, OutboxEntry, dump_line, load_line, order_from, tagged
 from ari_app.store.events import Event, What, add_to
 from ari_app.store.keys import Keys
 from ari_app.store.statistics import COUNT_OLD, WRITE, is_counted, state_of

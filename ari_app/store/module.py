@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, WatchError
 
-from ari_app.activity import Activity, CrmSettings
+from ari_app.accounts.activity import Activity, CrmSettings
 from ari_app.store.connection import unavailable
 from ari_app.store.keys import Keys
 

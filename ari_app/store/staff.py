@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from ari_app.staff import Person, Synchronisation
+from ari_app.accounts.staff import Person, Synchronisation
 from ari_app.store.connection import unavailable
 from ari_app.store.keys import Keys
 

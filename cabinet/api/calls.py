@@ -17,10 +17,10 @@ from ari_app.calls.turn import whose
 from ari_app.store.calls import Place
 from ari_app.store.tokens import Tokens
 from cabinet.api.answers import Wrong, refusal
-from cabinet.call_filter import DIRECTIONS, PERIODS, RESULTS, CallFilter, find
-from cabinet.clients import SERVICE
-from cabinet.people import names_of
-from cabinet.visits import Visit, find_visit, visit_to
+from cabinet.forms.call_filter import DIRECTIONS, PERIODS, RESULTS, CallFilter, find
+from cabinet.frame.clients import SERVICE
+from cabinet.frame.people import names_of
+from cabinet.frame.visits import Visit, find_visit, visit_to
 
 MOST, USUAL = 200, 50
 """So many calls an answer holds, and so many if it isn't said."""

@@ -8,16 +8,16 @@ from contextlib import AsyncExitStack
 import structlog
 from aiohttp import web
 
+from ari_app.asterisk.uploads import BadFile, Draft
 from ari_app.calls.call import AsGiven, Direction, Source
 from ari_app.calls.orders import WebAnalytics
 from ari_app.calls.reported import EndReported, FileReported, Report, RingingReported, ending_of
-from ari_app.reported import Taken
-from ari_app.shop import Shop
-from ari_app.uploads import BadFile, Draft
+from ari_app.service.reported import Taken
+from ari_app.service.shop import Shop
 from cabinet.api.answers import UnknownClient, Wrong, refusal
 from cabinet.api.fields import LONGEST_QUERY, Fields
 from cabinet.api.upload import Body
-from cabinet.clients import SERVICE, shop_of
+from cabinet.frame.clients import SERVICE, shop_of
 
 log = structlog.get_logger(__name__)
 

@@ -9,10 +9,10 @@ from aiohttp import web
 
 from ari_app.calls.happenings import CustomerFound
 from ari_app.calls.names import NAME_LENGTH, clean_name, with_prefix
-from ari_app.shop import Shop
+from ari_app.service.shop import Shop
 from cabinet.api.answers import UnknownClient, Wrong
 from cabinet.api.fields import Fields
-from cabinet.clients import SERVICE, shop_of
+from cabinet.frame.clients import SERVICE, shop_of
 
 CRM_SECONDS = 1.7
 """How long the CRM is waited for; the answer is due within 2 s, on a busy machine too."""

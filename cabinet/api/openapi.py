@@ -15,7 +15,7 @@ from cabinet.api.fields import (
     LONGEST_UNIQUE_ID,
     MOST_SECONDS,
 )
-from cabinet.call_filter import DIRECTIONS, PERIODS, RESULTS
+from cabinet.forms.call_filter import DIRECTIONS, PERIODS, RESULTS
 
 Schema = dict[str, Any]
 

@@ -12,8 +12,8 @@ import orjson
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from ari_app.service import Service
-from ari_app.uploads import CHUNK_BYTES, BadFile, Draft, FileTooBig, draft
+from ari_app.asterisk.uploads import CHUNK_BYTES, BadFile, Draft, FileTooBig, draft
+from ari_app.service.service import Service
 from cabinet.api.answers import Wrong
 from cabinet.api.fields import Fields
 

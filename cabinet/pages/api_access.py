@@ -9,31 +9,21 @@ import structlog
 from aiohttp import web
 from pydantic import SecretStr
 
-from ari_app.accounts import Account, Registration
+from ari_app.accounts.account import Account, Registration
 from ari_app.retailcrm.errors import CrmError
 from ari_app.store.events import What
 from ari_app.store.tokens import LONGEST_NAME, MOST, Tokens, TooManyTokens
-from cabinet.clients import SERVICE
-from cabinet.crm_module import TELLING
-from cabinet.noting import note
-from cabinet.pbx_files import packed
-from cabinet.rendering import page
-from cabinet.visits import Visit, form_of, signed_in
+from cabinet.frame.clients import SERVICE
+from cabinet.frame.noting import note
+from cabinet.frame.rendering import page
+from cabinet.frame.visits import Visit, form_of
+from cabinet.pages.pbx_files import packed
 from stasis_dialplan import KINDS, CannotRender, Kind, Settings, render
 from stasis_dialplan.event2 import event2
 
 log = structlog.get_logger(__name__)
 
 PATH = "/api-access"
-
-
-def add_routes(app: web.Application) -> None:
-    """Let the page be reached."""
-    app.router.add_get(PATH, signed_in(show))
-    app.router.add_post(f"{PATH}/client-id", signed_in(renew))
-    app.router.add_get(f"{PATH}/dialplan/{{kind}}.zip", signed_in(dialplan))
-    app.router.add_post(f"{PATH}/tokens", signed_in(make_token))
-    app.router.add_post(f"{PATH}/tokens/{{ident}}/revoke", signed_in(revoke_token))
 
 
 async def show(request: web.Request, visit: Visit) -> web.Response:
@@ -46,7 +36,7 @@ async def renew(request: web.Request, visit: Visit) -> web.Response:
     form = await form_of(request)
     if form.get("sure") != "yes":
         return await _page(request, visit, status=422, problem="sure")
-    accounts, account, telling = request.app[SERVICE].accounts, visit.account, request.app[TELLING]
+    accounts, account, telling = request.app[SERVICE].accounts, visit.account, request.app[SERVICE].telling
     before, fresh = account.crm.client_id, SecretStr(secrets.token_hex(16))
     changed = await accounts.change(account.id, lambda now: _with(now, fresh))
     if changed is None:

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
-from ari_app.accounts import Account, PbxSettings, Registration
+from ari_app.accounts.account import Account, PbxSettings, Registration
+from ari_app.check.pbx_door import Tried, try_pbx
 from ari_app.store.accounts import AccountConflict
 from ari_app.store.sessions import Attempts
-from cabinet.clients import SERVICE
-from cabinet.forms import Filled, Flag, Form, Number, Secret, Text, saved
-from cabinet.pbx_door import Tried, try_pbx
-from cabinet.pbx_files import packed
-from cabinet.rendering import page
-from cabinet.visits import Form as Sent
-from cabinet.visits import Visit, form_of, signed_in
+from cabinet.forms.form import Filled, Flag, Form, Number, Secret, Text, saved
+from cabinet.frame.clients import SERVICE
+from cabinet.frame.rendering import page
+from cabinet.frame.visits import Form as Sent
+from cabinet.frame.visits import Visit, form_of
+from cabinet.pages.pbx_files import packed
 from stasis_dialplan import CannotRender, Kind, Settings, render
 
 log = structlog.get_logger(__name__)
@@ -61,13 +61,9 @@ class Attempt:
     """How long to wait before the next attempt."""
 
 
-def add_routes(app: web.Application) -> None:
-    """Let the page be reached."""
+def set_up(app: web.Application) -> None:
+    """Prepare for those who try a PBX."""
     app[_TURNS] = asyncio.Semaphore(AT_ONCE)
-    app.router.add_get("/asterisk", signed_in(show))
-    app.router.add_post("/asterisk", signed_in(save))
-    app.router.add_post("/asterisk/check", signed_in(check))
-    app.router.add_post("/asterisk/files", signed_in(files))
 
 
 async def show(request: web.Request, visit: Visit) -> web.Response:

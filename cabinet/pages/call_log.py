@@ -10,18 +10,18 @@ from typing import Any
 from aiohttp import web
 
 from ari_app.calls.call import Call, Leg, Role
+from ari_app.calls.journal import CrmTold, Line
 from ari_app.calls.orders import Tell, TellHangup, TellRinging
 from ari_app.calls.turn import whose
-from ari_app.journal import CrmTold, Line
 from ari_app.store.calls import Place
-from ari_app.timeline import Sentence, tell
-from cabinet import call_sheet
-from cabinet.call_filter import DIRECTIONS, PERIODS, RESULTS, CallFilter, Found, find, find_all
-from cabinet.clients import SERVICE
-from cabinet.language import chosen
-from cabinet.people import names_of
-from cabinet.rendering import page
-from cabinet.visits import Visit, signed_in
+from ari_app.timeline.timeline import Sentence, tell
+from cabinet.forms.call_filter import DIRECTIONS, PERIODS, RESULTS, CallFilter, Found, find, find_all
+from cabinet.frame.clients import SERVICE
+from cabinet.frame.language import chosen
+from cabinet.frame.people import names_of
+from cabinet.frame.rendering import page
+from cabinet.frame.visits import Visit
+from cabinet.pages import call_sheet
 
 ON_A_PAGE = 50
 _REPEAT_SECONDS = 1.0
@@ -41,13 +41,6 @@ class Told:
         if isinstance(self.tell, TellRinging):
             return "ringing"
         return "hangup" if isinstance(self.tell, TellHangup) else "result"
-
-
-def add_routes(app: web.Application) -> None:
-    """Let the log and its calls be reached."""
-    app.router.add_get("/calls", signed_in(show))
-    app.router.add_get("/calls.csv", signed_in(save), allow_head=False)
-    app.router.add_get("/calls/{id}", signed_in(show_one))
 
 
 async def show(request: web.Request, visit: Visit) -> web.Response:

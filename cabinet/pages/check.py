@@ -12,15 +12,15 @@ from typing import cast
 import structlog
 from aiohttp import web
 
-from ari_app.accounts import Registration
+from ari_app.accounts.account import Registration
 from ari_app.check import everything
 from ari_app.check.findings import Finding, Findings, State, bad
-from ari_app.service import Service
-from cabinet.clients import SERVICE
-from cabinet.findings import in_language
-from cabinet.language import chosen
-from cabinet.rendering import page
-from cabinet.visits import Visit, form_of, signed_in
+from ari_app.service.service import Service
+from cabinet.frame.clients import SERVICE
+from cabinet.frame.language import chosen
+from cabinet.frame.rendering import page
+from cabinet.frame.visits import Visit, form_of
+from cabinet.pages.findings import in_language
 
 log = structlog.get_logger(__name__)
 
@@ -97,12 +97,10 @@ class Checks:
 CHECKS = web.AppKey("checks", Checks)
 
 
-def add_routes(app: web.Application) -> None:
-    """Let the page be reached."""
+def set_up(app: web.Application) -> None:
+    """Prepare for checks; those that are under way end with the application."""
     app[CHECKS] = Checks(app[SERVICE])
     app.cleanup_ctx.append(_checks)
-    app.router.add_get("/check", signed_in(show))
-    app.router.add_post("/check", signed_in(begin))
 
 
 async def _checks(app: web.Application) -> AsyncIterator[None]:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
 import structlog
 from aiohttp import web
 from pydantic import SecretStr
 
-from ari_app.accounts import Registration
+from ari_app.accounts.account import Registration
 from ari_app.retailcrm.registration import PERMISSIONS
+from ari_app.service.crm_door import NotLetIn, Shown, let_in, read_shown
 from ari_app.store.events import What
 from ari_app.store.sessions import Attempts
-from cabinet.clients import SERVICE
-from cabinet.crm_door import NotLetIn, Shown, let_in, read_shown
-from cabinet.crm_module import TELLING
-from cabinet.noting import note
-from cabinet.rendering import page
-from cabinet.security import (
+from cabinet.frame.clients import HTTP, SERVICE
+from cabinet.frame.noting import note
+from cabinet.frame.rendering import page
+from cabinet.frame.security import (
+    ATTEMPTS,
+    ATTEMPTS_SECONDS,
     BadToken,
     counted_as,
     own_path,
@@ -30,34 +29,12 @@ from cabinet.security import (
     set_reader,
     texts_of,
 )
-from cabinet.synchronising import SYNCHRONISING
-from cabinet.visits import SESSIONS, find_visit, form_of, seal_of
+from cabinet.frame.visits import SESSIONS, find_visit, form_of, seal_of
 
 log = structlog.get_logger(__name__)
 
-ATTEMPTS, ATTEMPTS_SECONDS = 10, 600
-"""So often an address may try, and so often an account may be tried, in so many seconds. Who is locked out of
-an account by a stranger's attempts still gets in from the CRM."""
-
-HTTP = web.AppKey("http", aiohttp.ClientSession)
 _LONGEST = 300
 """Characters that are read of what is typed."""
-
-
-def add_routes(app: web.Application) -> None:
-    """Let the door be reached."""
-    app.cleanup_ctx.append(_http)
-    app.router.add_get("/sign-in", ask)
-    app.router.add_post("/sign-in", sign_in)
-    app.router.add_post("/sign-out", sign_out)
-    app.router.add_get("/account/{secret}", from_crm, allow_head=False)
-    app.router.add_post("/account/{secret}", from_crm)
-
-
-async def _http(app: web.Application) -> AsyncIterator[None]:
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        app[HTTP] = session
-        yield
 
 
 async def ask(request: web.Request) -> web.Response:
@@ -139,14 +116,14 @@ async def _try(request: web.Request, crm: str, key: str) -> Registration:
             await _note_failure(request, shown, What.LOCKED_OUT)
             raise _TooMany(wait)
     try:
-        account = await let_in(service, request.app[HTTP], request.app[TELLING], shown)
+        account = await let_in(service, request.app[HTTP], service.telling, shown)
     except NotLetIn as no:
         if no.field == "key":
             await _note_failure(request, shown, What.SIGN_IN_FAILED)
         raise
     for who in whose:
         await attempts.forget(who)
-    await request.app[SYNCHRONISING].begin_first(account.id)
+    await service.synchronising.begin_first(account.id)
     return account
 
 

@@ -8,12 +8,12 @@ from typing import Any
 from aiohttp import web
 
 from ari_app.store.events import Event, EventStore, Kind, Severity, Wanted, What
-from cabinet.call_filter import PERIODS, CallFilter
-from cabinet.clients import SERVICE
-from cabinet.noting import note
+from cabinet.forms.call_filter import PERIODS, CallFilter
+from cabinet.frame.clients import SERVICE
+from cabinet.frame.noting import note
+from cabinet.frame.rendering import page
+from cabinet.frame.visits import Visit, form_of
 from cabinet.pages.call_log import Told
-from cabinet.rendering import page
-from cabinet.visits import Visit, form_of, signed_in
 
 ON_A_PAGE = 50
 REFUSALS = 100
@@ -22,12 +22,6 @@ REFUSALS = 100
 _KINDS = {kind.value: kind for kind in Kind}
 _SEVERITIES = {severity.value: severity for severity in Severity if severity is not Severity.INFO}
 _ALL = "all"
-
-
-def add_routes(app: web.Application) -> None:
-    """Let the log be reached."""
-    app.router.add_get("/events", signed_in(show))
-    app.router.add_post("/events/send-again", signed_in(send_again))
 
 
 async def show(request: web.Request, visit: Visit) -> web.Response:

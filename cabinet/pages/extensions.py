@@ -9,17 +9,15 @@ from urllib.parse import urlencode
 from aiohttp import web
 from pydantic import ValidationError
 
-from ari_app.accounts import Account, ExtensionOf, Registration
+from ari_app.accounts.account import Account, ExtensionOf, Registration
+from ari_app.accounts.staff import Person
 from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.phones import Endpoints, endpoints, state_of
-from ari_app.shop import Shop
-from ari_app.staff import Person
-from ari_app.switchboard import talking
-from cabinet.clients import SERVICE
-from cabinet.crm_module import TELLING, add_telling
-from cabinet.rendering import page
-from cabinet.synchronising import SYNCHRONISING, add_synchronising
-from cabinet.visits import Visit, form_of, signed_in
+from ari_app.control.switchboard import talking
+from ari_app.service.shop import Shop
+from cabinet.frame.clients import SERVICE
+from cabinet.frame.rendering import page
+from cabinet.frame.visits import Visit, form_of
 
 PATH = "/extensions"
 ROWS = 100
@@ -68,16 +66,6 @@ class _NotTaken(Exception):
         self.holder = holder
 
 
-def add_routes(app: web.Application) -> None:
-    """Let the page be reached."""
-    add_telling(app, app[SERVICE])
-    add_synchronising(app, app[SERVICE])
-    app.router.add_get(PATH, signed_in(show))
-    app.router.add_get(f"{PATH}/progress", signed_in(progress))
-    app.router.add_post(f"{PATH}/synchronise", signed_in(synchronise))
-    app.router.add_post(rf"{PATH}/{{user:[0-9]{{1,18}}}}", signed_in(save))
-
-
 async def show(request: web.Request, visit: Visit) -> web.Response:
     """Show everybody."""
     return await _page(request, visit)
@@ -86,7 +74,7 @@ async def show(request: web.Request, visit: Visit) -> web.Response:
 async def synchronise(request: web.Request, visit: Visit) -> web.Response:
     """Begin to ask the CRM for its users, and go to the page that shows how far it is."""
     await form_of(request)
-    await request.app[SYNCHRONISING].begin(visit.account.id)
+    await request.app[SERVICE].synchronising.begin(visit.account.id)
     return web.Response(status=303, headers={"Location": PATH})
 
 
@@ -94,7 +82,7 @@ async def progress(request: web.Request, visit: Visit) -> web.Response:
     """Show how far it is."""
     if request.headers.get("HX-Request") != "true":
         raise web.HTTPSeeOther(PATH)
-    sync = await request.app[SYNCHRONISING].of(visit.account.id)
+    sync = await request.app[SERVICE].synchronising.of(visit.account.id)
     names = {one.id: one.name for one in (await visit.staff.people()).values()}
     return page(request, "parts/synchronisation.html", visit, sync=sync, names=names, came=True)
 
@@ -123,7 +111,7 @@ async def save(request: web.Request, visit: Visit) -> web.Response:
         typed = Typed(user, now if remove else code, now, problem.wrong, problem.holder)
         return await _page(request, visit, typed)
     if changed:
-        await request.app[TELLING].tell_soon(visit.account.id)
+        await request.app[SERVICE].telling.tell_soon(visit.account.id)
     query = urlencode({"saved": user} | ({"q": form["q"][:_LONGEST]} if form.get("q") else {}))
     return web.Response(status=303, headers={"Location": f"{PATH}?{query}#row-{user}"})
 
@@ -186,7 +174,7 @@ async def _page(request: web.Request, visit: Visit, typed: Typed | None = None) 
         typed=typed,
         saved=_number(request.query.get("saved", "")),
         names={one.id: one.name for one in everybody},
-        sync=await request.app[SYNCHRONISING].of(account.id),
+        sync=await request.app[SERVICE].synchronising.of(account.id),
         came=False,
         to_tell=await visit.staff.to_tell(),
         seen=known is not None,

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from ari_app.asterisk.pbx import PbxState
-from ari_app.shop import Shop
+from ari_app.service.shop import Shop
 from ari_app.store.connection import Redis, check_persistence, running_for
-from cabinet.clients import SERVICE
-from cabinet.rendering import page
-from cabinet.visits import Visit, signed_in
+from cabinet.frame.clients import SERVICE
+from cabinet.frame.rendering import page
+from cabinet.frame.visits import Visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,6 @@ class Health:
     count: int = 0
     last: float | None = None
     """When it last did what it was asked."""
-
-
-def add_routes(app: web.Application) -> None:
-    """Let the page be reached."""
-    app.router.add_get("/", signed_in(show))
 
 
 async def show(request: web.Request, visit: Visit) -> web.Response:

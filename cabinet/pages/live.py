@@ -16,10 +16,10 @@ from aiohttp.client_exceptions import ClientConnectionResetError
 from ari_app.calls.call import Call, Direction, LegState, Role, Stage, Way
 from ari_app.calls.happenings import HangUpAsked
 from ari_app.errors import StoreUnavailable
-from cabinet.people import names_of
-from cabinet.rendering import page, text_of
-from cabinet.security import address_of
-from cabinet.visits import Visit, find_visit, form_of, signed_in
+from cabinet.frame.people import names_of
+from cabinet.frame.rendering import page, text_of
+from cabinet.frame.security import address_of
+from cabinet.frame.visits import Visit, find_visit, form_of
 
 log = structlog.get_logger(__name__)
 
@@ -42,14 +42,11 @@ CLOSING = web.AppKey("closing", asyncio.Event)
 STREAMS = web.AppKey("streams", Counter[str])
 
 
-def add_routes(app: web.Application) -> None:
-    """Let the page be reached; its stream ends when the service does."""
+def set_up(app: web.Application) -> None:
+    """Prepare for readers of the page; its stream ends when the service does."""
     app[CLOSING] = asyncio.Event()
     app[STREAMS] = Counter()
     app.on_shutdown.append(_close)
-    app.router.add_get("/live", signed_in(show))
-    app.router.add_post("/live/hang-up", signed_in(hang_up))
-    app.router.add_get("/live/calls", signed_in(stream), allow_head=False)
 
 
 async def _close(app: web.Application) -> None:

@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from pydantic import ValidationError
 
-from ari_app.accounts import Account, ExternalPhone, Registration
-from ari_app.numbers import e164
-from cabinet.clients import SERVICE
-from cabinet.crm_module import TELLING
-from cabinet.crm_sites import SITES, Sites
-from cabinet.rendering import page
-from cabinet.visits import Form, Visit, form_of, signed_in
+from ari_app.accounts.account import Account, ExternalPhone, Registration
+from ari_app.calls.numbers import e164
+from cabinet.frame.clients import SERVICE
+from cabinet.frame.rendering import page
+from cabinet.frame.visits import Form, Visit, form_of
 
 PATH = "/numbers"
 MOST = 500
@@ -54,14 +52,6 @@ class _NotTaken(Exception):
         )
 
 
-def add_routes(app: web.Application) -> None:
-    """Let the page be reached."""
-    app[SITES] = Sites(app)
-    app.router.add_get(PATH, signed_in(show))
-    app.router.add_post(PATH, signed_in(add))
-    app.router.add_post(rf"{PATH}/{{number:\+?[0-9]{{2,15}}}}", signed_in(save))
-
-
 async def show(request: web.Request, visit: Visit) -> web.Response:
     """Show the numbers."""
     return await _page(request, visit)
@@ -93,7 +83,7 @@ async def _change(request: web.Request, visit: Visit, typed: Typed, remove: bool
     except _NotTaken as problem:
         return await _page(request, visit, problem.typed)
     if changed:
-        await request.app[TELLING].tell_soon(visit.account.id)
+        await request.app[SERVICE].telling.tell_soon(visit.account.id)
     return web.Response(status=303, headers={"Location": f"{PATH}?saved={'removed' if remove else 'yes'}"})
 
 
@@ -164,7 +154,7 @@ def state_of(phone: ExternalPhone) -> str:
 
 async def _page(request: web.Request, visit: Visit, typed: Typed | None = None) -> web.Response:
     account = await request.app[SERVICE].accounts.find(visit.account.id) or visit.account
-    sites, fresh = await request.app[SITES].of(account, visit.staff)
+    sites, fresh = await request.app[SERVICE].sites.of(account, visit.staff)
     phones = {
         e164(phone.number, account.crm.country) or phone.number: phone for phone in account.external_phones
     }

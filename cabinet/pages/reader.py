@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from cabinet.language import COOKIE, KEPT_SECONDS, LANGUAGES
-from cabinet.security import own_path
-from cabinet.visits import form_of
-
-
-def add_routes(app: web.Application) -> None:
-    """Let it be chosen."""
-    app.router.add_post("/language", choose)
+from cabinet.frame.language import COOKIE, KEPT_SECONDS, LANGUAGES
+from cabinet.frame.security import own_path
+from cabinet.frame.visits import form_of
 
 
 async def choose(request: web.Request) -> web.Response:

@@ -13,13 +13,13 @@ from aiohttp import web
 
 from ari_app.calls.call import Direction
 from ari_app.store.statistics import By, Figures, Statistics, StatisticsStore, days
-from cabinet.charts import Chart, chart, some
-from cabinet.clients import SERVICE
-from cabinet.language import Speech, chosen
-from cabinet.people import names_of
-from cabinet.rendering import page, shown_number, text_of
-from cabinet.spreadsheet import spreadsheet
-from cabinet.visits import Visit, signed_in
+from cabinet.frame.clients import SERVICE
+from cabinet.frame.language import Speech, chosen
+from cabinet.frame.people import names_of
+from cabinet.frame.rendering import page, shown_number, text_of
+from cabinet.frame.visits import Visit
+from cabinet.pages.charts import Chart, chart, some
+from cabinet.pages.spreadsheet import spreadsheet
 
 PERIODS = {"today": 1, "7": 7, "30": 30, "90": 90}
 """Days up to today."""
@@ -56,12 +56,6 @@ class Row:
     key: str
     name: str
     figures: Figures
-
-
-def add_routes(app: web.Application) -> None:
-    """Let the page and its files be reached."""
-    app.router.add_get("/statistics", signed_in(show))
-    app.router.add_get("/statistics.csv", signed_in(save))
 
 
 async def show(request: web.Request, visit: Visit) -> web.Response:

@@ -11,14 +11,14 @@ from aiohttp import web
 from babel import Locale
 from babel.core import get_global
 
-from ari_app.accounts import DEFAULT_TIMEZONE, Registration
+from ari_app.accounts.account import DEFAULT_TIMEZONE, Registration
 from ari_app.retailcrm.registration import COUNTRIES
-from cabinet.destinations import Destinations, read_steps, shown_steps
-from cabinet.forms import Filled, Flag, Form, Number, Text, saved
-from cabinet.language import chosen
-from cabinet.people import names_of
-from cabinet.rendering import page
-from cabinet.visits import Visit, signed_in
+from cabinet.forms.destinations import Destinations, read_steps, shown_steps
+from cabinet.forms.form import Filled, Flag, Form, Number, Text, saved
+from cabinet.frame.language import chosen
+from cabinet.frame.people import names_of
+from cabinet.frame.rendering import page
+from cabinet.frame.visits import Visit
 
 FORM = Form(
     Registration,
@@ -37,12 +37,6 @@ FORM = Form(
 
 _ONCE = {"Europe/Kyiv": "Europe/Kiev"}
 """Time zones that the names of cities are listed for under an older name."""
-
-
-def add_routes(app: web.Application) -> None:
-    """Let the page be reached."""
-    app.router.add_get("/telephony", signed_in(show))
-    app.router.add_post("/telephony", signed_in(save))
 
 
 async def show(request: web.Request, visit: Visit) -> web.Response:

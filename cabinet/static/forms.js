@@ -1,5 +1,5 @@
 "use strict";
-// Forms of settings (cabinet/forms.py): “Apply changes” can be pressed when something was changed, and what was
+// Forms of settings (cabinet/forms/form.py): “Apply changes” can be pressed when something was changed, and what was
 // changed isn't lost by a stray click. What a field showed at first is in the field itself (defaultValue), so
 // forms that come later are followed too.
 

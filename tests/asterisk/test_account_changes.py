@@ -1,8 +1,8 @@
 """An account is changed while its shop works."""
 
-from ari_app.demo.phones import Answers, Rings
+from ari_app.demo.pbx.phones import Answers, Rings
 from ari_app.store.accounts import Accounts
-from tests.office import SECRET_KEY, Office
+from tests.support.office import SECRET_KEY, Office
 
 ANNA = "+79161234567"
 STRANGER = "+79037654321"

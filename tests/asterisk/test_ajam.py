@@ -16,9 +16,9 @@ from structlog.testing import capture_logs
 from ari_app.asterisk.ajam import Ajam, AjamChannel, AjamEvent, AjamTarget
 from ari_app.asterisk.errors import AjamDenied, AjamError, AjamRefused, AjamUnavailable
 from ari_app.asterisk.pbx import PbxState
-from ari_app.demo.asterisk import UNREACHABLE
-from ari_app.demo.lab import Lab
-from ari_app.demo.phones import Answers, Busy, Declines, Fate, Rings
+from ari_app.demo.pbx.asterisk import UNREACHABLE
+from ari_app.demo.pbx.lab import Lab
+from ari_app.demo.pbx.phones import Answers, Busy, Declines, Fate, Rings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -7,15 +7,14 @@ from importlib import resources
 import pytest
 import pytest_asyncio
 
-from ari_app import demo
-from ari_app.demo.asterisk import Asterisk
-from ari_app.demo.customers import Customer
-from ari_app.demo.lab import Lab
-from ari_app.demo.machine import Installation
-from ari_app.demo.phones import Answers, Rings
+from ari_app.demo.pbx.asterisk import Asterisk
+from ari_app.demo.pbx.customers import Customer
+from ari_app.demo.pbx.lab import Lab
+from ari_app.demo.pbx.machine import Installation
+from ari_app.demo.pbx.phones import Answers, Rings
 from tests.asterisk.documented import old_asterisk
 from tests.asterisk.pbx_files import prepared
-from tests.office import Office
+from tests.support.office import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -39,7 +38,7 @@ def installation() -> Installation:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def pbx(installation: Installation) -> AsyncIterator[OldPbx]:
     asterisk, sip_port = old_asterisk(installation)
-    dialplan = resources.files(demo).joinpath("conf/extensions.conf").read_text("utf-8")
+    dialplan = resources.files("ari_app.demo.pbx").joinpath("conf/extensions.conf").read_text("utf-8")
     dialplan = dialplan.replace("Dial(PJSIP/${EXTEN},60)", "Dial(SIP/${EXTEN},60)")
     asterisk.files = {**asterisk.files, "extensions.conf": dialplan.replace("@queue_contexts@", "")}
     async with asterisk:

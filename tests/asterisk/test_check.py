@@ -9,15 +9,15 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from ari_app.accounts import read_account
+from ari_app.accounts.account import read_account
 from ari_app.check import everything
 from ari_app.check.findings import Finding, State
-from ari_app.demo.asterisk import NOWHERE, UNREACHABLE, Asterisk
-from ari_app.demo.lab import Lab
-from ari_app.demo.machine import Installation
+from ari_app.demo.pbx.asterisk import NOWHERE, UNREACHABLE, Asterisk
+from ari_app.demo.pbx.lab import Lab
+from ari_app.demo.pbx.machine import Installation
 from ari_app.retailcrm.module import MODULE_CODE
 from tests.asterisk.pbx_files import APP, Api, configure, prepared
-from tests.office import SECRET_KEY, Office
+from tests.support.office import SECRET_KEY, Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ari_app.demo.asterisk import UNREACHABLE
-from ari_app.demo.phones import Answers, Busy, Declines, Rings
-from tests.office import OUR_NUMBER, Office
+from ari_app.demo.pbx.asterisk import UNREACHABLE
+from ari_app.demo.pbx.phones import Answers, Busy, Declines, Rings
+from tests.support.office import OUR_NUMBER, Office
 
 ANNA, ANNA_DIALLED = "+79161234567", "+79161234567"
 TWO_NUMBERS = f"""

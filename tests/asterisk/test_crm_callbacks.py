@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ari_app.demo.phones import Answers, Rings
-from tests.office import Office
+from ari_app.demo.pbx.phones import Answers, Rings
+from tests.support.office import Office
 
 ANNA = "+79161234567"
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from ari_app.calls.call import Way
-from ari_app.demo.machine import Installation
-from ari_app.demo.people import ANNA, PYOTR, SHOP
-from ari_app.demo.plans import PLANS
-from ari_app.demo.retailcrm_rules import ToldCall, ToldEvent
-from ari_app.demo.run import run
-from ari_app.demo.story import Narrator, Performance, named
-from ari_app.demo.verdict import Observed, problems
+from ari_app.demo.crm.rules import ToldCall, ToldEvent
+from ari_app.demo.pbx.machine import Installation
+from ari_app.demo.show.people import ANNA, PYOTR, SHOP
+from ari_app.demo.show.plans import PLANS
+from ari_app.demo.show.run import run
+from ari_app.demo.show.story import Narrator, Performance, named
+from ari_app.demo.show.verdict import Observed, problems
 
 PLAN = PLANS[0]
 IN = ToldEvent.model_validate(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ari_app.demo.phones import Answers, Busy, Declines, Rings
-from tests.office import Office
+from ari_app.demo.pbx.phones import Answers, Busy, Declines, Rings
+from tests.support.office import Office
 
 ANNA = "+79161234567"
 STRANGER = "+79037654321"

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 import pytest
 import pytest_asyncio
 
-from ari_app.demo.lab import Lab
-from ari_app.demo.machine import Installation
-from ari_app.demo.phones import Answers, Behaviour, Busy, Rings
+from ari_app.demo.pbx.lab import Lab
+from ari_app.demo.pbx.machine import Installation
+from ari_app.demo.pbx.phones import Answers, Behaviour, Busy, Rings
 from tests.asterisk.documented import Documented, old_asterisk
 from tests.asterisk.pbx_files import prepared
-from tests.event2 import until
-from tests.office import Office
+from tests.support.event2 import until
+from tests.support.office import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -11,15 +11,15 @@ from urllib.parse import quote
 import pytest
 import pytest_asyncio
 
-from ari_app.accounts import read_account
-from ari_app.demo.asterisk import QUEUES, Asterisk
-from ari_app.demo.lab import Lab
-from ari_app.demo.machine import Installation
-from ari_app.demo.phones import Answers, Rings
+from ari_app.accounts.account import read_account
+from ari_app.demo.pbx.asterisk import QUEUES, Asterisk
+from ari_app.demo.pbx.lab import Lab
+from ari_app.demo.pbx.machine import Installation
+from ari_app.demo.pbx.phones import Answers, Rings
 from stasis_dialplan import Settings, render
 from tests.asterisk.pbx_files import account, prepared
-from tests.event2 import CLIENT_ID, Listener, Script, until
-from tests.office import Office
+from tests.support.event2 import CLIENT_ID, Listener, Script, until
+from tests.support.office import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from ari_app.demo.asterisk import Asterisk
-from ari_app.demo.lab import Lab
-from ari_app.demo.machine import Installation
-from ari_app.demo.phones import Answers, Rings
+from ari_app.demo.pbx.asterisk import Asterisk
+from ari_app.demo.pbx.lab import Lab
+from ari_app.demo.pbx.machine import Installation
+from ari_app.demo.pbx.phones import Answers, Rings
 from tests.asterisk.pbx_files import APP, Api, ajam, application, configure, prepared, started, until
 from tests.asterisk.test_transfers import handed_over
-from tests.office import Office
+from tests.support.office import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -1,8 +1,8 @@
 """A person who watches the calls in the cabinet ends one, on the real PBX."""
 
 from ari_app.calls.happenings import HangUpAsked
-from ari_app.demo.phones import Answers, Rings
-from tests.office import Office
+from ari_app.demo.pbx.phones import Answers, Rings
+from tests.support.office import Office
 
 ANNA = "+79161234567"
 

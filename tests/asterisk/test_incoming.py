@@ -2,9 +2,9 @@
 
 import struct
 
-from ari_app.demo.asterisk import UNREACHABLE
-from ari_app.demo.phones import Answers, Busy, Declines, Rings
-from tests.office import OUR_NUMBER, Office
+from ari_app.demo.pbx.asterisk import UNREACHABLE
+from ari_app.demo.pbx.phones import Answers, Busy, Declines, Rings
+from tests.support.office import OUR_NUMBER, Office
 
 ANNA = "+79161234567"
 STRANGER = "+79037654321"

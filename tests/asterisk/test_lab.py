@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ari_app.demo.asterisk import NOWHERE, UNREACHABLE, Asterisk, is_running
-from ari_app.demo.lab import Lab
-from ari_app.demo.machine import Installation
-from ari_app.demo.phones import Answers, Busy, Declines, Fate, Rings
+from ari_app.demo.pbx.asterisk import NOWHERE, UNREACHABLE, Asterisk, is_running
+from ari_app.demo.pbx.lab import Lab
+from ari_app.demo.pbx.machine import Installation
+from ari_app.demo.pbx.phones import Answers, Busy, Declines, Fate, Rings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -245,10 +245,10 @@ async def test_a_load_counts_answered_and_failed_calls(lab: Lab) -> None:
 _A_RUN = """
 import asyncio, sys
 from pathlib import PosixPath
-from ari_app.demo.asterisk import Asterisk
-from ari_app.demo.lab import Lab
-from ari_app.demo.machine import Installation
-from ari_app.demo.phones import Rings
+from ari_app.demo.pbx.asterisk import Asterisk
+from ari_app.demo.pbx.lab import Lab
+from ari_app.demo.pbx.machine import Installation
+from ari_app.demo.pbx.phones import Rings
 
 async def main():
     async with Asterisk(eval(sys.argv[1])) as asterisk, Lab(asterisk).phone("101", Rings()) as phone:

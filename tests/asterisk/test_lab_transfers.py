@@ -2,8 +2,8 @@
 
 import pytest
 
-from ari_app.demo.lab import Lab
-from ari_app.demo.phones import Answers, Busy, Declines, Fate, Refuses, Rings
+from ari_app.demo.pbx.lab import Lab
+from ari_app.demo.pbx.phones import Answers, Busy, Declines, Fate, Refuses, Rings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

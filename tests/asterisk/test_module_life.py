@@ -1,9 +1,9 @@
 """The module's life in the CRM, as callers and managers at a real Asterisk see it."""
 
-from ari_app.accounts import Registration
-from ari_app.demo.phones import Answers
+from ari_app.accounts.account import Registration
+from ari_app.demo.pbx.phones import Answers
 from ari_app.store.accounts import Accounts
-from tests.office import SECRET_KEY, Office
+from tests.support.office import SECRET_KEY, Office
 
 ANNA = "+79161234567"
 

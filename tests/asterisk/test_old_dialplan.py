@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from ari_app.demo.asterisk import QUEUES, Asterisk
-from ari_app.demo.lab import Lab
-from ari_app.demo.machine import Installation
-from ari_app.demo.phones import Answers, Rings
+from ari_app.demo.pbx.asterisk import QUEUES, Asterisk
+from ari_app.demo.pbx.lab import Lab
+from ari_app.demo.pbx.machine import Installation
+from ari_app.demo.pbx.phones import Answers, Rings
 from tests.asterisk.pbx_files import Api, configure, prepared, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

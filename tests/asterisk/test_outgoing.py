@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ari_app.demo.customers import Customer
-from ari_app.demo.phones import Answers, Busy, Declines, Refuses, Rings
-from tests.office import Office
+from ari_app.demo.pbx.customers import Customer
+from ari_app.demo.pbx.phones import Answers, Busy, Declines, Refuses, Rings
+from tests.support.office import Office
 
 ANNA, ANNA_DIALLED = "+79161234567", "89161234567"
 

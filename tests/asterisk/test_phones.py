@@ -6,8 +6,8 @@ import re
 
 import aiohttp
 
-from ari_app.demo.asterisk import NOWHERE, UNREACHABLE
-from tests.office import Office
+from ari_app.demo.pbx.asterisk import NOWHERE, UNREACHABLE
+from tests.support.office import Office
 
 
 async def test_who_is_registered_who_is_not_and_who_is_unknown_to_the_pbx_is_shown(office: Office) -> None:

@@ -3,9 +3,9 @@
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from ari_app.demo.phones import Answers
+from ari_app.demo.pbx.phones import Answers
 from cabinet.app import make_app
-from tests.office import Office
+from tests.support.office import Office
 
 ANNA = "+79161234567"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ari_app.demo.asterisk import UNREACHABLE
-from ari_app.demo.phones import Answers, Busy, Declines, Phone, Rings
+from ari_app.demo.pbx.asterisk import UNREACHABLE
+from ari_app.demo.pbx.phones import Answers, Busy, Declines, Phone, Rings
 from tests.asterisk.test_outgoing import dial
-from tests.office import Office, Report
+from tests.support.office import Office, Report
 
 ANNA, FRIEND = "+79161234567", "79037654321"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ari_app.demo.phones import Answers, Busy, Rings
-from tests.office import Office
+from ari_app.demo.pbx.phones import Answers, Busy, Rings
+from tests.support.office import Office
 
 ANNA, PYOTR = "+79161234567", "+79265550134"
 

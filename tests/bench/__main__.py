@@ -11,11 +11,11 @@ from contextlib import AsyncExitStack
 
 from rich.console import Console
 
-from ari_app.demo.asterisk import Asterisk
-from ari_app.demo.lab import Lab
-from ari_app.demo.machine import CannotPrepare, Installation
-from ari_app.demo.phones import Answers
-from ari_app.demo.preparation import interrupt_when_told, prepare_visibly
+from ari_app.demo.pbx.asterisk import Asterisk
+from ari_app.demo.pbx.lab import Lab
+from ari_app.demo.pbx.machine import CannotPrepare, Installation
+from ari_app.demo.pbx.phones import Answers
+from ari_app.demo.pbx.preparation import interrupt_when_told, prepare_visibly
 from tests.bench.phase import Measured, Way, measure
 from tests.bench.report import machine, shares, table
 

@@ -27,12 +27,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.typedefs import Handler
 
-from ari_app.accounts import read_account
+from ari_app.accounts.account import read_account
 from ari_app.calls.call import Call, Direction, Stage
 from ari_app.calls.happenings import RecordingFinished, RecordingStored
+from ari_app.calls.journal import Line
 from ari_app.calls.outcome import Ending
-from ari_app.journal import Line
-from ari_app.service import Service
+from ari_app.service.service import Service
 from ari_app.settings import Settings
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore, Place, Step
@@ -40,7 +40,7 @@ from ari_app.store.connection import Redis, connect
 from ari_app.store.server import private_redis
 from cabinet.app import make_app
 from tests.bench.service import SECRET_KEY
-from tests.unit.story import Story
+from tests.support.story import Story
 
 DAYS = 365
 MANAGERS, LINES, CUSTOMERS = 30, 5, 200_000

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ari_app.demo.lab import Lab
-from ari_app.demo.load import LoadResult
+from ari_app.demo.pbx.lab import Lab
+from ari_app.demo.pbx.load import LoadResult
 from tests.bench.processes import costs
 from tests.bench.shop import NUMBER, Shop, open_shop
 

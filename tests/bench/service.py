@@ -18,7 +18,7 @@ import uvloop
 
 from ari_app.commands.serve import set_up_logging
 from ari_app.retailcrm.pace import Pace
-from ari_app.service import Service
+from ari_app.service.service import Service
 from ari_app.settings import Settings
 from ari_app.store.connection import connect
 

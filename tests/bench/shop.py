@@ -13,10 +13,10 @@ from typing import Any
 
 import aiohttp
 
-from ari_app.accounts import read_account
+from ari_app.accounts.account import read_account
 from ari_app.calls.call import RecordingState
 from ari_app.calls.outcome import Ending
-from ari_app.demo.asterisk import Asterisk
+from ari_app.demo.pbx.asterisk import Asterisk
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore
 from ari_app.store.connection import connect
@@ -82,7 +82,7 @@ async def open_shop(
         stack.push_async_callback(redis.aclose)
         crm_pid, said = await stack.enter_async_context(
             process(
-                *(sys.executable, "-m", "ari_app.demo.retailcrm", "--no-limit", "--key", API_KEY),
+                *(sys.executable, "-m", "ari_app.demo.crm.simulator", "--no-limit", "--key", API_KEY),
                 *("--managers", str(managers), "--customers", str(customers)),
             )
         )

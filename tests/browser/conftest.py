@@ -10,7 +10,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 from redis.asyncio import Redis
 
-from ari_app.demo.machine import CannotPrepare, prepare_browser
+from ari_app.demo.pbx.machine import CannotPrepare, prepare_browser
 from ari_app.store.connection import connect
 from tests.browser.windows import WIDE, Scheme, Window, chromium, window
 from tests.cabinet.cabinet_shop import CabinetShop, cabinet_shop

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from redis.asyncio import Redis
 
-from ari_app.accounts import Registration
+from ari_app.accounts.account import Registration
 from ari_app.calls.call import Call, Direction
 from ari_app.calls.outcome import Ending
 from ari_app.store.calls import CallStore

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from playwright.async_api import Browser, expect
 
-from ari_app.demo.lab import Lab
-from ari_app.demo.machine import prepare, prepare_browser
-from ari_app.demo.people import ANNA, BORIS, MANAGERS, OLGA, PYOTR, SHOP, STRANGER, VERA
-from ari_app.demo.phones import Answers, Rings
-from ari_app.demo.plans import PLANS
-from ari_app.demo.stage import Stage, set_up
+from ari_app.demo.pbx.lab import Lab
+from ari_app.demo.pbx.machine import prepare, prepare_browser
+from ari_app.demo.pbx.phones import Answers, Rings
+from ari_app.demo.show.people import ANNA, BORIS, MANAGERS, OLGA, PYOTR, SHOP, STRANGER, VERA
+from ari_app.demo.show.plans import PLANS
+from ari_app.demo.show.stage import Stage, set_up
 from tests.browser import lively
 from tests.browser.png import pack
 from tests.browser.windows import Window, chromium, window

@@ -5,13 +5,13 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from ari_app.demo.phones import Rings
+from ari_app.demo.pbx.phones import Rings
 from ari_app.settings import Settings
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore
 from tests.browser.conftest import Windows
 from tests.browser.windows import Window
-from tests.office import API_KEY, SECRET_KEY, Office
+from tests.support.office import API_KEY, SECRET_KEY, Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Dialog, Locator, Page, expect
 
-from ari_app.demo.retailcrm import Refusal
+from ari_app.demo.crm.simulator import Refusal
 from tests.browser.axe import is_open_to_all
 from tests.browser.conftest import Windows
 from tests.browser.windows import PHONE, Window

@@ -12,8 +12,8 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer, unused_port
 from redis.asyncio import Redis
 
-from ari_app.demo.retailcrm import Manager, SimulatedCrm
-from ari_app.demo.retailcrm_account import CrmAccount
+from ari_app.demo.crm.account import CrmAccount
+from ari_app.demo.crm.simulator import Manager, SimulatedCrm
 from cabinet.app import make_app
 from tests.cabinet.shop import Client, ReportingShop
 

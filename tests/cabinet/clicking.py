@@ -11,11 +11,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from redis.asyncio import Redis
 
-from ari_app.accounts import read_account
+from ari_app.accounts.account import read_account
 from ari_app.retailcrm.pace import Pace
-from ari_app.service import Service
+from ari_app.service.service import Service
+from ari_app.service.shop import Shop
 from ari_app.settings import Settings
-from ari_app.shop import Shop
 
 Client: TypeAlias = TestClient[web.Request, web.Application]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call, Direction, Leg, LegState, Recording, RecordingState, Role, Stage
+from ari_app.calls.journal import Line
 from ari_app.calls.outcome import Ending
 from ari_app.calls.routing import Policy
-from ari_app.journal import Line
 from ari_app.store.calls import CallStore, Step
 
 ANNA, BORIS = "+79161234567", "+79035557788"

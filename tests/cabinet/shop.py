@@ -12,16 +12,16 @@ from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 from redis.asyncio import Redis
 
-from ari_app.accounts import Account, read_account
+from ari_app.accounts.account import Account, read_account
 from ari_app.calls.call import Call
-from ari_app.demo.retailcrm import Customer, Manager, SimulatedCrm
-from ari_app.demo.retailcrm_account import CrmAccount
-from ari_app.service import Service
+from ari_app.demo.crm.account import CrmAccount
+from ari_app.demo.crm.simulator import Customer, Manager, SimulatedCrm
+from ari_app.service.service import Service
+from ari_app.service.shop import Shop
 from ari_app.settings import Settings
-from ari_app.shop import Shop
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore
-from ari_app.timeline import tell
+from ari_app.timeline.timeline import tell
 from cabinet.api.fields import LONGEST_LINE
 from cabinet.app import make_app
 

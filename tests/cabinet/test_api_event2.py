@@ -6,7 +6,7 @@ import pytest
 
 from tests.cabinet.shop import ANNA, CHANNEL, ReportingShop
 from tests.cabinet.test_api_upload import wav
-from tests.event2 import Script
+from tests.support.event2 import Script
 
 DATE = "2026-01-02 03:04:05"
 

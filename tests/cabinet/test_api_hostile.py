@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from ari_app.calls import happenings as h
 from ari_app.calls.flow import begin
-from ari_app.journal import Line
+from ari_app.calls.journal import Line
 from ari_app.store.calls import Step
 from tests.cabinet.shop import ANNA, CHANNEL, CLIENT_ID, ReportingShop
 from tests.cabinet.test_api_event import END

@@ -6,7 +6,7 @@ import time
 import pytest
 from yarl import URL
 
-from ari_app.demo.retailcrm import Customer, Silent, Status
+from ari_app.demo.crm.simulator import Customer, Silent, Status
 from cabinet.api.manager import for_array
 from tests.cabinet.shop import ANNA, CLIENT_ID, UNKNOWN, ReportingShop
 

@@ -10,10 +10,10 @@ import pytest
 from aiohttp import FormData
 from redis.asyncio import Redis
 
-from ari_app import uploads
+from ari_app.asterisk import uploads
+from ari_app.asterisk.uploads import forget_drafts
 from ari_app.calls.call import Stage
 from ari_app.calls.reported import FILE_SECONDS, SILENCE_SECONDS
-from ari_app.uploads import forget_drafts
 from tests.cabinet.shop import CHANNEL, CLIENT_ID, ReportingShop, reporting_shop
 from tests.cabinet.test_api_event import END
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from ari_app.demo.retailcrm import Status
+from ari_app.demo.crm.simulator import Status
 from ari_app.retailcrm.module import MODULE_CODE
 from ari_app.store.tokens import LONGEST_NAME, MOST, Tokens
-from cabinet.clients import shop_of
+from cabinet.frame.clients import shop_of
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 from tests.cabinet.shop import API_KEY, CLIENT_ID
 

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from ari_app.accounts import Account, PbxSettings, Registration
+from ari_app.accounts.account import Account, PbxSettings, Registration
 from cabinet.pages.asterisk import TRIES
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 

@@ -13,8 +13,9 @@ from redis.asyncio import Redis
 
 from ari_app.calls.call import Direction, Leg, LegState, Role
 from ari_app.calls.outcome import Ending, LegResult
-from cabinet import call_filter, language
-from cabinet.call_filter import CallFilter
+from cabinet.forms import call_filter
+from cabinet.forms.call_filter import CallFilter
+from cabinet.frame import language
 from cabinet.pages import call_log
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 from tests.cabinet.kept_calls import ANNA, BORIS, keep, over, recorded

@@ -11,10 +11,10 @@ from redis.asyncio import Redis
 
 from ari_app import check
 from ari_app.check.findings import bad
-from ari_app.demo.retailcrm import Status
+from ari_app.demo.crm.simulator import Status
 from ari_app.retailcrm.module import MODULE_CODE
-from cabinet import findings
-from cabinet.findings import in_language, say
+from cabinet.pages import findings
+from cabinet.pages.findings import in_language, say
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 from tests.cabinet.shop import API_KEY
 
@@ -150,7 +150,7 @@ async def test_the_first_page_says_that_telephony_is_switched_off(
 
 
 def catalogue() -> set[str]:
-    path = Path(findings.__file__).parent / "locales" / "check.ru.po"
+    path = Path(findings.__file__).parents[1] / "locales" / "check.ru.po"
     with path.open("rb") as file:
         return {str(one.id) for one in read_po(file, locale="ru") if one.id and one.string}
 

@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from ari_app.retailcrm.module import MODULE_CODE
-from cabinet.pages.door import ATTEMPTS
+from cabinet.frame.security import ATTEMPTS
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 from tests.cabinet.shop import API_KEY, CLIENT_ID
 

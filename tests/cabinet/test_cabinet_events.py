@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from ari_app.demo.retailcrm_faults import Refusal
+from ari_app.demo.crm.faults import Refusal
 from ari_app.store.events import Event, EventStore, What
 from ari_app.store.tokens import Tokens
-from cabinet.pages.door import ATTEMPTS
+from cabinet.frame.security import ATTEMPTS
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 
 

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from ari_app.demo.retailcrm import Status
-from ari_app.staff import Person
+from ari_app.accounts.staff import Person
+from ari_app.demo.crm.simulator import Status
 from ari_app.store.staff import StaffStore
-from cabinet.crm_module import TELLING
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 
 PEOPLE = [Person(1, "Ольга Ольгина"), Person(2, "Борис Борисов"), Person(3, "Вера Верина"), Person(4, "<b>Н")]
@@ -136,7 +135,7 @@ async def test_a_crm_that_does_not_answer_leaves_the_change_saved_and_is_told_la
     assert "It is told by itself as soon as it answers" in text
     assert "Saved, and retailCRM knows it" not in text
     cabinet.shop.crm_account.heal()
-    await cabinet.server.app[TELLING].retry()
+    await cabinet.shop.service.telling.retry()
     assert told(cabinet) == STORED | {4: "104"}
     assert "It is told by itself" not in await reader.text("/extensions")
 
@@ -144,11 +143,11 @@ async def test_a_crm_that_does_not_answer_leaves_the_change_saved_and_is_told_la
 async def test_a_removed_extension_does_not_come_back_from_a_crm_that_was_away(
     cabinet: CabinetShop, reader: Reader
 ) -> None:
-    await cabinet.server.app[TELLING].tell(cabinet.shop.account.id)
+    await cabinet.shop.service.telling.tell(cabinet.shop.account.id)
     cabinet.shop.crm_account.fault(Status(500), route="edit")
     assert (await send(reader, 1, "101", "", remove="yes"))[0] == 303
     cabinet.shop.crm_account.heal()
-    await cabinet.server.app[TELLING].retry()
+    await cabinet.shop.service.telling.retry()
     assert 1 not in await codes(cabinet)
     assert 1 not in told(cabinet)
 

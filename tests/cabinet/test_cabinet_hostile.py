@@ -9,12 +9,11 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from ari_app.accounts import Registration
-from ari_app.demo.retailcrm import Silent
+from ari_app.accounts.account import Registration
+from ari_app.demo.crm.simulator import Silent
 from ari_app.store.keys import Keys
 from ari_app.store.staff import StaffStore
-from cabinet.crm_module import TELLING
-from cabinet.pages.door import ATTEMPTS
+from cabinet.frame.security import ATTEMPTS
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 
 FORMS = ["/sign-in", "/sign-out", "/language"]
@@ -156,7 +155,7 @@ async def test_an_account_whose_state_is_damaged_keeps_no_other_crm_from_being_t
         await StaffStore(redis, one).changed()
     first, last = sorted((newcomer.id, cabinet.shop.account.id))
     await redis.hset(Keys(first).staff_about, "changes", "nonsense")
-    await cabinet.server.app[TELLING].retry()
+    await cabinet.shop.service.telling.retry()
     assert not await StaffStore(redis, last).to_tell()
 
 
@@ -171,7 +170,7 @@ async def test_a_silent_crm_keeps_no_other_crm_from_being_told(
     crms[first].fault(Silent())
     for one in crms:
         await StaffStore(redis, one).changed()
-    telling = asyncio.create_task(cabinet.server.app[TELLING].retry())
+    telling = asyncio.create_task(cabinet.shop.service.telling.retry())
     async with asyncio.timeout(5):
         while await StaffStore(redis, last).to_tell():  # noqa: ASYNC110
             await asyncio.sleep(0.02)

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from ari_app.asterisk.events import NewCaller
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call
-from ari_app.timeline import tell
+from ari_app.timeline.timeline import tell
 from cabinet.pages import live
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 

@@ -12,12 +12,12 @@ import pytest
 from aiohttp import ClientResponse
 from redis.asyncio import Redis
 
-from ari_app.demo.retailcrm import Status
-from ari_app.demo.retailcrm_account import CrmAccount
-from ari_app.demo.retailcrm_callbacks import post_form
+from ari_app.demo.crm.account import CrmAccount
+from ari_app.demo.crm.callbacks import post_form
+from ari_app.demo.crm.simulator import Status
 from ari_app.retailcrm.module import MODULE_CODE
 from ari_app.store.module import ModuleStore
-from cabinet.pages.door import ATTEMPTS
+from cabinet.frame.security import ATTEMPTS
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 from tests.cabinet.shop import ANNA, API_KEY, CLIENT_ID
 

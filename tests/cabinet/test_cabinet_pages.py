@@ -11,12 +11,12 @@ from babel.messages.pofile import read_po
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError
 
-from ari_app import timeline
 from ari_app.store.sessions import Sessions
-from cabinet import language
+from ari_app.timeline import timeline
+from cabinet.frame import language
 from tests.cabinet.cabinet_shop import CabinetShop, Reader, cabinet_shop
 
-CABINET = Path(language.__file__).parent
+CABINET = Path(language.__file__).parents[1]
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
+from ari_app.accounts.staff import Person
 from ari_app.calls.call import Call, Direction
-from ari_app.staff import Person
 from ari_app.store.calls import CallStore
 from ari_app.store.keys import Keys
 from ari_app.store.staff import StaffStore
 from ari_app.store.statistics import Figures
-from cabinet.charts import chart, round_up, some
+from cabinet.pages.charts import chart, round_up, some
 from cabinet.pages.statistics import read
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 from tests.store.test_statistics import SHOP, call, missed, step

@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from ari_app.accounts import ExtensionOf, Registration
-from ari_app.demo.retailcrm import HtmlPage, Manager, Nonsense, Silent, Slow, Status
-from ari_app.extensions import Conflict, merge
-from ari_app.staff import Synchronisation
+from ari_app.accounts.account import ExtensionOf, Registration
+from ari_app.accounts.extensions import Conflict, merge
+from ari_app.accounts.staff import Synchronisation
+from ari_app.demo.crm.simulator import HtmlPage, Manager, Nonsense, Silent, Slow, Status
 from ari_app.store.staff import StaffStore
-from cabinet.crm_module import TELLING
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 
 
@@ -230,7 +229,7 @@ async def test_names_are_taken_also_when_the_crm_does_not_tell_of_our_module(
     assert (how.problem, how.users) == ("", 3)
     assert "could not be compared" in await reader.text("/extensions")
     cabinet.shop.crm_account.heal()
-    await cabinet.server.app[TELLING].retry()
+    await cabinet.shop.service.telling.retry()
     assert not await store(cabinet).to_tell()
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from ari_app.accounts import CallSettings, ExternalPhone, Registration
+from ari_app.accounts.account import CallSettings, ExternalPhone, Registration
 from ari_app.calls.routing import Dialplan, People, Queue
-from cabinet.destinations import MOST_STEPS, Step, read_steps
+from cabinet.forms.destinations import MOST_STEPS, Step, read_steps
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 
 _VERSION = re.compile(r'name="version" value="([0-9a-f]+)"')

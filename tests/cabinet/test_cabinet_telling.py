@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from ari_app.accounts import ExtensionOf, Registration
-from ari_app.demo.retailcrm import Status
+from ari_app.accounts.account import ExtensionOf, Registration
+from ari_app.demo.crm.simulator import Status
 from ari_app.retailcrm.module import MODULE_CODE
 from ari_app.store.keys import Keys
-from cabinet.crm_module import TELLING
 from tests.cabinet.cabinet_shop import CabinetShop, cabinet_shop
 from tests.cabinet.shop import API_KEY
 
@@ -55,7 +54,7 @@ async def test_the_crm_is_told_what_the_module_can_and_where_it_is(cabinet: Cabi
 
 async def look(cabinet: CabinetShop) -> None:
     """Let the service look whom it has to tell something, as it does all the time."""
-    await cabinet.server.app[TELLING].retry()
+    await cabinet.shop.service.telling.retry()
 
 
 async def test_a_module_that_an_older_version_registered_is_registered_anew_once(

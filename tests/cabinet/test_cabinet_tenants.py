@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from ari_app.accounts import Registration
+from ari_app.accounts.account import Registration
 from ari_app.store.tokens import Tokens
 from tests.browser.lively import sound
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop

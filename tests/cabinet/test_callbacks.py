@@ -7,10 +7,10 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from ari_app.clicks import MOST_CALLS, Clicks
-from ari_app.demo.retailcrm import Manager, SimulatedCrm
-from ari_app.service import Service
-from ari_app.shop import Shop
+from ari_app.demo.crm.simulator import Manager, SimulatedCrm
+from ari_app.service.click_to_call import MOST_CALLS, Clicks
+from ari_app.service.service import Service
+from ari_app.service.shop import Shop
 from cabinet.app import make_app
 from tests.cabinet.clicking import ANNA, ID, OTHER_ID, PROMISED_SECONDS, Client, Line, ask, asking, two_shops
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cabinet.crm_door import NotLetIn, read_shown
+from ari_app.service.crm_door import NotLetIn, read_shown
 
 DOMAINS = ("retailcrm.ru", "simla.com")
 KEY = "k" * 32

@@ -5,11 +5,11 @@ from pathlib import Path
 from aiohttp.test_utils import TestClient, TestServer
 from redis.asyncio import Redis
 
-from ari_app.accounts import read_account
-from ari_app.service import Service
+from ari_app.accounts.account import read_account
+from ari_app.service.service import Service
 from ari_app.settings import Settings
+from cabinet.api.data import event2_script
 from cabinet.app import make_app
-from cabinet.data import event2_script
 from tests.cabinet.cabinet_shop import cabinet_shop
 from tests.cabinet.shop import CLIENT_ID
 

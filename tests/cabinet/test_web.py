@@ -9,10 +9,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 from redis.asyncio import Redis
 
-from ari_app.service import Service
+from ari_app.service.service import Service
 from ari_app.settings import Settings
 from cabinet.app import make_app
-from cabinet.security import asks_directly
+from cabinet.frame.security import asks_directly
 
 Client: TypeAlias = TestClient[web.Request, web.Application]
 

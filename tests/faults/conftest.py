@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from ari_app.demo.lab import Lab
-from ari_app.demo.retailcrm import SimulatedCrm
+from ari_app.demo.crm.simulator import SimulatedCrm
+from ari_app.demo.pbx.lab import Lab
 from ari_app.store.connection import connect
 from tests.faults.redis_server import RedisServer
 from tests.faults.served import ServedOffice
 from tests.faults.wire import Wire
-from tests.office import API_KEY, Office
+from tests.support.office import API_KEY, Office
 
 
 @pytest_asyncio.fixture(loop_scope="session")

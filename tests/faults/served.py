@@ -16,13 +16,13 @@ from typing import Any
 import aiohttp
 from redis.exceptions import RedisError
 
-from ari_app.accounts import read_account
-from ari_app.demo.asterisk import is_running
-from ari_app.demo.lab import Lab
-from ari_app.demo.retailcrm import CrmAccount, SimulatedCrm
+from ari_app.accounts.account import read_account
+from ari_app.demo.crm.simulator import CrmAccount, SimulatedCrm
+from ari_app.demo.pbx.asterisk import is_running
+from ari_app.demo.pbx.lab import Lab
 from ari_app.store.calls import CallStore
 from ari_app.store.connection import connect
-from tests.office import SECRET_KEY, Office
+from tests.support.office import SECRET_KEY, Office
 
 REPOSITORY = Path(__file__).parents[2]
 

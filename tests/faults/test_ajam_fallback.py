@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ari_app.calls.call import Way
-from ari_app.demo.phones import Answers, Busy, Declines, Rings
+from ari_app.demo.pbx.phones import Answers, Busy, Declines, Rings
 from tests.asterisk.test_click_to_call import ANNA, click
 from tests.faults.wire import Fault, Wire
-from tests.office import Office
+from tests.support.office import Office
 
 
 async def without_ari(office: Office, wire: Wire) -> None:

@@ -7,8 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from ari_app.calls.orders import TellHangup, TellResult, TellRinging
-from ari_app.demo.phones import Answers, Rings
-from ari_app.demo.retailcrm import (
+from ari_app.demo.crm.faults import Kind
+from ari_app.demo.crm.simulator import (
     AnswerLost,
     Closed,
     HtmlPage,
@@ -18,10 +18,10 @@ from ari_app.demo.retailcrm import (
     Slow,
     Status,
 )
-from ari_app.demo.retailcrm_faults import Kind
+from ari_app.demo.pbx.phones import Answers, Rings
 from ari_app.retailcrm import delivery
 from ari_app.store.calls import Refusal as Refused
-from tests.office import OUR_NUMBER, Office
+from tests.support.office import OUR_NUMBER, Office
 
 ANNA = "+79161234567"
 LOOK_UP_SECONDS = 2.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ari_app.demo.phones import Answers, Rings
+from ari_app.demo.pbx.phones import Answers, Rings
 from tests.asterisk.test_click_to_call import ANNA, click
 from tests.faults.wire import Fault, Wire
-from tests.office import Office
+from tests.support.office import Office
 
 
 async def test_a_manager_who_answers_while_the_wire_is_cut_gets_the_customer_when_it_is_back(

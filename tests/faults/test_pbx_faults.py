@@ -7,12 +7,12 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from ari_app.accounts import read_account
-from ari_app.demo.phones import Answers, Rings
-from ari_app.demo.retailcrm import SimulatedCrm
+from ari_app.accounts.account import read_account
+from ari_app.demo.crm.simulator import SimulatedCrm
+from ari_app.demo.pbx.phones import Answers, Rings
 from ari_app.store.accounts import Accounts
 from tests.faults.wire import Fault, Wire
-from tests.office import API_KEY, SECRET_KEY, Office
+from tests.support.office import API_KEY, SECRET_KEY, Office
 
 ANNA = "+79161234567"
 STRANGER = "+79037654321"

@@ -8,11 +8,11 @@ from structlog.testing import capture_logs
 
 from ari_app.calls.call import Call, Stage
 from ari_app.calls.happenings import CallArrived
-from ari_app.demo.phones import Answers, Rings
+from ari_app.demo.pbx.phones import Answers, Rings
 from ari_app.store.connection import ANSWER_SECONDS
 from tests.faults.redis_server import RedisServer
 from tests.faults.served import ServedOffice
-from tests.office import Office, Report
+from tests.support.office import Office, Report
 
 ANNA = "+79161234567"
 

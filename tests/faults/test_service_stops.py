@@ -3,8 +3,8 @@
 import time
 
 from ari_app.calls.orders import TellHangup, TellResult
-from ari_app.demo.phones import Answers, Fate, Rings
-from ari_app.demo.retailcrm import Status
+from ari_app.demo.crm.simulator import Status
+from ari_app.demo.pbx.phones import Answers, Fate, Rings
 from tests.faults.served import ServedOffice
 
 ANNA = "+79161234567"

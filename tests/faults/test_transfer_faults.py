@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ari_app.demo.phones import Answers, Busy, Rings
+from ari_app.demo.pbx.phones import Answers, Busy, Rings
 from tests.asterisk.test_transfers import ANNA, handed_over
 from tests.faults.wire import Fault, Wire
-from tests.office import Office
+from tests.support.office import Office
 
 
 async def talks(office: Office, talker: str) -> None:

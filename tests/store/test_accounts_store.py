@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from ari_app.accounts import Account, Crm, Registration, read_account
+from ari_app.accounts.account import Account, Crm, Registration, read_account
 from ari_app.errors import StoreUnavailable
 from ari_app.store.accounts import AccountConflict, Accounts, WrongSecretKey
 from ari_app.store.connection import connect

@@ -6,13 +6,13 @@ import orjson
 import pytest
 from typer.testing import CliRunner, Result
 
-from ari_app.accounts import read_account
+from ari_app.accounts.account import read_account
 from ari_app.calls import happenings as h
 from ari_app.calls.flow import advance, begin
+from ari_app.calls.journal import Line, OutboxEntry
 from ari_app.calls.orders import TellHangup
 from ari_app.calls.outcome import Ending
 from ari_app.cli import app
-from ari_app.journal import Line, OutboxEntry
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore, Step
 from ari_app.store.connection import connect

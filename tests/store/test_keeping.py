@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from ari_app import keeping as keeping_
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.calls.call import Call, Recording, RecordingState, Stage
 from ari_app.calls.happenings import ServiceStopping
+from ari_app.calls.journal import Line, OutboxEntry
 from ari_app.calls.orders import TellHangup, TellResult
 from ari_app.calls.outcome import Ending
-from ari_app.demo.retailcrm import SimulatedCrm
-from ari_app.journal import Line, OutboxEntry
-from ari_app.keeping import Keeping
+from ari_app.demo.crm.simulator import SimulatedCrm
+from ari_app.service import retention
+from ari_app.service.retention import Keeping
 from ari_app.store.calls import CallStore, Step
 from ari_app.store.keys import Keys
 from tests.cabinet.shop import ReportingShop
@@ -129,8 +129,8 @@ async def test_many_go_in_portions_and_those_that_stay_are_not_in_the_way(
 async def test_a_service_at_work_lets_old_calls_go(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeping_, "FIRST_SECONDS", 0.0)
-    monkeypatch.setattr(keeping_, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(retention, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(retention, "LOOK_SECONDS", 0.01)
     async with SimulatedCrm() as crm:
         shop = ReportingShop(crm, redis, tmp_path, lambda: NOW)
         await shop.apply()

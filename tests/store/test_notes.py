@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from ari_app.asterisk.pbx import PbxState
 from ari_app.errors import StoreUnavailable
-from ari_app.notes import WAITING, Notes, Watch
+from ari_app.service.event_log import WAITING, Notes, Watch
 from ari_app.store.events import Event, EventStore, What
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from ari_app.accounts import read_account
+from ari_app.accounts.account import read_account
 from ari_app.asterisk.pbx import PbxState
-from ari_app.demo.retailcrm import Manager, SimulatedCrm
-from ari_app.service import Service
+from ari_app.demo.crm.simulator import Manager, SimulatedCrm
+from ari_app.service.service import Service
 from ari_app.settings import Settings
 from ari_app.store.accounts import Accounts
 from ari_app.store.keys import Keys

@@ -12,7 +12,7 @@ from ari_app.calls.outcome import Ending
 from ari_app.calls.reported import EndReported, RingingReported
 from ari_app.calls.routing import Policy
 from ari_app.errors import StoreUnavailable
-from ari_app.reported import ReportedCalls, Taken
+from ari_app.service.reported import ReportedCalls, Taken
 from ari_app.store.calls import CallStore
 
 CHANNEL = "1700000000.42"

@@ -17,9 +17,9 @@ from redis.asyncio import Redis
 
 from ari_app.calls.call import Call, Direction, Leg, LegState, Role, Stage, Way
 from ari_app.calls.happenings import ServiceStopping
+from ari_app.calls.journal import Line
 from ari_app.calls.outcome import Ending
 from ari_app.calls.routing import Policy
-from ari_app.journal import Line
 from ari_app.store.calls import CallStore, Step
 from ari_app.store.connection import connect
 from ari_app.store.keys import Keys

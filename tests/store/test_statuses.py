@@ -9,12 +9,12 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
-from ari_app import statuses
-from ari_app.accounts import Account, read_account
+from ari_app.accounts.account import Account, read_account
 from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.client import User, UsersPage
 from ari_app.retailcrm.errors import CrmError, CrmLimited, CrmUnavailable
-from ari_app.statuses import Statuses
+from ari_app.service import statuses
+from ari_app.service.statuses import Statuses
 from ari_app.store.connection import connect
 from ari_app.store.statuses import Status, StatusStore
 from tests.faults.redis_server import RedisServer

@@ -1,8 +1,8 @@
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from ari_app import accounts
-from ari_app.accounts import SECRETS, Account, BadAccount, read_account
+from ari_app.accounts import account as accounts
+from ari_app.accounts.account import SECRETS, Account, BadAccount, read_account
 from ari_app.calls.routing import Dialplan, People, Queue
 
 SHORTEST = """

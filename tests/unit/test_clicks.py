@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ari_app.accounts import Account, read_account
-from ari_app.clicks import MOST_CALLS, BadRequest, Clicks, NotPlaced, NoWay, TooMany
+from ari_app.accounts.account import Account, read_account
+from ari_app.service.click_to_call import MOST_CALLS, BadRequest, Clicks, NotPlaced, NoWay, TooMany
 
 ACCOUNT = """
     [crm]

@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 from pydantic import ValidationError
 
-from ari_app.demo.retailcrm import (
+from ari_app.demo.crm.faults import Kind
+from ari_app.demo.crm.simulator import (
     AnswerLost,
     Closed,
     CrmAccount,
@@ -22,7 +23,6 @@ from ari_app.demo.retailcrm import (
     SimulatedCrm,
     Status,
 )
-from ari_app.demo.retailcrm_faults import Kind
 from ari_app.retailcrm.client import (
     CallDirection,
     CallEvent,

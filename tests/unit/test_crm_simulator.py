@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from ari_app.demo.retailcrm import (
+from ari_app.demo.crm.simulator import (
     AnswerLost,
     CallUploaded,
     Closed,
@@ -432,7 +432,7 @@ async def test_waiting_ends_with_the_upload_or_says_what_came_instead(api: Api) 
 
 async def test_the_simulator_runs_as_a_process_of_its_own() -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ari_app.demo.retailcrm", "--no-limit", stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "ari_app.demo.crm.simulator", "--no-limit", stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     url = (await process.stdout.readline()).decode().split()[-1]

@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from ari_app.demo.retailcrm import Closed, CrmAccount, Manager, SimulatedCrm
-from ari_app.demo.retailcrm_callbacks import NotConnected
+from ari_app.demo.crm.callbacks import NotConnected
+from ari_app.demo.crm.simulator import Closed, CrmAccount, Manager, SimulatedCrm
 from tests.unit.test_crm_simulator import CALL, HANGUP, POPUP, Api
 
 OUT = POPUP | {"type": "out"}

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from ari_app.accounts import read_account
+from ari_app.accounts.account import read_account
 
 DOCS = Path(__file__).parents[2]
 

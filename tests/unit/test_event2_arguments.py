@@ -11,7 +11,7 @@ import pytest
 
 from stasis_dialplan import CannotRender
 from stasis_dialplan.event2 import event2
-from tests.event2 import Listener, Script, until
+from tests.support.event2 import Listener, Script, until
 
 ANNA = "+79161234567"
 DATE = "2026-11-23 12:30:05"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.event2 import Listener, Script, until
+from tests.support.event2 import Listener, Script, until
 
 ANNA = "+79161234567"
 DATE = "2026-11-23 12:30:05"

@@ -7,7 +7,7 @@ import pytest
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
 from ari_app.calls.call import LegState
-from tests.unit.story import (
+from tests.support.story import (
     ANNA,
     NORMAL,
     START,

@@ -9,7 +9,7 @@ from ari_app.calls import orders as o
 from ari_app.calls.call import Direction, LegState, Stage, Way
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
-from tests.unit.story import ANNA, BUSY, DECLINED, NORMAL, START, clicked, up
+from tests.support.story import ANNA, BUSY, DECLINED, NORMAL, START, clicked, up
 
 MANAGER, CUSTOMER = "c1-1", "c1-2"
 

@@ -5,11 +5,11 @@ import pytest
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
 from ari_app.calls.call import Stage, Way
+from ari_app.calls.journal import Line
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
-from ari_app.journal import Line
-from ari_app.timeline import tell
-from tests.unit.story import CALLER, OUTSIDE, START, Story
+from ari_app.timeline.timeline import tell
+from tests.support.story import CALLER, OUTSIDE, START, Story
 
 
 def clicked(way: Way = Way.ARI) -> Story:

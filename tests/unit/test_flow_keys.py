@@ -10,7 +10,7 @@ from ari_app.calls.call import Stage
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
 from ari_app.calls.transfer import ATTENDED
-from tests.unit.story import BUSY, CALLER, Story, dialled
+from tests.support.story import BUSY, CALLER, Story, dialled
 
 MANAGER = "c1-1"
 

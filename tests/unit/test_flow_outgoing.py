@@ -9,7 +9,7 @@ from ari_app.calls import orders as o
 from ari_app.calls.call import Direction, LegState, Stage
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
-from tests.unit.story import ANNA, CALLER, NORMAL, START, dialled, up
+from tests.support.story import ANNA, CALLER, NORMAL, START, dialled, up
 
 # -- the customer is rung ---------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ari_app.calls import orders as o
 from ari_app.calls.call import Stage
 from ari_app.calls.orders import HangUpReason
-from tests.unit.story import CALLER, Story
+from tests.support.story import CALLER, Story
 
 
 def test_a_call_that_is_picked_up_is_talked_by_who_picked_it_up() -> None:

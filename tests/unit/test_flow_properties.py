@@ -16,8 +16,8 @@ from ari_app.calls.call import Call, Stage, TimerName, Way
 from ari_app.calls.flow import MOVES
 from ari_app.calls.routing import People, Policy
 from ari_app.calls.table import CHANGES
-from tests.unit.people import Office
-from tests.unit.witness import (
+from tests.support.people import Office
+from tests.support.witness import (
     CALLER,
     CODES,
     HAPPENINGS,

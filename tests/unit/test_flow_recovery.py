@@ -7,7 +7,7 @@ from ari_app.calls import orders as o
 from ari_app.calls.call import Stage
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
-from tests.unit.story import (
+from tests.support.story import (
     BUSY,
     CALLER,
     START,

@@ -10,7 +10,7 @@ from ari_app.calls.call import Direction, LegState, Stage
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
 from ari_app.calls.transfer import ATTENDED
-from tests.unit.story import BUSY, CALLER, DECLINED, NORMAL, START, Story, dialled, up
+from tests.support.story import BUSY, CALLER, DECLINED, NORMAL, START, Story, dialled, up
 
 FAR = "far-1"
 

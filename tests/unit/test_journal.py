@@ -9,10 +9,10 @@ from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
 from ari_app.calls.call import Call, Stage
 from ari_app.calls.flow import advance, begin
+from ari_app.calls.journal import CrmTold, Event, Line, dump_line, load_line
 from ari_app.calls.outcome import Ending
 from ari_app.calls.routing import People, Policy
-from ari_app.journal import CrmTold, Event, Line, dump_line, load_line
-from ari_app.timeline import summary, tell
+from ari_app.timeline.timeline import summary, tell
 
 POLICY = Policy("PJSIP/##", fallback=(People(("102", "103"), 60.0),), unknown=())
 TOLD = o.TellHangup(2.0, "+79161234567", None, ("101",), Ending.ANSWERED)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ari_app.numbers import NotDialled, dialled, e164, masked
+from ari_app.calls.numbers import NotDialled, dialled, e164, masked
 
 WRITTEN = [
     ("RU", "8 (495) 111-22-33", "+74951112233"),

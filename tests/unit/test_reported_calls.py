@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ari_app.calls.call import AsGiven, Call, Direction, Source, Stage, TimerName, Way
 from ari_app.calls.happenings import TimerExpired
+from ari_app.calls.journal import Line, dump_line, load_line
 from ari_app.calls.orders import Order, TellHangup, TellResult, TellRinging, WebAnalytics
 from ari_app.calls.outcome import CRM_WORDS, Ending
 from ari_app.calls.reported import (
@@ -24,8 +25,7 @@ from ari_app.calls.reported import (
     ending_of,
 )
 from ari_app.calls.routing import Policy
-from ari_app.journal import Line, dump_line, load_line
-from ari_app.timeline import tell
+from ari_app.timeline.timeline import tell
 
 ANNA, OURS, CHANNEL = "+79161234567", "+74951112233", "1700000000.42"
 POLICY = Policy("PJSIP/##", (), ())

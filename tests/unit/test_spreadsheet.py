@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cabinet.spreadsheet import BEGINNING, line, spreadsheet
+from cabinet.pages.spreadsheet import BEGINNING, line, spreadsheet
 
 FORMULAS = ["=1+1", "+7 495 111-22-33", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1"]
 

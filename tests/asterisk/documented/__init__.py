@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from importlib import resources
 from pathlib import Path
 
-from ari_app import demo
-from ari_app.demo.asterisk import QUEUES, Asterisk
-from ari_app.demo.machine import Installation
-from tests.event2 import Script
-from tests.office import Office
+from ari_app.demo import pbx
+from ari_app.demo.pbx.asterisk import QUEUES, Asterisk
+from ari_app.demo.pbx.machine import Installation
+from tests.support.event2 import Script
+from tests.support.office import Office
 
 FLOWS = {
     "text": ("init-channel-text.conf", "calls.conf", "shop.conf"),
@@ -43,7 +43,7 @@ def old_asterisk(installation: Installation) -> tuple[Asterisk, int]:
     """Give an Asterisk whose phones, and the line that calls go out by, are of `chan_sip`; and its port."""
     asterisk = Asterisk(installation, queues=[*QUEUES, "queue-managers"])
     sip_port = asterisk.ports.caller()
-    modules = resources.files(demo).joinpath("conf/modules.conf").read_text("utf-8")
+    modules = resources.files(pbx).joinpath("conf/modules.conf").read_text("utf-8")
     peers = {**asterisk.phones, "trunk": asterisk.ports.trunk}
     asterisk.files = {
         "modules.conf": modules.replace("noload = chan_sip.so\n", ""),

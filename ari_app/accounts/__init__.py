@@ -1,0 +1,1 @@
+"""An account: what a shop sets up, its staff, and what its CRM says of telephony."""

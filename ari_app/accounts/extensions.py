@@ -1,0 +1,65 @@
+"""The extensions of the CRM's users: ours, and those that people entered in the CRM, brought together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from ari_app.accounts.account import ExtensionOf
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """An extension that was entered in the CRM and isn't taken."""
+
+    user_id: int
+    theirs: str
+    ours: str | None = None
+    """What the user has here, if it is that which is kept."""
+    holder: int | None = None
+    """The user who has it here already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The extensions that hold from now on."""
+
+    extensions: tuple[ExtensionOf, ...]
+    taken: tuple[ExtensionOf, ...] = ()
+    """Those that were entered in the CRM, and are taken."""
+    conflicts: tuple[Conflict, ...] = ()
+
+
+def merge(ours: tuple[ExtensionOf, ...], theirs: Mapping[int, str], told: Mapping[int, str]) -> Merged:
+    """Take over what was entered in the CRM since it was `told` ours; where both were changed, ours stays.
+
+    What is as it was told wasn't touched there, so a change of ours (a removal, too) isn't undone by it. An
+    extension that the CRM lost is not removed here: it is told again.
+    """
+    codes = {one.user_id: one.code for one in ours}
+    taken: list[ExtensionOf] = []
+    conflicts: list[Conflict] = []
+    for user, code in theirs.items():
+        mine = codes.get(user)
+        if code in (mine, told.get(user)):
+            continue
+        holder = next((other for other, its in codes.items() if its == code and other != user), None)
+        entered = _read(user, code)
+        if holder is not None:
+            conflicts.append(Conflict(user, code, mine, holder))
+        elif entered is None or (mine is not None and mine != told.get(user)):
+            conflicts.append(Conflict(user, code, mine))
+        else:
+            codes[user] = code
+            taken.append(entered)
+    whole = tuple(ExtensionOf(user_id=user, code=code) for user, code in codes.items())
+    return Merged(whole, tuple(taken), tuple(conflicts))
+
+
+def _read(user: int, code: str) -> ExtensionOf | None:
+    try:
+        return ExtensionOf(user_id=user, code=code)
+    except ValidationError:
+        return None

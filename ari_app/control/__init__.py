@@ -1,0 +1,1 @@
+"""The calls of one line, while they go on."""

@@ -1,0 +1,313 @@
+"""One live call: its state, its mailbox, and the task that advances it.
+
+Happenings in, orders out: what happens waits in the mailbox, one step is taken and kept after the other, and
+its orders are carried out before the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Protocol
+
+import structlog
+
+from ari_app.asterisk.errors import (
+    AjamRefused,
+    AjamUnavailable,
+    AriError,
+    AriRefused,
+    AriUnavailable,
+    PbxError,
+)
+from ari_app.calls import happenings as h
+from ari_app.calls import orders as o
+from ari_app.calls.call import Call, Stage, TimerName, Way
+from ari_app.calls.flow import First, advance, known_as
+from ari_app.calls.journal import Line as JournalLine
+from ari_app.calls.numbers import masked
+from ari_app.calls.orders import Order
+from ari_app.calls.routing import Outside, Policy
+
+log = structlog.get_logger(__name__)
+
+DOUBT_FIRST_SECONDS, DOUBT_LAST_SECONDS = 0.1, 10.0
+DIAL_SECONDS = 1.0
+"""A phone that was dialled rings by then. One that is dialled twice before it rings is lost to Asterisk."""
+BREATH_SECONDS = 0.5
+"""A pause after a step that failed, so that a defect can't keep the process busy."""
+_AT_ONCE: dict[type[Order], str] = {
+    **dict.fromkeys((o.LookUp, o.Watch, o.Ringback, o.OpenBridge, o.Ring), "begin"),
+    o.HangUp: "end",
+}
+"""Neighbouring orders that need not wait for one another: what begins a call, and what ends its legs."""
+
+
+class Desk(Protocol):
+    """What a line needs of the rest of the application."""
+
+    account: str
+    policy: Policy
+
+    @property
+    def away(self) -> frozenset[str]:
+        """The extensions whose managers are busy, at dinner or on a break, as the CRM says."""
+
+    def outside(self, number: str, line: str | None = None) -> Outside:
+        """Say how a number outside is dialled: by the account's line, or another ("context[,priority]")."""
+
+    def is_extension(self, code: str) -> bool:
+        """Tell whether the account has an extension."""
+
+    def normal_form(self, number: str | None) -> str | None:
+        """Bring a number into the form in which numbers are compared; None when it is withheld."""
+
+    async def look_up(self, number: str, at: Callable[[], float]) -> h.CustomerFound | h.CustomerUnknown:
+        """Ask the CRM who has a number; never raises."""
+
+    async def fetch_recording(self, name: str, at: Callable[[], float]) -> h.Happening:
+        """Bring a recording into our store; never raises."""
+
+    async def write(self, call: Call, line: JournalLine) -> None:
+        """Keep a step of a call."""
+
+
+class Around(Protocol):
+    """What a call needs around it: its line."""
+
+    desk: Desk
+    clock: Callable[[], float]
+    listening: bool
+
+    async def carry_out(self, call: Call, order: Order) -> None:
+        """Let the PBX carry out an order, in the way that the call goes; raises `PbxError`."""
+
+    def busy(self, call: Call) -> frozenset[str]:
+        """Give the extensions that can't be rung now for this call."""
+
+    async def far_half(self, call: Call, leg_id: str) -> h.FarHalfFound | None:
+        """Find and watch the half of a Local channel that runs the dialplan; raises `PbxError`."""
+
+    async def facts(self, call: Call, channels: tuple[str, ...]) -> h.PbxSaid:
+        """Say what is true of some channels of a call; raises `PbxError`."""
+
+
+class LiveCall:
+    """One call: its state, its mailbox, and the task that advances it."""
+
+    def __init__(self, line: Around, call: Call) -> None:
+        self.call = call
+        self.strangers: set[str] = set()
+        """Its channels whose ids aren't of our making, by which the line finds it."""
+        self._line = line
+        self._mailbox: asyncio.Queue[h.Happening] = asyncio.Queue()
+        self._errands: dict[str, asyncio.Task[None]] = {}
+        self.task: asyncio.Task[None]
+        self._asking = 0
+        self._questions = itertools.count()
+        self._doubts = 0
+        self._unwatched = [o.Watch(call.caller.id)] if not call.clicked else []
+        """Channels that may not be followed to their end."""
+        self._log = log.bind(account=call.account, call=call.id)
+
+    def put(self, happening: h.Happening) -> None:
+        """Let something happen to the call, when its turn comes."""
+        self._mailbox.put_nowait(happening)
+
+    async def settled(self) -> None:
+        """Wait until all that has happened so far is dealt with, or the call is over."""
+        dealt_with = asyncio.create_task(self._mailbox.join())
+        await asyncio.wait([dealt_with, self.task], return_when=asyncio.FIRST_COMPLETED)
+        dealt_with.cancel()
+
+    async def run(self, first: First | None, orders: tuple[Order, ...]) -> None:
+        """Live: take what happens, keep it, carry out what it asks for; until the call is over."""
+        try:
+            if first is not None:
+                await self._keep(None, first, orders)
+            await self._carry_out(orders)
+            while not self.call.over:
+                await self._live_on()
+        finally:
+            for errand in self._errands.values():
+                errand.cancel()
+
+    async def _live_on(self) -> None:
+        happening, from_mailbox = await self._next()
+        try:
+            await self._step(happening)
+        except Exception:
+            self._log.exception("a step of the call failed; the call goes on")
+            await asyncio.sleep(BREATH_SECONDS)
+        finally:
+            if from_mailbox:
+                self._mailbox.task_done()
+
+    async def _next(self) -> tuple[h.Happening, bool]:
+        """Wait for what happens next: a letter in the mailbox, or a timer."""
+        while self._mailbox.empty():
+            timer = self.call.next_timer
+            if timer is None or not self._may_expire(timer.name):
+                return await self._mailbox.get(), True
+            remaining = timer.due - self._line.clock()
+            if remaining <= 0:
+                return h.TimerExpired(self._line.clock(), timer.name), False
+            try:
+                async with asyncio.timeout(remaining):
+                    return await self._mailbox.get(), True
+            except TimeoutError:
+                continue
+        return self._mailbox.get_nowait(), True
+
+    def _may_expire(self, timer: TimerName) -> bool:
+        """Nobody is given up while we don't hear the PBX, or have yet to learn what we missed."""
+        return timer is TimerName.RECORDING or (self._heard and not self._asking)
+
+    @property
+    def _heard(self) -> bool:
+        """Whether we hear what happens to the call; AJAM is asked again and again."""
+        return self._line.listening or self.call.way is Way.AJAM
+
+    async def _step(self, happening: h.Happening) -> None:
+        before = self.call
+        happening = known_as(before, happening)
+        self.call, orders = advance(before, happening, self._line.busy(before))
+        idle = self.call is before and all(isinstance(order, o.AskPbx | o.HangUp) for order in orders)
+        if not (idle and isinstance(happening, h.OutcomeUnknown | h.PbxSaid | h.KeyPressed)):
+            await self._keep(before.stage, happening, orders)
+        await self._carry_out(orders)
+
+    async def _keep(self, before: Stage | None, happening: h.Happening, orders: tuple[Order, ...]) -> None:
+        call = self.call
+        await self._line.desk.write(
+            call, JournalLine(happening.at, call.id, before, call.stage, happening, orders)
+        )
+        if call.stage is not before:
+            self._log.info(
+                call.stage.value,
+                number=masked(call.number) if call.number else "withheld",
+                **({"talker": call.talker} if call.talker else {}),
+                **({"ending": call.ending.value} if call.ending else {}),
+            )
+
+    # -- orders -------------------------------------------------------------------------------------------
+
+    async def _carry_out(self, orders: tuple[Order, ...]) -> None:
+        """Carry orders out one after the other, but at once those that don't depend on one another."""
+        for at_once, some in itertools.groupby(orders, lambda order: _AT_ONCE.get(type(order))):
+            if at_once is None:
+                for order in some:
+                    await self._carry_out_one(order)
+            else:
+                await asyncio.gather(*map(self._carry_out_one, some))
+
+    async def _carry_out_one(self, order: Order) -> None:
+        desk, clock = self._line.desk, self._line.clock
+        match order:
+            case o.LookUp(number):
+                self._send("look-up", desk.look_up(number, clock))
+            case o.FetchRecording(name):
+                self._send("recording", desk.fetch_recording(name, clock))
+            case o.FindFarHalf(leg):
+                self._send(f"far half of {leg}", self._find_far_half(leg))
+            case o.AskPbx(channels):
+                self._asking += 1
+                self._send(f"facts {next(self._questions)}", self._ask(channels))
+            case o.TellRinging() | o.TellHangup() | o.TellResult() | o.PassOver():
+                pass  # it is in the outbox, or the journal, since the step was kept
+            case _:
+                await self._at_the_pbx(order)
+
+    def _send(self, errand: str, going: Coroutine[Any, Any, h.Happening | None]) -> None:
+        """Run an errand beside the call; one of each kind at a time."""
+        if errand in self._errands:
+            going.close()
+            return
+
+        async def run() -> None:
+            try:
+                happening = await going
+                if happening is not None:
+                    self.put(happening)
+            except Exception:
+                self._log.exception("an errand failed", errand=errand)
+                self._doubt(f"the errand {errand} failed")
+            finally:
+                self._errands.pop(errand, None)
+
+        task = self._errands[errand] = asyncio.create_task(run())
+        task.add_done_callback(lambda _: going.close())  # it may be cancelled before it begins
+
+    async def _find_far_half(self, leg: str) -> h.Happening | None:
+        try:
+            return await self._line.far_half(self.call, leg)
+        except AriRefused:
+            return None  # it is gone
+        except AriError as error:
+            self._doubt(f"the other half of {leg} could not be found: {error}")
+            return None
+
+    async def _ask(self, channels: tuple[str, ...]) -> h.Happening | None:
+        try:
+            await self._watch_again()
+            return await self._line.facts(self.call, channels)
+        except PbxError as error:
+            self._doubt(f"the PBX could not be asked: {error}")
+            return None
+        finally:
+            self._asking -= 1
+
+    async def _watch_again(self) -> None:
+        """Follow what could not be followed at first; only then is it asked whether it is there still."""
+        while self._unwatched:
+            order = self._unwatched.pop()  # another question may be under way
+            try:
+                with suppress(AriRefused):  # it is gone
+                    await self._line.carry_out(self.call, order)
+            except AriError:
+                self._unwatched.append(order)
+                raise
+
+    async def _at_the_pbx(self, order: Order) -> None:
+        try:
+            await self._line.carry_out(self.call, order)
+        except (AriRefused, AjamRefused) as refusal:
+            self._refused(order, refusal)
+        except PbxError as error:
+            if isinstance(error, AriUnavailable | AjamUnavailable) and self.call.stage is Stage.CALLING:
+                self.put(h.WayBlocked(self._line.clock(), self.call.caller.id, str(error)))
+                return
+            if isinstance(order, o.Watch):
+                self._unwatched.append(order)
+            dialling = order.leg if isinstance(order, o.Dial) else None
+            self._doubt(f"{type(order).__name__}: {error}", dialling)
+
+    def _refused(self, order: Order, refusal: AriRefused | AjamRefused) -> None:
+        at = self._line.clock()
+        status = refusal.status if isinstance(refusal, AriRefused) else None
+        match order:
+            case o.Ring(leg) | o.Originate(leg) | o.Dial(leg):
+                self.put(h.LegRefused(at, leg, str(refusal)))
+            case o.Record() if status != 404:  # 404: the bridge is not there yet
+                self.put(h.RecordingFailed(at, str(refusal)))
+            case o.StopRecording() if status == 404:
+                self.put(h.RecordingFinished(at))
+            case _:
+                self._doubt(f"{type(order).__name__}: {refusal}")
+
+    def _doubt(self, why: str, dialling: str | None = None) -> None:
+        """Ask the PBX what is true: soon at first, later if the answer leads to the same doubt again.
+
+        While the PBX is away this is not needed: it is asked as soon as it is back.
+        """
+        delay = min(DOUBT_FIRST_SECONDS * 2**self._doubts, DOUBT_LAST_SECONDS)
+        if dialling is not None:
+            delay = max(delay, DIAL_SECONDS)
+        elif not self._heard:
+            return
+        self._doubts += 1
+        self._log.debug("in doubt", why=why)
+        loop = asyncio.get_running_loop()
+        loop.call_later(delay, lambda: self.put(h.OutcomeUnknown(self._line.clock(), why, dialling)))

@@ -1,0 +1,395 @@
+"""Joins the parts: what a PBX says goes to the call that it concerns.
+
+A `Line` is one account's telephone line: its PBX, the CRM that knows its customers, and its live calls. The
+PBX's reader only puts happenings into mailboxes, so a slow call delays no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from ari_app.asterisk.errors import AriError, AriRefused, AriUnavailable
+from ari_app.asterisk.events import Heard, NewCaller, new_caller, newcomer
+from ari_app.asterisk.pbx import Pbx, Snapshot
+from ari_app.calls import happenings as h
+from ari_app.calls import orders as o
+from ari_app.calls.call import Call, Direction, LegState, Role, Stage, Way
+from ari_app.calls.flow import First, begin
+from ari_app.calls.numbers import LONGEST_INTERNAL
+from ari_app.calls.orders import Order
+from ari_app.calls.routing import Outside
+from ari_app.control.ajam_line import AjamLine
+from ari_app.control.live_call import Desk, LiveCall
+
+log = structlog.get_logger(__name__)
+
+AUDIT_SECONDS = 30.0
+"""How often the live calls are compared with what the PBX says, in case an event was lost."""
+
+
+_DIALLED = re.compile(r"\+?[0-9*#]{1,32}")
+_RECORDER = ("Recorder/", "Announcer/")
+_MAY_RING = frozenset({Stage.ARRIVING, Stage.RINGING, Stage.TRANSFERRING, Stage.DIALPLAN})
+"""The stages of a call in which it may come to ring somebody."""
+
+
+class Line:
+    """One account's telephone line."""
+
+    def __init__(self, desk: Desk, pbx: Callable[[Line], Pbx], clock: Callable[[], float]) -> None:
+        self.desk = desk
+        self.clock = clock
+        self.pbx = pbx(self)
+        self.ajam: AjamLine | None = None
+        self.listening = False
+        self._calls: dict[str, LiveCall] = {}
+        self._strangers: dict[str, LiveCall] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._startup: str | None = None
+        self._restart_seen_at = 0.0
+        self._heard_until = clock()
+        self._log = log.bind(account=desk.account)
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The live calls."""
+        return tuple(live.call for live in self._calls.values())
+
+    @property
+    def startup(self) -> str | None:
+        """When the PBX was started, in its own words; none before the first connection."""
+        return self._startup
+
+    def resume(self, calls: list[Call], seen: tuple[float, str] | None) -> None:
+        """Take calls up again that were live when the service ended."""
+        if seen is not None:
+            self._heard_until, self._startup = seen
+        for call in calls:
+            self._start(LiveCall(self, call), None, ())
+
+    def tell(self, call_id: str, happening: h.Happening) -> None:
+        """Put what happened to a call into its mailbox, if it is live."""
+        live = self._calls.get(call_id)
+        if live is not None:
+            live.put(happening)
+
+    # -- what the PBX says --------------------------------------------------------------------------------
+
+    def heard(self, heard: Heard) -> None:
+        """Put what happened into the mailbox of its call; an unknown channel is nothing to us."""
+        live = self._strangers.get(heard.key)
+        if live is None:
+            live = self._calls.get(self.pbx.ids.call_of(heard.key) or "")
+        if live is None:
+            return
+        if isinstance(heard.happening, h.PartyReplaced):
+            self._know(heard.happening.channel, live)
+        live.put(heard.happening)
+
+    def arrived(self, caller: NewCaller, at: float) -> None:
+        """Take a new caller."""
+        known = self._strangers.get(caller.channel)
+        if known is not None:
+            known.put(h.CallerReturned(at))
+            return
+        match caller.arguments:
+            case ("incoming", *called):
+                desk = self.desk
+                number, external = desk.normal_form(caller.number), desk.normal_form("".join(called[:1]))
+                self._begin(h.CallArrived(at, caller.channel, number, external))
+            case ("outgoing", exten, *_):
+                self._let_out(caller, exten, at)
+            case _:
+                self._log.warning(
+                    "a call came with arguments that are not known: expected Stasis(APP,incoming,NUMBER) or "
+                    "Stasis(APP,outgoing,NUMBER)",
+                    arguments=caller.arguments,
+                )
+                self._send_on(caller.channel)
+
+    def lost(self) -> None:
+        """Nothing is heard any more."""
+        if self.listening:
+            self._heard_until = self.clock()
+        self.listening = False
+        if self.ajam is not None:
+            self.ajam.ajam.look_again()
+
+    async def connected(self, startup: str) -> None:
+        """Make up for what was missed: every live call asks what is true, and strangers are dealt with."""
+        if self._startup is not None and startup != self._startup:
+            self._restart_seen_at = self.clock()
+            self._log.warning("the PBX was restarted", calls_in_progress=len(self._calls))
+        self._startup = startup
+        missed = tuple(self._calls.values())
+        await self.adopt()
+        self.listening = True
+        for live in missed:
+            live.put(h.OutcomeUnknown(self.clock(), "the PBX is connected again"))
+
+    async def adopt(self) -> None:
+        """Take callers of whom we know nothing, and remove legs and bridges that belong to no call.
+
+        Raises:
+            AriError
+        """
+        snapshot = await self.pbx.snapshot()
+        ids, at = self.pbx.ids, self.clock()
+        in_calls = {channel for call in self._calls for channel in snapshot.bridges.get(call, ())}
+        for ident, channel in snapshot.channels.items():
+            leg = ids.leg_of(ident)
+            if leg is not None and ids.call_of(ident) not in self._calls:
+                await self._remove(o.HangUp(ident))
+            elif leg is None and ident not in self._strangers:
+                arguments = _stasis_arguments(channel, self.pbx.target.stasis_app)
+                if arguments:
+                    self.arrived(new_caller(channel, arguments), at)
+                elif arguments is not None and ident not in in_calls:
+                    await self._remove(o.HangUp(ident))  # it took the place of one whose call is over
+        for bridge in snapshot.bridges:
+            if ids.call_of(bridge) == bridge and bridge not in self._calls:
+                await self._remove(o.CloseBridge(bridge))
+
+    async def facts(self, call: Call, channels: tuple[str, ...]) -> h.PbxSaid:
+        """Say what is true of some channels of a call.
+
+        Raises:
+            AriError
+        """
+        if call.way is Way.AJAM and self.ajam is not None:
+            return await self.ajam.facts(call, channels)
+        at = self.clock()
+        snapshot = await self.pbx.snapshot()
+        found = [await self._fact(call, snapshot, channel) for channel in channels]
+        recording = call.recording.awaited and await self.pbx.is_recording(call.recording_name)
+        return h.PbxSaid(
+            at=at,
+            asked=channels,
+            channels=tuple(fact for fact in found if fact is not None),
+            recording=recording,
+            newcomers=self._newcomers(call, snapshot),
+            known_up_at=max(call.started_at, self._heard_until),
+            restarted=call.started_at < self._restart_seen_at,
+        )
+
+    def _newcomers(self, call: Call, snapshot: Snapshot) -> tuple[h.PartyReplaced, ...]:
+        known = {call.caller.id, *(leg.id for leg in call.legs)}
+        strangers = (
+            snapshot.channels[ident]
+            for ident in snapshot.bridges.get(call.bridge_id, ())
+            if ident not in known and ident in snapshot.channels
+        )
+        found = []
+        for stranger in strangers:
+            if not str(stranger["name"]).startswith(_RECORDER):
+                self._know(str(stranger["id"]), self._calls[call.id])
+                found.append(newcomer(stranger, self.clock(), self.pbx.extensions))
+        return tuple(found)
+
+    async def far_half(self, call: Call, leg_id: str) -> h.FarHalfFound | None:
+        """Find and watch the half of a Local channel that runs the dialplan; None when it is gone.
+
+        Raises:
+            AriError
+        """
+        found, live = await self.pbx.far_half(leg_id), self._calls.get(call.id)
+        if found is None or live is None:
+            return None
+        far, up = found
+        self._know(far, live)
+        await self.pbx.carry_out(o.Watch(far))
+        member = await self.pbx.bridge_peer(far)  # who answered before we watched
+        code = self.pbx.extensions.code_of(member) if member is not None else None
+        return h.FarHalfFound(self.clock(), leg_id, far, up, member, code)
+
+    async def _fact(self, call: Call, snapshot: Snapshot, channel: str) -> h.ChannelFact | None:
+        fact, leg = snapshot.fact(channel), call.leg(channel)
+        if fact is None or leg is None or leg.role not in (Role.QUEUE, Role.TARGET):
+            return fact
+        if call.stage not in (Stage.RINGING, Stage.TRANSFERRING):
+            return fact
+        member = await self.pbx.bridge_peer(leg.far_id)
+        if member is None:
+            return fact
+        return replace(fact, member=member, code=self.pbx.extensions.code_of(member))
+
+    async def audit(self) -> None:
+        """Compare the live calls with what the PBX says, for ever, in case an event was lost."""
+        while True:
+            await asyncio.sleep(AUDIT_SECONDS)
+            if not self.listening or not self._calls:
+                continue
+            before = self.clock() - AUDIT_SECONDS / 2
+            with suppress(AriError):
+                exist = (await self.pbx.snapshot()).channels
+                for live in [live for live in self._calls.values() if live.call.way is Way.ARI]:
+                    legs = [live.call.caller, *live.call.our_legs]
+                    if any(leg.alive and leg.at < before and leg.id not in exist for leg in legs):
+                        live.put(h.OutcomeUnknown(self.clock(), "a channel of the call is gone"))
+
+    # -- the end of the service ---------------------------------------------------------------------------
+
+    async def drain(self, seconds: float) -> None:
+        """Send on who still waits, and leave the talking calls talking; at most so many seconds."""
+        with suppress(AriError, TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.adopt()
+        for live in self._calls.values():
+            live.put(h.ServiceStopping(self.clock()))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*(live.settled() for live in self._calls.values()))
+
+    async def close(self) -> None:
+        """End the tasks; the calls stay as they were kept."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # -- calls --------------------------------------------------------------------------------------------
+
+    def _let_out(self, caller: NewCaller, exten: str, at: float) -> None:
+        """Take a call that a manager's phone makes. All else that goes out passes untouched."""
+        outside = self.desk.outside(exten)
+        code = self.pbx.extensions.direct_code_of(caller.name)
+        if code is None and self.desk.is_extension(caller.number):
+            code = caller.number
+        short = len(exten) <= LONGEST_INTERNAL or self.desk.is_extension(exten)
+        if short or caller.name.startswith("Local/") or not _DIALLED.fullmatch(exten):
+            self._send_on(caller.channel, outside)
+            return
+        number = self.desk.normal_form(exten)
+        self._begin(h.CallDialled(at, caller.channel, code, number, None, outside))
+
+    def clicked(self, code: str, dialled: str) -> str | None:
+        """Give the click-to-call of an extension to a number that the customer hasn't answered yet."""
+        waiting = (
+            call for call in self.calls if call.clicked and call.answered_at is None and not call.ending
+        )
+        for call in waiting:
+            if call.outside is not None and (call.caller.code, call.outside.number) == (code, dialled):
+                return call.id
+        return None
+
+    def place_call(self, code: str, dialled: str, external: str | None, outgoing: str) -> str | None:
+        """Let a manager's phone ring, and then the customer's; give the call's id.
+
+        `dialled` is the number as it is dialled, `external` ours in E.164, `outgoing` the line
+        ("context[,priority]"). None: as far as is known, neither ARI nor AJAM works.
+        """
+        way = Way.ARI if self.listening else Way.AJAM if self.ajam is not None and self.ajam.usable else None
+        if way is None:
+            return None
+        outside = self.desk.outside(dialled, outgoing)
+        number = self.desk.normal_form(dialled)
+        return self._begin(h.CallClicked(self.clock(), code, number, external, outside, way))
+
+    def busy(self, call: Call) -> frozenset[str]:
+        """Give the extensions that can't be rung for a call: their managers are away, or talk in another."""
+        if call.stage not in _MAY_RING or call.policy.ignore_manager_status:
+            return frozenset()
+        others = (live.call for ident, live in self._calls.items() if ident != call.id)
+        return self.desk.away.union(*map(talking, others))
+
+    async def carry_out(self, call: Call, order: Order) -> None:
+        """Let the PBX carry out an order, in the way that the call goes.
+
+        Raises:
+            AriError
+        """
+        if call.way is Way.ARI:
+            await self.pbx.carry_out(order)
+        elif self.ajam is not None:
+            await self.ajam.carry_out(order)
+        else:
+            raise AriUnavailable("the account has no AJAM any more")
+
+    def _begin(self, first: First) -> str:
+        call_id = f"{self.pbx.ids.prefix}{secrets.token_hex(8)}"
+        desk = self.desk
+        call, orders = begin(call_id, desk.account, desk.policy, first, self._busy_for_a_new_call())
+        self._start(LiveCall(self, call), first, orders)
+        return call_id
+
+    def _busy_for_a_new_call(self) -> frozenset[str]:
+        if self.desk.policy.ignore_manager_status:
+            return frozenset()
+        return self.desk.away.union(*map(talking, self.calls))
+
+    def _start(self, live: LiveCall, first: First | None, orders: tuple[Order, ...]) -> None:
+        call = live.call
+        self._calls[call.id] = live
+        for ident in _channels(call):
+            self._know(ident, live)
+        task = live.task = asyncio.create_task(live.run(first, orders), name=f"call {call.id}")
+        self._tasks.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            self._calls.pop(call.id, None)
+            for ident in live.strangers:
+                self._strangers.pop(ident, None)
+            if not task.cancelled() and task.exception() is not None:
+                self._log.error("a call's task failed", call=call.id, exc_info=task.exception())
+
+        task.add_done_callback(ended)
+
+    def _know(self, channel: str, live: LiveCall) -> None:
+        self._strangers[channel] = live
+        live.strangers.add(channel)
+
+    def _send_on(self, channel: str, place: Outside | None = None) -> None:
+        """Let a channel that is nothing to us go on in the dialplan, where it was or at another place."""
+        where: dict[str, str | int] = {}
+        if place is not None:
+            where = {"context": place.context, "extension": place.number, "priority": place.priority}
+
+        async def go() -> None:
+            with suppress(AriError):
+                await self.pbx.ari("channels", "continueInDialplan", channelId=channel, **where)
+
+        task = asyncio.create_task(go())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _remove(self, order: o.HangUp | o.CloseBridge) -> None:
+        self._log.info("something of a call that is over is removed", what=str(order))
+        with suppress(AriRefused):
+            await self.pbx.carry_out(order)
+
+
+def _stasis_arguments(channel: dict[str, Any], stasis_app: str) -> tuple[str, ...] | None:
+    """Read the arguments of ``Stasis(APP,...)`` off a channel that is in it.
+
+    Who took another's place has none.
+    """
+    dialplan = channel["dialplan"]
+    if dialplan.get("app_name") != "Stasis":
+        return None
+    app, *arguments = str(dialplan.get("app_data", "")).split(",")
+    return tuple(arguments) if app == stasis_app else None
+
+
+def _channels(call: Call) -> Iterator[str]:
+    """List the channels of a call whose ids aren't of our making."""
+    yield call.caller.id
+    for leg in call.our_legs:
+        yield leg.id
+        if leg.far is not None:
+            yield leg.far
+
+
+def talking(call: Call) -> frozenset[str]:
+    """Give the extensions that a call keeps busy: who talks in it, and who makes it."""
+    busy = {leg.code for leg in call.legs if leg.state is LegState.UP}
+    if call.direction is Direction.OUT and call.caller.alive:
+        busy.add(call.caller.code)
+    return frozenset(code for code in busy if code is not None)

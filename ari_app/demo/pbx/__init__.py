@@ -1,0 +1,1 @@
+"""A real Asterisk, with customers and phones played by SIPp."""

@@ -1,0 +1,1 @@
+"""What the demo plays, and whether it went as it should."""

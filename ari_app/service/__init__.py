@@ -1,0 +1,1 @@
+"""All accounts at work, and what their CRMs are told of us."""

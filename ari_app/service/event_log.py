@@ -1,0 +1,115 @@
+"""Takes note of what happens in an account beside its calls, for the cabinet's EventLog.
+
+To take a note never waits and never fails: whoever notices something has calls to look after. Notes are
+written one after the other, and wait while Redis is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from ari_app.accounts.account import Account
+from ari_app.asterisk.pbx import PbxState
+from ari_app.errors import StoreUnavailable
+from ari_app.store.events import Event, EventStore, What
+
+WAITING = 200
+"""So many notes wait for Redis; then the oldest go."""
+LOOK_SECONDS = 1.0
+RETRY_SECONDS = 1.0
+
+_LONGEST = 500
+_GOOD, _BAD = PbxState.CONNECTED, (PbxState.UNREACHABLE, PbxState.DENIED, PbxState.REPLACED)
+
+
+class Connection(Protocol):
+    """Something that is connected or isn't: ARI, or AJAM."""
+
+    state: PbxState
+    problem: str | None
+
+
+class Notes:
+    """The notes of one account."""
+
+    def __init__(self, store: EventStore, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+        self._waiting: deque[Event] = deque(maxlen=WAITING)
+        self._more = asyncio.Event()
+
+    def take(self, what: What, **values: str) -> None:
+        """Take a note."""
+        short = {name: value[:_LONGEST] for name, value in values.items()}
+        self._waiting.append(Event(self._clock(), what, short))
+        self._more.set()
+
+    def take_change(self, before: Account, after: Account) -> None:
+        """Note which sections of an account's settings have changed; never what they hold."""
+        changed = [name for name in type(after).model_fields if getattr(before, name) != getattr(after, name)]
+        if changed:
+            self.take(What.SETTINGS_CHANGED, sections=",".join(changed))
+
+    async def run(self) -> None:
+        """Write what comes, for ever."""
+        while True:
+            await self._more.wait()
+            self._more.clear()
+            while self._waiting:
+                event = self._waiting[0]
+                try:
+                    await self._store.add(event)
+                except StoreUnavailable:
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                if self._waiting and self._waiting[0] is event:
+                    self._waiting.popleft()
+
+
+@dataclass(slots=True)
+class Watch:
+    """Looks at the connections of an account, and notes when one is lost or found."""
+
+    notes: Notes
+    ari: Connection
+    ajam: Connection | None
+    crm_problem: Callable[[], str | None]
+    _ari_up: bool | None = None
+    _ajam_up: bool | None = None
+    _crm_well: bool = True
+
+    async def run(self) -> None:
+        """Look every second, for ever."""
+        while True:
+            self.look()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def look(self) -> None:
+        """Note what has changed since the last look."""
+        for what, problem in (*self._of_pbx(), *self._of_crm()):
+            self.notes.take(what, **({"problem": problem} if problem else {}))
+
+    def _of_pbx(self) -> Iterator[tuple[What, str | None]]:
+        up = _up(self.ari)
+        if up is not None and up is not self._ari_up:
+            self._ari_up = up
+            yield (What.PBX_CONNECTED, None) if up else (What.PBX_LOST, self.ari.problem)
+        up = _up(self.ajam) if self.ajam is not None else None
+        if self.ajam is not None and up is not None and up is not self._ajam_up:
+            self._ajam_up = up
+            yield (What.AJAM_CONNECTED, None) if up else (What.AJAM_LOST, self.ajam.problem)
+
+    def _of_crm(self) -> Iterator[tuple[What, str | None]]:
+        problem = self.crm_problem()
+        if (problem is None) is not self._crm_well:
+            self._crm_well = problem is None
+            yield (What.CRM_BACK, None) if problem is None else (What.CRM_AWAY, problem)
+
+
+def _up(connection: Connection) -> bool | None:
+    """Tell whether it is up; None while it isn't known."""
+    return True if connection.state is _GOOD else False if connection.state in _BAD else None

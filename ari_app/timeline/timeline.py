@@ -1,0 +1,377 @@
+"""A call's journal, told in sentences that a person on duty reads at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ari_app.calls import happenings as h
+from ari_app.calls import orders as o
+from ari_app.calls import reported as r
+from ari_app.calls.call import Call, Direction, Leg, Role, Stage, TimerName, Way
+from ari_app.calls.journal import CrmTold, Line
+from ari_app.calls.outcome import CRM_WORDS, Ending, LegResult
+from ari_app.timeline.saying import Saying, Value, say
+
+
+class Tone(StrEnum):
+    """What a sentence is about, so that it can be coloured."""
+
+    CALLER = "caller"
+    PHONE = "phone"
+    GOOD = "good"
+    BAD = "bad"
+    CRM = "crm"
+    QUIET = "quiet"
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One thing that happened; `at` is seconds since the epoch (UTC)."""
+
+    at: float
+    said: Saying
+    tone: Tone
+
+    @property
+    def text(self) -> str:
+        """Say it in English."""
+        return str(self.said)
+
+
+def tell(line: Line, call: Call) -> list[Sentence]:
+    """Tell one line of a call's journal; `call` is the call as it is now, for the names of its legs."""
+    return [Sentence(line.at, said, tone) for said, tone in (*_event(line, call), *_orders(line, call))]
+
+
+_ENDINGS = {
+    Ending.ANSWERED: say("answered"),
+    Ending.GAVE_UP: say("the caller gave up"),
+    Ending.BUSY: say("everyone was busy"),
+    Ending.NOT_ANSWERED: say("nobody answered"),
+    Ending.FAILED: say("nobody could be reached"),
+    Ending.NOT_PLACED: say("the manager could not be had"),
+}
+_OUTGOING_ENDINGS = {
+    **_ENDINGS,
+    Ending.GAVE_UP: say("the manager gave up"),
+    Ending.BUSY: say("the customer was busy"),
+    Ending.NOT_ANSWERED: say("the customer did not answer"),
+    Ending.FAILED: say("the customer could not be reached"),
+}
+
+
+_RESULTS = {
+    LegResult.ANSWERED: say("answered"),
+    LegResult.BUSY: say("busy"),
+    LegResult.NO_ANSWER: say("no answer"),
+    LegResult.DECLINED: say("declined"),
+    LegResult.UNREACHABLE: say("unreachable"),
+    LegResult.ELSEWHERE: say("answered elsewhere"),
+    LegResult.CALLER_LEFT: say("caller left"),
+}
+_DIRECTIONS = {Direction.IN: say("in"), Direction.OUT: say("out")}
+
+
+def summary(call: Call) -> str:
+    """Say in half a line what the call was, or is."""
+    if call.ending is None:
+        return f"talking to {call.talker or 'somebody'}" if call.stage is Stage.TALKING else call.stage.value
+    return str(_summary(call, call.ending))
+
+
+def _summary(call: Call, ending: Ending) -> Saying:
+    out = call.direction is Direction.OUT
+    if ending is not Ending.ANSWERED:
+        endings = _OUTGOING_ENDINGS if out else _ENDINGS
+        return say("%(ending)s after %(waiting)s s", ending=endings[ending], waiting=call.waiting)
+    if out:
+        who = say("by the customer")
+    else:
+        first = call.first_talker or call.talker
+        named = call.talker_leg is not None or call.way is Way.REPORTED
+        who = say("by %(who)s", who=first or say("somebody")) if named else say("by the dialplan")
+    values: dict[str, Value] = {"who": who, "waiting": call.waiting, "talking": call.talking}
+    if call.talker is not None and call.first_talker not in (None, call.talker):
+        return say(
+            "answered %(who)s after %(waiting)s s, talked %(talking)s s, last by %(last)s",
+            **values,
+            last=call.talker,
+        )
+    return say("answered %(who)s after %(waiting)s s, talked %(talking)s s", **values)
+
+
+def _event(line: Line, call: Call) -> Iterator[tuple[Saying, Tone]]:
+    match line.event:
+        case h.CallArrived(_, _, number, external):
+            who, whom = number or say("withheld number"), external or say("us")
+            yield say("%(who)s calls %(whom)s", who=who, whom=whom), Tone.CALLER
+        case h.CallDialled(code=code, number=number):
+            who, whom = code or say("a phone"), number or say("a number")
+            yield say("%(who)s calls %(whom)s", who=who, whom=whom), Tone.CALLER
+        case h.CallClicked(external=external):
+            text = say("the CRM asks %(code)s to call %(number)s, by %(way)s", **_click(line.event))
+            if external:
+                text = say(
+                    "the CRM asks %(code)s to call %(number)s from %(external)s, by %(way)s",
+                    **_click(line.event),
+                    external=external,
+                )
+            yield text, Tone.CALLER
+        case h.WayBlocked(problem=problem):
+            yield say("ARI can't place the call: %(problem)s", problem=problem), Tone.BAD
+        case h.PartyReplaced():
+            yield _replaced(line.event, call), Tone.PHONE
+        case h.KeyPressed():
+            pass
+        case h.MemberTransferred(member=member, target=target):
+            yield _transfers(_member(member), target), Tone.PHONE
+        case h.CustomerFound(_, name, responsible):
+            manager = say("manager %(code)s", code=responsible) if responsible else say("no manager")
+            known = say("the CRM knows: %(name)s, %(manager)s", name=name or say("no name"), manager=manager)
+            yield known, Tone.CRM
+        case h.CustomerUnknown(_, problem):
+            if problem:
+                yield say("the CRM could not be asked: %(problem)s", problem=problem), Tone.BAD
+            else:
+                yield say("the CRM doesn't know the number"), Tone.CRM
+        case h.CallerAnswered() if line.before is Stage.CALLING:
+            yield say("%(who)s answered", who=_who(call.caller)), Tone.GOOD
+        case h.CallerEnded(_, _, known_up_at):
+            yield from _caller_ended(line, call, known_up_at)
+        case h.CallerAnswered() if line.before is Stage.DIALPLAN:
+            yield say("the dialplan answered"), Tone.GOOD
+        case h.CallerReturned():
+            yield say("the caller is back from the dialplan"), Tone.CALLER
+        case h.TimerExpired(_, timer):
+            yield from _timer(timer)
+        case h.PbxSaid(at=at):
+            for leg in call.our_legs:
+                if leg.ended_at == at:  # nobody had told us
+                    yield from _leg_ended(line, leg)
+        case h.OutcomeUnknown(_, why):
+            yield say("asking the PBX what is true: %(why)s", why=why), Tone.QUIET
+        case h.HangUpAsked(_, by):
+            by_whom = say("the call is ended from the cabinet, by %(by)s", by=by)
+            yield by_whom if by else say("the call is ended from the cabinet"), Tone.BAD
+        case h.ServiceStopping():
+            yield say("the service is stopping"), Tone.BAD
+        case CrmTold(_, told, problem):
+            yield from _told(told, problem)
+        case h.RecordingStored(_, file, seconds):
+            yield say("recording stored: %(seconds)s s, %(file)s", seconds=seconds, file=file), Tone.GOOD
+        case h.RecordingFailed(_, problem):
+            yield say("no recording: %(problem)s", problem=problem), Tone.BAD
+        case r.RingingReported() | r.EndReported() | r.FileReported() | r.CallTakenOver():
+            yield from _report(line.event, line, call)
+        case _:
+            yield from _leg_event(line, call)
+
+
+def _report(report: r.Report, line: Line, call: Call) -> Iterator[tuple[Saying, Tone]]:
+    """Tell what the shop's own dialplan says; the reports' own numbers, not ours."""
+    late = line.before in (Stage.ENDING, Stage.ENDED)
+    match report:
+        case r.RingingReported(direction=direction, number=number, codes=codes):
+            values = {"direction": _DIRECTIONS[direction], "who": number or say("withheld number")}
+            text = say("the dialplan says: %(direction)s, %(who)s, for %(codes)s", **values, codes=codes)
+            yield say("%(what)s: too late, not told", what=text) if late else text, Tone.CALLER
+        case r.EndReported() if late:
+            yield say("the dialplan says once more that it is over: not told again"), Tone.QUIET
+        case r.EndReported(ending=ending, code=code, waiting=waiting, talking=talking):
+            text = say(
+                "the dialplan says: over, %(how)s, waited %(waiting)s s, talked %(talking)s s",
+                how=(_ENDINGS[ending], code) if code else _ENDINGS[ending],
+                waiting=str(waiting),
+                talking=str(talking),
+            )
+            yield text, Tone.GOOD if ending is Ending.ANSWERED else Tone.BAD
+            if line.after is Stage.ENDING:
+                yield say("waiting for the recording's file"), Tone.QUIET
+        case r.FileReported(file=file, seconds=seconds):
+            text = say("recording received: %(file)s", file=file)
+            if seconds is not None:
+                text = say("recording received: %(seconds)s s, %(file)s", seconds=seconds, file=file)
+            too_late = line.before is Stage.ENDED
+            yield say("%(what)s: the CRM was told already", what=text) if too_late else text, Tone.GOOD
+        case r.CallTakenOver():
+            yield say("the call has come to us: it is told under another id"), Tone.QUIET
+
+
+def _caller_ended(line: Line, call: Call, known_up_at: float | None) -> Iterator[tuple[Saying, Tone]]:
+    who = _who(call.caller)
+    if line.before is Stage.ENDING:
+        said, tone = say("%(who)s is gone", who=who), Tone.QUIET
+    elif line.before is Stage.CALLING and call.caller.result is not None:
+        said, tone = say("%(who)s: %(result)s", who=who, result=_RESULTS[call.caller.result]), Tone.BAD
+    elif call.way is Way.AJAM and call.answered_at is not None:  # it doesn't tell who
+        said, tone = say("one of the two hung up"), Tone.CALLER
+    else:
+        said, tone = say("%(who)s hung up", who=who), Tone.CALLER
+    yield say("%(what)s (nobody saw it)", what=said) if known_up_at is not None else said, tone
+
+
+def _click(clicked: h.CallClicked) -> dict[str, Value]:
+    return {"code": clicked.code, "number": clicked.number or say("a number"), "way": clicked.way.value}
+
+
+def _transfers(who: str | Saying, target: str) -> Saying:
+    return say("%(who)s transfers the customer to %(target)s", who=who, target=target)
+
+
+def _replaced(replaced: h.PartyReplaced, call: Call) -> Saying:
+    old, new = _who(call.party(replaced.old)), _who(call.party(replaced.channel))
+    if replaced.local:
+        return _transfers(old, replaced.code or str(replaced.target))
+    return say("%(new)s takes the call of %(old)s", new=new, old=old)
+
+
+def _leg_event(line: Line, call: Call) -> Iterator[tuple[Saying, Tone]]:
+    match line.event:
+        case h.LegRinging(_, leg):
+            yield say("%(who)s rings", who=_who(call.party(leg))), Tone.PHONE
+        case h.LegAnswered(_, leg):
+            yield from _answered(line, call.leg(leg))
+        case h.LegRefused(_, leg, problem):
+            who = _who(call.party(leg))
+            yield say("%(who)s can't be rung: %(problem)s", who=who, problem=problem), Tone.BAD
+        case h.LegEnded(_, leg):
+            yield from _leg_ended(line, call.leg(leg))
+        case h.MemberRung(leg=leg, member=member, code=code, rings=True):
+            yield from _member_rings(call, call.leg(leg), code or _member(member))
+        case h.MemberAnswered(leg=leg, member=member, code=code):
+            yield from _member_answered(line, call.leg(leg), code or _member(member))
+        case h.MemberEnded(leg=leg, member=member, status=status) if line.before is Stage.RINGING:
+            yield (
+                say(
+                    "%(who)s stopped ringing %(member)s: %(status)s",
+                    who=_who(call.leg(leg)),
+                    member=_member(member),
+                    status=status.lower(),
+                ),
+                Tone.QUIET,
+            )
+
+
+def _answered(line: Line, leg: Leg | None) -> Iterator[tuple[Saying, Tone]]:
+    """Tell that a leg is up; one into the dialplan only if the talk begins so, else its member is told."""
+    if leg is None or leg.role not in (Role.MANAGER, Role.CUSTOMER, Role.TARGET):
+        return
+    if line.after is Stage.TALKING and line.before in (Stage.RINGING, Stage.TRANSFERRING):
+        yield say("%(who)s answered", who=_who(leg)), Tone.GOOD
+    elif leg.role is Role.MANAGER:
+        yield say("%(who)s answered, too late", who=_who(leg)), Tone.GOOD
+
+
+def _member_rings(call: Call, leg: Leg | None, member: str) -> Iterator[tuple[Saying, Tone]]:
+    """Tell whom the dialplan rings, where the leg that leads there doesn't ring by itself."""
+    if leg is not None and leg.role is Role.CUSTOMER:
+        if call.way is Way.AJAM:
+            yield say("%(who)s rings", who=say("the customer")), Tone.PHONE
+    elif leg is None or leg.target != member:
+        yield say("%(who)s rings %(member)s", who=_who(leg), member=member), Tone.PHONE
+
+
+def _member_answered(line: Line, leg: Leg | None, member: str) -> Iterator[tuple[Saying, Tone]]:
+    """Tell who answered behind a leg into the dialplan; not again, if the leg itself has told it."""
+    if leg is None or (leg.role is not Role.CUSTOMER and leg.target != member):
+        yield say("%(member)s answered %(who)s", member=member, who=_who(leg)), Tone.GOOD
+    elif line.before is not Stage.TALKING:
+        yield say("%(who)s answered", who=_who(leg)), Tone.GOOD
+
+
+def _leg_ended(line: Line, leg: Leg | None) -> Iterator[tuple[Saying, Tone]]:
+    if leg is None or leg.result is None:
+        return
+    if leg.result is LegResult.ANSWERED:
+        parted = line.before is Stage.TALKING and line.after is Stage.ENDING
+        gone = say("%(who)s hung up", who=_who(leg)) if parted else say("%(who)s is gone", who=_who(leg))
+        if leg.began_at:
+            gone = say(
+                "%(what)s (waited %(waiting)s s, talked %(talking)s s)",
+                what=gone,
+                waiting=leg.waiting,
+                talking=leg.talking,
+            )
+        yield gone, Tone.PHONE if parted else Tone.QUIET
+    elif line.before is Stage.RINGING and leg.role is Role.MANAGER:
+        yield say("%(who)s: %(result)s", who=_who(leg), result=_RESULTS[leg.result]), Tone.BAD
+    else:
+        yield say("%(who)s is gone (%(result)s)", who=_who(leg), result=_RESULTS[leg.result]), Tone.QUIET
+
+
+def _timer(timer: TimerName) -> Iterator[tuple[Saying, Tone]]:
+    match timer:
+        case TimerName.LOOK_UP:
+            yield say("the CRM did not answer in time"), Tone.BAD
+        case TimerName.RING:
+            yield say("nobody answered in time"), Tone.BAD
+        case TimerName.RECORDING:
+            yield say("the recording did not come in time"), Tone.BAD
+        case TimerName.REPORT:
+            yield say("the dialplan never said how it ended: the CRM is not told"), Tone.BAD
+        case TimerName.KEYS:
+            yield say("the manager hands the customer over by feature code"), Tone.PHONE
+        case TimerName.ROUND:
+            pass
+
+
+def _told(told: o.Tell, problem: str | None) -> Iterator[tuple[Saying, Tone]]:
+    match told:
+        case o.TellRinging(codes=codes, direction=direction):
+            text = f"{direction}, for {', '.join(codes)}"
+        case o.TellHangup(codes=codes, ending=ending):
+            text = f"hangup, {CRM_WORDS[ending].hangup_status}, for {', '.join(codes)}"
+        case o.TellResult():
+            result = CRM_WORDS[told.ending].upload_result
+            who = f", {told.code}" if told.code else ""
+            link = ", with the recording" if told.recording or told.link else ""
+            text = f"result, {result}{who}, waiting {told.waiting} s, talking {told.talking} s{link}"
+    if problem:
+        yield Saying(f"CRM not told ({problem}): {text}"), Tone.BAD
+    else:
+        yield Saying(f"CRM told: {text}"), Tone.CRM
+
+
+def _orders(line: Line, call: Call) -> Iterator[tuple[Saying, Tone]]:
+    for order in line.orders:
+        if isinstance(order, o.PassOver):
+            one = say("%(codes)s is busy: passed over", codes=order.codes)
+            many = say("%(codes)s are busy: passed over", codes=order.codes)
+            yield one if len(order.codes) == 1 else many, Tone.PHONE
+    rung = tuple(_who(call.party(order.leg)) for order in line.orders if isinstance(order, o.Ring))
+    if rung:
+        yield say("trying %(who)s", who=rung), Tone.PHONE
+    for order in line.orders:
+        if isinstance(order, o.SendToDialplan):
+            place = f"{order.context},{order.exten},{order.priority}"
+            yield say("the caller goes on in the dialplan: %(place)s", place=place), Tone.CALLER
+        elif isinstance(order, o.Originate):
+            yield say("ringing %(who)s by AJAM", who=_who(call.caller)), Tone.PHONE
+        elif isinstance(order, o.PlayRinging):
+            talked = call.answered_at is not None and line.at >= call.answered_at
+            who = say("the customer") if talked else _who(call.caller)
+            yield say("%(who)s hears ringing", who=who), Tone.QUIET
+    over = (Stage.ENDING, Stage.ENDED)
+    if line.after in over and line.before not in over and call.way is not Way.REPORTED:
+        said = _summary(call, call.ending) if call.ending is not None else Saying(summary(call))
+        yield said, Tone.GOOD if call.ending is Ending.ANSWERED else Tone.BAD
+
+
+def _who(leg: Leg | None) -> str | Saying:
+    match leg:
+        case None:
+            return say("a phone")
+        case Leg(role=Role.QUEUE):
+            return say("the queue")
+        case Leg(role=Role.CALLER, code=None):
+            return say("the caller")
+        case Leg(role=Role.CUSTOMER):
+            return say("the customer")
+    return leg.code or leg.target or say("a phone")
+
+
+def _member(channel: str) -> str:
+    """Name a telephone by its channel: ``PJSIP/101-0000002a`` is PJSIP/101."""
+    return channel.rsplit("-", 1)[0]

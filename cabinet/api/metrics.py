@@ -1,0 +1,70 @@
+"""How the service is: whether it is ready, and what Prometheus is told, read off it when it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ari_app.calls.call import Stage
+from ari_app.service.service import Service
+from cabinet.frame.clients import SERVICE
+from cabinet.frame.security import asks_directly
+
+
+class _Figures(Collector):
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def collect(self) -> Iterator[Metric]:
+        connected = GaugeMetricFamily(
+            "ari_app_pbx_connected", "1 when the PBX's events are heard", labels=["account"]
+        )
+        calls = GaugeMetricFamily("ari_app_calls", "Live calls by stage", labels=["account", "stage"])
+        outbox = GaugeMetricFamily(
+            "ari_app_outbox_entries", "What the CRM is still to be told", labels=["account"]
+        )
+        failing = GaugeMetricFamily("ari_app_crm_failing", "1 when the CRM takes nothing", labels=["account"])
+        unwritten = GaugeMetricFamily(
+            "ari_app_unwritten_steps", "Steps of calls that Redis has not taken yet", labels=["account"]
+        )
+        for name, shop in self._service.shops.items():
+            connected.add_metric([name], float(shop.line.listening))
+            stages = [call.stage for call in shop.line.calls]
+            for stage in Stage:
+                if stage is not Stage.ENDED:
+                    calls.add_metric([name, stage.value], stages.count(stage))
+            outbox.add_metric([name], shop.delivery.backlog)
+            failing.add_metric([name], float(shop.delivery.problem is not None))
+            unwritten.add_metric([name], shop.ledger.backlog)
+        return iter((connected, calls, outbox, failing, unwritten))
+
+
+def render_metrics(service: Service) -> bytes:
+    """Render the service's figures in Prometheus' text format."""
+    registry = CollectorRegistry()
+    registry.register(_Figures(service))
+    return generate_latest(registry)
+
+
+async def alive(_: web.Request) -> web.Response:
+    """Say that the process runs."""
+    return web.Response(text="ok\n")
+
+
+async def ready(request: web.Request) -> web.Response:
+    """Say whether every PBX is connected, or known to be unreachable."""
+    service = request.app[SERVICE]
+    connected = sum(1 for shop in service.shops.values() if shop.line.listening)
+    body = {"ready": service.ready, "accounts": len(service.shops), "connected": connected}
+    return web.json_response(body, status=200 if service.ready else 503)
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Give Prometheus' figures; they name the shops, so they are nothing for strangers."""
+    if not asks_directly(request):
+        raise web.HTTPNotFound
+    return web.Response(body=render_metrics(request.app[SERVICE]), content_type="text/plain", charset="utf-8")

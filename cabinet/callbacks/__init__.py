@@ -1,0 +1,1 @@
+"""What retailCRM tells us: clicks, statuses, our module, the marketplace."""

@@ -1,0 +1,1 @@
+"""Settings typed into forms, and filters typed into addresses."""

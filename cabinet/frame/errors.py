@@ -1,0 +1,50 @@
+"""Pages for what goes wrong: not found, not allowed, Redis away, a mistake of ours."""
+
+from __future__ import annotations
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from ari_app.errors import StoreUnavailable
+from ari_app.store.accounts import WrongSecretKey
+from cabinet.frame.rendering import page
+
+log = structlog.get_logger(__name__)
+
+_FOR_MACHINES = frozenset({"api", "crm", "data", "recordings", "metrics", "healthz", "readyz"})
+
+
+@web.middleware
+async def error_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer people with a page that says what to do next; machines get what they always got."""
+    if not _for_people(request):
+        return await handler(request)
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return _page(request, error.status)
+    except (StoreUnavailable, WrongSecretKey) as error:
+        log.warning("a page can't be shown", page=_route(request), problem=str(error))
+        return _page(request, 503)
+    except Exception:
+        log.exception("a page failed", page=_route(request))
+        return _page(request, 500)
+
+
+def _for_people(request: web.Request) -> bool:
+    return request.path.split("/")[1] not in _FOR_MACHINES and "text/html" in request.headers.get(
+        "Accept", ""
+    )
+
+
+def _route(request: web.Request) -> str:
+    """Name a page for the log. What stands in its address may be a secret: it opens a cabinet."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "none of ours"
+
+
+def _page(request: web.Request, status: int) -> web.Response:
+    return page(request, "error.html", status=status, error=status)

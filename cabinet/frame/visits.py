@@ -1,0 +1,121 @@
+"""Who reads a page: the one place that finds the account of a session.
+
+A page for those who are signed in gets a `Visit` and nothing else that names an account, so it can't show
+another's.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import TypeAlias
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+from multidict import MultiMapping
+
+from ari_app.accounts.account import Registration
+from ari_app.service.service import Service
+from ari_app.service.shop import Shop
+from ari_app.store.calls import CallStore
+from ari_app.store.sessions import Sessions
+from ari_app.store.staff import StaffStore
+from cabinet.frame.clients import SERVICE
+from cabinet.frame.security import BadToken, own_path, read_form, reader_id
+
+SESSIONS = web.AppKey("sessions", Sessions)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Somebody who is signed in, and the account that they are signed in to."""
+
+    account: Registration
+    shop: Shop | None
+    """The account at work; None while its PBX is not set up, or the service only starts."""
+    calls: CallStore
+    staff: StaffStore
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone in which the account's moments are shown."""
+        return self.shop.zone if self.shop else ZoneInfo(self.account.timezone_name)
+
+
+_VISIT = web.RequestKey("visit", list[Visit])
+"""The visit, if it was looked for: one, or none."""
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Page: TypeAlias = Callable[[web.Request, Visit], Awaitable[web.StreamResponse]]
+Form: TypeAlias = MultiMapping[str]
+
+
+async def find_visit(request: web.Request, *, again: bool = False) -> Visit | None:
+    """Find whose session the request belongs to, once a request or `again`; None for a stranger.
+
+    Raises:
+        StoreUnavailable
+    """
+    if again or _VISIT not in request:
+        visit = await _look_for(request)
+        request[_VISIT] = [visit] if visit is not None else []
+    found = request[_VISIT]
+    return found[0] if found else None
+
+
+async def _look_for(request: web.Request) -> Visit | None:
+    sessions, service = request.config_dict[SESSIONS], request.config_dict[SERVICE]
+    session = await sessions.find(reader_id(request))
+    visit = await visit_to(service, session.account) if session is not None else None
+    if session is None or visit is None:
+        return None
+    if hmac.compare_digest(session.seal, seal_of(service, visit.account)):
+        return visit
+    await sessions.end(reader_id(request))
+    return None
+
+
+def seal_of(service: Service, account: Registration) -> str:
+    """Give what a session in an account lasts for: who knew a key or secret that was given up, or the account
+    that was here before, has to come in anew.
+    """
+    secret = account.crm.cabinet_secret
+    known = (account.id, account.crm.api_key.get_secret_value(), secret.get_secret_value() if secret else "")
+    return hmac.digest(service.key_for("cabinet sessions"), "\n".join(known).encode(), "sha256").hex()
+
+
+async def visit_to(service: Service, account_id: str) -> Visit | None:
+    """Let somebody see an account who is known to be allowed to; None when it is gone.
+
+    Raises:
+        StoreUnavailable
+    """
+    account = await service.accounts.find(account_id)
+    if account is None:
+        return None
+    calls, staff = CallStore(service.redis, account.id), StaffStore(service.redis, account.id)
+    return Visit(account, service.shops.get(account.id), calls, staff)
+
+
+def signed_in(page: Page) -> Handler:
+    """Make a handler of a page; who isn't signed in is asked to, and comes back here then."""
+
+    @wraps(page)
+    async def handler(request: web.Request) -> web.StreamResponse:
+        visit = await find_visit(request)
+        if visit is None:
+            raise web.HTTPSeeOther(f"/sign-in?next={quote(own_path(request.path_qs), safe='/')}")
+        return await page(request, visit)
+
+    return handler
+
+
+async def form_of(request: web.Request) -> Form:
+    """Read a form of a page of ours; 403 if it is another's."""
+    try:
+        return await read_form(request)
+    except BadToken:
+        raise web.HTTPForbidden from None

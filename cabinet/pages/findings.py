@@ -1,0 +1,68 @@
+"""What a check finds (`ari_app.check`), in the reader's language.
+
+A check speaks English, and puts names and numbers into its sentences. The catalogue `locales/check.ru.po` has
+each sentence with ``{}`` where something is put in; what is put in may be a phrase of the catalogue, too.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from babel.messages.pofile import read_po
+
+from ari_app.check.findings import Finding
+
+_CATALOGUE = Path(__file__).parents[1] / "locales" / "check.ru.po"
+_GAP = re.compile(r"\{(\d*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Phrase:
+    """A sentence with gaps, and how it is said in the other language."""
+
+    pattern: re.Pattern[str]
+    said: str
+
+    @classmethod
+    def of(cls, text: str, said: str) -> _Phrase:
+        pattern = "(.*?)".join(map(re.escape, text.split("{}")))
+        return cls(re.compile(pattern, re.DOTALL), said)
+
+
+def in_language(finding: Finding, language: str) -> Finding:
+    """Give a finding in a language; what the catalogue doesn't know stays English."""
+    if language != "ru":
+        return finding
+    remedy = say(finding.remedy) if finding.remedy else None
+    return Finding(say(finding.subject), finding.state, say(finding.sentence), remedy)
+
+
+def say(text: str) -> str:
+    """Say a text of a check in Russian."""
+    exact, phrases = _phrases()
+    if text in exact:
+        return exact[text]
+    for phrase in phrases:
+        match = phrase.pattern.fullmatch(text)
+        if match is not None:
+            return _fill(phrase.said, [say(value) for value in match.groups()])
+    return text
+
+
+def _fill(said: str, values: list[str]) -> str:
+    """Put values into the gaps: in their order, or where a gap has a value's number."""
+    following = iter(values)
+    return _GAP.sub(lambda gap: values[int(gap[1])] if gap[1] else next(following), said)
+
+
+@cache
+def _phrases() -> tuple[dict[str, str], list[_Phrase]]:
+    """Read the catalogue: texts without gaps, and phrases, the most particular first."""
+    with _CATALOGUE.open("rb") as file:
+        known = {str(one.id): str(one.string) for one in read_po(file, locale="ru") if one.id and one.string}
+    exact = {text: said for text, said in known.items() if "{}" not in text}
+    gapped = sorted((text for text in known if "{}" in text), key=lambda text: -len(text.replace("{}", "")))
+    return exact, [_Phrase.of(text, known[text]) for text in gapped]

@@ -1,0 +1,95 @@
+"""Every address of the web application, and who answers there. Pages for who is signed in say so.
+
+Where HEAD isn't wanted, it isn't taken for GET: it would place a call, or write down a whole file for nobody.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from cabinet.api import calls, data, event, manager, metrics, openapi, recordings
+from cabinet.callbacks import clicks, marketplace, module
+from cabinet.frame import assets
+from cabinet.frame.visits import signed_in
+from cabinet.pages import (
+    api_access,
+    asterisk,
+    call_log,
+    check,
+    door,
+    events,
+    extensions,
+    information,
+    live,
+    numbers,
+    reader,
+    statistics,
+    telephony,
+)
+
+ROUTES = [
+    # files, and how the service is
+    web.get("/recordings/{name}", recordings.recording),
+    web.get("/static/{name}", assets.give),
+    web.get("/data/event2.sh", data.script),
+    web.get("/healthz", metrics.alive),
+    web.get("/readyz", metrics.ready),
+    web.get("/metrics", metrics.metrics),
+    # what retailCRM asks and tells
+    web.get("/crm/call", clicks.call, allow_head=False),
+    web.post("/crm/call", clicks.call),
+    web.get("/crm/status", clicks.status, allow_head=False),
+    web.post("/crm/status", clicks.status),
+    web.post("/crm/activity/{key}", module.activity),
+    web.post("/crm/settings/{key}", module.settings),
+    web.get("/crm/config", marketplace.config),
+    web.post("/crm/register", marketplace.register),
+    # the cabinet's door
+    web.post("/language", reader.choose),
+    web.get("/sign-in", door.ask),
+    web.post("/sign-in", door.sign_in),
+    web.post("/sign-out", door.sign_out),
+    web.get("/account/{secret}", door.from_crm, allow_head=False),
+    web.post("/account/{secret}", door.from_crm),
+    # the cabinet's pages
+    web.get("/", signed_in(information.show)),
+    web.get("/check", signed_in(check.show)),
+    web.post("/check", signed_in(check.begin)),
+    web.get("/extensions", signed_in(extensions.show)),
+    web.get("/extensions/progress", signed_in(extensions.progress)),
+    web.post("/extensions/synchronise", signed_in(extensions.synchronise)),
+    web.post(r"/extensions/{user:[0-9]{1,18}}", signed_in(extensions.save)),
+    web.get("/numbers", signed_in(numbers.show)),
+    web.post("/numbers", signed_in(numbers.add)),
+    web.post(r"/numbers/{number:\+?[0-9]{2,15}}", signed_in(numbers.save)),
+    web.get("/asterisk", signed_in(asterisk.show)),
+    web.post("/asterisk", signed_in(asterisk.save)),
+    web.post("/asterisk/check", signed_in(asterisk.check)),
+    web.post("/asterisk/files", signed_in(asterisk.files)),
+    web.get("/telephony", signed_in(telephony.show)),
+    web.post("/telephony", signed_in(telephony.save)),
+    web.get("/api-access", signed_in(api_access.show)),
+    web.post("/api-access/client-id", signed_in(api_access.renew)),
+    web.get("/api-access/dialplan/{kind}.zip", signed_in(api_access.dialplan)),
+    web.post("/api-access/tokens", signed_in(api_access.make_token)),
+    web.post("/api-access/tokens/{ident}/revoke", signed_in(api_access.revoke_token)),
+    web.get("/statistics", signed_in(statistics.show)),
+    web.get("/statistics.csv", signed_in(statistics.save)),
+    web.get("/live", signed_in(live.show)),
+    web.post("/live/hang-up", signed_in(live.hang_up)),
+    web.get("/live/calls", signed_in(live.stream), allow_head=False),
+    web.get("/calls", signed_in(call_log.show)),
+    web.get("/calls.csv", signed_in(call_log.save), allow_head=False),
+    web.get("/calls/{id}", signed_in(call_log.show_one)),
+    web.get("/events", signed_in(events.show)),
+    web.post("/events/send-again", signed_in(events.send_again)),
+]
+
+API = [
+    # below /api
+    web.get("/manager", manager.answer, allow_head=False),
+    web.get("/event", event.answer, allow_head=False),
+    web.post("/event", event.answer),
+    web.get("/calls", calls.answer, allow_head=False),
+    web.get("/openapi.json", openapi.answer, allow_head=False),
+]
