@@ -271,7 +271,7 @@ async def test_the_russian_cabinet_tells_a_call_in_russian(cabinet: CabinetShop)
 
 
 def test_each_translation_has_the_places_of_its_text() -> None:
-    with (Path(language.__file__).parent / "locales/ru.po").open("rb") as file:
+    with (Path(language.__file__).parents[1] / "locales/ru.po").open("rb") as file:
         catalogue = read_po(file, locale="ru")
     for message in catalogue:
         said = [message.string] if isinstance(message.string, str) else list(message.string or ())
