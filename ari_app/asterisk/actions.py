@@ -5,10 +5,12 @@ from __future__ import annotations
 from ari_app.accounts.dialplan_names import named_context, named_exten
 from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import AriRefused
+from ari_app.asterisk.feature_codes import behind
 from ari_app.calls import orders as o
 
 GONE = frozenset({404})
 DONE_BEFORE = frozenset({409})
+INHIBIT = "inhibitConnectedLineUpdates"
 
 
 class Actions:
@@ -49,6 +51,8 @@ class Actions:
                 await ari("channels", "dial", channelId=leg, **limit)
             case o.Join():
                 await self._join(order)
+            case o.PassKeys(bridge, channel, through):
+                await self._pass_keys(bridge, channel, through)
             case o.Answer(channel):
                 await ari("channels", "answer", channelId=channel)
             case o.HangUp(channel, reason):
@@ -82,10 +86,17 @@ class Actions:
             app=self._app,
             appArgs="leg",
             channelId=ring.leg,
-            variables={"CONNECTEDLINE(all,i)": shown},
+            variables={"CONNECTEDLINE(all,i)": shown, **behind(ring.endpoint, inbound=ring.inbound)},
             **({"originator": ring.originator} if ring.originator else {}),
             **({"otherChannelId": ring.far_id} if ring.far_id else {}),
         )
+
+    async def _pass_keys(self, bridge: str, channel: str, through: bool) -> None:
+        """A channel that is in the bridge already leaves it for a moment and comes back."""
+        arguments = {"absorbDTMF": str(not through).lower()}
+        if self._ari.knows("bridges", "addChannel", INHIBIT):
+            arguments[INHIBIT] = "true"
+        await self._ari("bridges", "addChannel", bridgeId=bridge, channel=channel, **arguments)
 
     async def _send_on(self, send: o.SendToDialplan) -> None:
         """Send the caller through the context that sets the name, where the PBX has it for this place.
@@ -115,8 +126,8 @@ class Actions:
     async def _join(self, join: o.Join) -> None:
         """Put channels into the bridge, and let the phones show on what they show: else the name would go."""
         arguments = {"bridgeId": join.bridge, "channel": ",".join(join.channels)}
-        if self._ari.knows("bridges", "addChannel", "inhibitConnectedLineUpdates"):
-            await self._ari("bridges", "addChannel", **arguments, inhibitConnectedLineUpdates="true")
+        if self._ari.knows("bridges", "addChannel", INHIBIT):
+            await self._ari("bridges", "addChannel", **arguments, **{INHIBIT: "true"})
             return
         shown = {leg: await self._shown_by(leg) for leg in join.channels if leg.startswith(f"{self._app}-")}
         await self._ari("bridges", "addChannel", **arguments)

@@ -30,6 +30,7 @@ from ari_app.asterisk.ajam_wire import (
     read_channels,
 )
 from ari_app.asterisk.errors import AjamDenied, AjamError, AjamRefused, AjamUnavailable, AjamUnknown
+from ari_app.asterisk.feature_codes import NO_FEATURE_CODES
 from ari_app.asterisk.pbx import PbxState
 
 __all__ = ["Ajam", "AjamChannel", "AjamEvent", "AjamTarget"]
@@ -135,6 +136,7 @@ class Ajam:
             *((name, _checked_id(ident)) for name, ident in ids.items() if ident is not None),
             ("variable", f"CONNECTEDLINE(name,i)={quoted(caller_name)}"),
             ("variable", f"CONNECTEDLINE(num,i)={quoted(caller_number)}"),
+            *(("variable", f"{name}={value}") for name, value in NO_FEATURE_CODES.items()),
         ]
         check(fields)
         with self._noting_trouble():

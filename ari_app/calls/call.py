@@ -239,6 +239,8 @@ class Call:
     """It was played at some time."""
     keys: str = ""
     """The keys that the manager has pressed, as far as they may become a transfer."""
+    keys_kept: bool = False
+    """What the customer presses reaches nobody in the bridge."""
     handed_on: bool = False
     """The caller was sent on into the shop's dialplan."""
     sent_to: Dialplan | None = None

@@ -82,6 +82,8 @@ class Ring:
     number: str
     originator: str | None = None
     far_id: str | None = None
+    inbound: bool = False
+    """Whether a customer who calls is led to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,15 @@ class Join:
 
     bridge: str
     channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PassKeys:
+    """Let what a party presses through to the others in the bridge, or keep it from them."""
+
+    bridge: str
+    channel: str
+    through: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +266,7 @@ Order: TypeAlias = (
     | FindFarHalf
     | Dial
     | Join
+    | PassKeys
     | Answer
     | HangUp
     | Record

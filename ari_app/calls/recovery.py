@@ -20,6 +20,7 @@ from ari_app.calls.orders import (
     Join,
     OpenBridge,
     Order,
+    PassKeys,
     PlayRinging,
     Record,
     StopPlaying,
@@ -132,6 +133,8 @@ def _lost_while_talking(call: Call, facts: dict[str, h.ChannelFact]) -> Iterator
     outside = tuple(fact.id for fact in talkers if fact is not None and not fact.bridged)
     if outside:
         yield from (OpenBridge(call.bridge_id), Join(call.bridge_id, outside))
+    if call.keys_kept:
+        yield PassKeys(call.bridge_id, customer.id, through=False)
 
 
 def _lost_while_ringing(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:

@@ -36,6 +36,7 @@ def talk(turn: Turn, leg: Leg, code: str | None) -> None:
         if call.answered_at is None:
             turn.answer(waiter)
         turn.join(waiter, turn.call.leg(leg.id) or leg)
+        turn.pass_keys(through=leg.role is not Role.TARGET)
     for other in turn.call.our_legs:
         if other.id not in (leg.id, waiter.id):
             turn.hang_up(other, HangUpReason.ANSWERED_ELSEWHERE, LegResult.ELSEWHERE)

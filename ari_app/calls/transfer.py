@@ -47,6 +47,7 @@ def replaced_while_talking(turn: Turn, replaced: h.PartyReplaced) -> None:
     turn.call = turn.call.with_leg(new)
     if replaced.local:
         turn.order(FindFarHalf(new.id))
+        turn.pass_keys(through=False)
     if not replaced.local or replaced.code is not None:
         talk(turn, new, replaced.code)
         return

@@ -29,6 +29,7 @@ from ari_app.calls.orders import (
     Join,
     OpenBridge,
     Order,
+    PassKeys,
     PlayRinging,
     Record,
     Ring,
@@ -119,6 +120,7 @@ class Turn:
                 number=number,
                 originator=None if leg.id == waits.id else waits.id,
                 far_id=leg.far_id if leg.role in LOCAL_ROLES else None,
+                inbound=self.call.direction is Direction.IN,
             )
         )
 
@@ -134,6 +136,16 @@ class Turn:
             for leg in outside:
                 self._put(replace(leg, joined=True))
             self.order(Join(self.call.bridge_id, tuple(leg.id for leg in outside)))
+
+    def pass_keys(self, *, through: bool) -> None:
+        """Let what the customer presses through, or keep it from a dialplan that would obey it.
+
+        In a channel that we didn't make (a transfer's), feature codes may be a customer's, too.
+        """
+        customer = self.call.customer
+        if customer is not None and self.call.keys_kept is through:
+            self.call = replace(self.call, keys_kept=not through)
+            self.order(PassKeys(self.call.bridge_id, customer.id, through))
 
     def hang_up(self, leg: Leg, reason: HangUpReason, result: LegResult | None = None) -> None:
         """Ask for a leg's hang-up, once.

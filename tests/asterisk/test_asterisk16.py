@@ -12,6 +12,7 @@ from ari_app.demo.pbx.asterisk import Asterisk
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Busy, Rings
+from tests.asterisk import test_customer_keys as keys
 from tests.asterisk.pbx_files import prepared
 from tests.support.office import Office
 
@@ -166,3 +167,9 @@ async def test_a_customer_is_handed_over_to_a_colleague_and_the_recording_goes_o
     assert report.told[-1] == ("hangup", sorted([olga, boris]), "answered")
     assert (report.upload.code, report.call.first_talker) == (boris, olga)
     assert report.call.recording.seconds == pytest.approx(report.call.talking, abs=0.4)
+
+
+@pytest.mark.parametrize("way", [keys.in_a_queue, keys.after_a_transfer, keys.called_from_a_telephone])
+async def test_no_customer_transfers_or_parks_by_keys(office: Office, way: keys.Way) -> None:
+    async with keys.listening(office.lab) as heard:
+        await keys.presses_in_vain(office, heard, way)

@@ -14,6 +14,7 @@ from ari_app.demo.pbx.asterisk import Asterisk
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Rings
+from tests.asterisk import test_customer_keys as keys
 from tests.asterisk.pbx_files import APP, Api, ajam, application, configure, prepared, started, until
 from tests.asterisk.test_transfers import handed_over
 from tests.support.office import Office
@@ -24,7 +25,11 @@ ANNA = "+79161234567"
 STRANGER = "+79037654321"
 
 # Custom destination 1 is ours with "Return: Yes" and the queue 600, 2 is ours with "Return: No".
+# A ring group lets both sides transfer, but the caller of an inbound call.
 EXTENSIONS = """
+[globals]
+TRANSFER_CONTEXT=from-internal-xfer
+
 #include extensions_custom.conf
 
 [from-trunk]
@@ -86,8 +91,14 @@ include => from-internal-additional
 
 [from-internal-additional]
 include => ext-queues
+include => ext-group
 include => outbound-allroutes
 include => ext-local
+
+[ext-group]
+exten => 602,1,Set(DIAL_OPTIONS=${IF($["${DIRECTION}" = "INBOUND"]?tr:Ttr)})
+ same => n,Dial(PJSIP/103&PJSIP/104,30,${DIAL_OPTIONS})
+ same => n,Hangup()
 
 [ext-local]
 exten => _XXX,1,Set(__PICKUPMARK=${EXTEN})
@@ -241,6 +252,25 @@ async def test_the_member_who_takes_the_call_from_freepbxs_queue_is_known(shop: 
     report = await shop.report()
     assert (report.upload.result, report.upload.code) == ("answered", boris)
     assert report.told[-1] == ("hangup", sorted([olga, boris]), "answered")
+
+
+async def test_a_customer_in_freepbxs_ring_group_transfers_nobody_by_keys(shop: Office) -> None:
+    for code in ("103", "104"):
+        shop.hire(code)
+    await shop.open(unknown="queue:ext-group,602")
+    async with (
+        keys.listening(shop.lab) as heard,
+        shop.lab.customer_phone(Answers()) as outside,
+        shop.phone("103", Answers(after=0.1)),
+        shop.phone("104", Rings()),
+        shop.lab.call(STRANGER, "74951112233") as caller,
+    ):
+        await caller.answered()
+        await shop.recorded()
+        await caller.press(keys.KEYS)
+        await shop.until(lambda: keys.keys_ended(heard()) >= len(keys.KEYS), "the PBX does not note the keys")
+        assert (keys.transfers(heard()), outside.calls) == ([], [])
+    assert (await shop.report()).upload.code == "103"
 
 
 async def test_a_phones_call_goes_out_by_the_routes_while_the_service_is_away(lab: Lab) -> None:

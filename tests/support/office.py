@@ -72,6 +72,8 @@ class Office:
         self.account: Account
         self.settings = Settings(data_dir=folder, _env_file=None)
         self._work: asyncio.Task[None] | None = None
+        self.pbx: dict[str, Any] = {}
+        """More fields of the account's section ``pbx``."""
         self._managers: dict[str, int] = {}
         self._customers = 0
 
@@ -106,7 +108,10 @@ class Office:
     def toml(self, **calls: Any) -> str:
         """Write the account's file; keyword arguments are the fields of its section ``calls``."""
         asterisk = self.lab.asterisk
-        fields = "\n".join(f"{name} = {_toml(value)}" for name, value in calls.items())
+        pbx, fields = (
+            "\n".join(f"{name} = {_toml(value)}" for name, value in section.items())
+            for section in (self.pbx, calls)
+        )
         extensions = "\n".join(
             f'[[extensions]]\nuser_id = {ident}\ncode = "{code}"' for code, ident in self._managers.items()
         )
@@ -122,6 +127,7 @@ class Office:
             ari_password = "{asterisk.ari_password}"
             ami_username = "{self.ami_username}"
             ami_password = "{asterisk.ami_password}"
+            {pbx}
             [calls]
             {fields}
             {extensions}
