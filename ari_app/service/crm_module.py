@@ -23,6 +23,7 @@ from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.module import MODULE_CODE
 from ari_app.retailcrm.pace import Pace
 from ari_app.retailcrm.registration import IntegrationModule, describe
+from ari_app.service.changes import Changes
 from ari_app.store.accounts import Accounts, WrongSecretKey
 from ari_app.store.connection import Redis
 from ari_app.store.staff import StaffStore
@@ -43,6 +44,10 @@ class Serving(Protocol):
     redis: Redis
     public_url: str
     pace_of: Callable[[str], Pace]
+
+    def changes_of(self, account: str) -> Changes:
+        """Give what wakes those who show an account."""
+        ...
 
     async def switch_telephony(self, account: str, on: bool) -> None:
         """Take note of whether the CRM of an account has telephony switched on."""

@@ -33,6 +33,7 @@ from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.health import Health
 from ari_app.retailcrm.pace import Pace
 from ari_app.retailcrm.wording import Wording
+from ari_app.service.changes import Changes
 from ari_app.service.click_to_call import Clicks
 from ari_app.service.event_log import Notes, Watch
 from ari_app.service.reported import ReportedCalls
@@ -66,6 +67,7 @@ class Shop:
         pace: Pace,
         clock: Callable[[], float],
         way: Way | None = None,
+        changes: Changes | None = None,
     ) -> None:
         """Build it; `session` reaches its CRM, `way` its PBX (by default as `session` does)."""
         way = way or Way(ANYWHERE, session)
@@ -87,6 +89,8 @@ class Shop:
         self.delivery = Delivery(
             self.calls, self._crm, self._wording, account.id, clock, lambda: self.activity
         )
+        self.changes = changes or Changes()
+        """What wakes those who show its calls."""
         self.ledger = Ledger(self.calls, account.id, self.delivery.wake)
         self.line = Line(self, lambda line: Pbx(_target(account), way, line, account.id, clock), clock)
         if account.pbx.ami_password is not None:
@@ -102,7 +106,7 @@ class Shop:
             )
         self.clicks = Clicks(lambda: self.settings, self.line, time.monotonic)
         self.reported = ReportedCalls(
-            account.id, self.calls, lambda: self.policy, self._runs, self.delivery.wake, clock
+            account.id, self.calls, lambda: self.policy, self._runs, self._reported, clock
         )
         self.notes = Notes(EventStore(redis, account.id), clock)
         ajam = self.line.ajam.ajam if self.line.ajam is not None else None
@@ -145,6 +149,7 @@ class Shop:
         self.notes.take_change(self.settings, account)
         self.settings, self.policy = account, account.policy()
         self.statuses.account_changed()
+        self.changes.note()
 
     def take_activity(self, activity: Activity) -> None:
         """Take note that the CRM switches telephony on or off; older news than what is known is none."""
@@ -264,9 +269,15 @@ class Shop:
 
     async def write(self, call: Call, line: JournalLine) -> None:
         """Keep a step of a call."""
+        self.changes.note()
         if isinstance(line.event, h.RecordingFailed):
             self.notes.take(What.RECORDING_LOST, call=call.id, problem=line.event.problem)
         await self.ledger.write(Step(call, line))
+
+    def _reported(self) -> None:
+        """Take note that a reported call took a step: there may be something to tell the CRM."""
+        self.delivery.wake()
+        self.changes.note()
 
     def _runs(self, channel: str) -> bool:
         """Tell whether a channel is of a live call of ours, or of our making."""
