@@ -23,10 +23,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import structlog
-from redis.exceptions import BusyLoadingError, RedisError
+from redis.exceptions import BusyLoadingError
 
 from ari_app.errors import StoreUnavailable
-from ari_app.store.connection import connect
+from ari_app.store.connection import ask, connect, ping
 
 log = structlog.get_logger(__name__)
 
@@ -174,8 +174,8 @@ class _Server:
                     log.warning("the private redis-server does not end", problem=str(problem))
                     return
                 try:
-                    await redis.shutdown()
-                except (RedisError, OSError, TimeoutError) as error:
+                    await ask(redis.shutdown())
+                except StoreUnavailable as error:
                     problem = error
                 await asyncio.sleep(0.01)
         finally:
@@ -184,11 +184,9 @@ class _Server:
     async def _ask(self) -> _Answer:
         redis = connect(self.url)
         try:
-            await redis.ping()
-        except BusyLoadingError:
-            return _Answer.LOADING
-        except (RedisError, OSError, TimeoutError):
-            return _Answer.NONE
+            await ping(redis)
+        except StoreUnavailable as error:
+            return _Answer.LOADING if isinstance(error.__cause__, BusyLoadingError) else _Answer.NONE
         finally:
             await redis.aclose()
         return _Answer.READY
