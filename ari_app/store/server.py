@@ -25,6 +25,7 @@ from urllib.parse import quote
 import structlog
 from redis.exceptions import BusyLoadingError
 
+from ari_app.backoff import BackOff
 from ari_app.errors import StoreUnavailable
 from ari_app.store.connection import ask, connect, ping
 
@@ -102,7 +103,7 @@ class _Server:
         if self.socket.parent != self.folder:
             _make_ours(self.socket.parent)
         loop = asyncio.get_running_loop()
-        started, silent_since, delay = False, loop.time(), 0.005
+        started, silent_since, back_off = False, loop.time(), BackOff(0.005, 0.2)
         while True:
             if not self._running():
                 if started:
@@ -118,8 +119,7 @@ class _Server:
                         raise StoreUnavailable(
                             f"the redis-server of {self.folder} runs but is silent: {self._last_words()}"
                         )
-            await asyncio.sleep(delay)
-            delay = min(delay * 1.5, 0.2)
+            await asyncio.sleep(back_off.pause())
 
     async def keep_alive(self) -> None:
         """Start the server again whenever it is gone, for ever."""
