@@ -15,7 +15,7 @@ from typing import Protocol
 import aiohttp
 import structlog
 
-from ari_app.accounts.account import Account, RegisteredAccount
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.accounts.extensions import Merged, merge
 from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.client import RetailCrm
@@ -82,8 +82,7 @@ async def register(
         merged = merge(now.extensions, there.codes if there else {}, told)
         if not merged.taken:
             return now
-        kind = Account if isinstance(now, Account) else RegisteredAccount
-        return kind.model_validate(now.model_copy(update={"extensions": merged.extensions}).model_dump())
+        return now.altered(extensions=merged.extensions)
 
     take(account)
     if merged.taken:
