@@ -161,7 +161,7 @@ class Ajam:
         """List all channels of the PBX.
 
         Raises:
-            AjamError
+            AjamError: AJAM does not answer, or not to us.
         """
         answer = await self._act("CoreShowChannels")
         try:
@@ -217,7 +217,7 @@ class Ajam:
         """Carry an action out.
 
         Raises:
-            AjamError
+            AjamError: the action was refused, not carried out, or its answer was lost.
         """
         with self._noting_trouble():
             answer = await self._actions.send([("action", action), *fields])

@@ -35,7 +35,8 @@ class AjamSession:
         """Send an action, and once more when the session was over; the answer may be a refusal.
 
         Raises:
-            AjamUnknown, AjamUnavailable, AjamDenied
+            AjamUnknown: the answer was lost.
+            AjamUnavailable: nobody answers; AjamDenied: we are not let in.
         """
         cookie = self._cookie
         if cookie is not None:
@@ -48,7 +49,7 @@ class AjamSession:
         """Log in, unless there is a session by now, another than `old`; give its cookie.
 
         Raises:
-            AjamUnavailable, AjamDenied
+            AjamUnavailable: nobody answers; AjamDenied: we are not let in.
         """
         async with self._opening:
             if self._cookie in (None, old):

@@ -72,7 +72,8 @@ class AriTransport:
         taken from `url`.
 
         Raises:
-            AriRefused, AriUnknown, AriUnavailable, AriDenied
+            AriRefused: the PBX says no; AriUnknown: its answer was lost, or can't be read.
+            AriUnavailable: nobody answers; AriDenied: user or password is wrong.
         """
         target = self._ari + url.partition("/ari/")[2]
         try:

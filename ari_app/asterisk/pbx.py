@@ -68,7 +68,7 @@ class PbxState(StrEnum):
 
 
 class Ears(Protocol):
-    """Who listens to a PBX. The first three must not block: they are called by the socket's reader."""
+    """The listener to a PBX. The first three must not block: they are called by the socket's reader."""
 
     def heard(self, heard: Heard) -> None:
         """Something happened to a channel or recording."""
@@ -85,7 +85,7 @@ class Ears(Protocol):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What exists on the PBX."""
+    """The channels and bridges that exist on the PBX."""
 
     channels: dict[str, dict[str, Any]]
     bridges: dict[str, tuple[str, ...]]
@@ -215,7 +215,7 @@ class Pbx:
         """Connect to the PBX, at an address where it may be.
 
         Raises:
-            OSError, TimeoutError
+            OSError, TimeoutError: nobody takes the connection, or its address is not allowed.
         """
         url = urlsplit(self.target.url)
         assert url.hostname is not None
@@ -289,10 +289,10 @@ class Pbx:
     # -- what is true -------------------------------------------------------------------------------------
 
     async def snapshot(self) -> Snapshot:
-        """Ask what exists, now or a little later; who asks at the same time shares the answer.
+        """Ask what exists, now or a little later; questions at the same time share one answer.
 
         Raises:
-            AriError
+            AriError: the PBX does not answer, or says no.
         """
         if self._next is None:
             self._next = asyncio.create_task(self._take(self._taking))
@@ -316,7 +316,7 @@ class Pbx:
         """Find the half of a Local channel that runs the dialplan, and tell whether the other one is up.
 
         Raises:
-            AriError
+            AriError: the PBX does not answer, or says no.
         """
         channels = {str(one["id"]): one for one in await self.ari("channels", "list")}
         near = channels.get(channel)
@@ -330,7 +330,7 @@ class Pbx:
         """Tell whether a recording is being made.
 
         Raises:
-            AriError
+            AriError: the PBX does not answer, or says no.
         """
         try:
             await self.ari("recordings", "getLive", recordingName=name)

@@ -19,7 +19,7 @@ async def endpoints(ari: Ari) -> Endpoints:
     """Ask for the state of all endpoints.
 
     Raises:
-        AriError
+        AriError: the PBX does not answer, or says no.
     """
     try:
         async with asyncio.timeout(LIST_SECONDS):

@@ -62,7 +62,7 @@ class AjamLine:
         """Carry an order out.
 
         Raises:
-            AjamError
+            AjamError: the order was refused, not carried out, or its answer was lost.
         """
         match order:
             case o.Originate():
@@ -87,7 +87,7 @@ class AjamLine:
         """Say what is true of a call.
 
         Raises:
-            AjamError
+            AjamError: AJAM does not answer, or not to us.
         """
         at = self._clock()
         channels = {channel.id: channel for channel in await self.ajam.channels()}

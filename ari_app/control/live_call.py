@@ -65,7 +65,7 @@ class Desk(Protocol):
         """Bring a number into the form in which numbers are compared; None when it is withheld."""
 
     async def look_up(self, number: str, at: Callable[[], float]) -> h.CustomerFound | h.CustomerUnknown:
-        """Ask the CRM who has a number; never raises."""
+        """Ask the CRM which customer has a number; never raises."""
 
     async def fetch_recording(self, name: str, at: Callable[[], float]) -> h.Happening:
         """Bring a recording into our store; never raises."""
@@ -260,7 +260,7 @@ class LiveCall:
             self._asking -= 1
 
     async def _watch_again(self) -> None:
-        """Follow what could not be followed at first; only then is it asked whether it is there still."""
+        """Watch the channels that could not be watched at first; only then ask whether they still exist."""
         while self._unwatched:
             order = self._unwatched.pop()  # another question may be under way
             try:

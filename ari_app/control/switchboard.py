@@ -139,7 +139,7 @@ class Line:
         """Take callers of whom we know nothing, and remove legs and bridges that belong to no call.
 
         Raises:
-            AriError
+            AriError: the PBX does not answer, or says no.
         """
         snapshot = await self.pbx.snapshot()
         ids, at = self.pbx.ids, self.clock()
@@ -162,7 +162,7 @@ class Line:
         """Say what is true of some channels of a call.
 
         Raises:
-            AriError
+            AriError: the PBX does not answer, or says no.
         """
         if call.way is Way.AJAM and self.ajam is not None:
             return await self.ajam.facts(call, channels)
@@ -198,7 +198,7 @@ class Line:
         """Find and watch the half of a Local channel that runs the dialplan; None when it is gone.
 
         Raises:
-            AriError
+            AriError: the PBX does not answer, or says no.
         """
         found, live = await self.pbx.far_half(leg_id), self._calls.get(call.id)
         if found is None or live is None:
@@ -206,7 +206,7 @@ class Line:
         far, up = found
         self._know(far, live)
         await self.pbx.carry_out(o.Watch(far))
-        member = await self.pbx.bridge_peer(far)  # who answered before we watched
+        member = await self.pbx.bridge_peer(far)  # the member who answered before we watched
         code = self.pbx.extensions.code_of(member) if member is not None else None
         return h.FarHalfFound(self.clock(), leg_id, far, up, member, code)
 
@@ -238,7 +238,7 @@ class Line:
     # -- the end of the service ---------------------------------------------------------------------------
 
     async def drain(self, seconds: float) -> None:
-        """Send on who still waits, and leave the talking calls talking; at most so many seconds."""
+        """Send on the callers who still wait, and let people who talk go on; at most so many seconds."""
         with suppress(AriError, TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.adopt()
@@ -303,7 +303,7 @@ class Line:
         """Let the PBX carry out an order, in the way that the call goes.
 
         Raises:
-            AriError
+            PbxError: the order was refused, not carried out, or its answer was lost.
         """
         if call.way is Way.ARI:
             await self.pbx.carry_out(order)
@@ -369,7 +369,7 @@ class Line:
 def _stasis_arguments(channel: dict[str, Any], stasis_app: str) -> tuple[str, ...] | None:
     """Read the arguments of ``Stasis(APP,...)`` off a channel that is in it.
 
-    Who took another's place has none.
+    A channel that took another's place has none.
     """
     dialplan = channel["dialplan"]
     if dialplan.get("app_name") != "Stasis":
@@ -388,7 +388,7 @@ def _channels(call: Call) -> Iterator[str]:
 
 
 def kept_busy(call: Call) -> frozenset[str]:
-    """Give the extensions that a call keeps busy: who talks in it, and who makes it."""
+    """Give the extensions that a call keeps busy: those that talk in it, and the one that makes it."""
     busy = {leg.code for leg in call.legs if leg.state is LegState.UP}
     if call.direction is Direction.OUT and call.caller.alive:
         busy.add(call.caller.code)

@@ -198,7 +198,7 @@ class Delivery:
             await self._remove([entry])
 
     def _leave_out(self, entry: OutboxEntry) -> None:
-        """Note of whom the CRM isn't told, so that it isn't told of their end either."""
+        """Note the extensions that the CRM isn't told of, so that it isn't told of their end either."""
         if isinstance(entry.tell, TellRinging):
             self._never_told.setdefault(entry.call, set()).update(entry.tell.codes)
 

@@ -116,7 +116,7 @@ class Shop:
         """Take up the calls that were live, and begin to work.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         live, seen = await self.calls.live(), await self.calls.last_seen()
         self.reported.resume(await self.calls.reported())
@@ -239,7 +239,7 @@ class Shop:
         seconds: float = LOOK_UP_SECONDS,
         ignore_status: bool = True,
     ) -> h.CustomerFound | h.CustomerUnknown:
-        """Ask the CRM who has a number, and who is responsible: without `ignore_status` only if free."""
+        """Ask the CRM which customer has a number, and which manager: without `ignore_status` a free one."""
         try:
             found = await self._crm.manager_for(number, timeout=seconds, ignore_status=ignore_status)
         except CrmError as error:

@@ -62,7 +62,7 @@ async def ping(redis: Redis) -> None:
     """Make sure that Redis answers.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     try:
         await redis.ping()
@@ -85,7 +85,7 @@ async def running_for(redis: Redis) -> float:
     """Say for how many seconds Redis has been running.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     try:
         info = await redis.info("server")

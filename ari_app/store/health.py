@@ -1,4 +1,4 @@
-"""What Redis says of itself, for who looks a set-up over."""
+"""What Redis says of itself, for a person who looks a set-up over."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def keeping(redis: Redis) -> Keeping:
     """Ask Redis how it keeps what it is given.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     try:
         persistence: dict[str, Any] = await redis.info("persistence")
@@ -53,7 +53,7 @@ async def held(redis: Redis) -> bool:
     """Tell whether a service works with this Redis: it holds the PBXs.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     try:
         return bool(await redis.exists(HOLDER))

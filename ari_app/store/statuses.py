@@ -40,7 +40,7 @@ class StatusStore:
         """Give each extension's state; one that can't be read is left out.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         try:
             kept: dict[Any, Any] = await self._redis.hgetall(self._key)

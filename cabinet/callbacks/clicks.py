@@ -84,7 +84,7 @@ def call(shop: Shop, fields: Fields) -> web.Response:
 
 @_callback
 def status(shop: Shop, fields: Fields) -> web.Response:
-    """changeUserStatusUrl: know who is away."""
+    """changeUserStatusUrl: note that a manager is away, or back."""
     try:
         code = extension_of(shop.settings, fields.get("code", ""), fields.get("userId", ""))
     except NoExtension as problem:
@@ -102,7 +102,7 @@ async def read_fields(
     """Read the parameters of the query and of the form.
 
     Raises:
-        Refused
+        Refused: it can't be read, is too long, or says two things of one field.
     """
     fields = _values(request.query, names, longest)
     if request.method == "POST":

@@ -31,7 +31,7 @@ CHECK_SECONDS = 15.0
 MOST_STREAMS = 30
 """So many lists that renew themselves an account may have open at once."""
 WRITE_SECONDS = 20.0
-"""How long it may take to send something; who doesn't read it by then is not there."""
+"""How long it may take to send something; a reader who doesn't take it by then is not there."""
 
 REPORTED_SECONDS = 2 * 3600.0
 """So long a reported call is shown whose end isn't; a dialplan may never report it."""
@@ -84,7 +84,7 @@ def _one_of(streams: Counter[str], account: str) -> Iterator[None]:
     """Count a stream while it is open.
 
     Raises:
-        HTTPTooManyRequests
+        HTTPTooManyRequests: the account has as many streams open as it may have.
     """
     if streams[account] >= MOST_STREAMS:
         raise web.HTTPTooManyRequests
@@ -170,7 +170,7 @@ def may_end(call: Call) -> bool:
 
 
 def talks(call: Call) -> str | None:
-    """Name who has the call now: who talks, or the manager who makes it."""
+    """Name the manager who has the call now: the one who talks, or who makes it."""
     if call.stage is Stage.TALKING and call.talker:
         return call.talker
     return call.caller.code if call.direction is Direction.OUT else None
