@@ -7,7 +7,6 @@ wrong, one when it is back.
 from __future__ import annotations
 
 import asyncio
-import random
 import socket
 import time
 from collections.abc import Callable
@@ -34,6 +33,7 @@ from ari_app.asterisk.events import (
     Replaced,
     read_event,
 )
+from ari_app.backoff import BackOff, spread
 from ari_app.calls.happenings import ChannelFact
 from ari_app.calls.orders import Order
 from ari_app.reach import Passage
@@ -155,21 +155,20 @@ class Pbx:
 
     async def run(self) -> None:
         """Stay connected until cancelled, or until another process takes the application over."""
-        delay = FIRST_RETRY_SECONDS
+        back_off = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         while True:
             try:
                 await self._connect_and_listen()
-                delay = FIRST_RETRY_SECONDS
+                back_off.well()
             except AriDenied as error:
                 self._trouble(PbxState.DENIED, str(error))
             except (AriError, OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
                 if self.connected:
-                    delay = FIRST_RETRY_SECONDS
+                    back_off.well()
                 self._trouble(PbxState.UNREACHABLE, _in_words(error))
             if self.state is PbxState.REPLACED:
                 return
-            await asyncio.sleep(delay * random.uniform(0.8, 1.2))
-            delay = min(delay * 2, LAST_RETRY_SECONDS)
+            await asyncio.sleep(spread(back_off.pause()))
 
     async def stop_listening(self) -> None:
         """Close the event stream: new calls then go on in the dialplan. Requests can still be made."""

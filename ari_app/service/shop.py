@@ -23,6 +23,7 @@ from ari_app.calls.call import Call
 from ari_app.calls.journal import JournalLine
 from ari_app.calls.numbers import e164
 from ari_app.calls.routing import Outside, Policy
+from ari_app.calls.waiting import LOOK_UP_SECONDS
 from ari_app.control.ajam_line import AjamLine
 from ari_app.control.switchboard import Line
 from ari_app.errors import StoreUnavailable
@@ -46,7 +47,6 @@ from ari_app.store.statuses import StatusStore
 
 log = structlog.get_logger(__name__)
 
-LOOK_UP_SECONDS = 2.0
 SEEN_SECONDS = 1.0
 """How often the moment is kept at which the PBX was last heard, while there are calls."""
 ZONE_SECONDS = 3600.0

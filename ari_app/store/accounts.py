@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, WatchError
+from redis.exceptions import WatchError
 
 from ari_app.accounts.account import SECRETS, Account, RegisteredAccount
-from ari_app.store.connection import unavailable
+from ari_app.store.connection import ask, asking
 from ari_app.store.keys import ACCOUNTS, REVISION, Keys
 
 log = structlog.get_logger(__name__)
@@ -172,10 +172,7 @@ class Accounts:
         Raises:
             WrongSecretKey: the accounts were encrypted with another key.
         """
-        try:
-            found = await self._redis.hgetall(ACCOUNTS)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise unavailable(error) from error
+        found = await ask(self._redis.hgetall(ACCOUNTS))
         accounts = self._read(found)
         for gone in self._known.keys() - set(map(_text, found)):
             del self._known[gone]
@@ -188,10 +185,7 @@ class Accounts:
 
     async def find(self, account_id: str) -> RegisteredAccount | None:
         """Give one account, also when its PBX is still to be set up."""
-        try:
-            found = await self._redis.hget(ACCOUNTS, account_id)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise unavailable(error) from error
+        found = await ask(self._redis.hget(ACCOUNTS, account_id))
         return next(iter(self._read({account_id: found})), None) if found is not None else None
 
     async def at(self, crm_url: str) -> RegisteredAccount | None:
@@ -200,13 +194,10 @@ class Accounts:
 
     async def revision(self) -> int:
         """Give a number that grows with every change."""
-        try:
-            return int(await self._redis.get(REVISION) or 0)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise unavailable(error) from error
+        return int(await ask(self._redis.get(REVISION)) or 0)
 
     async def _transaction(self, change: Callable[[Any], Any]) -> Any:
-        try:
+        with asking():
             async with self._redis.pipeline(transaction=True) as pipe:
                 while True:
                     await pipe.watch(ACCOUNTS)
@@ -216,15 +207,11 @@ class Accounts:
                     except WatchError:
                         continue
                     return result
-        except (RedisError, OSError, TimeoutError) as error:
-            raise unavailable(error) from error
 
     async def _forget(self, pattern: str) -> None:
-        try:
+        with asking():
             async for key in self._redis.scan_iter(match=pattern, count=500):
                 await self._redis.unlink(key)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise unavailable(error) from error
 
     def _write(self, account: RegisteredAccount) -> bytes:
         data = account.model_dump(mode="json")
