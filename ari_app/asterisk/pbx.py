@@ -36,7 +36,7 @@ from ari_app.asterisk.events import (
 from ari_app.backoff import BackOff, spread
 from ari_app.calls.happenings import ChannelFact
 from ari_app.calls.orders import Order
-from ari_app.reach import Way
+from ari_app.reach import Passage
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +111,7 @@ class Pbx:
     def __init__(
         self,
         target: PbxTarget,
-        way: Way,
+        passage: Passage,
         ears: Ears,
         account: str,
         clock: Callable[[], float] = time.time,
@@ -122,7 +122,7 @@ class Pbx:
         self.problem: str | None = None
         self.since = clock()
         self.extensions = Extensions(target.channel_format)
-        self._way = way
+        self._passage = passage
         self._ears = ears
         self._clock = clock
         self._log = log.bind(account=account, pbx=target.url)
@@ -178,7 +178,7 @@ class Pbx:
     async def _connect_and_listen(self) -> None:
         target = self.target
         if self._ari is None:
-            self._ari = await Ari.open(self._way.session, target.url, target.username, target.password)
+            self._ari = await Ari.open(self._passage.session, target.url, target.username, target.password)
         url = f"ws{target.url.removeprefix('http')}ari/events?app={quote(target.stasis_app)}"
         try:
             socket = await _Connect(
@@ -219,7 +219,7 @@ class Pbx:
         url = urlsplit(self.target.url)
         assert url.hostname is not None
         async with asyncio.timeout(OPEN_SECONDS):
-            return await self._way.reach.connect(url.hostname, url.port or 0)
+            return await self._passage.reach.connect(url.hostname, url.port or 0)
 
     async def _introduce(self, socket: ClientConnection) -> None:
         """Ask for the events that we need and find out what was missed."""

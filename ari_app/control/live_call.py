@@ -27,7 +27,7 @@ from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
 from ari_app.calls.call import Call, Stage, TimerName, Way
 from ari_app.calls.flow import First, advance, known_as
-from ari_app.calls.journal import Line as JournalLine
+from ari_app.calls.journal import JournalLine
 from ari_app.calls.numbers import masked
 from ari_app.calls.orders import Order
 from ari_app.calls.routing import Outside, Policy

@@ -13,12 +13,12 @@ from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import orjson
-from pydantic import TypeAdapter
 from redis.asyncio import Redis
 
 from ari_app.calls.call import Call, Way
-from ari_app.calls.journal import CrmTold, Line, OutboxEntry, dump_line, load_line, order_from, tagged
+from ari_app.calls.journal import CrmTold, JournalLine, OutboxEntry, dump_line, load_line, order_from, tagged
 from ari_app.calls.orders import Tell
+from ari_app.calls.stored import load_call
 from ari_app.store.connection import ask
 from ari_app.store.events import Event, What, add_to
 from ari_app.store.keys import Keys
@@ -41,7 +41,6 @@ redis.call('XADD', KEYS[2], '*', 'call', ARGV[3], 'tell', ARGV[4])
 return 1
 """
 _UTC = ZoneInfo("UTC")
-_CALL = TypeAdapter(Call)
 _TELLS = get_args(Tell)
 
 
@@ -50,7 +49,7 @@ class Step:
     """One step of a call: its new state, and the line for the journal."""
 
     call: Call
-    line: Line
+    line: JournalLine
 
     @property
     def tells(self) -> list[Tell]:
@@ -142,7 +141,7 @@ class CallStore:
         pipe = self._redis.pipeline(transaction=True)
         for entry in entries:
             pipe.xdel(self._keys.outbox, entry.id)
-            self._add_line(pipe, Line(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
+            self._add_line(pipe, JournalLine(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
         await ask(pipe.execute())
 
     async def refused(self, entry: OutboxEntry, at: float, problem: str) -> None:
@@ -152,7 +151,7 @@ class CallStore:
         data = {"id": entry.id, "call": entry.call, "at": at, "problem": problem, "tell": tagged(entry.tell)}
         pipe.hset(self._keys.refused, entry.id, orjson.dumps(data).decode())
         add_to(pipe, self.account, Event(at, What.CRM_REFUSED, {"call": entry.call, "problem": problem}))
-        self._add_line(pipe, Line(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
+        self._add_line(pipe, JournalLine(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
         await ask(pipe.execute())
 
     async def send_again(self, refusal: str) -> str | None:
@@ -181,7 +180,7 @@ class CallStore:
         pipe = self._redis.pipeline(transaction=False)
         for key, state in zip(keys, found, strict=True):
             if state is not None and not is_counted(state):
-                counted = state_of(_CALL.validate_json(state), self._zone())
+                counted = state_of(load_call(state), self._zone())
                 pipe.eval(COUNT_OLD, 1, key, self._keys.statistics(""), counted, state)
         await ask(pipe.execute())
 
@@ -242,7 +241,7 @@ class CallStore:
         """Note the last moment at which the PBX was connected, and when it had been started."""
         await ask(self._redis.hset(self._keys.pbx, mapping={"seen": repr(at), "startup": startup}))
 
-    def _add_line(self, pipe: Any, line: Line) -> None:
+    def _add_line(self, pipe: Any, line: JournalLine) -> None:
         data = dump_line(line)
         pipe.rpush(self._keys.journal(line.call), data)
         pipe.xadd(self._keys.watched, {"line": data}, maxlen=WATCHED_LINES, approximate=True)
@@ -323,12 +322,12 @@ class CallStore:
         found = await self._load([call_id.encode()])
         return found[0] if found else None
 
-    async def journal(self, call_id: str) -> list[Line]:
+    async def journal(self, call_id: str) -> list[JournalLine]:
         """Give a call's lines, oldest first; one written twice (Redis' answer was lost) counts once."""
         lines = await ask(self._redis.lrange(self._keys.journal(call_id), 0, -1))
         return [load_line(line) for line in dict.fromkeys(lines)]
 
-    async def watch(self, since: str = "$") -> AsyncIterator[Line]:
+    async def watch(self, since: str = "$") -> AsyncIterator[JournalLine]:
         """Give the account's new lines as they are written, for ever. `since` is a stream id."""
         while True:
             found = await ask(self._redis.xread({self._keys.watched: since}, block=1000, count=500))
@@ -372,4 +371,4 @@ class CallStore:
         if not keys:
             return []
         found = await ask(self._redis.mget(keys))
-        return [_CALL.validate_json(data) for data in found if data is not None]
+        return [load_call(data) for data in found if data is not None]

@@ -25,6 +25,7 @@ from redis.asyncio import Redis
 from ari_app.calls import reported, turn
 from ari_app.calls.call import Call, Direction, Way
 from ari_app.calls.outcome import Ending
+from ari_app.calls.stored import dump_call
 from ari_app.store.connection import ask, asking
 from ari_app.store.keys import Keys
 
@@ -212,7 +213,7 @@ def counted_as(call: Call, zone: ZoneInfo) -> list[str | int] | None:
 
 def state_of(call: Call, zone: ZoneInfo) -> bytes:
     """Write a call's state as JSON, with what it counts as in front."""
-    state, counts = orjson.dumps(call), counted_as(call, zone)
+    state, counts = dump_call(call), counted_as(call, zone)
     return state if counts is None else _MARK + orjson.dumps(counts) + b"," + state[1:]
 
 
