@@ -113,7 +113,6 @@ class Pbx:
         self,
         target: PbxTarget,
         passage: Passage,
-        ears: Ears,
         account: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -124,7 +123,6 @@ class Pbx:
         self.since = clock()
         self.extensions = Extensions(target.channel_format)
         self._passage = passage
-        self._ears = ears
         self._clock = clock
         self._log = log.bind(account=account, pbx=target.url)
         self._ari: Ari | None = None
@@ -154,12 +152,12 @@ class Pbx:
 
     # -- the connection -----------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Stay connected until cancelled, or until another process takes the application over."""
+    async def run(self, ears: Ears) -> None:
+        """Stay connected and say what happens, until cancelled or another process takes the application."""
         back_off = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         while True:
             try:
-                await self._connect_and_listen()
+                await self._connect_and_listen(ears)
                 back_off.well()
             except PbxDenied as error:
                 self._trouble(PbxState.DENIED, str(error))
@@ -176,7 +174,7 @@ class Pbx:
         if self._socket is not None:
             await self._socket.close()
 
-    async def _connect_and_listen(self) -> None:
+    async def _connect_and_listen(self, ears: Ears) -> None:
         target = self.target
         if self._ari is None:
             self._ari = await Ari.open(self._passage.session, target.url, target.username, target.password)
@@ -201,13 +199,13 @@ class Pbx:
             raise
         async with socket:
             self._socket = socket
-            introduction = asyncio.create_task(self._introduce(socket))
+            introduction = asyncio.create_task(self._introduce(socket, ears))
             try:
-                await self._listen(socket)
+                await self._listen(socket, ears)
             finally:
                 self._socket = None
                 introduction.cancel()
-                self._ears.lost()
+                ears.lost()
                 await asyncio.gather(introduction, return_exceptions=True)
         raise PbxUnavailable(Way.ARI, "the PBX has closed the event stream")
 
@@ -222,12 +220,12 @@ class Pbx:
         async with asyncio.timeout(OPEN_SECONDS):
             return await self._passage.reach.connect(url.hostname, url.port or 0)
 
-    async def _introduce(self, socket: ClientConnection) -> None:
+    async def _introduce(self, socket: ClientConnection, ears: Ears) -> None:
         """Ask for the events that we need and find out what was missed."""
         try:
             await self._filter_events()
             info = await self.ari("asterisk", "getInfo", only="status")
-            await self._ears.connected(str(info["status"]["startup_time"]))
+            await ears.connected(str(info["status"]["startup_time"]))
             await self._check_recording_folder()
         except (PbxError, LookupError, TypeError, AttributeError) as error:
             self._log.warning("the PBX was not ready", problem=str(error) or type(error).__name__)
@@ -257,13 +255,13 @@ class Pbx:
                 answer=str(refusal),
             )
 
-    async def _listen(self, socket: ClientConnection) -> None:
+    async def _listen(self, socket: ClientConnection, ears: Ears) -> None:
         async for message in socket:
-            self._hear(message)
+            self._hear(message, ears)
             if self.state is PbxState.REPLACED:
                 return
 
-    def _hear(self, message: str | bytes) -> None:
+    def _hear(self, message: str | bytes, ears: Ears) -> None:
         at = self._clock()
         try:
             signal = read_event(orjson.loads(message), at, self.ids, self.extensions)
@@ -273,9 +271,9 @@ class Pbx:
             return
         match signal:
             case Heard():
-                self._ears.heard(signal)
+                ears.heard(signal)
             case NewCaller():
-                self._ears.arrived(signal, at)
+                ears.arrived(signal, at)
             case Replaced():
                 self._log.error("another process has taken this Stasis application over; it is left to it")
                 self.state, self.since = PbxState.REPLACED, at

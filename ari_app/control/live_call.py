@@ -43,7 +43,10 @@ class Desk(Protocol):
     """What a line needs of the rest of the application."""
 
     account: str
-    policy: Policy
+
+    @property
+    def policy(self) -> Policy:
+        """How calls are handled that begin now."""
 
     @property
     def away(self) -> frozenset[str]:

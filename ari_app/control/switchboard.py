@@ -44,11 +44,11 @@ _MAY_RING = frozenset({Stage.ARRIVING, Stage.RINGING, Stage.TRANSFERRING, Stage.
 class Line:
     """One account's telephone line."""
 
-    def __init__(self, desk: Desk, pbx: Callable[[Line], Pbx], clock: Callable[[], float]) -> None:
+    def __init__(self, desk: Desk, pbx: Pbx, ajam: AjamLine | None, clock: Callable[[], float]) -> None:
         self.desk = desk
         self.clock = clock
-        self.pbx = pbx(self)
-        self.ajam: AjamLine | None = None
+        self.pbx = pbx
+        self.ajam = ajam
         self.listening = False
         self._calls: dict[str, LiveCall] = {}
         self._strangers: dict[str, LiveCall] = {}
@@ -80,6 +80,12 @@ class Line:
         live = self._calls.get(call_id)
         if live is not None:
             live.put(happening)
+
+    def runs(self, channel: str) -> bool:
+        """Tell whether a channel is of a live call, or of our making."""
+        if self.pbx.ids.call_of(channel) is not None:
+            return True
+        return any(call.party(channel) is not None for call in self.calls)
 
     # -- what the PBX says --------------------------------------------------------------------------------
 
@@ -121,7 +127,7 @@ class Line:
             self._heard_until = self.clock()
         self.listening = False
         if self.ajam is not None:
-            self.ajam.ajam.look_again()
+            self.ajam.look_again()
 
     async def connected(self, startup: str) -> None:
         """Make up for what was missed: every live call asks what is true, and strangers are dealt with."""
@@ -220,6 +226,15 @@ class Line:
         if member is None:
             return fact
         return replace(fact, member=member, code=self.pbx.extensions.code_of(member))
+
+    async def listen(self) -> None:
+        """Hear what the PBX says, until another process takes the application over."""
+        await self.pbx.run(self)
+
+    async def follow_ajam(self) -> None:
+        """Follow the calls that go by AJAM, for ever; return at once when there is none."""
+        if self.ajam is not None:
+            await self.ajam.run(self)
 
     async def audit(self) -> None:
         """Compare the live calls with what the PBX says, for ever, in case an event was lost."""

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from ari_app.accounts.activity import Activity
+from ari_app.accounts.current import Current
 from ari_app.backoff import BackOff, spread
 from ari_app.calls.journal import OutboxEntry
 from ari_app.calls.orders import Tell, TellHangup, TellResult, TellRinging
@@ -57,16 +57,15 @@ class Delivery:
         outbox: Outbox,
         crm: RetailCrm,
         wording: Wording,
-        account: str,
+        current: Current,
         clock: Callable[[], float],
-        activity: Callable[[], Activity] = Activity,
     ) -> None:
-        self._activity = activity
+        self._current = current
         self._outbox = outbox
         self._crm = crm
         self._wording = wording
         self._clock = clock
-        self._log = log.bind(account=account)
+        self._log = log.bind(account=current.account.id)
         self._waiting: dict[str, deque[OutboxEntry]] = {}
         self._busy: set[str] = set()
         self._uploading = False
@@ -132,7 +131,7 @@ class Delivery:
             await self._remove([entry], "written twice")
             return
         self._remembered[key] = None
-        if not self._activity().covers(entry.tell.at):
+        if not self._current.activity.covers(entry.tell.at):
             self._leave_out(entry)
             await self._remove([entry], "not told: telephony was switched off in the CRM")
             return
@@ -142,7 +141,7 @@ class Delivery:
 
     def _start(self) -> None:
         """Send what can be sent now; after a failure one entry goes alone, to see whether the CRM is back."""
-        if self._resting or not self._activity().on:
+        if self._resting or not self._current.activity.on:
             return
         at_once = 1 if self._failing else EVENTS_AT_ONCE
         uploads: list[OutboxEntry] = []
