@@ -1,7 +1,7 @@
 """The journal: every step of a call as it was taken, and what the CRM answered.
 
-One `Line` a step. It is what `ari-app calls` shows, what the demo prints, and what a person on duty reads
-when a shop asks what happened to a call.
+One `JournalLine` a step. It is what `ari-app calls` shows, what the demo prints, and what a person on duty
+reads when a shop asks what happened to a call.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ Event: TypeAlias = Happening | Report | CrmTold
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class JournalLine:
     """One step: what happened at a moment, the stage before and after, and what the call ordered."""
 
     at: float
@@ -94,7 +94,7 @@ def order_from(data: dict[str, Any]) -> Any:
     return _ORDERS[data["kind"]].validate_python({key: data[key] for key in data if key != "kind"})
 
 
-def dump_line(line: Line) -> bytes:
+def dump_line(line: JournalLine) -> bytes:
     """Write a line as JSON."""
     return orjson.dumps(
         {
@@ -108,7 +108,7 @@ def dump_line(line: Line) -> bytes:
     )
 
 
-def load_line(data: bytes) -> Line:
+def load_line(data: bytes) -> JournalLine:
     """Read a line back.
 
     Raises:
@@ -118,7 +118,7 @@ def load_line(data: bytes) -> Line:
     return _line(raw, tuple(order_from(order) for order in raw["orders"]))
 
 
-def read_lines(stored: Iterable[bytes]) -> tuple[list[Line], list[str]]:
+def read_lines(stored: Iterable[bytes]) -> tuple[list[JournalLine], list[str]]:
     """Read lines back as far as this version knows them; say what is left out.
 
     Another version may have written them: an order that isn't known is left out of its line, and a line of
@@ -140,7 +140,7 @@ NOT_KNOWN = (LookupError, TypeError, ValueError)
 """What is raised when something is read that another version has written."""
 
 
-def _read_in_part(data: bytes) -> tuple[Line | None, set[str]]:
+def _read_in_part(data: bytes) -> tuple[JournalLine | None, set[str]]:
     try:
         raw = orjson.loads(data)
         line = _line(raw, ())
@@ -178,14 +178,14 @@ def line_at(data: bytes) -> float | None:
         return None
 
 
-def _line(raw: dict[str, Any], orders: tuple[Order, ...]) -> Line:
+def _line(raw: dict[str, Any], orders: tuple[Order, ...]) -> JournalLine:
     event = dict(raw["event"])
     kind = event.pop("kind")
     if kind == CrmTold.__name__:
         parsed: Event = CrmTold(event["at"], order_from(event["tell"]), event["problem"])
     else:
         parsed = _EVENTS[kind].validate_python(event)
-    return Line(
+    return JournalLine(
         at=raw["at"],
         call=raw["call"],
         before=Stage(raw["before"]) if raw["before"] else None,

@@ -14,15 +14,14 @@ from zoneinfo import ZoneInfo
 
 import orjson
 import structlog
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from ari_app.calls.call import Call, Way
 from ari_app.calls.journal import (
     NOT_KNOWN,
     CrmTold,
-    Line,
+    JournalLine,
     OutboxEntry,
     UnreadableEntry,
     dump_line,
@@ -33,7 +32,8 @@ from ari_app.calls.journal import (
     tagged,
 )
 from ari_app.calls.orders import Tell
-from ari_app.errors import StoreUnavailable
+from ari_app.calls.stored import load_call
+from ari_app.store.connection import ask
 from ari_app.store.events import Event, What, add_to
 from ari_app.store.keys import Keys
 from ari_app.store.statistics import COUNT_OLD, WRITE, is_counted, state_of
@@ -57,7 +57,6 @@ redis.call('XADD', KEYS[2], '*', 'call', ARGV[3], 'tell', ARGV[4])
 return 1
 """
 _UTC = ZoneInfo("UTC")
-_CALL = TypeAdapter(Call)
 _TELLS = get_args(Tell)
 
 
@@ -66,7 +65,7 @@ class Step:
     """One step of a call: its new state, and the line for the journal."""
 
     call: Call
-    line: Line
+    line: JournalLine
 
     @property
     def tells(self) -> list[Tell]:
@@ -160,15 +159,15 @@ class CallStore:
             self._add_line(pipe, step.line)
             for tell in step.tells:
                 pipe.xadd(keys.outbox, {"call": step.call.id, "tell": orjson.dumps(tagged(tell))})
-        await self._execute(pipe)
+        await ask(pipe.execute())
 
     async def told(self, entries: Iterable[OutboxEntry], at: float, problem: str | None = None) -> None:
         """Take entries out of the outbox: the CRM was told, or (`problem`) need not be told any more."""
         pipe = self._redis.pipeline(transaction=True)
         for entry in entries:
             pipe.xdel(self._keys.outbox, entry.id)
-            self._add_line(pipe, Line(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
-        await self._execute(pipe)
+            self._add_line(pipe, JournalLine(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
+        await ask(pipe.execute())
 
     async def refused(self, entry: OutboxEntry, at: float, problem: str) -> None:
         """Move an entry that the CRM refused for good to the list that a person can see."""
@@ -177,8 +176,8 @@ class CallStore:
         data = {"id": entry.id, "call": entry.call, "at": at, "problem": problem, "tell": tagged(entry.tell)}
         pipe.hset(self._keys.refused, entry.id, orjson.dumps(data).decode())
         add_to(pipe, self.account, Event(at, What.CRM_REFUSED, {"call": entry.call, "problem": problem}))
-        self._add_line(pipe, Line(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
-        await self._execute(pipe)
+        self._add_line(pipe, JournalLine(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
+        await ask(pipe.execute())
 
     async def set_aside(self, entry: UnreadableEntry, at: float) -> None:
         """Move an entry that this version can't read to the list that a person can see."""
@@ -192,7 +191,7 @@ class CallStore:
         pipe.hset(self._keys.refused, entry.id, orjson.dumps(data).decode())
         values = {"call": entry.call, "problem": entry.problem}
         add_to(pipe, self.account, Event(at, What.UNREADABLE, values))
-        await self._execute(pipe)
+        await ask(pipe.execute())
 
     async def send_again(self, refusal: str) -> str | None:
         """Move what the CRM refused back into the outbox, once; name its call, None if it was moved already.
@@ -201,13 +200,13 @@ class CallStore:
             StoreUnavailable
         """
         keys = self._keys
-        found = await self._ask(self._redis.hget(keys.refused, refusal))
+        found = await ask(self._redis.hget(keys.refused, refusal))
         if found is None:
             return None
         data = orjson.loads(found)
         tell = orjson.dumps(data["tell"])
         again = self._redis.eval(_AGAIN, 2, keys.refused, keys.outbox, refusal, found, data["call"], tell)
-        return str(data["call"]) if await self._ask(again) else None
+        return str(data["call"]) if await ask(again) else None
 
     async def count_old(self, calls: Iterable[Call]) -> None:
         """Count calls that ended before there were counters; one that is counted stays as it is.
@@ -216,7 +215,7 @@ class CallStore:
             StoreUnavailable
         """
         keys = [self._keys.call(call.id) for call in calls]
-        found = await self._ask(self._redis.mget(keys)) if keys else []
+        found = await ask(self._redis.mget(keys)) if keys else []
         pipe = self._redis.pipeline(transaction=False)
         for key, state in zip(keys, found, strict=True):
             if state is None or is_counted(state):
@@ -225,15 +224,15 @@ class CallStore:
             if call is not None:
                 counted = state_of(call, self._zone())
                 pipe.eval(COUNT_OLD, 1, key, self._keys.statistics(""), counted, state)
-        await self._execute(pipe)
+        await ask(pipe.execute())
 
     async def all_counted(self) -> bool:
         """Tell whether the calls from before there were counters are counted."""
-        return bool(await self._ask(self._redis.exists(self._keys.counted)))
+        return bool(await ask(self._redis.exists(self._keys.counted)))
 
     async def note_all_counted(self) -> None:
         """Remember that they are."""
-        await self._ask(self._redis.set(self._keys.counted, 1))
+        await ask(self._redis.set(self._keys.counted, 1))
 
     async def settled(self, calls: Sequence[Call], before: float) -> list[Call]:
         """Give those that are over, of which the CRM is told all, and with which nothing happened since
@@ -243,7 +242,7 @@ class CallStore:
         pipe: Any = self._redis.pipeline(transaction=False)
         for call in calls:
             pipe.lindex(self._keys.journal(call.id), -1)
-        newest = await self._ask(pipe.execute())
+        newest = await ask(pipe.execute())
         return [
             call
             for call, line in zip(calls, newest, strict=True)
@@ -268,13 +267,13 @@ class CallStore:
         if refused:
             pipe.hdel(keys.refused, *refused)
         pipe.xtrim(keys.watched, minid=max(0, int(before * 1000)))
-        await self._execute(pipe)
+        await ask(pipe.execute())
 
     async def _calls_to_tell(self) -> set[str]:
         found: set[str] = set()
         after = "0"
         while True:
-            entries = await self._ask(self._redis.xrange(self._keys.outbox, min=f"({after}", count=_AT_ONCE))
+            entries = await ask(self._redis.xrange(self._keys.outbox, min=f"({after}", count=_AT_ONCE))
             found.update(fields.get(b"call", b"").decode() for _, fields in entries)
             if len(entries) < _AT_ONCE:
                 return found
@@ -282,37 +281,28 @@ class CallStore:
 
     async def seen(self, at: float, startup: str) -> None:
         """Note the last moment at which the PBX was connected, and when it had been started."""
-        try:
-            await self._redis.hset(self._keys.pbx, mapping={"seen": repr(at), "startup": startup})
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(str(error)) from error
+        await ask(self._redis.hset(self._keys.pbx, mapping={"seen": repr(at), "startup": startup}))
 
-    def _add_line(self, pipe: Any, line: Line) -> None:
+    def _add_line(self, pipe: Any, line: JournalLine) -> None:
         data = dump_line(line)
         pipe.rpush(self._keys.journal(line.call), data)
         pipe.xadd(self._keys.watched, {"line": data}, maxlen=WATCHED_LINES, approximate=True)
-
-    async def _execute(self, pipe: Any) -> None:
-        try:
-            await pipe.execute()
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(str(error)) from error
 
     # -- reading ------------------------------------------------------------------------------------------
 
     async def live(self) -> list[Call]:
         """Give the calls of ours that are not over, oldest first."""
-        ids = await self._ask(self._redis.smembers(self._keys.live))
+        ids = await ask(self._redis.smembers(self._keys.live))
         return sorted(await self._load(ids), key=lambda call: call.started_at)
 
     async def reported(self) -> list[Call]:
         """Give the calls that are not over and that a dialplan of the shop's own reports, oldest first."""
-        ids = await self._ask(self._redis.smembers(self._keys.reported))
+        ids = await ask(self._redis.smembers(self._keys.reported))
         return sorted(await self._load(ids), key=lambda call: call.started_at)
 
     async def began_with(self, channel: str) -> str | None:
         """Name the call of ours that began with a channel in the last day."""
-        found = await self._ask(self._redis.get(self._keys.channel(channel)))
+        found = await ask(self._redis.get(self._keys.channel(channel)))
         return found.decode() if found else None
 
     async def ended(
@@ -325,7 +315,7 @@ class CallStore:
         """
         key = self._keys.ended if number is None else self._keys.number(number)
         if behind is None:
-            return await self._load(await self._ask(self._redis.zrevrange(key, skip, skip + limit - 1)))
+            return await self._load(await ask(self._redis.zrevrange(key, skip, skip + limit - 1)))
         places, _ = await self._behind(key, -math.inf, math.inf, behind, skip + limit)
         return await self._load(place.id.encode() for place in places[skip : skip + limit])
 
@@ -359,8 +349,8 @@ class CallStore:
         newest, same = f"({until!r}", 0
         if behind is not None and behind.at < until:
             newest = repr(behind.at)
-            same = await self._ask(self._redis.zcount(key, newest, newest))
-        found = await self._ask(
+            same = await ask(self._redis.zcount(key, newest, newest))
+        found = await ask(
             self._redis.zrevrangebyscore(key, newest, since, start=0, num=limit + same, withscores=True)
         )
         places = [Place(at, ident.decode()) for ident, at in found]
@@ -374,15 +364,15 @@ class CallStore:
         found = await self._load([call_id.encode()])
         return found[0] if found else None
 
-    async def journal(self, call_id: str) -> list[Line]:
+    async def journal(self, call_id: str) -> list[JournalLine]:
         """Give a call's lines, oldest first; one written twice (Redis' answer was lost) counts once."""
-        lines = await self._ask(self._redis.lrange(self._keys.journal(call_id), 0, -1))
+        lines = await ask(self._redis.lrange(self._keys.journal(call_id), 0, -1))
         return self._lines(dict.fromkeys(lines))
 
-    async def watch(self, since: str = "$") -> AsyncIterator[Line]:
+    async def watch(self, since: str = "$") -> AsyncIterator[JournalLine]:
         """Give the account's new lines as they are written, for ever. `since` is a stream id."""
         while True:
-            found = await self._ask(self._redis.xread({self._keys.watched: since}, block=1000, count=500))
+            found = await ask(self._redis.xread({self._keys.watched: since}, block=1000, count=500))
             for _, entries in found or []:
                 for ident, fields in entries:
                     since = ident.decode()
@@ -391,17 +381,17 @@ class CallStore:
 
     async def watched_until(self) -> str:
         """Give the stream id after which `watch` gives only what is still to come."""
-        newest = await self._ask(self._redis.xrevrange(self._keys.watched, count=1))
+        newest = await ask(self._redis.xrevrange(self._keys.watched, count=1))
         return newest[0][0].decode() if newest else "0"
 
     async def outbox(self, after: str = "0", limit: int = 500) -> list[OutboxEntry | UnreadableEntry]:
         """Give what the CRM is still to be told, behind an entry's id, oldest first."""
-        entries = await self._ask(self._redis.xrange(self._keys.outbox, min=f"({after}", count=limit))
+        entries = await ask(self._redis.xrange(self._keys.outbox, min=f"({after}", count=limit))
         return [_entry(ident.decode(), fields) for ident, fields in entries]
 
     async def refusals(self) -> list[Refusal]:
         """Give what the CRM refused for good, oldest first."""
-        found = await self._ask(self._redis.hvals(self._keys.refused))
+        found = await ask(self._redis.hvals(self._keys.refused))
         refusals = []
         for stored in found:
             try:
@@ -414,7 +404,7 @@ class CallStore:
 
     async def last_seen(self) -> tuple[float, str] | None:
         """Give the last moment at which the PBX was connected, and when it had been started."""
-        fields = await self._ask(self._redis.hgetall(self._keys.pbx))
+        fields = await ask(self._redis.hgetall(self._keys.pbx))
         if not fields:
             return None
         return float(fields[b"seen"]), fields[b"startup"].decode()
@@ -423,20 +413,20 @@ class CallStore:
         keys = [self._keys.call(ident.decode()) for ident in ids]
         if not keys:
             return []
-        found = await self._ask(self._redis.mget(keys))
+        found = await ask(self._redis.mget(keys))
         states = zip(keys, found, strict=True)
         read = (self._read(key, state) for key, state in states if state is not None)
         return [call for call in read if call is not None]
 
     def _read(self, key: str, state: bytes) -> Call | None:
         try:
-            return _CALL.validate_json(state)
+            return load_call(state)
         except NOT_KNOWN as error:
             call = key.removeprefix(self._keys.call(""))
             self._leave_out("a call can't be read; it stays as it is", call=call, problem=_why(error))
             return None
 
-    def _lines(self, stored: Iterable[bytes]) -> list[Line]:
+    def _lines(self, stored: Iterable[bytes]) -> list[JournalLine]:
         lines, left_out = read_lines(stored)
         new = [kind for kind in left_out if kind not in self._said]
         if new:
@@ -449,12 +439,6 @@ class CallStore:
         if said not in self._said:
             self._said.add(said)
             self._log.error(saying, **values)
-
-    async def _ask(self, request: Any) -> Any:
-        try:
-            return await request
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(str(error)) from error
 
 
 def _entry(ident: str, fields: dict[bytes, bytes]) -> OutboxEntry | UnreadableEntry:

@@ -11,7 +11,7 @@ from ari_app.calls.call import Way
 from ari_app.calls.journal import load_line
 from ari_app.demo.crm.simulator import SimulatedCrm
 from ari_app.store.keys import Keys
-from ari_app.timeline.timeline import Tone, tell
+from ari_app.timeline.timeline import Tone, narrate
 from tests.cabinet.cabinet_shop import cabinet_shop
 from tests.cabinet.shop import ReportingShop
 from tests.support.history import HISTORY, put_ended, put_live, put_outbox
@@ -34,7 +34,7 @@ async def test_calls_that_are_over_are_listed_opened_and_saved(redis: Redis, tmp
                 assert f'href="/calls/{history.call.id}"' in listed
                 english = await reader.text(f"/calls/{history.call.id}")
                 for line in map(load_line, history.journal):
-                    for sentence in tell(line, history.call):
+                    for sentence in narrate(line, history.call):
                         if sentence.tone is not Tone.CRM:  # what the CRM was told is a list of its own
                             assert escape(sentence.text) in english
                 assert _SENTENCE.search(await russian.text(f"/calls/{history.call.id}"))

@@ -74,7 +74,7 @@ async def test_of_a_journal_what_is_not_known_is_left_out(redis: Redis) -> None:
     lines[1]["event"] |= {"kind": "CustomerWhispered"}
     lines[2]["after"] = "levitating"
     lines[3]["event"]["mood"] = "merry"
-    journal = [*map(orjson.dumps, lines), b"oops"]
+    journal = [b"oops", *map(orjson.dumps, lines)]
     call = KNOWN.call
     await redis.rpush(KEYS.journal(call.id), *journal)
     for line in journal:

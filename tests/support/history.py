@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from pydantic import TypeAdapter
 from redis.asyncio import Redis
 
 from ari_app.calls.call import Call, Way
+from ari_app.calls.stored import load_call
 from ari_app.store.keys import Keys
 
 _FOLDER = Path(__file__).parent.parent / "history"
-_CALL = TypeAdapter(Call)
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Moment:
     @property
     def call(self) -> Call:
         """The state, read."""
-        return _CALL.validate_json(self.state)
+        return load_call(self.state)
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class History:
     @property
     def call(self) -> Call:
         """The call as it was when it was over."""
-        return _CALL.validate_json(self.ended)
+        return load_call(self.ended)
 
 
 HISTORY = tuple(History.read(path) for path in sorted(_FOLDER.glob("*.json")))

@@ -14,7 +14,8 @@ from ari_app.calls import reported as r
 from ari_app.calls.call import AsGiven, Call, Leg, LegState, RecordingState, Role, Stage, Way
 from ari_app.calls.journal import OutboxEntry, load_line, order_from
 from ari_app.calls.outcome import Ending
-from ari_app.timeline.timeline import summary, tell
+from ari_app.calls.stored import dump_call, load_call
+from ari_app.timeline.timeline import narrate, summary
 from cabinet.frame.language import LANGUAGES, speech_of
 from tests.support.history import HISTORY, MOMENTS, History, Moment
 from tests.support.witness import Witness
@@ -33,7 +34,7 @@ def test_every_stage_of_a_live_call_is_among_them() -> None:
 @pytest.mark.parametrize("history", HISTORY, ids=NAMES)
 def test_nothing_of_a_call_is_lost_when_it_is_read(history: History) -> None:
     for stored in (history.ended, *(moment.state for moment in history.live.values())):
-        call = orjson.loads(orjson.dumps(history.call if stored is history.ended else _read(stored)))
+        call = orjson.loads(dump_call(load_call(stored)))
         assert {name: call[name] for name in orjson.loads(stored) if name != "counted"} == {
             name: value for name, value in orjson.loads(stored).items() if name != "counted"
         }
@@ -42,10 +43,6 @@ def test_nothing_of_a_call_is_lost_when_it_is_read(history: History) -> None:
         assert read.at == stored_line["at"]
         assert type(read.event).__name__ == stored_line["event"]["kind"]
         assert [type(one).__name__ for one in read.orders] == [one["kind"] for one in stored_line["orders"]]
-
-
-def _read(stored: bytes) -> Call:
-    return Moment(stored, ()).call
 
 
 @pytest.mark.parametrize("history", HISTORY, ids=NAMES)
@@ -68,7 +65,7 @@ def test_what_the_crm_was_still_to_be_told_is_read(history: History) -> None:
 @pytest.mark.parametrize("history", HISTORY, ids=NAMES)
 def test_it_is_told_in_every_language(history: History, language: str) -> None:
     speech, call = speech_of(language), history.call
-    sentences = [sentence for line in map(load_line, history.journal) for sentence in tell(line, call)]
+    sentences = [sentence for line in map(load_line, history.journal) for sentence in narrate(line, call)]
     said = [sentence.said.within(speech) for sentence in sentences]
     assert len(said) >= 4
     assert all(text.strip() and "%(" not in text for text in said)
