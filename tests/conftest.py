@@ -18,6 +18,7 @@ from tests.support.office import API_KEY, Office
 IN_ASTERISKS_LOOP = {"asterisk", "browser", "faults"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests of these folders in the loop that Asterisk was started in.
 

@@ -58,6 +58,7 @@ class Witness:
         self.first_orders = orders
         self.changes.add((None, self.call.stage))
         self._orders(None, first, orders, busy)
+        self._is_kept(self.call)
         self._state(self.call)
 
     def advance(self, happening: h.Happening, busy: frozenset[str] = frozenset()) -> tuple[o.Order, ...]:
@@ -67,6 +68,8 @@ class Witness:
         happening = known_as(before, happening)
         self.call, orders = advance(before, happening, busy)
         assert advance(before, happening, busy) == (self.call, orders)
+        if self.call is not before:
+            self._is_kept(self.call)
         self._step(before, happening, orders)
         self._orders(before, happening, orders, busy)
         self._state(self.call)
@@ -196,8 +199,10 @@ class Witness:
 
     # -- the call as it stands ----------------------------------------------------------------------------
 
-    def _state(self, call: Call) -> None:
+    def _is_kept(self, call: Call) -> None:
         assert CALL_AS_JSON.validate_json(CALL_AS_JSON.dump_json(call)) == call
+
+    def _state(self, call: Call) -> None:
         assert {timer.name for timer in call.timers} <= TIMERS_OF.get(call.stage, set())
         assert len(call.timers) == len({timer.name for timer in call.timers})
         assert list(call.told) == self.told
