@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from ari_app.asterisk.ajam import Ajam, AjamChannel, AjamEvent
-from ari_app.asterisk.errors import AjamError, AjamRefused
+from ari_app.asterisk.errors import PbxError, PbxRefused
 from ari_app.asterisk.events import Extensions
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
@@ -64,7 +64,7 @@ class AjamLine:
         """Carry an order out.
 
         Raises:
-            AjamError
+            PbxError: the order was refused, not carried out, or its answer was lost.
         """
         match order:
             case o.Originate():
@@ -80,7 +80,7 @@ class AjamLine:
                     ring_seconds=order.seconds,
                 )
             case o.HangUp(channel):
-                with suppress(AjamRefused):  # the documented user may not: people hang up by themselves
+                with suppress(PbxRefused):  # the documented user may not: people hang up by themselves
                     await self._ajam.hang_up(channel)
             case _:
                 raise TypeError(f"{type(order).__name__} is not an order for AJAM")
@@ -89,7 +89,7 @@ class AjamLine:
         """Say what is true of a call.
 
         Raises:
-            AjamError
+            PbxError: AJAM does not answer, or not to us.
         """
         at = self._clock()
         channels = {channel.id: channel for channel in await self._ajam.channels()}
@@ -126,7 +126,7 @@ class AjamLine:
             at = self._clock()
             try:
                 channels = {channel.id: channel for channel in await self._ajam.channels()}
-            except AjamError:
+            except PbxError:
                 continue  # Ajam itself says what is wrong
             for call in live:
                 asked = tuple(leg.id for leg in (call.caller, *call.our_legs) if leg.alive)

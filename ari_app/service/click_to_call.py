@@ -84,7 +84,7 @@ class Clicks:
         chooses the line when it is one of the account's, else the ordinary one is taken.
 
         Raises:
-            NotPlaced
+            NotPlaced: the call is not placed; its kinds say why.
         """
         account = self._current.account
         try:

@@ -69,7 +69,8 @@ async def register(
     account as it is then, and what was taken.
 
     Raises:
-        CrmError, StoreUnavailable
+        CrmError: the CRM doesn't take it.
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     store = StaffStore(service.redis, account.id)
     there = await crm.module(MODULE_CODE)
@@ -138,7 +139,8 @@ class Informing:
         """Tell the CRM of an account as it is stored now; None when there is no such account.
 
         Raises:
-            CrmError, StoreUnavailable
+            CrmError: the CRM doesn't take it.
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         async with self._locks.setdefault(account_id, asyncio.Lock()):
             account = await self._service.accounts.find(account_id)
@@ -150,7 +152,7 @@ class Informing:
         """Tell the CRM of a change that is stored; say whether it knows it by now. Else it is told later.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         await StaffStore(self._service.redis, account_id).changed()
         task = asyncio.create_task(self._try(account_id), name=f"telling the CRM of {account_id}")

@@ -57,7 +57,7 @@ class Service:
         self._secret_key = secret_key
         self._holder = Holder(redis, holder_id)
         self.pace_of: Callable[[str], Pace] = lru_cache(maxsize=10_000)(lambda api_key: pace())
-        """The pace at which an API key's CRM is asked, whoever of us asks: it counts them all."""
+        """The pace at which an API key's CRM is asked by all parts of ours: the CRM counts every request."""
         self.informing = Informing(self)
         """What keeps the CRMs informed of us, while `run` works."""
         self.synchronising = Synchronising(self, self.informing)
@@ -97,7 +97,7 @@ class Service:
         """Take note of whether the CRM of an account has telephony switched on.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         shop = self.shops.get(account)
         kept = await ModuleStore(self.redis, account).switch(on, self._clock())
@@ -113,7 +113,7 @@ class Service:
         return hmac.digest(self._secret_key.encode(), purpose.encode(), "sha256")
 
     async def run(self) -> None:
-        """Work until cancelled; then send on who waits, and end."""
+        """Work until cancelled; then send on the callers who wait, and end."""
         async with self.informing.at_work(), self.synchronising.at_work():
             await self._run()
 

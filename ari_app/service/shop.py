@@ -103,7 +103,7 @@ class Shop:
         """Take up the calls that were live, and begin to work.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         live, seen = await self.calls.live(), await self.calls.last_seen()
         self.reported.resume(await self.calls.reported())

@@ -80,7 +80,7 @@ class Statuses:
         """Take up what was known when the service ended.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         self._known = await self._store.load() | self._known
 

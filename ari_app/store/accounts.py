@@ -54,7 +54,7 @@ class Accounts:
         Raises:
             AccountConflict: another account uses the same application of the same PBX, or the same client_id;
                 or the CRM has moved from this address.
-            WrongSecretKey
+            WrongSecretKey: the accounts were encrypted with another key.
         """
 
         async def change(pipe: Any) -> AnAccount:
@@ -89,7 +89,7 @@ class Accounts:
 
         Raises:
             AccountConflict: as `apply` does.
-            WrongSecretKey
+            WrongSecretKey: the accounts were encrypted with another key.
         """
 
         async def change(pipe: Any) -> RegisteredAccount | None:
@@ -162,7 +162,7 @@ class Accounts:
         """Give the accounts whose PBX is known, by name.
 
         Raises:
-            WrongSecretKey
+            WrongSecretKey: the accounts were encrypted with another key.
         """
         return [account for account in await self.registered() if isinstance(account, Account)]
 
@@ -170,7 +170,7 @@ class Accounts:
         """Give all accounts, by name, also those whose PBX is still to be set up.
 
         Raises:
-            WrongSecretKey
+            WrongSecretKey: the accounts were encrypted with another key.
         """
         found = await ask(self._redis.hgetall(ACCOUNTS))
         accounts = self._read(found)

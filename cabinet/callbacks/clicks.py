@@ -68,7 +68,7 @@ def call(shop: Shop, fields: Fields) -> web.Response:
 
 @_callback
 def status(shop: Shop, fields: Fields) -> web.Response:
-    """changeUserStatusUrl: know who is away."""
+    """changeUserStatusUrl: note that a manager is away, or back."""
     try:
         code = extension_of(shop.settings, fields.get("code", ""), fields.get("userId", ""))
     except NoExtension as problem:

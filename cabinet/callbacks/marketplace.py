@@ -35,7 +35,7 @@ _SENTENCES = {
     "address": "systemUrl is not an address",
     "empty": "systemUrl or apiKey is empty",
 }
-"""What is said of who isn't let in (`NotLetIn.why`)."""
+"""The sentence for each reason for which a key isn't let in (`NotLetIn.why`)."""
 
 
 async def config(request: web.Request) -> web.Response:

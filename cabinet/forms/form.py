@@ -130,7 +130,7 @@ class Filled(Generic[Model]):
         """Give what is stored with what was typed.
 
         Raises:
-            ValidationError
+            ValidationError: the model does not take it.
         """
         return self.form.apply(stored, self.values)
 
@@ -236,7 +236,9 @@ class Form(Generic[Model]):
         """Read the form that was sent, and store it if it is right: `Filled.bad` tells.
 
         Raises:
-            AccountConflict, StoreUnavailable, HTTPForbidden
+            AccountConflict: another account has what was typed.
+            StoreUnavailable: Redis can't be reached, or does not answer.
+            HTTPForbidden: it is no form of ours.
         """
         sent = await form_of(request)
         return await self.put(request, account_id, lambda account: self.take(request, sent, account))
@@ -250,7 +252,8 @@ class Form(Generic[Model]):
         """Store what `read` makes of the account as it is stored at the moment, unless it is bad.
 
         Raises:
-            AccountConflict, StoreUnavailable
+            AccountConflict: another account has what was typed.
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         filled: Filled[RegisteredAccount] | None = None
 
@@ -271,7 +274,7 @@ class Form(Generic[Model]):
         """Give what is stored with other values, by their paths.
 
         Raises:
-            ValidationError
+            ValidationError: the model does not take it.
         """
         data = stored.model_dump()
         for path, value in values.items():

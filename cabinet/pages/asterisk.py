@@ -39,7 +39,7 @@ FORM = Form(
     Text("pbx.stasis_app"),
 )
 KINDS: tuple[Kind, ...] = ("asterisk", "freepbx")
-"""Whose files are given; a shop that keeps its own dialplan finds its files in the tab API."""
+"""The PBXs for which files are given; a shop that keeps its own dialplan finds its files in the tab API."""
 SECRETS = ("ari_password", "ami_password")
 
 AT_ONCE = 8

@@ -86,7 +86,8 @@ async def show_one(request: web.Request, visit: Visit) -> web.Response:
     if call is None:
         raise web.HTTPNotFound
     journal = await visit.calls.journal(call.id)
-    waiting = [Told(entry.tell) for entry in await visit.calls.outbox() if entry.call == call.id]
+    outbox = [entry for entry in await visit.calls.outbox() if entry.call == call.id]
+    waiting = [Told(entry.tell) for entry in outbox if entry.tell is not None]
     return page(
         request,
         "call.html",

@@ -66,7 +66,10 @@ async def show(request: web.Request, visit: Visit) -> web.Response:
 async def _refused(visit: Visit, sent: str) -> dict[str, Any]:
     refusals = list(reversed(await visit.calls.refusals()))
     return {
-        "refusals": [(refusal, Told(refusal.tell)) for refusal in refusals[:REFUSALS]],
+        "refusals": [
+            (refusal, Told(refusal.tell) if refusal.tell is not None else None)
+            for refusal in refusals[:REFUSALS]
+        ],
         "refused": len(refusals),
         "sent": int(sent) if sent.isascii() and sent.isdecimal() and len(sent) < 6 else None,
     }

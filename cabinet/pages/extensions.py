@@ -34,9 +34,9 @@ class Employee:
     id: int
     name: str | None
     person: Person | None
-    """None for somebody of whom only the extension is known."""
+    """None for an employee of whom only the extension is known."""
     code: str
-    """The extension, empty for who has none."""
+    """The extension, empty for an employee who has none."""
     status: str
     """talking, or as the CRM says: free, busy, dinner, break; empty when it isn't known."""
     phone: str

@@ -27,7 +27,7 @@ CHECK_SECONDS = 15.0
 MOST_STREAMS = 30
 """So many lists that renew themselves an account may have open at once."""
 WRITE_SECONDS = 20.0
-"""How long it may take to send something; who doesn't read it by then is not there."""
+"""How long it may take to send something; a reader who doesn't take it by then is not there."""
 
 BOARDS = web.AppKey("boards", Boards)
 
