@@ -124,7 +124,7 @@ class Line:
             self.ajam.ajam.look_again()
 
     async def connected(self, startup: str) -> None:
-        """Make up for what was missed: every live call asks what is true, and strangers are dealt with."""
+        """Make up for what was missed: every live call asks what is true; see `adopt` for the rest."""
         if self._startup is not None and startup != self._startup:
             self._restart_seen_at = self.clock()
             self._log.warning("the PBX was restarted", calls_in_progress=len(self._calls))
