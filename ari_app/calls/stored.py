@@ -1,4 +1,4 @@
-"""A call's state as it is written, in Redis and for whoever reads our JSON.
+"""A call's state as it is written, in Redis and in the JSON that the command line prints.
 
 A name that is stored stays as it was first written: a version of ours before or after this one reads it, too.
 Where our own name has changed since, the two stand here side by side.

@@ -136,7 +136,7 @@ class Line:
             live.put(h.OutcomeUnknown(self.clock(), "the PBX is connected again"))
 
     async def adopt(self) -> None:
-        """Take callers of whom we know nothing, and remove legs and bridges that belong to no call.
+        """Take callers that no call of ours knows, and remove legs and bridges that belong to no call.
 
         Raises:
             AriError: the PBX does not answer, or says no.
@@ -379,7 +379,7 @@ def _stasis_arguments(channel: dict[str, Any], stasis_app: str) -> tuple[str, ..
 
 
 def _channels(call: Call) -> Iterator[str]:
-    """List the channels of a call whose ids aren't of our making."""
+    """List the channels of a call with ids that aren't of our making."""
     yield call.caller.id
     for leg in call.our_legs:
         yield leg.id

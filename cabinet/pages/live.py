@@ -34,7 +34,7 @@ WRITE_SECONDS = 20.0
 """How long it may take to send something; a reader who doesn't take it by then is not there."""
 
 REPORTED_SECONDS = 2 * 3600.0
-"""So long a reported call is shown whose end isn't; a dialplan may never report it."""
+"""So long a reported call is shown without an end; a dialplan may never report it."""
 
 _NOT_NAMED = (Role.QUEUE, Role.CUSTOMER)
 
@@ -165,7 +165,7 @@ async def _shown(visit: Visit, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def may_end(call: Call) -> bool:
-    """Tell whether a call can be ended from here: not what AJAM has placed, whose user may not hang up."""
+    """Tell whether a call can be ended from here: not one that AJAM has placed: its user may not hang up."""
     return call.way is Way.ARI and call.ending is None
 
 
