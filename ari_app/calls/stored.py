@@ -10,10 +10,8 @@ from pydantic import TypeAdapter
 from ari_app.calls.call import Call
 
 _CALL = TypeAdapter(Call)
-_OURS, _WRITTEN = (
-    b'"result_told":',
-    b'"reported":',
-)  # found in no text: there, quotes are escaped
+_OURS, _WRITTEN = b'"result_told":', b'"reported":'
+"""The name in the code, and the one that is written; no text has either in it, as its quotes are escaped."""
 
 
 def dump_call(call: Call) -> bytes:

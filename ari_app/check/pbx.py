@@ -17,7 +17,7 @@ import aiohttp
 
 from ari_app.accounts.account import PbxSettings
 from ari_app.asterisk.ajam_wire import Answer, Wire
-from ari_app.asterisk.errors import AjamError
+from ari_app.asterisk.errors import PbxError
 from ari_app.check.look import LOOK_SECONDS, Look, NothingThere, look
 
 
@@ -93,7 +93,7 @@ class Pbx:
         """Log in at AJAM; the answer may be a refusal.
 
         Raises:
-            AjamError: no answer came, or one that can't be read.
+            PbxError: no answer came, or one that can't be read.
         """
         password = self.settings.ami_password
         assert password is not None
@@ -110,12 +110,12 @@ class Pbx:
         """Carry an action out that changes nothing; the answer may be a refusal.
 
         Raises:
-            AjamError: no answer came, or one that can't be read.
+            PbxError: no answer came, or one that can't be read.
         """
         return await self._wire.send([("action", action), *fields.items()], self._cookie)
 
     async def _log_off(self) -> None:
-        with contextlib.suppress(AjamError):
+        with contextlib.suppress(PbxError):
             await self.act("Logoff")
 
     # -- what the PBX's functions tell --------------------------------------------------------------------
@@ -156,7 +156,7 @@ class Pbx:
     async def _read_by_ajam(self, function: str) -> str:
         try:
             answer = await self.act("Getvar", variable=function)
-        except (AjamError, ValueError) as problem:
+        except (PbxError, ValueError) as problem:
             raise CannotRead(str(problem)) from None
         if answer.refused:
             raise CannotRead(answer.message)

@@ -122,6 +122,7 @@ class Synchronising:
             return replace(how, problem=_word(problem), detail=str(problem))
         people = compare(await store.people(), users.values())
         await store.keep(people.values())
+        self._service.changes_of(account_id).note()
         there = [one for one in people.values() if not one.left]
         return replace(
             how,

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import WatchError
 
-from ari_app.accounts.account import SECRETS, Account, RegisteredAccount
+from ari_app.accounts.account import SECRETS, Account, RegisteredAccount, checked_account
 from ari_app.store.connection import ask, asking
 from ari_app.store.keys import ACCOUNTS, REVISION, Keys
 
@@ -240,8 +240,7 @@ class Accounts:
                 sealed = (data[section] or {}).get(name)
                 if sealed is not None:
                     data[section][name] = self._open(sealed)
-            kind = RegisteredAccount if data["pbx"] is None else Account
-            return kind.model_validate(data)
+            return checked_account(data)
         except (ValueError, LookupError, TypeError, AttributeError):
             log.error("an account can't be read and is left out: apply its file again", account=ident)
             return None

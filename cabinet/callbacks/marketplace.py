@@ -17,7 +17,8 @@ from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.registration import PERMISSIONS, account_address
 from ari_app.service.crm_door import NotLetIn, let_in, read_shown
 from ari_app.store.sessions import Attempts
-from cabinet.callbacks.clicks import LONGEST_FORM, Refused, answer, no, read_fields
+from cabinet.callbacks.answers import Refused, answer, no
+from cabinet.callbacks.fields import LONGEST_FORM, read_fields
 from cabinet.frame.clients import HTTP, SERVICE
 from cabinet.frame.security import ATTEMPTS, ATTEMPTS_SECONDS, address_of, counted_as
 

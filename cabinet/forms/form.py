@@ -60,7 +60,7 @@ from aiohttp import web
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from ari_app.accounts.account import Account, RegisteredAccount
+from ari_app.accounts.account import RegisteredAccount, checked_account
 from cabinet.forms.fields import FORGET, Field, Flag, Number, Secret, Text
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.visits import Form as Sent
@@ -284,10 +284,9 @@ class Form(Generic[Model]):
                 inner[section] = dict(inner[section] or {})
                 inner = inner[section]
             inner[name] = value
-        kind: type[BaseModel] = type(stored)
-        if kind is RegisteredAccount and data["pbx"] is not None:
-            kind = Account
-        return kind.model_validate(data)  # type: ignore[return-value]  # an Account is a RegisteredAccount
+        if isinstance(stored, RegisteredAccount):
+            return checked_account(data)  # type: ignore[return-value]  # an Account when it has a PBX now
+        return type(stored).model_validate(data)
 
     # -- inside -------------------------------------------------------------------------------------------
 

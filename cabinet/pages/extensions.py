@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 from pydantic import ValidationError
 
-from ari_app.accounts.account import Account, ExtensionOf, RegisteredAccount
+from ari_app.accounts.account import ExtensionOf, RegisteredAccount
 from ari_app.accounts.staff import Person
 from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.phones import Endpoints, endpoints, state_of
@@ -137,8 +137,7 @@ def _altered(now: RegisteredAccount, user: int, code: str, was: str, remove: boo
     else:
         del codes[user]
     kept = tuple(ExtensionOf(user_id=one, code=its) for one, its in codes.items())
-    kind = Account if isinstance(now, Account) else RegisteredAccount
-    return kind.model_validate(now.model_copy(update={"extensions": kept}).model_dump())
+    return now.altered(extensions=kept)
 
 
 def _codes(account: RegisteredAccount) -> dict[int, str]:
