@@ -60,7 +60,7 @@ class Board:
         """Give the list in the reader's language; None when the account is gone.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         async with self._reading:
             if self.changes.count != self._seen or time.time() >= self._until:
@@ -105,7 +105,7 @@ class Boards:
         """Open the list of an account, which may be open so many times at most.
 
         Raises:
-            HTTPTooManyRequests
+            HTTPTooManyRequests: it is open as many times as it may be.
         """
         board = self._open.setdefault(account, Board(self._service, account))
         if board.readers >= most:
@@ -119,7 +119,7 @@ class Boards:
                 del self._open[account]
 
     def close(self) -> None:
-        """Wake who waits: the service ends."""
+        """Wake the waiting streams: the service ends."""
         self.closed = True
         for board in self._open.values():
             board.changes.note()
@@ -129,7 +129,7 @@ async def shown(visit: Visit) -> dict[str, Any]:
     """Give what the list is rendered from.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     calls = sorted((*live_calls(visit), *await _reported(visit)), key=lambda call: -call.started_at)
     return {"calls": calls, "names": await names_of(visit), "talks": talks, "rung": rung, "may_end": may_end}
