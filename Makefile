@@ -17,7 +17,13 @@ help:
 	@echo "make test-fast  the tests that need neither Asterisk nor a browser"
 	@echo "make bench      calls at 20, 60 and 120 a second, through plain Dial() and through us"
 	@echo "make bench-log  the cabinet's pages over a log of a million calls"
+	@echo "make lint       ruff, mypy and who may import whom"
+	@echo "make catalogue  takes the cabinet's sentences into locales/ru.po, to be translated there"
+	@echo "make lock       pins the Python packages anew, in requirements.lock"
 	@echo "make install    the set-up alone; leaves $(BIN)/ari-app"
+	@echo "make install-for-tests  the same with all that the tests need: two Asterisks, a browser"
+	@echo "make clean      removes what was installed into this folder"
+	@echo "make help       this list"
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	@echo "Installing the Python packages into $(VENV) ..."

@@ -281,7 +281,7 @@ class RegisteredAccount(_Section):
         """Give it with other fields, checked as a whole.
 
         Raises:
-            ValidationError
+            ValidationError: the model does not take it.
         """
         return checked_account({**self.model_dump(), **fields})
 
@@ -348,7 +348,7 @@ def checked_account(data: Mapping[str, Any]) -> RegisteredAccount:
     """Make an account of its fields: an `Account` when its PBX is among them.
 
     Raises:
-        ValidationError
+        ValidationError: the model does not take it.
     """
     kind = RegisteredAccount if data.get("pbx") is None else Account
     return kind.model_validate(data)

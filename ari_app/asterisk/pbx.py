@@ -124,7 +124,6 @@ class Pbx:
         self._clock = clock
         self._log = log.bind(account=account, pbx=target.url)
         self._ari: Ari | None = None
-        self._socket: ClientConnection | None = None
         self._taking: asyncio.Task[Snapshot] | None = None
         self._next: asyncio.Task[Snapshot] | None = None
 
@@ -167,11 +166,6 @@ class Pbx:
                 return
             await asyncio.sleep(spread(back_off.pause()))
 
-    async def stop_listening(self) -> None:
-        """Close the event stream: new calls then go on in the dialplan. Requests can still be made."""
-        if self._socket is not None:
-            await self._socket.close()
-
     async def _connect_and_listen(self, ears: Ears) -> None:
         target = self.target
         if self._ari is None:
@@ -196,12 +190,10 @@ class Pbx:
                 ) from error
             raise
         async with socket:
-            self._socket = socket
             introduction = asyncio.create_task(self._introduce(socket, ears))
             try:
                 await self._listen(socket, ears)
             finally:
-                self._socket = None
                 introduction.cancel()
                 ears.lost()
                 await asyncio.gather(introduction, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What a call can ask for. Whoever carries an order out reports back with a happening."""
+"""What a call can ask for. What comes of an order is reported back as a happening."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from ari_app.calls.trying import fallback, ring_again
 from ari_app.calls.turn import Turn
 
 ATTENDED = "_attended"
-"""What Asterisk's Local channel dials when a manager transfers to whom they have called themselves. It is
+"""What Asterisk's Local channel dials when a manager transfers to a colleague called before by hand. It is
 answered at once; when that phone still rings, only what goes on behind the channel tells of the answer.
 """
 
@@ -133,7 +133,7 @@ def far_half_found(turn: Turn, found: h.FarHalfFound) -> None:
 
 
 def target_ringing(turn: Turn, ringing: h.LegRinging) -> None:
-    """The customer hears ringing; the CRM is told who rings, unless a member behind the leg tells it."""
+    """The customer hears ringing; the CRM is told of the phone that rings, if no member tells it."""
     leg = turn.call.leg(ringing.leg)
     if leg is None or not leg.pending or leg.id != turn.call.talker_leg:
         return

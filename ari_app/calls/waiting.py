@@ -24,7 +24,7 @@ LOOK_UP_SECONDS = 2.0
 
 
 def greet(turn: Turn, _: h.CallArrived) -> None:
-    """The caller hears ringing; the CRM is asked who it is (a withheld number is routed as unknown)."""
+    """The caller hears ringing; the CRM is asked who calls (a withheld number is routed as unknown)."""
     caller = turn.call.caller.id
     turn.order(Watch(caller), Ringback(caller))
     if turn.call.number is None:

@@ -105,7 +105,7 @@ class LiveCall:
     def __init__(self, line: Around, call: Call) -> None:
         self.call = call
         self.strangers: set[str] = set()
-        """Its channels whose ids aren't of our making, by which the line finds it."""
+        """Its channels with ids that aren't of our making; the line finds the call by them."""
         self._line = line
         self._mailbox: asyncio.Queue[h.Happening] = asyncio.Queue()
         self._errands: dict[str, asyncio.Task[None]] = {}

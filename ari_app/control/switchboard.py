@@ -138,7 +138,7 @@ class Line:
             self.ajam.look_again()
 
     async def connected(self, startup: str) -> None:
-        """Make up for what was missed: every live call asks what is true, and strangers are dealt with."""
+        """Make up for what was missed: every live call asks what is true; see `adopt` for the rest."""
         if self._startup is not None and startup != self._startup:
             self._restart_seen_at = self.clock()
             self._log.warning("the PBX was restarted", calls_in_progress=len(self._calls))
@@ -150,7 +150,7 @@ class Line:
             live.put(h.OutcomeUnknown(self.clock(), "the PBX is connected again"))
 
     async def adopt(self) -> None:
-        """Take callers of whom we know nothing, and remove legs and bridges that belong to no call.
+        """Take callers that no call of ours knows, and remove legs and bridges that belong to no call.
 
         Raises:
             PbxError: the PBX does not answer, or says no.
@@ -402,7 +402,7 @@ def _stasis_arguments(channel: dict[str, Any], stasis_app: str) -> tuple[str, ..
 
 
 def _channels(call: Call) -> Iterator[str]:
-    """List the channels of a call whose ids aren't of our making."""
+    """List the channels of a call with ids that aren't of our making."""
     yield call.caller.id
     for leg in call.our_legs:
         yield leg.id

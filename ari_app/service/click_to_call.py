@@ -20,7 +20,7 @@ from ari_app.accounts.managers import NoExtension, extension_of
 from ari_app.calls import NotDialled, dialled, e164
 
 MOST_CALLS = 10
-"""Accepted calls of an extension within `WINDOW_SECONDS`: whoever steals a clientId gets no further."""
+"""Accepted calls of an extension within `WINDOW_SECONDS`: a thief of a clientId gets no further."""
 WINDOW_SECONDS = 60.0
 
 

@@ -59,7 +59,7 @@ class Synchronising:
         )
 
     async def begin_first(self, account_id: str) -> None:
-        """Begin, if it was never begun: whoever signs in to a new account finds the employees by name.
+        """Begin, if it was never begun: in a new account the administrator finds the employees by name.
 
         Extensions were merged a moment ago, when the module was registered.
         """

@@ -49,7 +49,7 @@ CHANNEL_SECONDS = 86_400
 
 _AT_ONCE = 200
 _AT_FIRST = 64
-"""So many calls are read first by who walks the log, then more: most have seen enough on the first page."""
+"""So many calls are read first, then more: most readers of the log have seen enough on the first page."""
 
 _AGAIN = """
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end

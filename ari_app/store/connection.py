@@ -22,7 +22,7 @@ CONNECTIONS = 64
 
 
 def connect(url: str) -> Redis:
-    """Make a client; it connects when it is used. It doesn't retry by itself: whoever asks decides."""
+    """Make a client; it connects when it is used. It doesn't retry by itself: the caller decides."""
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=CONNECTIONS,

@@ -216,7 +216,7 @@ def _caller_ended(line: JournalLine, call: Call, known_up_at: float | None) -> I
         said, tone = say("%(who)s is gone", who=who), Tone.QUIET
     elif line.before is Stage.CALLING and call.caller.result is not None:
         said, tone = say("%(who)s: %(result)s", who=who, result=_RESULTS[call.caller.result]), Tone.BAD
-    elif call.way is Way.AJAM and call.answered_at is not None:  # it doesn't tell who
+    elif call.way is Way.AJAM and call.answered_at is not None:  # the dialplan doesn't tell who hung up
         said, tone = say("one of the two hung up"), Tone.CALLER
     else:
         said, tone = say("%(who)s hung up", who=who), Tone.CALLER

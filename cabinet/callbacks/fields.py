@@ -29,7 +29,7 @@ async def read_fields(
     """Read parameters of the query and of the form, each of at most so many characters.
 
     Raises:
-        Refused
+        Refused: it can't be read, is too long, or says two things of one field.
     """
     fields = _values(request.query, names, longest)
     if request.method == "POST":

@@ -96,7 +96,7 @@ async def read_form(request: web.Request) -> MultiMapping[str]:
 
 
 async def sent_form(request: web.Request) -> MultiMapping[object]:
-    """Read a form, whoever has sent it.
+    """Read a form, from a page of ours or not.
 
     Raises:
         HTTPBadRequest: it can't be read.
@@ -120,8 +120,8 @@ def address_of(request: web.Request) -> str:
 
 
 def counted_as(request: web.Request) -> str:
-    """Name whoever asks where attempts are counted: by their address, or in IPv6 by the network of 64 bits in
-    which anybody has as many addresses as they like.
+    """Name the asking client where attempts are counted: by its address, or in IPv6 by the network of
+    64 bits in which anybody has as many addresses as they like.
     """
     address = address_of(request)
     try:

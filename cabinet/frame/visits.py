@@ -54,7 +54,7 @@ Form: TypeAlias = MultiMapping[str]
 
 
 async def find_visit(request: web.Request, *, again: bool = False) -> Visit | None:
-    """Find whose session the request belongs to, once a request or `again`; None for a stranger.
+    """Find the session that the request belongs to, once a request or `again`; None for a stranger.
 
     Raises:
         StoreUnavailable: Redis can't be reached, or does not answer.
@@ -79,8 +79,8 @@ async def _look_for(request: web.Request) -> Visit | None:
 
 
 def seal_of(service: Service, account: RegisteredAccount) -> str:
-    """Give what a session in an account lasts for: who knew a key or secret that was given up, or the account
-    that was here before, has to come in anew.
+    """Give what a session in an account lasts for: a reader who knew a key or secret that was given up,
+    or the account that was here before, has to come in anew.
     """
     secret = account.crm.cabinet_secret
     known = (account.id, account.crm.api_key.get_secret_value(), secret.get_secret_value() if secret else "")

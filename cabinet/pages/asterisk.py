@@ -43,7 +43,7 @@ KINDS: tuple[Kind, ...] = ("asterisk", "freepbx")
 SECRETS = ("ari_password", "ami_password")
 
 AT_ONCE = 8
-"""So many PBXs are tried at the same time, whoever asks: one that answers without end holds memory."""
+"""So many PBXs are tried at the same time, for all accounts: one that answers without end holds memory."""
 TRIES, TRIES_SECONDS = 30, 600
 """So often an account may have a PBX tried, in so many seconds: we are no tool for looking into networks."""
 

@@ -27,7 +27,7 @@ REST_SECONDS = 0.5
 """The list of an account in which much happens is renewed no sooner than so long after the last time."""
 
 REPORTED_SECONDS = 2 * 3600.0
-"""So long a reported call is shown whose end isn't; a dialplan may never report it."""
+"""So long a reported call is shown without an end; a dialplan may never report it."""
 
 _NOT_NAMED = (Role.QUEUE, Role.CUSTOMER)
 
@@ -60,7 +60,7 @@ class Board:
         """Give the list in the reader's language; None when the account is gone.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         async with self._reading:
             if self.changes.count != self._seen or time.time() >= self._until:
@@ -105,7 +105,7 @@ class Boards:
         """Open the list of an account, which may be open so many times at most.
 
         Raises:
-            HTTPTooManyRequests
+            HTTPTooManyRequests: it is open as many times as it may be.
         """
         board = self._open.setdefault(account, Board(self._service, account))
         if board.readers >= most:
@@ -119,7 +119,7 @@ class Boards:
                 del self._open[account]
 
     def close(self) -> None:
-        """Wake who waits: the service ends."""
+        """Wake the waiting streams: the service ends."""
         self.closed = True
         for board in self._open.values():
             board.changes.note()
@@ -129,7 +129,7 @@ async def shown(visit: Visit) -> dict[str, Any]:
     """Give what the list is rendered from.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     calls = sorted((*live_calls(visit), *await _reported(visit)), key=lambda call: -call.started_at)
     return {"calls": calls, "names": await names_of(visit), "talks": talks, "rung": rung, "may_end": may_end}
@@ -151,12 +151,12 @@ def _shown_until(call: Call) -> float:
 
 
 def may_end(call: Call) -> bool:
-    """Tell whether a call can be ended from here: not what AJAM has placed, whose user may not hang up."""
+    """Tell whether a call can be ended from here: not one that AJAM has placed: its user may not hang up."""
     return call.way is Way.ARI and call.ending is None
 
 
 def talks(call: Call) -> str | None:
-    """Name who has the call now: who talks, or the manager who makes it."""
+    """Name the manager who has the call now: the one who talks, or who makes it."""
     if call.stage is Stage.TALKING and call.talker:
         return call.talker
     return call.caller.code if call.direction is Direction.OUT else None

@@ -1,4 +1,4 @@
-"""One account of the simulated retailCRM: who it knows, what it was told, and waiting for that."""
+"""One account of the simulated retailCRM: its users and customers, what it was told, and waiting for that."""
 
 import asyncio
 import re
