@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PYTHON ?= python3
 ARGS   ?=
+# How many tests run side by side; most of them wait for telephones. Each has an Asterisk of its own.
+SIDE   ?= 4
+SIDE_BY_SIDE = $(BIN)/pytest -n $(SIDE) --dist loadgroup --durations=10
 PAGES  := cabinet/vendor/installed
 
 .PHONY: help demo test test-fast bench bench-log install install-for-tests lint lock catalogue clean
@@ -54,10 +57,10 @@ lint: $(VENV)/installed
 	$(BIN)/lint-imports
 
 test: install-for-tests lint
-	$(BIN)/pytest $(ARGS)
+	$(SIDE_BY_SIDE) $(ARGS)
 
 test-fast: $(VENV)/installed $(PAGES) lint
-	$(BIN)/pytest --ignore=tests/asterisk --ignore=tests/faults --ignore=tests/browser $(ARGS)
+	$(SIDE_BY_SIDE) --ignore=tests/asterisk --ignore=tests/faults --ignore=tests/browser $(ARGS)
 
 bench: install
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from ari_app.accounts.activity import Activity
+from ari_app.accounts.current import Current
 from ari_app.backoff import BackOff, spread
 from ari_app.calls.journal import OutboxEntry, UnreadableEntry
 from ari_app.calls.orders import Tell, TellHangup, TellResult, TellRinging
@@ -61,16 +61,15 @@ class Delivery:
         outbox: Outbox,
         crm: RetailCrm,
         wording: Wording,
-        account: str,
+        current: Current,
         clock: Callable[[], float],
-        activity: Callable[[], Activity] = Activity,
     ) -> None:
-        self._activity = activity
+        self._current = current
         self._outbox = outbox
         self._crm = crm
         self._wording = wording
         self._clock = clock
-        self._log = log.bind(account=account)
+        self._log = log.bind(account=current.account.id)
         self._waiting: dict[str, deque[OutboxEntry]] = {}
         self._busy: set[str] = set()
         self._uploading = False
@@ -139,7 +138,7 @@ class Delivery:
             await self._remove([entry], "written twice")
             return
         self._remembered[key] = None
-        if not self._activity().covers(entry.tell.at):
+        if not self._current.activity.covers(entry.tell.at):
             self._leave_out(entry)
             await self._remove([entry], "not told: telephony was switched off in the CRM")
             return
@@ -154,7 +153,7 @@ class Delivery:
 
     def _start(self) -> None:
         """Send what can be sent now; after a failure one entry goes alone, to see whether the CRM is back."""
-        if self._resting or not self._activity().on:
+        if self._resting or not self._current.activity.on:
             return
         at_once = 1 if self._failing else EVENTS_AT_ONCE
         uploads: list[OutboxEntry] = []
@@ -211,7 +210,7 @@ class Delivery:
             await self._remove([entry])
 
     def _leave_out(self, entry: OutboxEntry) -> None:
-        """Note of whom the CRM isn't told, so that it isn't told of their end either."""
+        """Note the extensions that the CRM isn't told of, so that it isn't told of their end either."""
         if isinstance(entry.tell, TellRinging):
             self._never_told.setdefault(entry.call, set()).update(entry.tell.codes)
 

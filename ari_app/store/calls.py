@@ -197,7 +197,7 @@ class CallStore:
         """Move what the CRM refused back into the outbox, once; name its call, None if it was moved already.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         keys = self._keys
         found = await ask(self._redis.hget(keys.refused, refusal))
@@ -212,7 +212,7 @@ class CallStore:
         """Count calls that ended before there were counters; one that is counted stays as it is.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         keys = [self._keys.call(call.id) for call in calls]
         found = await ask(self._redis.mget(keys)) if keys else []

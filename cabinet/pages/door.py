@@ -89,7 +89,7 @@ def _same(given: object, known: SecretStr) -> bool:
 
 
 async def _account_with(request: web.Request, secret: str) -> RegisteredAccount | None:
-    """Find it. All are compared, each in constant time: the time tells nothing."""
+    """Find the account with a secret. All are compared, each in constant time: the time tells nothing."""
     found, asked = None, secret.encode("utf-8", "replace")
     for account in await request.app[SERVICE].accounts.registered():
         known = account.crm.cabinet_secret

@@ -13,7 +13,7 @@ from cabinet.frame.clients import SERVICE
 from cabinet.frame.noting import note
 from cabinet.frame.rendering import page
 from cabinet.frame.visits import Visit, form_of
-from cabinet.pages.call_log import Told
+from cabinet.pages.telling import Told
 
 ON_A_PAGE = 50
 REFUSALS = 100

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 from pydantic import ValidationError
 
-from ari_app.accounts.account import Account, ExtensionOf, RegisteredAccount
+from ari_app.accounts.account import ExtensionOf, RegisteredAccount
 from ari_app.accounts.staff import Person
 from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.phones import Endpoints, endpoints, state_of
@@ -33,9 +33,9 @@ class Row:
     id: int
     name: str | None
     person: Person | None
-    """None for somebody of whom only the extension is known."""
+    """None for an employee of whom only the extension is known."""
     code: str
-    """The extension, empty for who has none."""
+    """The extension, empty for an employee who has none."""
     status: str
     """talking, or as the CRM says: free, busy, dinner, break; empty when it isn't known."""
     phone: str
@@ -137,8 +137,7 @@ def _altered(now: RegisteredAccount, user: int, code: str, was: str, remove: boo
     else:
         del codes[user]
     kept = tuple(ExtensionOf(user_id=one, code=its) for one, its in codes.items())
-    kind = Account if isinstance(now, Account) else RegisteredAccount
-    return kind.model_validate(now.model_copy(update={"extensions": kept}).model_dump())
+    return now.altered(extensions=kept)
 
 
 def _codes(account: RegisteredAccount) -> dict[int, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from pydantic import ValidationError
 
-from ari_app.accounts.account import Account, ExternalPhone, RegisteredAccount
+from ari_app.accounts.account import ExternalPhone, RegisteredAccount
 from ari_app.calls.numbers import e164
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.rendering import page
@@ -142,9 +142,7 @@ def _checked(typed: Typed, country: str) -> str:
 
 
 def _with(now: RegisteredAccount, phones: Mapping[str, ExternalPhone]) -> RegisteredAccount:
-    kind = Account if isinstance(now, Account) else RegisteredAccount
-    changed = now.model_copy(update={"external_phones": tuple(phones.values())})
-    return kind.model_validate(changed.model_dump())
+    return now.altered(external_phones=tuple(phones.values()))
 
 
 def state_of(phone: ExternalPhone) -> str:

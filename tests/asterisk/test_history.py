@@ -1,9 +1,8 @@
 """Live calls that an earlier version has stored, taken up at a PBX that has none of them any more."""
 
-from zoneinfo import ZoneInfo
-
 import aiohttp
 
+from ari_app.accounts.current import Current
 from ari_app.calls.call import LegState, Way
 from ari_app.calls.journal import load_line
 from ari_app.calls.orders import TellHangup, TellRinging
@@ -16,7 +15,7 @@ from tests.support.office import API_KEY, Office
 
 async def told_before(office: Office, moments: list[Moment]) -> None:
     """Let the CRM know what the earlier version has told it."""
-    wording = Wording(ZoneInfo("UTC"), lambda _: None, "")
+    wording = Wording(Current(office.account), "")
     async with aiohttp.ClientSession() as session:
         crm = RetailCrm(session, office.crm_account.url, API_KEY, Pace())
         for moment in moments:

@@ -54,6 +54,7 @@ class Witness:
         self.first_orders = orders
         self.changes.add((None, self.call.stage))
         self._orders(None, first, orders, busy)
+        self._is_kept(self.call)
         self._state(self.call)
 
     @classmethod
@@ -87,6 +88,8 @@ class Witness:
         happening = known_as(before, happening)
         self.call, orders = advance(before, happening, busy)
         assert advance(before, happening, busy) == (self.call, orders)
+        if self.call is not before:
+            self._is_kept(self.call)
         self._step(before, happening, orders)
         self._orders(before, happening, orders, busy)
         self._state(self.call)
@@ -219,8 +222,10 @@ class Witness:
 
     # -- the call as it stands ----------------------------------------------------------------------------
 
-    def _state(self, call: Call) -> None:
+    def _is_kept(self, call: Call) -> None:
         assert load_call(dump_call(call)) == call
+
+    def _state(self, call: Call) -> None:
         assert {timer.name for timer in call.timers} <= TIMERS_OF.get(call.stage, set())
         assert len(call.timers) == len({timer.name for timer in call.timers})
         assert list(call.told) == self.told

@@ -358,7 +358,7 @@ class CrmAccount:
         return links | {"customerLink": f"{self.url}/customers/{customer.id}"}
 
     def _change(self, message: Message | None = None) -> None:
-        """Wake who waits. An event renewed each time, not a Condition: a cancelled handler can't miss it."""
+        """Wake waiters. An event renewed each time, not a Condition: a cancelled handler can't miss it."""
         self._changed.set()
         self._changed = asyncio.Event()
         if message is not None:

@@ -96,7 +96,7 @@ class Keys:
         return await self._transfer(f"<sip:{to}@127.0.0.1>", stays)
 
     async def transfer_to(self, consultation: Consultation, *, stays: bool = False) -> int:
-        """Hand the call over to whom the consultation is with, answered or still ringing (REFER, Replaces).
+        """Hand the call over to the person of the consultation, answered or still ringing (REFER, Replaces).
 
         Returns as `transfer` does.
         """

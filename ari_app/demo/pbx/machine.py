@@ -95,7 +95,7 @@ def prepare_browser(progress: Progress = silent) -> Path:
     """Install a Chromium where there is none, for the tests of the cabinet, and give its program.
 
     Raises:
-        CannotPrepare
+        CannotPrepare: the browser is not there and can't be installed.
     """
     if (found := browser()) is None:
         _install_packages([BROWSERS[0]], progress)
