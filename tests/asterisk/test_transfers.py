@@ -33,31 +33,6 @@ def is_one_call(report: Report, *codes: str, unrecorded: float = 0.0) -> None:
     assert report.call.recording.seconds == pytest.approx(talked, abs=0.4)
 
 
-async def test_a_customer_is_handed_over_to_a_colleague(office: Office) -> None:
-    olga, boris = office.managers(2)
-    office.customer(ANNA, "Иванова Анна", manager=olga)
-    await office.open()
-    async with (
-        office.phone(olga, Answers(after=0.1)) as hers,
-        office.phone(boris, Answers(after=0.5)) as his,
-        office.call(ANNA) as customer,
-    ):
-        await customer.answered()
-        await handed_over(office, hers, boris)
-        await office.stage("transferring")
-        await his.answers()
-        await office.stage("talking")
-        await hers.is_free()
-        customer.hang_up()
-        await his.is_free()
-    report = await office.report()
-    is_one_call(report, olga, boris)
-    assert (report.upload.code, report.call.first_talker) == (boris, olga)
-    story = await office.story(report.call)
-    assert f"{olga} transfers the customer to {boris}" in story
-    assert any(line.startswith(f"{olga} is gone (waited") for line in story)
-
-
 async def test_the_colleague_hangs_up(office: Office) -> None:
     olga, boris = office.managers(2)
     office.customer(ANNA, "Иванова Анна", manager=olga)
