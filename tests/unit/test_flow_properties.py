@@ -16,7 +16,7 @@ from ari_app.calls.call import Call, Stage, TimerName, Way
 from ari_app.calls.flow import MOVES
 from ari_app.calls.routing import People, Policy
 from ari_app.calls.table import CHANGES
-from tests.support.people import Office
+from tests.support.people import SimulatedOffice
 from tests.support.witness import (
     CALLER,
     CODES,
@@ -106,7 +106,7 @@ def random_happening(random: Random, call: Call, at: float, about: type) -> h.Ha
 @settings(steady, max_examples=400)
 @given(st.randoms(use_true_random=False), st.integers(0, 40), st.integers(1, 60))
 def test_a_call_keeps_its_word_whatever_is_said_of_it(random: Random, before: int, steps: int) -> None:
-    office = Office(random, faulty=False)
+    office = SimulatedOffice(random, faulty=False)
     for _ in range(before):
         office.live()
     witness, at = office.witness, office.at
@@ -138,7 +138,7 @@ def test_an_ended_call_is_deaf(happening: type) -> None:
 def test_a_fair_pbx_always_brings_the_call_to_its_end_and_nothing_outlives_it(
     random: Random, steps: int
 ) -> None:
-    pbx = Office(random, faulty=False)
+    pbx = SimulatedOffice(random, faulty=False)
     for _ in range(steps):
         pbx.live()
     pbx.come_to_an_end()
@@ -151,7 +151,7 @@ def test_a_fair_pbx_always_brings_the_call_to_its_end_and_nothing_outlives_it(
 @settings(steady, max_examples=200)
 @given(st.randoms(use_true_random=False), st.integers(0, 80))
 def test_a_pbx_that_loses_orders_and_news_is_made_up_for_by_asking_it(random: Random, steps: int) -> None:
-    pbx = Office(random, faulty=True)
+    pbx = SimulatedOffice(random, faulty=True)
     for _ in range(steps):
         pbx.live()
     pbx.come_to_an_end()
@@ -165,7 +165,7 @@ def test_a_pbx_that_loses_orders_and_news_is_made_up_for_by_asking_it(random: Ra
 def test_the_stages_change_as_the_diagram_shows() -> None:
     seen: set[tuple[Stage | None, Stage]] = set()
     for seed in range(1500):
-        pbx = Office(Random(seed), faulty=False)
+        pbx = SimulatedOffice(Random(seed), faulty=False)
         for _ in range(60):
             pbx.live()
         pbx.come_to_an_end()
