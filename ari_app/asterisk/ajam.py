@@ -163,7 +163,7 @@ class Ajam:
         """List all channels of the PBX.
 
         Raises:
-            PbxError
+            PbxError: AJAM does not answer, or not to us.
         """
         answer = await self._act("CoreShowChannels")
         try:
@@ -218,7 +218,7 @@ class Ajam:
         """Carry an action out.
 
         Raises:
-            PbxError
+            PbxError: the action was refused, not carried out, or its answer was lost.
         """
         with self._noting_trouble():
             answer = await self._actions.send([("action", action), *fields])

@@ -36,7 +36,8 @@ class AjamSession:
         """Send an action, and once more when the session was over; the answer may be a refusal.
 
         Raises:
-            PbxUnknown, PbxUnavailable, PbxDenied
+            PbxUnknown: the answer was lost.
+            PbxUnavailable: nobody answers; PbxDenied: we are not let in.
         """
         cookie = self._cookie
         if cookie is not None:
@@ -49,7 +50,7 @@ class AjamSession:
         """Log in, unless there is a session by now, another than `old`; give its cookie.
 
         Raises:
-            PbxUnavailable, PbxDenied
+            PbxUnavailable: nobody answers; PbxDenied: we are not let in.
         """
         async with self._opening:
             if self._cookie in (None, old):

@@ -95,7 +95,7 @@ def check(fields: Iterable[Field]) -> None:
     """Let no value through that could end its line, and so become a line of its own.
 
     Raises:
-        ValueError
+        ValueError: a value has a control character.
     """
     for name, value in fields:
         if _LINE_BREAKERS.search(value):
@@ -189,7 +189,8 @@ class Wire:
         The PBX may take its time for an action that waits so many seconds.
 
         Raises:
-            PbxUnknown, PbxUnavailable, PbxDenied
+            PbxUnknown: the answer was lost.
+            PbxUnavailable: nobody answers; PbxDenied: the HTTP server does not let us in.
         """
         check(fields)
         headers = {"Connection": "close"}  # Asterisk ends idle connections: the next action would be lost

@@ -73,7 +73,8 @@ class AriTransport:
         taken from `url`.
 
         Raises:
-            PbxRefused, PbxUnknown, PbxUnavailable, PbxDenied
+            PbxRefused: the PBX says no; PbxUnknown: its answer was lost, or can't be read.
+            PbxUnavailable: nobody answers; PbxDenied: user or password is wrong.
         """
         target = self._ari + url.partition("/ari/")[2]
         try:

@@ -69,7 +69,7 @@ class PbxState(StrEnum):
 
 
 class Ears(Protocol):
-    """Who listens to a PBX. The first three must not block: they are called by the socket's reader."""
+    """The listener to a PBX. The first three must not block: they are called by the socket's reader."""
 
     def heard(self, heard: Heard) -> None:
         """Something happened to a channel or recording."""
@@ -86,7 +86,7 @@ class Ears(Protocol):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What exists on the PBX."""
+    """The channels and bridges that exist on the PBX."""
 
     channels: dict[str, dict[str, Any]]
     bridges: dict[str, tuple[str, ...]]
@@ -113,7 +113,6 @@ class Pbx:
         self,
         target: PbxTarget,
         passage: Passage,
-        ears: Ears,
         account: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -124,7 +123,6 @@ class Pbx:
         self.since = clock()
         self.extensions = Extensions(target.channel_format)
         self._passage = passage
-        self._ears = ears
         self._clock = clock
         self._log = log.bind(account=account, pbx=target.url)
         self._ari: Ari | None = None
@@ -153,12 +151,12 @@ class Pbx:
 
     # -- the connection -----------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Stay connected until cancelled, or until another process takes the application over."""
+    async def run(self, ears: Ears) -> None:
+        """Stay connected and say what happens, until cancelled or another process takes the application."""
         back_off = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         while True:
             try:
-                await self._connect_and_listen()
+                await self._connect_and_listen(ears)
                 back_off.well()
             except PbxDenied as error:
                 self._trouble(PbxState.DENIED, str(error))
@@ -170,7 +168,7 @@ class Pbx:
                 return
             await asyncio.sleep(spread(back_off.pause()))
 
-    async def _connect_and_listen(self) -> None:
+    async def _connect_and_listen(self, ears: Ears) -> None:
         target = self.target
         if self._ari is None:
             self._ari = await Ari.open(self._passage.session, target.url, target.username, target.password)
@@ -194,12 +192,12 @@ class Pbx:
                 ) from error
             raise
         async with socket:
-            introduction = asyncio.create_task(self._introduce(socket))
+            introduction = asyncio.create_task(self._introduce(socket, ears))
             try:
-                await self._listen(socket)
+                await self._listen(socket, ears)
             finally:
                 introduction.cancel()
-                self._ears.lost()
+                ears.lost()
                 await asyncio.gather(introduction, return_exceptions=True)
         raise PbxUnavailable(Way.ARI, "the PBX has closed the event stream")
 
@@ -207,19 +205,19 @@ class Pbx:
         """Connect to the PBX, at an address where it may be.
 
         Raises:
-            OSError, TimeoutError
+            OSError, TimeoutError: nobody takes the connection, or its address is not allowed.
         """
         url = urlsplit(self.target.url)
         assert url.hostname is not None
         async with asyncio.timeout(OPEN_SECONDS):
             return await self._passage.reach.connect(url.hostname, url.port or 0)
 
-    async def _introduce(self, socket: ClientConnection) -> None:
+    async def _introduce(self, socket: ClientConnection, ears: Ears) -> None:
         """Ask for the events that we need and find out what was missed."""
         try:
             await self._filter_events()
             info = await self.ari("asterisk", "getInfo", only="status")
-            await self._ears.connected(str(info["status"]["startup_time"]))
+            await ears.connected(str(info["status"]["startup_time"]))
             await self._check_recording_folder()
         except (PbxError, LookupError, TypeError, AttributeError) as error:
             self._log.warning("the PBX was not ready", problem=str(error) or type(error).__name__)
@@ -249,13 +247,13 @@ class Pbx:
                 answer=str(refusal),
             )
 
-    async def _listen(self, socket: ClientConnection) -> None:
+    async def _listen(self, socket: ClientConnection, ears: Ears) -> None:
         async for message in socket:
-            self._hear(message)
+            self._hear(message, ears)
             if self.state is PbxState.REPLACED:
                 return
 
-    def _hear(self, message: str | bytes) -> None:
+    def _hear(self, message: str | bytes, ears: Ears) -> None:
         at = self._clock()
         try:
             signal = read_event(orjson.loads(message), at, self.ids, self.extensions)
@@ -265,9 +263,9 @@ class Pbx:
             return
         match signal:
             case Heard():
-                self._ears.heard(signal)
+                ears.heard(signal)
             case NewCaller():
-                self._ears.arrived(signal, at)
+                ears.arrived(signal, at)
             case Replaced():
                 self._log.error("another process has taken this Stasis application over; it is left to it")
                 self.state, self.since = PbxState.REPLACED, at
@@ -281,10 +279,10 @@ class Pbx:
     # -- what is true -------------------------------------------------------------------------------------
 
     async def snapshot(self) -> Snapshot:
-        """Ask what exists, now or a little later; who asks at the same time shares the answer.
+        """Ask what exists, now or a little later; questions at the same time share one answer.
 
         Raises:
-            PbxError
+            PbxError: the PBX does not answer, or says no.
         """
         if self._next is None:
             self._next = asyncio.create_task(self._take(self._taking))
@@ -308,7 +306,7 @@ class Pbx:
         """Find the half of a Local channel that runs the dialplan, and tell whether the other one is up.
 
         Raises:
-            PbxError
+            PbxError: the PBX does not answer, or says no.
         """
         channels = {str(one["id"]): one for one in await self.ari("channels", "list")}
         near = channels.get(channel)
@@ -322,7 +320,7 @@ class Pbx:
         """Tell whether a recording is being made.
 
         Raises:
-            PbxError
+            PbxError: the PBX does not answer, or says no.
         """
         try:
             await self.ari("recordings", "getLive", recordingName=name)

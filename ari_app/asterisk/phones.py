@@ -20,7 +20,7 @@ async def endpoints(ari: Ari) -> Endpoints:
     """Ask for the state of all endpoints.
 
     Raises:
-        PbxError
+        PbxError: the PBX does not answer, or says no.
     """
     try:
         async with asyncio.timeout(LIST_SECONDS):

@@ -78,7 +78,7 @@ class RecordingStore:
         """Remove a call's recording, of whatever kind, if there is one.
 
         Raises:
-            OSError
+            OSError: the file can't be removed.
         """
         for kind in ("wav", "mp3"):
             self.path_of(self.name_of(call_id, kind)).unlink(missing_ok=True)

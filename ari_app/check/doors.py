@@ -11,7 +11,7 @@ OLDEST = 16
 CLOCKS_SECONDS = 5.0
 """How far the PBX's clock may be from ours."""
 _NOBODY = "check-whether-we-may-change-things"
-"""A bridge that nobody has: its removal is harmless, and refused to who may only look."""
+"""A bridge that nobody has: its removal is harmless, and refused to a user who may only look."""
 
 
 async def ari(pbx: Pbx) -> Findings:

@@ -58,7 +58,7 @@ class Pbx:
         """Send a request; `path` is relative to ``/ari/``.
 
         Raises:
-            NothingThere
+            NothingThere: no answer came.
         """
         url = f"{self.settings.ari_url}ari/{path}"
         return await look(
@@ -69,7 +69,7 @@ class Pbx:
         """Give the state of each endpoint (``online``, ``offline``, ``unknown``) by technology and name.
 
         Raises:
-            CannotRead
+            CannotRead: the PBX does not tell, or not to us.
         """
         listed = await self._listed("endpoints")
         found: dict[str, dict[str, str]] = {}
@@ -93,7 +93,7 @@ class Pbx:
         """Log in at AJAM; the answer may be a refusal.
 
         Raises:
-            PbxError
+            PbxError: no answer came, or one that can't be read.
         """
         password = self.settings.ami_password
         assert password is not None
@@ -110,7 +110,7 @@ class Pbx:
         """Carry an action out that changes nothing; the answer may be a refusal.
 
         Raises:
-            PbxError
+            PbxError: no answer came, or one that can't be read.
         """
         return await self._wire.send([("action", action), *fields.items()], self._cookie)
 
@@ -124,7 +124,7 @@ class Pbx:
         """Tell whether the dialplan has a place.
 
         Raises:
-            CannotRead
+            CannotRead: the PBX does not tell, or not to us.
         """
         said = await self.read(f"DIALPLAN_EXISTS({context},{exten},{priority})")
         if said not in ("0", "1"):
@@ -137,7 +137,7 @@ class Pbx:
         It is what the file says: the PBX may not have read it since it was changed.
 
         Raises:
-            CannotRead
+            CannotRead: the PBX does not tell, or not to us.
         """
         return await self.read(f"AST_CONFIG({file},{section},{name},{index})")
 
@@ -145,7 +145,7 @@ class Pbx:
         """Read a dialplan function, empty when it has no value.
 
         Raises:
-            CannotRead
+            CannotRead: the PBX does not tell, or not to us.
         """
         if "Getvar" in self.commands:
             return await self._read_by_ajam(function)

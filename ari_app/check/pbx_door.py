@@ -21,7 +21,7 @@ TRY_SECONDS = 5.0
 _NEEDED = {"Originate": "originate", "CoreShowChannels": "reporting"}
 """The actions that AMI must allow, and the right (manager.conf: write) that each needs."""
 _NOBODY = "check-whether-we-may-change-things"
-"""A bridge that nobody has: its removal is harmless, and refused to who may only look."""
+"""A bridge that nobody has: its removal is harmless, and refused to a user who may only look."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,10 @@ class Desk(Protocol):
     """What a line needs of the rest of the application."""
 
     account: str
-    policy: Policy
+
+    @property
+    def policy(self) -> Policy:
+        """How calls are handled that begin now."""
 
     @property
     def away(self) -> frozenset[str]:
@@ -59,7 +62,7 @@ class Desk(Protocol):
         """Bring a number into the form in which numbers are compared; None when it is withheld."""
 
     async def look_up(self, number: str, at: Callable[[], float]) -> h.CustomerFound | h.CustomerUnknown:
-        """Ask the CRM who has a number; never raises."""
+        """Ask the CRM which customer has a number; never raises."""
 
     async def fetch_recording(self, name: str, at: Callable[[], float]) -> h.Happening:
         """Bring a recording into our store; never raises."""
@@ -94,7 +97,7 @@ class LiveCall:
     def __init__(self, line: Around, call: Call) -> None:
         self.call = call
         self.strangers: set[str] = set()
-        """Its channels whose ids aren't of our making, by which the line finds it."""
+        """Its channels with ids that aren't of our making; the line finds the call by them."""
         self._line = line
         self._mailbox: asyncio.Queue[h.Happening] = asyncio.Queue()
         self._errands: dict[str, asyncio.Task[None]] = {}
@@ -254,7 +257,7 @@ class LiveCall:
             self._asking -= 1
 
     async def _watch_again(self) -> None:
-        """Follow what could not be followed at first; only then is it asked whether it is there still."""
+        """Watch the channels that could not be watched at first; only then ask whether they still exist."""
         while self._unwatched:
             order = self._unwatched.pop()  # another question may be under way
             try:

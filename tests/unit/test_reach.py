@@ -168,13 +168,13 @@ class _Ears:
 async def _pbx(door: Door, reach: Reach) -> AsyncIterator[Pbx]:
     async with passage(reach) as to:
         target = PbxTarget(f"http://127.0.0.1:{door.port}/", "user", "password", "shop", "PJSIP/##")
-        yield Pbx(target, Passage(reach, to.session), _Ears(), "shop")
+        yield Pbx(target, Passage(reach, to.session), "shop")
 
 
 async def test_the_event_stream_goes_only_where_a_pbx_may_be(door: Door) -> None:
     async with _pbx(door, Reach()) as pbx:
         with pytest.raises(PbxUnavailable, match="own network"):
-            await pbx._connect_and_listen()
+            await pbx._connect_and_listen(_Ears())
         with pytest.raises(NotOutside):
             await pbx._wire()
     assert (door.knocks, pbx.state) == (0, PbxState.CONNECTING)
