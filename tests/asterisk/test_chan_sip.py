@@ -57,12 +57,9 @@ async def lab(pbx: OldPbx) -> Lab:
 
 
 @pytest.fixture
-def shop(office: Office, monkeypatch: pytest.MonkeyPatch) -> Office:
+def shop(office: Office) -> Office:
     """A shop whose phones are of `chan_sip`, and whose application the PBX's dialplan names."""
-    toml = office.toml
-    monkeypatch.setattr(
-        office, "toml", lambda **calls: toml(**calls).replace("[pbx]", '[pbx]\nchannel_format = "SIP/##"')
-    )
+    office.pbx["channel_format"] = "SIP/##"
     office.app = "retailcrm"
     return office
 

@@ -24,6 +24,7 @@ from ari_app.store.calls import CallStore
 from ari_app.timeline.timeline import narrate
 from cabinet.api.fields import LONGEST_LINE
 from cabinet.app import make_app
+from tests.support.accounts import account_toml
 
 Client: TypeAlias = TestClient[web.Request, web.Application]
 
@@ -61,36 +62,15 @@ class ReportingShop:
 
     async def apply(self, **calls: Any) -> None:
         """Store the account, as `ari-app account apply` does."""
-        fields = "\n".join(
-            f"{name} = {str(value).lower() if isinstance(value, bool) else repr(value)}"
-            for name, value in calls.items()
+        toml = account_toml(
+            crm={"url": self.crm_account.url, "api_key": API_KEY, "client_id": CLIENT_ID},
+            pbx={"http_port": 9},
+            calls=calls,
+            extensions=("101", "102", "103"),
+            phones=[{"number": "+74951112233", "site": "shop"}],
         )
-        extensions = "\n".join(
-            f'[[extensions]]\nuser_id = {ident}\ncode = "{code}"'
-            for ident, code in ((1, "101"), (2, "102"), (3, "103"))
-        )
-        self.account = await Accounts(self.redis, SECRET_KEY).apply(
-            read_account(
-                f"""
-                [crm]
-                url = "{self.crm_account.url}"
-                api_key = "{API_KEY}"
-                client_id = "{CLIENT_ID}"
-                [pbx]
-                host = "127.0.0.1"
-                http_port = 9
-                ari_username = "ari"
-                ari_password = "ari"
-                [calls]
-                {fields}
-                [[external_phones]]
-                number = "+74951112233"
-                site = "shop"
-                {extensions}
-                """
-            ),
-            keep_client_id=False,
-        )
+        accounts = Accounts(self.redis, SECRET_KEY)
+        self.account = await accounts.apply(read_account(toml), keep_client_id=False)
         self.calls = CallStore(self.redis, self.account.id)
 
     async def start(self, **settings: Any) -> None:
