@@ -26,8 +26,7 @@ from pydantic import (
 )
 
 from ari_app.accounts.dialplan_names import local_context
-from ari_app.calls.numbers import e164
-from ari_app.calls.routing import BadDestination, Outside, Policy, is_extension, parse_destinations
+from ari_app.calls import BadDestination, Outside, Policy, e164, is_extension, parse_destinations
 
 DEFAULT_TIMEZONE = "Europe/Moscow"
 EXAMPLE_URL = "https://shop.retailcrm.ru"

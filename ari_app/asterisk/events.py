@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from ari_app.calls import ATTENDED
 from ari_app.calls import happenings as h
-from ari_app.calls.transfer import ATTENDED
 
 EVENT_TYPES = (
     "ApplicationReplaced",

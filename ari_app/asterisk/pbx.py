@@ -34,9 +34,7 @@ from ari_app.asterisk.events import (
     read_event,
 )
 from ari_app.backoff import BackOff, spread
-from ari_app.calls.call import Way
-from ari_app.calls.happenings import ChannelFact
-from ari_app.calls.orders import Order
+from ari_app.calls import ChannelFact, Order, Way
 from ari_app.reach import Passage
 
 log = structlog.get_logger(__name__)

@@ -21,7 +21,7 @@ import tenacity
 from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnknown
 from ari_app.asterisk.pbx import Pbx
-from ari_app.calls.call import Way
+from ari_app.calls import Way
 
 HEADER_BYTES = 44
 BYTES_A_SECOND = 16_000

@@ -366,9 +366,12 @@ class Call:
     def rings_alone(self, leg: Leg) -> bool:
         """Tell whether a phone is rung alone, so that the caller may hear its early media.
 
-        A queue is not: its dialplan may answer before a person does, and a bridge would pass that on.
+        A queue is not: its dialplan may answer before a person does, and a bridge would pass that on. Nor is
+        a phone of `chan_sip`: it passes on that it is busy or declines, and the caller would be hung up.
         """
         destination = self.destinations[leg.attempt]
+        if leg.role is Role.MANAGER and self.policy.channel_format.upper().startswith("SIP/"):
+            return False
         return isinstance(destination, Outside) or (
             isinstance(destination, People) and len(destination.codes) == 1
         )

@@ -7,7 +7,7 @@ import phonenumbers
 from ari_app.accounts.account import Account
 from ari_app.accounts.dialplan_names import named_context, named_exten
 from ari_app.asterisk.phones import state_of
-from ari_app.calls.routing import Dialplan, Outside, People, Queue
+from ari_app.calls import Dialplan, Outside, People, Queue
 from ari_app.check.findings import Finding, Findings, State, bad, good, unknown, warning
 from ari_app.check.pbx import CannotRead, Pbx
 

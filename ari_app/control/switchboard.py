@@ -19,13 +19,21 @@ import structlog
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnavailable
 from ari_app.asterisk.events import Heard, NewCaller, new_caller, newcomer
 from ari_app.asterisk.pbx import Pbx, Snapshot
+from ari_app.calls import (
+    LONGEST_INTERNAL,
+    Call,
+    Direction,
+    First,
+    LegState,
+    Order,
+    Outside,
+    Role,
+    Stage,
+    Way,
+    begin,
+)
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
-from ari_app.calls.call import Call, Direction, LegState, Role, Stage, Way
-from ari_app.calls.flow import First, begin
-from ari_app.calls.numbers import LONGEST_INTERNAL
-from ari_app.calls.orders import Order
-from ari_app.calls.routing import Outside
 from ari_app.control.ajam_line import AjamLine
 from ari_app.control.live_call import Desk, LiveCall
 

@@ -9,12 +9,8 @@ import structlog
 from ari_app.accounts.current import Current
 from ari_app.asterisk.pbx import Pbx
 from ari_app.asterisk.recordings import NoRecording, RecordingStore, fetch_recording
+from ari_app.calls import LOOK_UP_SECONDS, Call, JournalLine, Outside, Policy, e164
 from ari_app.calls import happenings as h
-from ari_app.calls.call import Call
-from ari_app.calls.journal import JournalLine
-from ari_app.calls.numbers import e164
-from ari_app.calls.routing import Outside, Policy
-from ari_app.calls.waiting import LOOK_UP_SECONDS
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.errors import CrmError
 from ari_app.service.changes import Changes

@@ -19,7 +19,7 @@ from ari_app.asterisk.ajam import Ajam, AjamTarget
 from ari_app.asterisk.pbx import Pbx, PbxTarget
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import forget_drafts
-from ari_app.calls.routing import Policy
+from ari_app.calls import Policy
 from ari_app.control.ajam_line import AjamLine
 from ari_app.control.switchboard import Line
 from ari_app.errors import StoreUnavailable

@@ -9,9 +9,17 @@ import structlog
 from aiohttp import web
 
 from ari_app.asterisk.uploads import BadFile, Draft
-from ari_app.calls.call import AsGiven, Direction, Source
-from ari_app.calls.orders import WebAnalytics
-from ari_app.calls.reported import EndReported, FileReported, Report, RingingReported, ending_of
+from ari_app.calls import (
+    AsGiven,
+    Direction,
+    EndReported,
+    FileReported,
+    Report,
+    RingingReported,
+    Source,
+    WebAnalytics,
+    ending_of,
+)
 from ari_app.service.reported import Taken
 from ari_app.service.shop import Shop
 from cabinet.api.answers import UnknownClient, Wrong, refusal

@@ -7,8 +7,7 @@ import re
 
 from aiohttp import web
 
-from ari_app.calls.happenings import CustomerFound
-from ari_app.calls.names import NAME_LENGTH, clean_name, with_prefix
+from ari_app.calls import NAME_LENGTH, CustomerFound, clean_name, with_prefix
 from ari_app.service.shop import Shop
 from cabinet.api.answers import UnknownClient, Wrong
 from cabinet.api.fields import Fields

@@ -10,7 +10,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from ari_app.accounts.account import ExternalPhone, RegisteredAccount
-from ari_app.calls.numbers import e164
+from ari_app.calls import e164
 from cabinet.forms.rows import NotTaken, Row, put, read_row
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.rendering import page

@@ -61,27 +61,6 @@ def is_one_call(report: Report, *codes: str, unrecorded: float = 0.0) -> None:
     assert report.call.recording.seconds == pytest.approx(talked, abs=0.4)
 
 
-async def test_a_customer_is_handed_over_to_a_colleague(office: Office) -> None:
-    (boris,) = office.managers(1)
-    async with (
-        anna_talks_to_olga(office) as talk,
-        office.phone(boris, Answers(after=0.5)) as his,
-    ):
-        await handed_over(office, talk.hers, boris)
-        await office.stage("transferring")
-        await his.answers()
-        await office.stage("talking")
-        await talk.hers.is_free()
-        talk.customer.hang_up()
-        await his.is_free()
-    report = await office.report()
-    is_one_call(report, talk.olga, boris)
-    assert (report.upload.code, report.call.first_talker) == (boris, talk.olga)
-    story = await office.story(report.call)
-    assert f"{talk.olga} transfers the customer to {boris}" in story
-    assert any(line.startswith(f"{talk.olga} is gone (waited") for line in story)
-
-
 async def test_the_colleague_hangs_up(office: Office) -> None:
     (boris,) = office.managers(1)
     async with (
