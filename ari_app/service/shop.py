@@ -51,6 +51,7 @@ SEEN_SECONDS = 1.0
 """How often the moment is kept at which the PBX was last heard, while there are calls."""
 ZONE_SECONDS = 3600.0
 ZONE_RETRY_SECONDS = 60.0
+_LONGEST_WORD, _MOST_WORDS = 40, 100
 
 
 class Shop:
@@ -107,6 +108,7 @@ class Shop:
         self.notes = Notes(EventStore(redis, account.id), clock)
         ajam = self.line.ajam.ajam if self.line.ajam is not None else None
         self._watch = Watch(self.notes, self.line.pbx, ajam, lambda: self.delivery.problem)
+        self._unknown_words: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._listening: asyncio.Task[None] | None = None
 
@@ -224,6 +226,13 @@ class Shop:
         """Say how a number outside is dialled."""
         return self.settings.outside(number, line)
 
+    def note_unknown_status(self, word: str, call: str) -> None:
+        """Take note, once a word, that a dialplan said how a call ended by a word that is not known."""
+        word = word[:_LONGEST_WORD].upper()
+        if word not in self._unknown_words and len(self._unknown_words) < _MOST_WORDS:
+            self._unknown_words.add(word)
+            self.notes.take(What.UNKNOWN_STATUS, word=word, call=call)
+
     def is_extension(self, code: str) -> bool:
         """Tell whether the account has an extension."""
         return code in self.settings.codes
@@ -231,6 +240,10 @@ class Shop:
     def normal_form(self, number: str | None) -> str | None:
         """Bring a number into E.164, the account's country first; None when it is withheld."""
         return e164(number, self.settings.crm.country)
+
+    def number_of(self, dialled: str) -> str | None:
+        """Give the number in E.164 that a manager has dialled, with the outside line's digit or without."""
+        return e164(dialled, self.settings.crm.country, self.settings.pbx.outside_prefix)
 
     async def look_up(
         self,

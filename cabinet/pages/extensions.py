@@ -13,6 +13,7 @@ from ari_app.accounts.account import Account, ExtensionOf, Registration
 from ari_app.accounts.staff import Person
 from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.phones import Endpoints, endpoints, state_of
+from ari_app.calls.routing import is_persons
 from ari_app.control.switchboard import talking
 from ari_app.service.shop import Shop
 from cabinet.frame.clients import SERVICE
@@ -130,6 +131,8 @@ def _altered(now: Registration, user: int, code: str, was: str, remove: bool) ->
             ExtensionOf(user_id=user, code=code)
         except ValidationError:
             raise _NotTaken("letters") from None
+        if not is_persons(code):
+            raise _NotTaken("letters")
         holder = next((other for other, its in codes.items() if its == code), None)
         if holder is not None:
             raise _NotTaken("twice", holder)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from pydantic import ValidationError
 
-from ari_app.accounts.account import Account, ExternalPhone, Registration
+from ari_app.accounts.account import Account, ExternalPhone, Registration, is_shops_number
 from ari_app.calls.numbers import e164
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.rendering import page
@@ -20,7 +20,6 @@ MOST = 500
 """Numbers that an account may have."""
 _LONGEST = 100
 """Characters that are read of what is typed."""
-_NUMBER = re.compile(r"\+?\d{2,15}", re.ASCII)
 _TYPED = re.compile(r"[+0-9 ().\u00a0\u2010-\u2014-]+")
 
 
@@ -128,7 +127,7 @@ def _checked(typed: Typed, country: str) -> str:
     number = e164(typed.number, country) or ""
     if not typed.number:
         wrong["number"] = "empty"
-    elif not _TYPED.fullmatch(typed.number) or not _NUMBER.fullmatch(number):
+    elif not _TYPED.fullmatch(typed.number) or not is_shops_number(number):
         wrong["number"] = "number"
     if not typed.site.isprintable():
         wrong["site"] = "bad"
