@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from ari_app.calls.numbers import written
 from cabinet.api.answers import Wrong
 
 LONGEST_TEXT = 255
@@ -18,7 +19,11 @@ LONGEST_ADDRESS = 2000
 LONGEST_QUERY = 2000
 LONGEST_LINE = 65_536
 """Bytes of a request's first line: an address takes 6 for a Cyrillic letter."""
-LONGEST_PHONE = 64
+LONGEST_PHONE = 255
+"""Characters: a dialplan may give the whole From, with a name and a host."""
+MOST_DIGITS = 15
+"""Of a phone number."""
+LONGEST_WORD = 64
 LONGEST_UNIQUE_ID = 150
 """Asterisk's own limit."""
 MOST_CODES = 500
@@ -30,7 +35,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _UNIQUE_ID = re.compile(r"[!-~]+")
 _CODE = re.compile(r"[0-9*#]{1,20}")
 _BETWEEN_CODES = re.compile(r"[,;&\s]+")
+_FOREIGN_DIGIT = re.compile(r"(?![0-9])\d")
 _SECONDS = re.compile(r"([0-9]{1,7})(\.[0-9]{1,9})?")
+_WORD = re.compile(r"[\w .,:;=/()+*#|-]*")
 _DATE = re.compile(r"(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _NUMBERS = frozenset({"hold", "duration"})
@@ -103,6 +110,17 @@ class Fields:
             raise Wrong(name, f"expected {', '.join(words[:-1])} or {words[-1]}")
         return word
 
+    def word(self, name: str) -> str:
+        """Give a word, whichever it is; empty when it was not given.
+
+        Raises:
+            Wrong: it is none.
+        """
+        word = self.text(name, LONGEST_WORD)
+        if _WORD.fullmatch(word) is None:
+            raise Wrong(name, "expected a word, such as ANSWER, NOANSWER, BUSY or CANCEL")
+        return word
+
     def codes(self) -> tuple[str, ...]:
         """Give the extensions of ``code``: a list with commas, an array, or both.
 
@@ -130,13 +148,14 @@ class Fields:
         return text
 
     def phone(self, name: str) -> str:
-        """Give a number as it was written; empty when it is withheld.
+        """Give a number as it was written, with what stands around it; empty when it is withheld.
 
         Raises:
             Wrong: it is no number by any reading.
         """
         text = self.text(name, LONGEST_PHONE)
-        if any(char.isdigit() and not char.isascii() for char in text) or _digits(text) > 15:
+        number = written(text)
+        if (number is None and _FOREIGN_DIGIT.search(text)) or _digits(number or "") > MOST_DIGITS:
             raise Wrong(name, "expected a phone number")
         return text
 

@@ -13,6 +13,7 @@ from cabinet.api.fields import (
     LONGEST_QUERY,
     LONGEST_TEXT,
     LONGEST_UNIQUE_ID,
+    LONGEST_WORD,
     MOST_SECONDS,
 )
 from cabinet.forms.call_filter import DIRECTIONS, PERIODS, RESULTS
@@ -35,6 +36,8 @@ _SECONDS_TEXT = r"^([0-9]{1,5}(\.[0-9]{1,9})?)?$"
 _STATUSES = (
     *("ANSWER", "ANSWERED", "NOANSWER", "NO ANSWER", "BUSY", "CANCEL"),
     *("CONGESTION", "CHANUNAVAIL", "FAILED"),
+    *("JOINEMPTY", "LEAVEEMPTY", "JOINUNAVAIL", "LEAVEUNAVAIL", "FULL", "TIMEOUT", "WITHDRAW", "CONTINUE"),
+    *("BLINDTRANSFER", "ATTENDEDTRANSFER"),
 )
 
 
@@ -88,7 +91,13 @@ _AT_THE_BEGINNING: dict[str, Schema] = {
     "queryString": _text("What the customer searched for.", LONGEST_QUERY),
 }
 _AT_THE_END: dict[str, Schema] = {
-    "status": _word("DIALSTATUS or CDR(disposition). Empty: answered if duration isn't 0.", *_STATUSES, ""),
+    "status": _text(
+        "DIALSTATUS, QUEUESTATUS or CDR(disposition). Empty, or a word that is not known: answered "
+        "if duration isn't 0.",
+        LONGEST_WORD,
+        "^[0-9A-Za-z_ .,:;=/()+*#|-]*$",
+        examples=list(_STATUSES),
+    ),
     "direct": _word("The call's direction.", "in", "out", ""),
     "date": _text(
         "The call's date and time, passed on as given; also DATE.", 19, _EMPTY_OR.format(f"{_DAY} {_TIME}")

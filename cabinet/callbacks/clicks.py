@@ -20,7 +20,7 @@ from ari_app.accounts.managers import NoExtension, extension_of
 from ari_app.service.click_to_call import NotPlaced, TooMany
 from ari_app.service.shop import Shop
 from ari_app.service.statuses import WORDS
-from cabinet.frame.clients import SERVICE, shop_of
+from cabinet.frame.clients import SERVICE, NotReady, Unknown, shop_of
 from cabinet.frame.security import FORM_SECONDS, UNREADABLE
 
 log = structlog.get_logger(__name__)
@@ -29,6 +29,8 @@ LONGEST_FORM = 65_536
 """Bytes."""
 LONGEST_VALUE = 256
 """Characters."""
+READY_SECONDS = 2
+"""When to come again while the accounts are being opened."""
 
 Fields: TypeAlias = Mapping[str, str]
 Callback: TypeAlias = Callable[[Shop, Fields], web.Response]
@@ -52,13 +54,13 @@ def _callback(callback: Callback) -> Handler:
     async def handler(request: web.Request) -> web.Response:
         try:
             fields = await read_fields(request)
-            shop = shop_of(request.app[SERVICE], fields.get("clientId", ""))
-            service = request.app[SERVICE]
-            if shop is None and service.loaded.is_set() and not service.settled:
-                raise Refused(503, "the account is just being opened; try again in a moment")
-            if shop is None:
-                raise Refused(401, "clientId is not known here")
-            return callback(shop, fields)
+            return callback(shop_of(request.app[SERVICE], fields.get("clientId", "")), fields)
+        except Unknown:
+            return no(401, "clientId is not known here")
+        except NotReady:
+            later = no(503, "the account is just being opened; try again in a moment")
+            later.headers["Retry-After"] = str(READY_SECONDS)
+            return later
         except Refused as refused:
             return no(refused.status, str(refused))
 

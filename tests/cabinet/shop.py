@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -59,11 +59,14 @@ class ReportingShop:
         self.client: Client
         self._work: asyncio.Task[None] | None = None
 
-    async def apply(self, **calls: Any) -> None:
-        """Store the account, as `ari-app account apply` does."""
-        fields = "\n".join(
-            f"{name} = {str(value).lower() if isinstance(value, bool) else repr(value)}"
-            for name, value in calls.items()
+    async def apply(self, pbx: Mapping[str, Any] | None = None, **calls: Any) -> None:
+        """Store the account, as `ari-app account apply` does; `pbx` are more fields of that section."""
+        more, fields = (
+            "\n".join(
+                f"{name} = {str(value).lower() if isinstance(value, bool) else repr(value)}"
+                for name, value in section.items()
+            )
+            for section in (pbx or {}, calls)
         )
         extensions = "\n".join(
             f'[[extensions]]\nuser_id = {ident}\ncode = "{code}"'
@@ -81,6 +84,7 @@ class ReportingShop:
                 http_port = 9
                 ari_username = "ari"
                 ari_password = "ari"
+                {more}
                 [calls]
                 {fields}
                 [[external_phones]]
@@ -116,6 +120,15 @@ class ReportingShop:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
             self._work = None
+
+    async def changed(self, here: Callable[[Account], bool]) -> None:
+        """Wait until the service works with the account as it was applied last."""
+        async with asyncio.timeout(10):
+            while True:
+                shop = self.service.shops.get(self.account.id)
+                if shop is not None and here(shop.settings):
+                    return
+                await asyncio.sleep(0.01)
 
     @property
     def shop(self) -> Shop:
