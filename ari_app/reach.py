@@ -109,7 +109,7 @@ ANYWHERE = Reach(anywhere=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Passage:
     """How PBXs are reached: which of their addresses, and by which HTTP session, which keeps no cookies."""
 
     reach: Reach
@@ -117,20 +117,20 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
-    """The ways to PBXs that the operator named, and to those that somebody else did."""
+class Passages:
+    """The passages to PBXs that the operator named, and to those that somebody else did."""
 
-    operators: Way
-    others: Way
+    operators: Passage
+    others: Passage
 
-    def to(self, guarded: bool) -> Way:
-        """Give the way to a PBX (`PbxSettings.guarded`)."""
+    def to(self, guarded: bool) -> Passage:
+        """Give the passage to a PBX (`PbxSettings.guarded`)."""
         return self.others if guarded else self.operators
 
 
 @asynccontextmanager
-async def way(reach: Reach) -> AsyncIterator[Way]:
-    """Make a way."""
+async def passage(reach: Reach) -> AsyncIterator[Passage]:
+    """Make a passage."""
     connector = aiohttp.TCPConnector(
         limit=0,
         keepalive_timeout=KEEP_ALIVE_SECONDS,
@@ -138,7 +138,7 @@ async def way(reach: Reach) -> AsyncIterator[Way]:
     )
     no_cookies = aiohttp.DummyCookieJar()  # AJAM's tell its sessions apart itself; nobody else has any
     async with aiohttp.ClientSession(connector=connector, cookie_jar=no_cookies) as session:
-        yield Way(reach, session)
+        yield Passage(reach, session)
 
 
 def read_networks(texts: Sequence[str]) -> tuple[IPNetwork, ...]:

@@ -23,7 +23,7 @@ class CannotRender(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Route:
     """A place in the shop's dialplan that lets calls out."""
 
     context: str
@@ -49,8 +49,8 @@ class Settings:
     ami_password: str | None
     """None: the shop doesn't use AJAM."""
     channel_format: str
-    outgoing: Line
-    lines: tuple[Line, ...]
+    outgoing: Route
+    lines: tuple[Route, ...]
     """All places that let calls out, `outgoing` among them."""
     fallback: tuple[Destination, ...]
     """Where calls go while the service is away."""
@@ -86,8 +86,8 @@ class Settings:
             ami_username=pbx.ami_username,
             ami_password=pbx.ami_password.get_secret_value() if pbx.ami_password else None,
             channel_format=pbx.channel_format,
-            outgoing=_line(pbx.outgoing),
-            lines=tuple(dict.fromkeys(map(_line, filter(None, lines)))),
+            outgoing=_route(pbx.outgoing),
+            lines=tuple(dict.fromkeys(map(_route, filter(None, lines)))),
             fallback=policy.fallback or policy.unknown or everybody,
             places=tuple(dict.fromkeys(places)),
             extensions=codes,
@@ -140,9 +140,9 @@ class Settings:
         return f"{self.service_url}/api/event?clientId={quote(self.client_id, safe='')}"
 
 
-def _line(text: str) -> Line:
+def _route(text: str) -> Route:
     context, _, priority = text.partition(",")
-    return Line(context, int(priority or 1))
+    return Route(context, int(priority or 1))
 
 
 def _loopback(host: str) -> str | None:

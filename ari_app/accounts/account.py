@@ -242,7 +242,7 @@ class ExternalPhone(_Section):
     outgoing: OutgoingLine | None = None
 
 
-class Registration(_Section):
+class RegisteredAccount(_Section):
     """A shop that is known here: its CRM is, its PBX may still have to be set up."""
 
     name: Annotated[str, _word(_NAME, "an account's name, such as shop.retailcrm.ru")] | None = None
@@ -294,7 +294,7 @@ class Registration(_Section):
         return self.crm.timezone or DEFAULT_TIMEZONE
 
 
-class Account(Registration):
+class Account(RegisteredAccount):
     """A shop whose calls can be handled: its PBX is known."""
 
     pbx: PbxSettings

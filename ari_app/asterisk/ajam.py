@@ -32,6 +32,7 @@ from ari_app.asterisk.ajam_wire import (
 from ari_app.asterisk.errors import AjamDenied, AjamError, AjamRefused, AjamUnavailable, AjamUnknown
 from ari_app.asterisk.feature_codes import NO_FEATURE_CODES
 from ari_app.asterisk.pbx import PbxState
+from ari_app.backoff import BackOff
 
 __all__ = ["Ajam", "AjamChannel", "AjamEvent", "AjamTarget"]
 
@@ -81,7 +82,7 @@ class Ajam:
 
     async def run(self) -> None:
         """Keep `state` known until cancelled."""
-        retry = FIRST_RETRY_SECONDS
+        back_off = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         while True:
             with contextlib.suppress(AjamError):
                 await self._act("Ping")
@@ -90,9 +91,9 @@ class Ajam:
             if self.state is PbxState.DENIED:
                 pause = DENIED_RETRY_SECONDS
             elif not self.usable:
-                pause, retry = retry, min(retry * 2, LAST_RETRY_SECONDS)
+                pause = back_off.pause()
             else:
-                retry = FIRST_RETRY_SECONDS
+                back_off.well()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._broken.wait()
@@ -177,17 +178,16 @@ class Ajam:
         While the PBX is away there are no events, and it is tried again and again.
         """
         self._listener = me = object()
-        retry = FIRST_RETRY_SECONDS
+        back_off = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         try:
             while self._listener is me:
                 began = time.monotonic()
                 try:
                     heard = await self._wait_for_events()
                 except AjamError:
-                    await asyncio.sleep(retry)
-                    retry = min(retry * 2, LAST_RETRY_SECONDS)
+                    await asyncio.sleep(back_off.pause())
                     continue
-                retry = FIRST_RETRY_SECONDS
+                back_off.well()
                 for event in heard:
                     yield event
                 await asyncio.sleep(max(0.0, SHORTEST_WAIT_SECONDS - (time.monotonic() - began)))

@@ -7,7 +7,6 @@ wrong, one when it is back.
 from __future__ import annotations
 
 import asyncio
-import random
 import socket
 import time
 from collections.abc import Callable
@@ -34,9 +33,10 @@ from ari_app.asterisk.events import (
     Replaced,
     read_event,
 )
+from ari_app.backoff import BackOff, spread
 from ari_app.calls.happenings import ChannelFact
 from ari_app.calls.orders import Order
-from ari_app.reach import Way
+from ari_app.reach import Passage
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +111,7 @@ class Pbx:
     def __init__(
         self,
         target: PbxTarget,
-        way: Way,
+        passage: Passage,
         ears: Ears,
         account: str,
         clock: Callable[[], float] = time.time,
@@ -122,7 +122,7 @@ class Pbx:
         self.problem: str | None = None
         self.since = clock()
         self.extensions = Extensions(target.channel_format)
-        self._way = way
+        self._passage = passage
         self._ears = ears
         self._clock = clock
         self._log = log.bind(account=account, pbx=target.url)
@@ -155,21 +155,20 @@ class Pbx:
 
     async def run(self) -> None:
         """Stay connected until cancelled, or until another process takes the application over."""
-        delay = FIRST_RETRY_SECONDS
+        back_off = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         while True:
             try:
                 await self._connect_and_listen()
-                delay = FIRST_RETRY_SECONDS
+                back_off.well()
             except AriDenied as error:
                 self._trouble(PbxState.DENIED, str(error))
             except (AriError, OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
                 if self.connected:
-                    delay = FIRST_RETRY_SECONDS
+                    back_off.well()
                 self._trouble(PbxState.UNREACHABLE, _in_words(error))
             if self.state is PbxState.REPLACED:
                 return
-            await asyncio.sleep(delay * random.uniform(0.8, 1.2))
-            delay = min(delay * 2, LAST_RETRY_SECONDS)
+            await asyncio.sleep(spread(back_off.pause()))
 
     async def stop_listening(self) -> None:
         """Close the event stream: new calls then go on in the dialplan. Requests can still be made."""
@@ -179,7 +178,7 @@ class Pbx:
     async def _connect_and_listen(self) -> None:
         target = self.target
         if self._ari is None:
-            self._ari = await Ari.open(self._way.session, target.url, target.username, target.password)
+            self._ari = await Ari.open(self._passage.session, target.url, target.username, target.password)
         url = f"ws{target.url.removeprefix('http')}ari/events?app={quote(target.stasis_app)}"
         try:
             socket = await _Connect(
@@ -220,7 +219,7 @@ class Pbx:
         url = urlsplit(self.target.url)
         assert url.hostname is not None
         async with asyncio.timeout(OPEN_SECONDS):
-            return await self._way.reach.connect(url.hostname, url.port or 0)
+            return await self._passage.reach.connect(url.hostname, url.port or 0)
 
     async def _introduce(self, socket: ClientConnection) -> None:
         """Ask for the events that we need and find out what was missed."""

@@ -1,7 +1,7 @@
 """The journal: every step of a call as it was taken, and what the CRM answered.
 
-One `Line` a step. It is what `ari-app calls` shows, what the demo prints, and what a person on duty reads
-when a shop asks what happened to a call.
+One `JournalLine` a step. It is what `ari-app calls` shows, what the demo prints, and what a person on duty
+reads when a shop asks what happened to a call.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Event: TypeAlias = Happening | Report | CrmTold
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class JournalLine:
     """One step: what happened at a moment, the stage before and after, and what the call ordered."""
 
     at: float
@@ -75,7 +75,7 @@ def order_from(data: dict[str, Any]) -> Any:
     return _ORDERS[data["kind"]].validate_python({key: data[key] for key in data if key != "kind"})
 
 
-def dump_line(line: Line) -> bytes:
+def dump_line(line: JournalLine) -> bytes:
     """Write a line as JSON."""
     return orjson.dumps(
         {
@@ -89,7 +89,7 @@ def dump_line(line: Line) -> bytes:
     )
 
 
-def load_line(data: bytes) -> Line:
+def load_line(data: bytes) -> JournalLine:
     """Read a line back.
 
     Raises:
@@ -102,7 +102,7 @@ def load_line(data: bytes) -> Line:
         parsed: Event = CrmTold(event["at"], order_from(event["tell"]), event["problem"])
     else:
         parsed = _EVENTS[kind].validate_python(event)
-    return Line(
+    return JournalLine(
         at=raw["at"],
         call=raw["call"],
         before=Stage(raw["before"]) if raw["before"] else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from ari_app.calls.call import Direction, Source
 from ari_app.calls.outcome import Ending
@@ -279,3 +279,29 @@ Order: TypeAlias = (
     | TellHangup
     | TellResult
 )
+
+
+def targets(order: Order) -> frozenset[str]:
+    """Name all that an order is about: channels, a bridge, a recording or other sound, a number, extensions.
+
+    An order has been given if one of its kind was given for each of its targets.
+    """
+    match order:
+        case Watch() | Ringback() | PassKeys() | Answer() | HangUp() | SendToDialplan():
+            return frozenset({order.channel})
+        case Join() | AskPbx():
+            return frozenset(order.channels)
+        case Ring() | Originate() | FindFarHalf() | Dial():
+            return frozenset({order.leg})
+        case OpenBridge() | CloseBridge():
+            return frozenset({order.bridge})
+        case PlayRinging() | StopPlaying() | Record() | StopRecording() | FetchRecording():
+            return frozenset({order.name})
+        case LookUp():
+            return frozenset({order.number})
+        case PassOver() | TellRinging() | TellHangup():
+            return frozenset(order.codes)
+        case TellResult():
+            return frozenset({order.phone})
+        case _:
+            assert_never(order)

@@ -25,6 +25,7 @@ from ari_app.calls.orders import (
     Record,
     StopPlaying,
     Watch,
+    targets,
 )
 from ari_app.calls.outcome import LINE_FAILURES
 from ari_app.calls.turn import Turn, farewell
@@ -104,8 +105,8 @@ def lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Iterat
         for leg in (call.caller, *call.our_legs)
         if leg.state is LegState.LEAVING and leg.id in facts
     )
-    already = {_kind_and_target(order) for order in given}
-    return (order for order in lost if _kind_and_target(order) not in already)
+    already = {(type(order), target) for order in given for target in targets(order)}
+    return (order for order in lost if any((type(order), one) not in already for one in targets(order)))
 
 
 def _lost_in_the_bridge(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
@@ -152,7 +153,3 @@ def _lost_while_ringing(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelF
             outside = tuple(one.id for one in (waiter, fact) if not one.bridged)
             if outside:
                 yield from (OpenBridge(call.bridge_id), Join(call.bridge_id, outside))
-
-
-def _kind_and_target(order: Order) -> tuple[type, str]:
-    return type(order), str(getattr(order, "channel", getattr(order, "leg", "")))

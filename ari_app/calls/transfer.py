@@ -16,7 +16,7 @@ from ari_app.calls.members import member_answered
 from ari_app.calls.orders import FindFarHalf, HangUpReason, Watch
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.outgoing import manager_answered
-from ari_app.calls.routing import is_extension
+from ari_app.calls.routing import is_internal
 from ari_app.calls.talking import leg_hung_up, talk, wait_for
 from ari_app.calls.trying import fallback, ring_again
 from ari_app.calls.turn import Turn
@@ -172,4 +172,4 @@ def round_told(turn: Turn, expired: h.TimerExpired) -> None:
 
 def _extension(target: str | None) -> str | None:
     """An extension, and not a number outside."""
-    return target if target is not None and len(target) <= 6 and is_extension(target) else None
+    return target if target is not None and is_internal(target) else None

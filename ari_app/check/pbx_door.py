@@ -13,7 +13,7 @@ from ari_app.accounts.account import PbxSettings
 from ari_app.asterisk.errors import AjamDenied, AjamError, AjamUnavailable
 from ari_app.check.look import Look, NothingThere
 from ari_app.check.pbx import Pbx
-from ari_app.reach import IPNetwork, NotOutside, Reach, way
+from ari_app.reach import IPNetwork, NotOutside, Reach, passage
 
 TRY_SECONDS = 5.0
 """How long ARI and AJAM, which are tried side by side, may take."""
@@ -81,7 +81,7 @@ _AMI = ("ami_username", "ami_password")
 
 async def try_pbx(settings: PbxSettings, networks: tuple[IPNetwork, ...]) -> tuple[Tried, Tried]:
     """Try ARI and AJAM. `networks` are those of ours in which a guarded PBX may be."""
-    async with way(Reach(networks, anywhere=not settings.guarded)) as to:
+    async with passage(Reach(networks, anywhere=not settings.guarded)) as to:
         ari, ajam = await asyncio.gather(
             _in_time("ari", _ari(to.session, settings)), _in_time("ajam", _ajam(to.session, settings))
         )

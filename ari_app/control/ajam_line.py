@@ -34,7 +34,7 @@ _HAS_CHANNEL = re.compile(r"-[0-9a-f]{8}(;[12])?$")
 class AjamLine:
     """One account's calls that go by AJAM.
 
-    `calls` gives the live ones, `tell` puts what happened to a call (by its id) into its mailbox.
+    `calls` gives the live ones, what happened to a call (by its id) is `put` into its mailbox.
     """
 
     def __init__(
@@ -42,13 +42,13 @@ class AjamLine:
         ajam: Ajam,
         extensions: Extensions,
         calls: Callable[[], Iterable[Call]],
-        tell: Callable[[str, h.Happening], None],
+        put: Callable[[str, h.Happening], None],
         clock: Callable[[], float],
     ) -> None:
         self.ajam = ajam
         self._extensions = extensions
         self._calls = calls
-        self._tell = tell
+        self._put = put
         self._clock = clock
         self._seen: dict[str, float] = {}
         self._placed = asyncio.Event()
@@ -128,7 +128,7 @@ class AjamLine:
                 continue  # Ajam itself says what is wrong
             for call in live:
                 asked = tuple(leg.id for leg in (call.caller, *call.our_legs) if leg.alive)
-                self._tell(call.id, self._facts(call, asked, channels, at))
+                self._put(call.id, self._facts(call, asked, channels, at))
 
     def _facts(
         self, call: Call, asked: tuple[str, ...], channels: dict[str, AjamChannel], at: float
@@ -148,7 +148,7 @@ class AjamLine:
             at = self._clock()
             for call in self._live:
                 for happening in read_event(event, call, at, self._extensions):
-                    self._tell(call.id, happening)
+                    self._put(call.id, happening)
 
 
 def _of_both(call: Call, caller: AjamChannel, channels: Iterable[AjamChannel]) -> Iterator[h.ChannelFact]:

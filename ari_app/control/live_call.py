@@ -22,11 +22,12 @@ from ari_app.asterisk.errors import (
     AriUnavailable,
     PbxError,
 )
+from ari_app.backoff import BackOff
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
 from ari_app.calls.call import Call, Stage, TimerName, Way
 from ari_app.calls.flow import First, advance, known_as
-from ari_app.calls.journal import Line as JournalLine
+from ari_app.calls.journal import JournalLine
 from ari_app.calls.numbers import masked
 from ari_app.calls.orders import Order
 from ari_app.calls.routing import Outside, Policy
@@ -110,7 +111,7 @@ class LiveCall:
         self.task: asyncio.Task[None]
         self._asking = 0
         self._questions = itertools.count()
-        self._doubts = 0
+        self._doubts = BackOff(DOUBT_FIRST_SECONDS, DOUBT_LAST_SECONDS)
         self._unwatched = [o.Watch(call.caller.id)] if not call.clicked else []
         """Channels that may not be followed to their end."""
         self._log = log.bind(account=call.account, call=call.id)
@@ -305,12 +306,11 @@ class LiveCall:
 
         While the PBX is away this is not needed: it is asked as soon as it is back.
         """
-        delay = min(DOUBT_FIRST_SECONDS * 2**self._doubts, DOUBT_LAST_SECONDS)
+        if dialling is None and not self._heard:
+            return
+        delay = self._doubts.pause()
         if dialling is not None:
             delay = max(delay, DIAL_SECONDS)
-        elif not self._heard:
-            return
-        self._doubts += 1
         self._log.debug("in doubt", why=why)
         loop = asyncio.get_running_loop()
         loop.call_later(delay, lambda: self.put(h.OutcomeUnknown(self._line.clock(), why, dialling)))

@@ -75,7 +75,7 @@ class Line:
         for call in calls:
             self._start(LiveCall(self, call), None, ())
 
-    def tell(self, call_id: str, happening: h.Happening) -> None:
+    def put(self, call_id: str, happening: h.Happening) -> None:
         """Put what happened to a call into its mailbox, if it is live."""
         live = self._calls.get(call_id)
         if live is not None:
@@ -298,7 +298,7 @@ class Line:
         if call.stage not in _MAY_RING or call.policy.ignore_manager_status:
             return frozenset()
         others = (live.call for ident, live in self._calls.items() if ident != call.id)
-        return self.desk.away.union(*map(talking, others))
+        return self.desk.away.union(*map(kept_busy, others))
 
     async def carry_out(self, call: Call, order: Order) -> None:
         """Let the PBX carry out an order, in the way that the call goes.
@@ -323,7 +323,7 @@ class Line:
     def _busy_for_a_new_call(self) -> frozenset[str]:
         if self.desk.policy.ignore_manager_status:
             return frozenset()
-        return self.desk.away.union(*map(talking, self.calls))
+        return self.desk.away.union(*map(kept_busy, self.calls))
 
     def _start(self, live: LiveCall, first: First | None, orders: tuple[Order, ...]) -> None:
         call = live.call
@@ -388,7 +388,7 @@ def _channels(call: Call) -> Iterator[str]:
             yield leg.far
 
 
-def talking(call: Call) -> frozenset[str]:
+def kept_busy(call: Call) -> frozenset[str]:
     """Give the extensions that a call keeps busy: who talks in it, and who makes it."""
     busy = {leg.code for leg in call.legs if leg.state is LegState.UP}
     if call.direction is Direction.OUT and call.caller.alive:

@@ -11,7 +11,6 @@ happened before, and still waits, is.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Protocol
@@ -19,6 +18,7 @@ from typing import Any, Protocol
 import structlog
 
 from ari_app.accounts.activity import Activity
+from ari_app.backoff import BackOff, spread
 from ari_app.calls.journal import OutboxEntry
 from ari_app.calls.orders import Tell, TellHangup, TellResult, TellRinging
 from ari_app.errors import StoreUnavailable
@@ -77,7 +77,8 @@ class Delivery:
         self._remembered: dict[tuple[object, ...], None] = {}
         self._never_told: dict[str, set[str]] = {}
         self._unsettled: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
-        self._failures = 0
+        self._failing = False
+        self._back_off = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         self._resting = False
         self.problem: str | None = None
         self.since = clock()
@@ -143,7 +144,7 @@ class Delivery:
         """Send what can be sent now; after a failure one entry goes alone, to see whether the CRM is back."""
         if self._resting or not self._activity().on:
             return
-        at_once = EVENTS_AT_ONCE if self._failures == 0 else 1
+        at_once = 1 if self._failing else EVENTS_AT_ONCE
         uploads: list[OutboxEntry] = []
         for call, queue in self._waiting.items():
             if call in self._busy:
@@ -153,7 +154,7 @@ class Delivery:
                     uploads.append(queue[0])
             elif len(self._tasks) < at_once:
                 self._spawn([queue[0]], self._send_event(queue[0]))
-        if uploads and not self._uploading and (self._failures == 0 or not self._tasks):
+        if uploads and not self._uploading and not (self._failing and self._tasks):
             self._uploading = True
             self._spawn(uploads, self._send_uploads(uploads))
 
@@ -222,7 +223,7 @@ class Delivery:
                 return
             for entry in entries:  # one of them is wrong; the others must not suffer for it
                 await self._upload([entry])
-                if self._failures:
+                if self._failing:
                     return
         except CrmError as error:
             await self._failed(entries[0], error)
@@ -246,7 +247,7 @@ class Delivery:
                 self._rest(min(error.retry_after, LAST_RETRY_SECONDS))
             case CrmUnavailable() | CrmError():
                 self._trouble(str(error))
-                self._rest(min(FIRST_RETRY_SECONDS * 2**self._failures, LAST_RETRY_SECONDS))
+                self._rest()
 
     async def _remove(self, entries: list[OutboxEntry], problem: str | None = None) -> None:
         """Take entries out of the outbox, now or as soon as Redis is back."""
@@ -275,17 +276,19 @@ class Delivery:
 
     # -- how the CRM does ---------------------------------------------------------------------------------
 
-    def _rest(self, seconds: float) -> None:
-        self._failures += 1
+    def _rest(self, seconds: float | None = None) -> None:
+        """Leave the CRM alone: for about so many seconds, or else longer with each failure."""
+        self._failing = True
         if self._resting:
             return
         self._resting = True
+        pause = self._back_off.pause() if seconds is None else seconds
 
         def rested() -> None:
             self._resting = False
             self._wake.set()
 
-        asyncio.get_running_loop().call_later(seconds * random.uniform(0.8, 1.2), rested)
+        asyncio.get_running_loop().call_later(spread(pause), rested)
 
     def _trouble(self, problem: str) -> None:
         if self.problem is None:
@@ -294,7 +297,8 @@ class Delivery:
         self.problem = problem
 
     def _well(self) -> None:
-        self._failures = 0
+        self._failing = False
+        self._back_off.well()
         if self.problem is not None:
             self._log.info("the CRM is back", waiting=self.backlog)
             self.problem, self.since = None, self._clock()

@@ -71,7 +71,7 @@ class Notes:
 
 
 @dataclass(slots=True)
-class Watch:
+class TroubleWatch:
     """Looks at the connections of an account, and notes when one is lost or found."""
 
     notes: Notes

@@ -18,7 +18,7 @@ import structlog
 
 from ari_app.calls.call import Call
 from ari_app.calls.happenings import TimerExpired
-from ari_app.calls.journal import Line
+from ari_app.calls.journal import JournalLine
 from ari_app.calls.numbers import masked
 from ari_app.calls.reported import CallTakenOver, Report, advance, begin
 from ari_app.calls.routing import Policy
@@ -133,7 +133,7 @@ class ReportedCalls:
         after, orders = advance(call, report)
         before = known.stage if known is not None else None
         try:
-            line = Line(report.at, call.id, before, after.stage, report, orders)
+            line = JournalLine(report.at, call.id, before, after.stage, report, orders)
             await self._store.write([Step(after, line)])
         finally:
             self._told()  # if only Redis' answer was lost, there is something to tell all the same

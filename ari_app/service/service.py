@@ -14,9 +14,9 @@ from ari_app.accounts.account import Account
 from ari_app.asterisk.pbx import PbxState
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.errors import StoreUnavailable
-from ari_app.reach import ANYWHERE, Reach, Ways, way
+from ari_app.reach import ANYWHERE, Passages, Reach, passage
 from ari_app.retailcrm.pace import Pace
-from ari_app.service.crm_module import Telling
+from ari_app.service.crm_module import Informing
 from ari_app.service.crm_sites import Sites
 from ari_app.service.retention import Keeping
 from ari_app.service.shop import Shop
@@ -57,10 +57,10 @@ class Service:
         self._holder = Holder(redis, holder_id)
         self.pace_of: Callable[[str], Pace] = lru_cache(maxsize=10_000)(lambda api_key: pace())
         """The pace at which an API key's CRM is asked, whoever of us asks: it counts them all."""
-        self.telling = Telling(self)
+        self.informing = Informing(self)
         """What keeps the CRMs informed of us, while `run` works."""
-        self.synchronising = Synchronising(self, self.telling)
-        self.sites = Sites(self.telling)
+        self.synchronising = Synchronising(self, self.informing)
+        self.sites = Sites(self.informing)
         self._clock = clock
         self._keeping = Keeping(
             lambda: [shop.calls for shop in self.shops.values()],
@@ -110,7 +110,7 @@ class Service:
 
     async def run(self) -> None:
         """Work until cancelled; then send on who waits, and end."""
-        async with self.telling.at_work(), self.synchronising.at_work():
+        async with self.informing.at_work(), self.synchronising.at_work():
             await self._run()
 
     async def _run(self) -> None:
@@ -120,9 +120,9 @@ class Service:
         problem = await check_persistence(self.redis)
         if problem:
             log.warning(problem)
-        async with way(ANYWHERE) as operators, way(Reach(self.settings.pbx_networks)) as others:
+        async with passage(ANYWHERE) as operators, passage(Reach(self.settings.pbx_networks)) as others:
             try:
-                await self._follow_accounts(Ways(operators, others))
+                await self._follow_accounts(Passages(operators, others))
             finally:
                 await asyncio.shield(self._stop())
                 holding.cancel()
@@ -130,11 +130,11 @@ class Service:
                 await asyncio.gather(holding, keeping, return_exceptions=True)
                 await self._holder.leave()
 
-    async def _follow_accounts(self, ways: Ways) -> None:
+    async def _follow_accounts(self, passages: Passages) -> None:
         trouble: str | None = None
         while True:
             try:
-                await self._take_changes(ways)
+                await self._take_changes(passages)
             except (StoreUnavailable, WrongSecretKey, _NotOpened) as error:
                 if str(error) != trouble:
                     known = isinstance(error.__cause__, StoreUnavailable | None)
@@ -148,7 +148,7 @@ class Service:
                 trouble = None
             await asyncio.sleep(REVISION_SECONDS)
 
-    async def _take_changes(self, ways: Ways) -> None:
+    async def _take_changes(self, passages: Passages) -> None:
         revision = await self.accounts.revision()
         if revision == self._revision and not self._reopening:
             return
@@ -160,7 +160,7 @@ class Service:
         problem: Exception | None = None
         for account in accounts.values():
             try:
-                await self._take_account(account, ways)
+                await self._take_account(account, passages)
             except Exception as error:  # what is wrong with one keeps no other closed
                 problem = problem or _NotOpened(account.id, error)
         if problem is not None:
@@ -168,7 +168,7 @@ class Service:
         self._revision = revision
         self.loaded.set()
 
-    async def _take_account(self, account: Account, ways: Ways) -> None:
+    async def _take_account(self, account: Account, passages: Passages) -> None:
         shop = self.shops.get(account.id)
         if shop is not None and shop.settings == account:
             return
@@ -192,12 +192,12 @@ class Service:
         shop = Shop(
             account,
             self.redis,
-            ways.operators.session,
+            passages.operators.session,
             self.recordings,
             self.settings.recordings_url,
             self.pace_of(account.crm.api_key.get_secret_value()),
             self._clock,
-            ways.to(account.pbx.guarded),
+            passages.to(account.pbx.guarded),
         )
         await shop.open()
         shop.notes.take_change(before, account)

@@ -20,13 +20,14 @@ from ari_app.asterisk.recordings import NoRecording, RecordingStore, fetch_recor
 from ari_app.asterisk.uploads import forget_drafts
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call
-from ari_app.calls.journal import Line as JournalLine
+from ari_app.calls.journal import JournalLine
 from ari_app.calls.numbers import e164
 from ari_app.calls.routing import Outside, Policy
+from ari_app.calls.waiting import LOOK_UP_SECONDS
 from ari_app.control.ajam_line import AjamLine
 from ari_app.control.switchboard import Line
 from ari_app.errors import StoreUnavailable
-from ari_app.reach import ANYWHERE, Way
+from ari_app.reach import ANYWHERE, Passage
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.delivery import Delivery
 from ari_app.retailcrm.errors import CrmError
@@ -34,7 +35,7 @@ from ari_app.retailcrm.health import Health
 from ari_app.retailcrm.pace import Pace
 from ari_app.retailcrm.wording import Wording
 from ari_app.service.click_to_call import Clicks
-from ari_app.service.event_log import Notes, Watch
+from ari_app.service.event_log import Notes, TroubleWatch
 from ari_app.service.reported import ReportedCalls
 from ari_app.service.statuses import Statuses
 from ari_app.store.calls import CallStore, Step
@@ -46,7 +47,6 @@ from ari_app.store.statuses import StatusStore
 
 log = structlog.get_logger(__name__)
 
-LOOK_UP_SECONDS = 2.0
 SEEN_SECONDS = 1.0
 """How often the moment is kept at which the PBX was last heard, while there are calls."""
 ZONE_SECONDS = 3600.0
@@ -66,10 +66,10 @@ class Shop:
         recordings_url: str,
         pace: Pace,
         clock: Callable[[], float],
-        way: Way | None = None,
+        passage: Passage | None = None,
     ) -> None:
-        """Build it; `session` reaches its CRM, `way` its PBX (by default as `session` does)."""
-        way = way or Way(ANYWHERE, session)
+        """Build it; `session` reaches its CRM, `passage` its PBX (by default as `session` does)."""
+        passage = passage or Passage(ANYWHERE, session)
         self.settings = account
         self.account = account.id
         self.policy: Policy = account.policy()
@@ -89,16 +89,16 @@ class Shop:
             self.calls, self._crm, self._wording, account.id, clock, lambda: self.activity
         )
         self.ledger = Ledger(self.calls, account.id, self.delivery.wake)
-        self.line = Line(self, lambda line: Pbx(_target(account), way, line, account.id, clock), clock)
+        self.line = Line(self, lambda line: Pbx(_target(account), passage, line, account.id, clock), clock)
         if account.pbx.ami_password is not None:
             target = AjamTarget(
                 account.pbx.ari_url, account.pbx.ami_username, account.pbx.ami_password.get_secret_value()
             )
             self.line.ajam = AjamLine(
-                Ajam(target, way.session, account.id, clock),
+                Ajam(target, passage.session, account.id, clock),
                 self.line.pbx.extensions,
                 lambda: self.line.calls,
-                self.line.tell,
+                self.line.put,
                 clock,
             )
         self.clicks = Clicks(lambda: self.settings, self.line, time.monotonic)
@@ -107,8 +107,8 @@ class Shop:
         )
         self.notes = Notes(EventStore(redis, account.id), clock)
         ajam = self.line.ajam.ajam if self.line.ajam is not None else None
-        self._watch = Watch(self.notes, self.line.pbx, ajam, lambda: self.delivery.problem)
         self._unknown_words: set[str] = set()
+        self._watch = TroubleWatch(self.notes, self.line.pbx, ajam, lambda: self.delivery.problem)
         self._tasks: list[asyncio.Task[None]] = []
         self._listening: asyncio.Task[None] | None = None
 

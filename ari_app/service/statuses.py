@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 
 from ari_app.accounts.account import Account
+from ari_app.backoff import BackOff
 from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.client import User, UsersPage
 from ari_app.retailcrm.errors import CrmError
@@ -98,20 +99,20 @@ class Statuses:
     # -- the CRM's list of users --------------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        failures = 0
+        trouble, back_off = False, BackOff(FIRST_RETRY_SECONDS, EVERY_SECONDS)
         while True:
             self._to_ask.clear()
             try:
                 await self._ask()
             except CrmError as error:
-                if not failures:
+                if not trouble:
                     self._log.warning("the CRM doesn't say who is free", problem=str(error))
-                pause = min(FIRST_RETRY_SECONDS * 2**failures, EVERY_SECONDS)
-                failures = min(failures + 1, 10)
+                trouble, pause = True, back_off.pause()
             else:
-                if failures:
+                if trouble:
                     self._log.info("the CRM says again who is free")
-                failures, pause = 0, EVERY_SECONDS
+                trouble, pause = False, EVERY_SECONDS
+                back_off.well()
             await self._pause(pause)
 
     async def _pause(self, seconds: float) -> None:

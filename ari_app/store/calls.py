@@ -13,14 +13,13 @@ from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import orjson
-from pydantic import TypeAdapter
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from ari_app.calls.call import Call, Way
-from ari_app.calls.journal import CrmTold, Line, OutboxEntry, dump_line, load_line, order_from, tagged
+from ari_app.calls.journal import CrmTold, JournalLine, OutboxEntry, dump_line, load_line, order_from, tagged
 from ari_app.calls.orders import Tell
-from ari_app.errors import StoreUnavailable
+from ari_app.calls.stored import load_call
+from ari_app.store.connection import ask
 from ari_app.store.events import Event, What, add_to
 from ari_app.store.keys import Keys
 from ari_app.store.statistics import COUNT_OLD, WRITE, is_counted, state_of
@@ -42,7 +41,6 @@ redis.call('XADD', KEYS[2], '*', 'call', ARGV[3], 'tell', ARGV[4])
 return 1
 """
 _UTC = ZoneInfo("UTC")
-_CALL = TypeAdapter(Call)
 _TELLS = get_args(Tell)
 
 
@@ -51,7 +49,7 @@ class Step:
     """One step of a call: its new state, and the line for the journal."""
 
     call: Call
-    line: Line
+    line: JournalLine
 
     @property
     def tells(self) -> list[Tell]:
@@ -136,15 +134,15 @@ class CallStore:
             self._add_line(pipe, step.line)
             for tell in step.tells:
                 pipe.xadd(keys.outbox, {"call": step.call.id, "tell": orjson.dumps(tagged(tell))})
-        await self._execute(pipe)
+        await ask(pipe.execute())
 
     async def told(self, entries: Iterable[OutboxEntry], at: float, problem: str | None = None) -> None:
         """Take entries out of the outbox: the CRM was told, or (`problem`) need not be told any more."""
         pipe = self._redis.pipeline(transaction=True)
         for entry in entries:
             pipe.xdel(self._keys.outbox, entry.id)
-            self._add_line(pipe, Line(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
-        await self._execute(pipe)
+            self._add_line(pipe, JournalLine(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
+        await ask(pipe.execute())
 
     async def refused(self, entry: OutboxEntry, at: float, problem: str) -> None:
         """Move an entry that the CRM refused for good to the list that a person can see."""
@@ -153,8 +151,8 @@ class CallStore:
         data = {"id": entry.id, "call": entry.call, "at": at, "problem": problem, "tell": tagged(entry.tell)}
         pipe.hset(self._keys.refused, entry.id, orjson.dumps(data).decode())
         add_to(pipe, self.account, Event(at, What.CRM_REFUSED, {"call": entry.call, "problem": problem}))
-        self._add_line(pipe, Line(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
-        await self._execute(pipe)
+        self._add_line(pipe, JournalLine(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
+        await ask(pipe.execute())
 
     async def send_again(self, refusal: str) -> str | None:
         """Move what the CRM refused back into the outbox, once; name its call, None if it was moved already.
@@ -163,13 +161,13 @@ class CallStore:
             StoreUnavailable
         """
         keys = self._keys
-        found = await self._ask(self._redis.hget(keys.refused, refusal))
+        found = await ask(self._redis.hget(keys.refused, refusal))
         if found is None:
             return None
         data = orjson.loads(found)
         tell = orjson.dumps(data["tell"])
         again = self._redis.eval(_AGAIN, 2, keys.refused, keys.outbox, refusal, found, data["call"], tell)
-        return str(data["call"]) if await self._ask(again) else None
+        return str(data["call"]) if await ask(again) else None
 
     async def count_old(self, calls: Iterable[Call]) -> None:
         """Count calls that ended before there were counters; one that is counted stays as it is.
@@ -178,21 +176,21 @@ class CallStore:
             StoreUnavailable
         """
         keys = [self._keys.call(call.id) for call in calls]
-        found = await self._ask(self._redis.mget(keys)) if keys else []
+        found = await ask(self._redis.mget(keys)) if keys else []
         pipe = self._redis.pipeline(transaction=False)
         for key, state in zip(keys, found, strict=True):
             if state is not None and not is_counted(state):
-                counted = state_of(_CALL.validate_json(state), self._zone())
+                counted = state_of(load_call(state), self._zone())
                 pipe.eval(COUNT_OLD, 1, key, self._keys.statistics(""), counted, state)
-        await self._execute(pipe)
+        await ask(pipe.execute())
 
     async def all_counted(self) -> bool:
         """Tell whether the calls from before there were counters are counted."""
-        return bool(await self._ask(self._redis.exists(self._keys.counted)))
+        return bool(await ask(self._redis.exists(self._keys.counted)))
 
     async def note_all_counted(self) -> None:
         """Remember that they are."""
-        await self._ask(self._redis.set(self._keys.counted, 1))
+        await ask(self._redis.set(self._keys.counted, 1))
 
     async def settled(self, calls: Sequence[Call], before: float) -> list[Call]:
         """Give those that are over, of which the CRM is told all, and with which nothing happened since
@@ -202,7 +200,7 @@ class CallStore:
         pipe: Any = self._redis.pipeline(transaction=False)
         for call in calls:
             pipe.lindex(self._keys.journal(call.id), -1)
-        newest = await self._ask(pipe.execute())
+        newest = await ask(pipe.execute())
         return [
             call
             for call, line in zip(calls, newest, strict=True)
@@ -227,13 +225,13 @@ class CallStore:
         if refused:
             pipe.hdel(keys.refused, *refused)
         pipe.xtrim(keys.watched, minid=max(0, int(before * 1000)))
-        await self._execute(pipe)
+        await ask(pipe.execute())
 
     async def _calls_to_tell(self) -> set[str]:
         found: set[str] = set()
         after = "0"
         while True:
-            entries = await self._ask(self._redis.xrange(self._keys.outbox, min=f"({after}", count=_AT_ONCE))
+            entries = await ask(self._redis.xrange(self._keys.outbox, min=f"({after}", count=_AT_ONCE))
             found.update(fields[b"call"].decode() for _, fields in entries)
             if len(entries) < _AT_ONCE:
                 return found
@@ -241,37 +239,28 @@ class CallStore:
 
     async def seen(self, at: float, startup: str) -> None:
         """Note the last moment at which the PBX was connected, and when it had been started."""
-        try:
-            await self._redis.hset(self._keys.pbx, mapping={"seen": repr(at), "startup": startup})
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(str(error)) from error
+        await ask(self._redis.hset(self._keys.pbx, mapping={"seen": repr(at), "startup": startup}))
 
-    def _add_line(self, pipe: Any, line: Line) -> None:
+    def _add_line(self, pipe: Any, line: JournalLine) -> None:
         data = dump_line(line)
         pipe.rpush(self._keys.journal(line.call), data)
         pipe.xadd(self._keys.watched, {"line": data}, maxlen=WATCHED_LINES, approximate=True)
-
-    async def _execute(self, pipe: Any) -> None:
-        try:
-            await pipe.execute()
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(str(error)) from error
 
     # -- reading ------------------------------------------------------------------------------------------
 
     async def live(self) -> list[Call]:
         """Give the calls of ours that are not over, oldest first."""
-        ids = await self._ask(self._redis.smembers(self._keys.live))
+        ids = await ask(self._redis.smembers(self._keys.live))
         return sorted(await self._load(ids), key=lambda call: call.started_at)
 
     async def reported(self) -> list[Call]:
         """Give the calls that are not over and that a dialplan of the shop's own reports, oldest first."""
-        ids = await self._ask(self._redis.smembers(self._keys.reported))
+        ids = await ask(self._redis.smembers(self._keys.reported))
         return sorted(await self._load(ids), key=lambda call: call.started_at)
 
     async def began_with(self, channel: str) -> str | None:
         """Name the call of ours that began with a channel in the last day."""
-        found = await self._ask(self._redis.get(self._keys.channel(channel)))
+        found = await ask(self._redis.get(self._keys.channel(channel)))
         return found.decode() if found else None
 
     async def ended(
@@ -284,7 +273,7 @@ class CallStore:
         """
         key = self._keys.ended if number is None else self._keys.number(number)
         if behind is None:
-            return await self._load(await self._ask(self._redis.zrevrange(key, skip, skip + limit - 1)))
+            return await self._load(await ask(self._redis.zrevrange(key, skip, skip + limit - 1)))
         places, _ = await self._behind(key, -math.inf, math.inf, behind, skip + limit)
         return await self._load(place.id.encode() for place in places[skip : skip + limit])
 
@@ -318,8 +307,8 @@ class CallStore:
         newest, same = f"({until!r}", 0
         if behind is not None and behind.at < until:
             newest = repr(behind.at)
-            same = await self._ask(self._redis.zcount(key, newest, newest))
-        found = await self._ask(
+            same = await ask(self._redis.zcount(key, newest, newest))
+        found = await ask(
             self._redis.zrevrangebyscore(key, newest, since, start=0, num=limit + same, withscores=True)
         )
         places = [Place(at, ident.decode()) for ident, at in found]
@@ -333,15 +322,15 @@ class CallStore:
         found = await self._load([call_id.encode()])
         return found[0] if found else None
 
-    async def journal(self, call_id: str) -> list[Line]:
+    async def journal(self, call_id: str) -> list[JournalLine]:
         """Give a call's lines, oldest first; one written twice (Redis' answer was lost) counts once."""
-        lines = await self._ask(self._redis.lrange(self._keys.journal(call_id), 0, -1))
+        lines = await ask(self._redis.lrange(self._keys.journal(call_id), 0, -1))
         return [load_line(line) for line in dict.fromkeys(lines)]
 
-    async def watch(self, since: str = "$") -> AsyncIterator[Line]:
+    async def watch(self, since: str = "$") -> AsyncIterator[JournalLine]:
         """Give the account's new lines as they are written, for ever. `since` is a stream id."""
         while True:
-            found = await self._ask(self._redis.xread({self._keys.watched: since}, block=1000, count=500))
+            found = await ask(self._redis.xread({self._keys.watched: since}, block=1000, count=500))
             for _, entries in found or []:
                 for ident, fields in entries:
                     since = ident.decode()
@@ -349,12 +338,12 @@ class CallStore:
 
     async def watched_until(self) -> str:
         """Give the stream id after which `watch` gives only what is still to come."""
-        newest = await self._ask(self._redis.xrevrange(self._keys.watched, count=1))
+        newest = await ask(self._redis.xrevrange(self._keys.watched, count=1))
         return newest[0][0].decode() if newest else "0"
 
     async def outbox(self, after: str = "0", limit: int = 500) -> list[OutboxEntry]:
         """Give what the CRM is still to be told, behind an entry's id, oldest first."""
-        entries = await self._ask(self._redis.xrange(self._keys.outbox, min=f"({after}", count=limit))
+        entries = await ask(self._redis.xrange(self._keys.outbox, min=f"({after}", count=limit))
         return [
             OutboxEntry(ident.decode(), fields[b"call"].decode(), order_from(orjson.loads(fields[b"tell"])))
             for ident, fields in entries
@@ -362,7 +351,7 @@ class CallStore:
 
     async def refusals(self) -> list[Refusal]:
         """Give what the CRM refused for good, oldest first."""
-        found = await self._ask(self._redis.hvals(self._keys.refused))
+        found = await ask(self._redis.hvals(self._keys.refused))
         read = (orjson.loads(data) for data in found)
         refusals = (
             Refusal(data["id"], data["call"], order_from(data["tell"]), data["at"], data["problem"])
@@ -372,7 +361,7 @@ class CallStore:
 
     async def last_seen(self) -> tuple[float, str] | None:
         """Give the last moment at which the PBX was connected, and when it had been started."""
-        fields = await self._ask(self._redis.hgetall(self._keys.pbx))
+        fields = await ask(self._redis.hgetall(self._keys.pbx))
         if not fields:
             return None
         return float(fields[b"seen"]), fields[b"startup"].decode()
@@ -381,11 +370,5 @@ class CallStore:
         keys = [self._keys.call(ident.decode()) for ident in ids]
         if not keys:
             return []
-        found = await self._ask(self._redis.mget(keys))
-        return [_CALL.validate_json(data) for data in found if data is not None]
-
-    async def _ask(self, request: Any) -> Any:
-        try:
-            return await request
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(str(error)) from error
+        found = await ask(self._redis.mget(keys))
+        return [load_call(data) for data in found if data is not None]

@@ -11,9 +11,8 @@ from typing import Any
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from ari_app.store.connection import unavailable
+from ari_app.store.connection import ask
 from ari_app.store.keys import Keys
 
 KEPT = 5_000
@@ -155,7 +154,7 @@ class EventStore:
         """Keep an event; those that are older than the newest few thousand go."""
         pipe = self._redis.pipeline(transaction=False)
         add_to(pipe, self._account, event)
-        await _ask(pipe.execute())
+        await ask(pipe.execute())
 
     async def newest(
         self, most: int, wanted: Wanted = Wanted(), behind: str = ""
@@ -168,7 +167,7 @@ class EventStore:
         until = f"({behind}" if _ID.fullmatch(behind) else "+"
         while True:
             key = Keys(self._account).events
-            entries = await _ask(self._redis.xrevrange(key, max=until, min="-", count=_AT_ONCE))
+            entries = await ask(self._redis.xrevrange(key, max=until, min="-", count=_AT_ONCE))
             for ident, fields in entries:
                 event = _read(ident, fields)
                 if event is None or not wanted.lets_through(event):
@@ -188,10 +187,3 @@ def _read(ident: bytes, fields: Mapping[bytes, bytes]) -> Event | None:
     except ValueError:
         return None
     return Event(float(fields[b"at"]), what, orjson.loads(fields[b"values"]), ident.decode())
-
-
-async def _ask(request: Any) -> Any:
-    try:
-        return await request
-    except (RedisError, OSError, TimeoutError) as error:
-        raise unavailable(error) from error

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from ari_app.store.connection import unavailable
+from ari_app.store.connection import ask
 from ari_app.store.keys import HOLDER
 
 
@@ -34,11 +33,8 @@ async def keeping(redis: Redis) -> Keeping:
     Raises:
         StoreUnavailable
     """
-    try:
-        persistence: dict[str, Any] = await redis.info("persistence")
-        memory: dict[str, Any] = await redis.info("memory")
-    except (RedisError, OSError, TimeoutError) as error:
-        raise unavailable(error) from error
+    persistence: dict[str, Any] = await ask(redis.info("persistence"))
+    memory: dict[str, Any] = await ask(redis.info("memory"))
     written = persistence.get("aof_last_write_status")
     return Keeping(
         appendonly=bool(persistence["aof_enabled"]) if "aof_enabled" in persistence else None,
@@ -55,7 +51,4 @@ async def held(redis: Redis) -> bool:
     Raises:
         StoreUnavailable
     """
-    try:
-        return bool(await redis.exists(HOLDER))
-    except (RedisError, OSError, TimeoutError) as error:
-        raise unavailable(error) from error
+    return bool(await ask(redis.exists(HOLDER)))

@@ -79,7 +79,7 @@ async def _register(request: web.Request, secret: SecretStr) -> str:
     await attempts.forget(who)  # the CRM's own address brings many accounts
     try:
         shown = read_shown(given["systemUrl"], given["apiKey"], service.settings.crm_domains)
-        account = await let_in(service, request.app[HTTP], service.telling, shown)
+        account = await let_in(service, request.app[HTTP], service.informing, shown)
     except NotLetIn as refused:
         said = ", ".join(refused.missing) or refused.detail
         raise Refused(400, _SENTENCES.get(refused.why, refused.why).format(said)) from None

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 from multidict import MultiMapping
 
-from ari_app.accounts.account import Registration
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.service.service import Service
 from ari_app.service.shop import Shop
 from ari_app.store.calls import CallStore
@@ -33,7 +33,7 @@ SESSIONS = web.AppKey("sessions", Sessions)
 class Visit:
     """Somebody who is signed in, and the account that they are signed in to."""
 
-    account: Registration
+    account: RegisteredAccount
     shop: Shop | None
     """The account at work; None while its PBX is not set up, or the service only starts."""
     calls: CallStore
@@ -78,7 +78,7 @@ async def _look_for(request: web.Request) -> Visit | None:
     return None
 
 
-def seal_of(service: Service, account: Registration) -> str:
+def seal_of(service: Service, account: RegisteredAccount) -> str:
     """Give what a session in an account lasts for: who knew a key or secret that was given up, or the account
     that was here before, has to come in anew.
     """

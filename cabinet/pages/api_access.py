@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 from pydantic import SecretStr
 
-from ari_app.accounts.account import Account, Registration
+from ari_app.accounts.account import Account, RegisteredAccount
 from ari_app.retailcrm.errors import CrmError
 from ari_app.store.events import What
 from ari_app.store.tokens import LONGEST_NAME, MOST, Tokens, TooManyTokens
@@ -36,22 +36,26 @@ async def renew(request: web.Request, visit: Visit) -> web.Response:
     form = await form_of(request)
     if form.get("sure") != "yes":
         return await _page(request, visit, status=422, problem="sure")
-    accounts, account, telling = request.app[SERVICE].accounts, visit.account, request.app[SERVICE].telling
+    accounts, account, informing = (
+        request.app[SERVICE].accounts,
+        visit.account,
+        request.app[SERVICE].informing,
+    )
     before, fresh = account.crm.client_id, SecretStr(secrets.token_hex(16))
     changed = await accounts.change(account.id, lambda now: _with(now, fresh))
     if changed is None:
         raise web.HTTPNotFound
     try:
-        await telling.tell(account.id)
+        await informing.inform(account.id)
     except CrmError as problem:
         await accounts.change(account.id, lambda now: _with(now, before))
-        await telling.tell_soon(account.id)  # it may have taken the new one, and only its answer be lost
+        await informing.inform_soon(account.id)  # it may have taken the new one, and only its answer be lost
         return await _page(request, visit, status=502, problem="crm", detail=str(problem))
     log.info("the clientId is renewed", account=account.id)
     return web.Response(status=303, headers={"Location": f"{PATH}?said=renewed"})
 
 
-def _with(account: Registration, client_id: SecretStr) -> Registration:
+def _with(account: RegisteredAccount, client_id: SecretStr) -> RegisteredAccount:
     return account.model_copy(update={"crm": account.crm.model_copy(update={"client_id": client_id})})
 
 
@@ -123,7 +127,7 @@ async def _page(request: web.Request, visit: Visit, *, status: int = 200, **more
     return page(request, "api_access.html", visit, status=status, **context)
 
 
-def _unwritable(account: Registration, public_url: str) -> str:
+def _unwritable(account: RegisteredAccount, public_url: str) -> str:
     """Say why the files for the PBX can't be written; empty if they can."""
     if not isinstance(account, Account):
         return "pbx"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
-from ari_app.accounts.account import Account, PbxSettings, Registration
+from ari_app.accounts.account import Account, PbxSettings, RegisteredAccount
 from ari_app.check.pbx_door import Tried, try_pbx
 from ari_app.store.accounts import AccountConflict
 from ari_app.store.sessions import Attempts
@@ -23,7 +23,7 @@ from stasis_dialplan import CannotRender, Kind, Settings, render
 log = structlog.get_logger(__name__)
 
 FORM = Form(
-    Registration,
+    RegisteredAccount,
     Text("calls.caller_name_prefix"),
     Text("pbx.outgoing"),
     Text("pbx.outside_prefix"),
@@ -56,7 +56,7 @@ _TURNS = web.AppKey("turns to try a PBX", asyncio.Semaphore)
 class Attempt:
     """A form that was sent, and what came of trying the PBX; nothing is tried while the form is wrong."""
 
-    filled: Filled[Registration]
+    filled: Filled[RegisteredAccount]
     tried: tuple[Tried, ...] = ()
     minutes: int = 0
     """How long to wait before the next attempt."""
@@ -108,7 +108,7 @@ async def save(request: web.Request, visit: Visit) -> web.Response:
     return saved("/asterisk")
 
 
-async def _try(request: web.Request, account: Registration, sent: Sent) -> Attempt:
+async def _try(request: web.Request, account: RegisteredAccount, sent: Sent) -> Attempt:
     filled = _read(request, account, sent)
     if filled.bad:
         return Attempt(filled)
@@ -125,7 +125,7 @@ async def _try(request: web.Request, account: Registration, sent: Sent) -> Attem
     return Attempt(filled.refused(no_access, **wrong), tried)
 
 
-def _read(request: web.Request, account: Registration, sent: Sent) -> Filled[Registration]:
+def _read(request: web.Request, account: RegisteredAccount, sent: Sent) -> Filled[RegisteredAccount]:
     """Read the form. A stored password goes to no other address than the one that it was typed for."""
     filled = FORM.take(request, sent, account)
     if filled.bad:

@@ -10,11 +10,11 @@ from typing import Any
 from aiohttp import web
 
 from ari_app.calls.call import Call, Leg, Role
-from ari_app.calls.journal import CrmTold, Line
+from ari_app.calls.journal import CrmTold, JournalLine
 from ari_app.calls.orders import Tell, TellHangup, TellRinging
 from ari_app.calls.turn import whose
 from ari_app.store.calls import Place
-from ari_app.timeline.timeline import Sentence, tell
+from ari_app.timeline.timeline import Sentence, narrate
 from cabinet.forms.call_filter import DIRECTIONS, PERIODS, RESULTS, CallFilter, Found, find, find_all
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.language import chosen
@@ -124,13 +124,13 @@ def _rung(call: Call) -> list[Leg]:
     return [leg for leg in rang if leg.role is not Role.MEMBER or leg.code not in handed_to]
 
 
-def _told(line: Line) -> CrmTold | None:
+def _told(line: JournalLine) -> CrmTold | None:
     return line.event if isinstance(line.event, CrmTold) else None
 
 
-def _sentences(journal: list[Line], call: Call) -> list[Sentence]:
+def _sentences(journal: list[JournalLine], call: Call) -> list[Sentence]:
     """Tell the call; what is said twice within a second, as of both halves of a channel, is said once."""
-    said = [sentence for line in journal if not _told(line) for sentence in tell(line, call)]
+    said = [sentence for line in journal if not _told(line) for sentence in narrate(line, call)]
     again = {
         id(later)
         for sooner, later in pairwise(said)

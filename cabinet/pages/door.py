@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 from pydantic import SecretStr
 
-from ari_app.accounts.account import Registration
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.retailcrm.registration import PERMISSIONS
 from ari_app.service.crm_door import NotLetIn, Shown, let_in, read_shown
 from ari_app.store.events import What
@@ -88,7 +88,7 @@ def _same(given: object, known: SecretStr) -> bool:
     return hmac.compare_digest(known.get_secret_value().encode(), said)
 
 
-async def _account_with(request: web.Request, secret: str) -> Registration | None:
+async def _account_with(request: web.Request, secret: str) -> RegisteredAccount | None:
     """Find it. All are compared, each in constant time: the time tells nothing."""
     found, asked = None, secret.encode("utf-8", "replace")
     for account in await request.app[SERVICE].accounts.registered():
@@ -104,7 +104,7 @@ class _TooMany(Exception):
         self.seconds = seconds
 
 
-async def _try(request: web.Request, crm: str, key: str) -> Registration:
+async def _try(request: web.Request, crm: str, key: str) -> RegisteredAccount:
     service = request.app[SERVICE]
     shown = read_shown(crm, key, service.settings.crm_domains)
     attempts = Attempts(service.redis, ATTEMPTS, ATTEMPTS_SECONDS)
@@ -116,7 +116,7 @@ async def _try(request: web.Request, crm: str, key: str) -> Registration:
             await _note_failure(request, shown, What.LOCKED_OUT)
             raise _TooMany(wait)
     try:
-        account = await let_in(service, request.app[HTTP], service.telling, shown)
+        account = await let_in(service, request.app[HTTP], service.informing, shown)
     except NotLetIn as no:
         if no.field == "key":
             await _note_failure(request, shown, What.SIGN_IN_FAILED)
@@ -140,7 +140,7 @@ async def _note_failure(request: web.Request, shown: Shown, what: What) -> None:
     await note(request, known.id, what)
 
 
-async def _open(request: web.Request, account: Registration, then: str) -> web.Response:
+async def _open(request: web.Request, account: RegisteredAccount, then: str) -> web.Response:
     """Begin a session under a new id, so that nobody can have known it before."""
     sessions = request.app[SESSIONS]
     await sessions.end(reader_id(request))

@@ -9,12 +9,12 @@ from urllib.parse import urlencode
 from aiohttp import web
 from pydantic import ValidationError
 
-from ari_app.accounts.account import Account, ExtensionOf, Registration
+from ari_app.accounts.account import Account, ExtensionOf, RegisteredAccount
 from ari_app.accounts.staff import Person
 from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.phones import Endpoints, endpoints, state_of
 from ari_app.calls.routing import is_persons
-from ari_app.control.switchboard import talking
+from ari_app.control.switchboard import kept_busy
 from ari_app.service.shop import Shop
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.rendering import page
@@ -97,7 +97,7 @@ async def save(request: web.Request, visit: Visit) -> web.Response:
         raise web.HTTPNotFound
     changed = False
 
-    def alter(now: Registration) -> Registration:
+    def alter(now: RegisteredAccount) -> RegisteredAccount:
         nonlocal changed
         altered = _altered(now, user, "" if remove else code, was, remove)
         changed = altered is not now
@@ -112,12 +112,12 @@ async def save(request: web.Request, visit: Visit) -> web.Response:
         typed = Typed(user, now if remove else code, now, problem.wrong, problem.holder)
         return await _page(request, visit, typed)
     if changed:
-        await request.app[SERVICE].telling.tell_soon(visit.account.id)
+        await request.app[SERVICE].informing.inform_soon(visit.account.id)
     query = urlencode({"saved": user} | ({"q": form["q"][:_LONGEST]} if form.get("q") else {}))
     return web.Response(status=303, headers={"Location": f"{PATH}?{query}#row-{user}"})
 
 
-def _altered(now: Registration, user: int, code: str, was: str, remove: bool) -> Registration:
+def _altered(now: RegisteredAccount, user: int, code: str, was: str, remove: bool) -> RegisteredAccount:
     """Give the account with another extension of a user; raises `_NotTaken`."""
     codes = _codes(now)
     if codes.get(user, "") == code:
@@ -140,11 +140,11 @@ def _altered(now: Registration, user: int, code: str, was: str, remove: bool) ->
     else:
         del codes[user]
     kept = tuple(ExtensionOf(user_id=one, code=its) for one, its in codes.items())
-    kind = Account if isinstance(now, Account) else Registration
+    kind = Account if isinstance(now, Account) else RegisteredAccount
     return kind.model_validate(now.model_copy(update={"extensions": kept}).model_dump())
 
 
-def _codes(account: Registration) -> dict[int, str]:
+def _codes(account: RegisteredAccount) -> dict[int, str]:
     return {one.user_id: one.code for one in account.extensions}
 
 
@@ -189,7 +189,7 @@ def _row(ident: int, person: Person | None, code: str, shop: Shop | None, known:
     name = person.name if person is not None else None
     if shop is None or not code:
         return Row(ident, name, person, code, "", "")
-    busy = any(code in talking(call) for call in shop.line.calls)
+    busy = any(code in kept_busy(call) for call in shop.line.calls)
     status = "talking" if busy else shop.statuses.word_of(code) or ""
     phone = state_of(shop.policy.endpoint(code), known) if known is not None else ""
     return Row(ident, name, person, code, status, phone if phone in ("online", "offline", "missing") else "")

@@ -68,7 +68,7 @@ async def hang_up(request: web.Request, visit: Visit) -> web.Response:
     if form.get("sure") != "yes":
         return page(request, "hang_up.html", visit, call=call, talks=talks, names=await names_of(visit))
     line, address = visit.shop.line, address_of(request)
-    line.tell(call.id, HangUpAsked(line.clock(), address))
+    line.put(call.id, HangUpAsked(line.clock(), address))
     log.info("a call is ended from the cabinet", account=visit.account.id, call=call.id, by=address)
     raise web.HTTPSeeOther("/live?hung-up=yes")
 

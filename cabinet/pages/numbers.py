@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from pydantic import ValidationError
 
-from ari_app.accounts.account import Account, ExternalPhone, Registration, is_shops_number
+from ari_app.accounts.account import Account, ExternalPhone, RegisteredAccount, is_shops_number
 from ari_app.calls.numbers import e164
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.rendering import page
@@ -70,7 +70,7 @@ async def save(request: web.Request, visit: Visit) -> web.Response:
 async def _change(request: web.Request, visit: Visit, typed: Typed, remove: bool) -> web.Response:
     changed = False
 
-    def alter(now: Registration) -> Registration:
+    def alter(now: RegisteredAccount) -> RegisteredAccount:
         nonlocal changed
         altered = _altered(now, typed, remove)
         changed = altered is not now
@@ -82,7 +82,7 @@ async def _change(request: web.Request, visit: Visit, typed: Typed, remove: bool
     except _NotTaken as problem:
         return await _page(request, visit, problem.typed)
     if changed:
-        await request.app[SERVICE].telling.tell_soon(visit.account.id)
+        await request.app[SERVICE].informing.inform_soon(visit.account.id)
     return web.Response(status=303, headers={"Location": f"{PATH}?saved={'removed' if remove else 'yes'}"})
 
 
@@ -93,7 +93,7 @@ def _read(form: Form, key: str) -> Typed:
     return Typed(key, number, site, outgoing.replace(" ", ""), was)
 
 
-def _altered(now: Registration, typed: Typed, remove: bool) -> Registration:
+def _altered(now: RegisteredAccount, typed: Typed, remove: bool) -> RegisteredAccount:
     """Give the account with a number added, changed or taken away; raises `_NotTaken`."""
     country = now.crm.country
     known = {e164(phone.number, country) or phone.number: phone for phone in now.external_phones}
@@ -140,8 +140,8 @@ def _checked(typed: Typed, country: str) -> str:
     return number
 
 
-def _with(now: Registration, phones: Mapping[str, ExternalPhone]) -> Registration:
-    kind = Account if isinstance(now, Account) else Registration
+def _with(now: RegisteredAccount, phones: Mapping[str, ExternalPhone]) -> RegisteredAccount:
+    kind = Account if isinstance(now, Account) else RegisteredAccount
     changed = now.model_copy(update={"external_phones": tuple(phones.values())})
     return kind.model_validate(changed.model_dump())
 

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import Account, PbxSettings, Registration
+from ari_app.accounts.account import Account, PbxSettings, RegisteredAccount
 from cabinet.pages.asterisk import TRIES
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 
@@ -139,7 +139,7 @@ async def send(reader: Reader, fields: dict[str, str], path: str = "/asterisk") 
     return answer.status, answer.headers.get("Location") or await answer.text()
 
 
-async def stored(cabinet: CabinetShop, account: Registration | None = None) -> Registration:
+async def stored(cabinet: CabinetShop, account: RegisteredAccount | None = None) -> RegisteredAccount:
     found = await cabinet.shop.service.accounts.find((account or cabinet.shop.account).id)
     assert found is not None
     return found

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from ari_app.asterisk.events import NewCaller
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call
-from ari_app.timeline.timeline import tell
+from ari_app.timeline.timeline import narrate
 from cabinet.pages import live
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 
@@ -72,7 +72,7 @@ async def test_a_call_is_ended_when_it_is_sure_that_this_is_wanted(
     assert f'value="{call.id}"' not in text
     assert "is being ended" in await reader.text("/live?hung-up=yes")
     journal = await cabinet.shop.calls.journal(call.id)
-    told = [sentence.text for line in journal for sentence in tell(line, call)]
+    told = [sentence.text for line in journal for sentence in narrate(line, call)]
     assert "the call is ended from the cabinet, by 127.0.0.1" in told
 
 
@@ -80,7 +80,7 @@ async def test_a_call_that_is_over_already_cant_be_ended(cabinet: CabinetShop, r
     call = await calls_in(cabinet)
     token = await reader.token("/live")
     await comes_to(reader, 'data-stage="ringing"')
-    cabinet.shop.shop.line.tell(call.id, h.CallerEnded(time.time(), 16))
+    cabinet.shop.shop.line.put(call.id, h.CallerEnded(time.time(), 16))
     await comes_to(reader, 'data-stage="ending"')
     answer = await reader.post("/live/hang-up", token=token, call=call.id, sure="yes")
     assert answer.headers["Location"] == "/live?hung-up=gone"

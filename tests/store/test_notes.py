@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from ari_app.asterisk.pbx import PbxState
 from ari_app.errors import StoreUnavailable
-from ari_app.service.event_log import WAITING, Notes, Watch
+from ari_app.service.event_log import WAITING, Notes, TroubleWatch
 from ari_app.store.events import Event, EventStore, What
 
 
@@ -65,7 +65,7 @@ async def test_a_connection_that_is_lost_or_found_is_noted_once(redis: Redis) ->
     notes = Notes(EventStore(redis, "shop"), lambda: 0.0)
     ari, ajam = FakeConnection(), FakeConnection(PbxState.CONNECTED)
     problem: list[str | None] = [None]
-    watch = Watch(notes, ari, ajam, lambda: problem[0])
+    watch = TroubleWatch(notes, ari, ajam, lambda: problem[0])
     watch.look()
     assert taken(notes) == [What.AJAM_CONNECTED]
     ari.state, ari.problem, problem[0] = PbxState.DENIED, "401", "500 oops"

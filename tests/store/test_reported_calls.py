@@ -1,7 +1,7 @@
 """Reports of calls and a Redis that fails: what was kept is told, what wasn't may be sent again."""
 
 import asyncio
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 from redis.asyncio import Redis
@@ -13,7 +13,7 @@ from ari_app.calls.reported import EndReported, RingingReported
 from ari_app.calls.routing import Policy
 from ari_app.errors import StoreUnavailable
 from ari_app.service.reported import ReportedCalls, Taken
-from ari_app.store.calls import CallStore
+from ari_app.store.calls import CallStore, Step
 
 CHANNEL = "1700000000.42"
 RINGS = RingingReported(100.0, CHANNEL, Direction.IN, "+79161234567", None, ("101",))
@@ -27,8 +27,8 @@ class LosesAnswers(CallStore):
 
     lost = 1
 
-    async def _execute(self, pipe: Any) -> None:
-        await super()._execute(pipe)
+    async def write(self, steps: Sequence[Step]) -> None:
+        await super().write(steps)
         if self.lost:
             self.lost -= 1
             raise StoreUnavailable("the answer was lost")

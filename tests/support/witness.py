@@ -24,6 +24,7 @@ from ari_app.calls.call import (
 from ari_app.calls.flow import MOVES, First, advance, begin, known_as
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.routing import Destination, Dialplan, Outside, People, Policy, Queue
+from ari_app.calls.stored import dump_call, load_call
 
 CALLER, NUMBER, START = "caller", "+79161234567", 1_700_000_000.0
 OUTSIDE = Outside(NUMBER, "default", 1, "default")
@@ -40,7 +41,6 @@ TIMERS_OF = {
 }
 BY_AJAM = (o.Originate, o.HangUp, o.AskPbx, o.TellRinging, o.TellHangup, o.TellResult)
 """All that may be ordered for a call that AJAM has placed."""
-CALL_AS_JSON = TypeAdapter(Call)
 AS_JSON: dict[type, TypeAdapter[object]] = {kind: TypeAdapter(kind) for kind in (*HAPPENINGS, *ORDERS)}
 
 
@@ -197,7 +197,7 @@ class Witness:
     # -- the call as it stands ----------------------------------------------------------------------------
 
     def _state(self, call: Call) -> None:
-        assert CALL_AS_JSON.validate_json(CALL_AS_JSON.dump_json(call)) == call
+        assert load_call(dump_call(call)) == call
         assert {timer.name for timer in call.timers} <= TIMERS_OF.get(call.stage, set())
         assert len(call.timers) == len({timer.name for timer in call.timers})
         assert list(call.told) == self.told

@@ -117,7 +117,7 @@ class Customer(Keys):
         if not self._leaves:
             self._leaves = True
             self._gave_up = self.status is None
-            self._sipp.tell("HANGUP", self.id)
+            self._sipp.send("HANGUP", self.id)
 
     async def vanish(self) -> None:
         """Go away without a word."""

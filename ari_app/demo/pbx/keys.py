@@ -84,7 +84,7 @@ class Keys:
         talk = self._talk()
         for digit in digits:
             confirmed = talk.pressed.digits
-            talk.sipp.tell("PRESS", talk.id, digit)
+            talk.sipp.send("PRESS", talk.id, digit)
             await talk.sipp.until(lambda before=confirmed: talk.pressed.digits > before)  # type: ignore[misc]
 
     async def transfer(self, to: str, *, stays: bool = False) -> int:
@@ -106,13 +106,13 @@ class Keys:
 
     async def _hold(self, direction: str) -> None:
         talk = self._talk()
-        talk.sipp.tell("HOLD", talk.id, direction)
+        talk.sipp.send("HOLD", talk.id, direction)
         await talk.sipp.until(lambda: talk.pressed.on_hold == (direction == "sendonly"))
 
     async def _transfer(self, target: str, stays: bool) -> int:
         talk = self._talk()
         talk.pressed.transfer = None
-        talk.sipp.tell("TRANSFER", talk.id, target)
+        talk.sipp.send("TRANSFER", talk.id, target)
         await talk.sipp.until(lambda: talk.pressed.transfer is not None)
         assert talk.pressed.transfer is not None
         if talk.pressed.transfer == 200 and not stays:
