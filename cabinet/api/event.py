@@ -54,7 +54,11 @@ async def answer(request: web.Request) -> web.Response:
 
 def _shop(request: web.Request, fields: Fields) -> Shop:
     try:
-        return shop_of(request.config_dict[SERVICE], fields.text("clientId"))
+        client_id = fields.text("clientId")
+    except Wrong:  # none that anybody has; two that differ are nobody's either
+        raise UnknownClient from None
+    try:
+        return shop_of(request.config_dict[SERVICE], client_id)
     except Unknown:
         raise UnknownClient from None
     except NotReady:

@@ -49,21 +49,27 @@ class Fields:
     """The parameters of one request."""
 
     def __init__(self) -> None:
-        self._given: dict[str, list[str]] = {}
+        self._given: dict[str, list[Any]] = {}
+        self._arrays: set[str] = set()
 
     def add(self, pairs: Iterable[tuple[str, Any]]) -> None:
-        """Take in parameters of a query, a form or an object.
-
-        Raises:
-            Wrong: one is no text.
-        """
+        """Take in parameters of a query, a form or an object; what nobody reads may be anything."""
         for name, value in pairs:
             known = _INDEX.sub("", name.strip())
             known = _SPELLINGS.get(known, known)
-            values = value if isinstance(value, list) else [value]
-            if (name.rstrip().endswith("]") or isinstance(value, list)) and known != "code":
-                raise Wrong(_safe(known), "expected one text, not an array")
-            self._given.setdefault(known, []).extend(_as_text(known, one) for one in values)
+            if name.rstrip().endswith("]") or isinstance(value, list):
+                self._arrays.add(known)
+            self._given.setdefault(known, []).extend(value if isinstance(value, list) else [value])
+
+    def _texts(self, name: str) -> list[str]:
+        """Give what was said for a parameter.
+
+        Raises:
+            Wrong: it is no text.
+        """
+        if name in self._arrays and name != "code":
+            raise Wrong(name, "expected one text, not an array")
+        return [_as_text(name, value) for value in self._given.get(name, ())]
 
     def __contains__(self, name: str) -> bool:
         """Tell whether a parameter was given, whatever its value."""
@@ -73,9 +79,9 @@ class Fields:
         """Give a parameter without the quotes and blanks around it; empty when it was not given.
 
         Raises:
-            Wrong: it is too long, has control characters, or was given twice and differently.
+            Wrong: it is no text, too long, has control characters, or was given twice and differently.
         """
-        values = {_plain(value) for value in self._given.get(name, ())} - {""}
+        values = {_plain(value) for value in self._texts(name)} - {""}
         if len(values) > 1:
             raise Wrong(name, "expected once")
         text = values.pop() if values else ""
@@ -127,7 +133,7 @@ class Fields:
         Raises:
             Wrong
         """
-        given = [_plain(text) for text in self._given.get("code", ())]
+        given = [_plain(text) for text in self._texts("code")]
         if sum(map(len, given)) > MOST_CODES * 21:
             raise Wrong("code", f"expected at most {MOST_CODES} extensions")
         codes = [_plain(code).partition("@")[0] for text in given for code in _BETWEEN_CODES.split(text)]
@@ -161,7 +167,7 @@ class Fields:
 
     def may_have_lost_plus(self, name: str) -> bool:
         """Tell whether a value begins with a blank, as which a query's ``+`` is read that wasn't escaped."""
-        return any(value.strip("\"'").startswith(" ") for value in self._given.get(name, ()))
+        return any(value.strip("\"'").startswith(" ") for value in self._texts(name))
 
     def seconds(self, name: str) -> int:
         """Give whole seconds; 0 when it is empty or was not given.
@@ -216,12 +222,7 @@ def _as_text(name: str, value: Any) -> str:
         return value
     if type(value) is int and name in _NUMBERS:
         return str(value)
-    raise Wrong(_safe(name), "expected text")
-
-
-def _safe(name: str) -> str:
-    """Name a parameter in an answer; one that isn't ours is not repeated."""
-    return name if re.fullmatch(r"[A-Za-z_]{1,20}", name) else "a parameter"
+    raise Wrong(name, "expected text")
 
 
 def _plain(text: str) -> str:

@@ -85,7 +85,7 @@ async def _ask(shop: Shop, phone: str, ignore_status: bool) -> CustomerFound | N
 
 def for_array(name: str) -> str:
     """Make a name fit for ``Set(ARRAY(a,b)=name,code)``: there an open bracket hides the comma behind it."""
-    plain = re.sub(r"[,\"'`$\\\s]+", " ", name)
+    plain = re.sub(r"[,\"`$\\\s]+", " ", name)
     if not _closed(plain, "()") or not _closed(plain, "[]"):
         plain = re.sub(r"[()\[\]]", " ", plain)
     return " ".join(plain.split())

@@ -52,7 +52,7 @@ async def test_the_api_is_what_its_description_says(shop: ReportingShop, tmp_pat
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             said, _ = await process.communicate()
     finally:
         if process.returncode is None:
