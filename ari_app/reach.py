@@ -62,7 +62,7 @@ class Reach:
         """Let no other address through.
 
         Raises:
-            NotOutside
+            NotOutside: it is in our own network, and not allowed.
         """
         if not self.allows(address):
             raise NotOutside(address)
@@ -71,7 +71,7 @@ class Reach:
         """Make the socket for a connection (`aiohttp.TCPConnector`'s `socket_factory`).
 
         Raises:
-            NotOutside
+            NotOutside: the address is in our own network, and not allowed.
         """
         family, kind, protocol, _, address = info
         self.check(str(address[0]))
@@ -81,7 +81,7 @@ class Reach:
         """Connect to a host, by the first of its addresses that may be and answers.
 
         Raises:
-            OSError
+            OSError: the name is not known, or none of its addresses answers; `NotOutside` if none may be.
         """
         loop = asyncio.get_running_loop()
         problem: OSError = OSError(f"{host} has no address")
@@ -145,7 +145,7 @@ def read_networks(texts: Sequence[str]) -> tuple[IPNetwork, ...]:
     """Read networks such as ``10.0.0.0/8``, or single addresses.
 
     Raises:
-        ValueError
+        ValueError: one of them is neither.
     """
     return tuple(ipaddress.ip_network(text) for text in texts)
 

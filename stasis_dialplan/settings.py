@@ -66,7 +66,7 @@ class Settings:
         """Read them off an account.
 
         Raises:
-            CannotRender
+            CannotRender: a setting can't be written into Asterisk's files.
         """
         pbx, policy = account.pbx, account.policy()
         lines = [pbx.outgoing, *(getattr(phone, "outgoing", None) or "" for phone in account.external_phones)]
@@ -100,7 +100,7 @@ class Settings:
         """Make sure that each text can be written into a file of Asterisk's.
 
         Raises:
-            CannotRender
+            CannotRender: one can't.
         """
         if not _ADDRESS.fullmatch(self.service_url):
             raise CannotRender(f"the service's address {self.service_url!r} is not a plain http(s) address")

@@ -22,12 +22,12 @@ class Activity:
 
     @property
     def on(self) -> bool:
-        """Whether it is on now."""
+        """Whether telephony is on now."""
         return self.off_at is None or self.on_at is not None
 
     @property
     def since(self) -> float | None:
-        """Since when it is as it is; None if it was never switched."""
+        """Since when telephony is on, or off; None if it was never switched."""
         return self.off_at if self.on_at is None else self.on_at
 
     def told(self, active: bool | None, frozen: bool | None, at: float) -> Activity:

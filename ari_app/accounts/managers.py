@@ -1,4 +1,4 @@
-"""Whom the CRM means when it names a manager."""
+"""The extension that the CRM means when it names a manager, by extension or by user."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def extension_of(account: Account, code: str, user_id: str) -> str:
     """Give the extension that the CRM means: `code` wins over `user_id`; what is empty wasn't given.
 
     Raises:
-        NoExtension
+        NoExtension: neither leads to an extension of the account.
     """
     code, user_id = code.strip(" "), user_id.strip(" ")
     if code:

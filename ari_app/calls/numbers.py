@@ -147,7 +147,7 @@ def dialled(text: str, country: str = "RU") -> str:
     right before the first digit is that ``+``, where a number of `country` is international with it.
 
     Raises:
-        NotDialled
+        NotDialled: it is empty, too long, or more than digits and punctuation.
     """
     uri = _TEL.fullmatch(text)
     kept = (unquote(uri[1]) if uri is not None else text).translate(_PUNCTUATION)

@@ -1,4 +1,4 @@
-"""What a call can ask for. Whoever carries an order out reports back with a happening."""
+"""What a call can ask for. What comes of an order is reported back as a happening."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class HangUpReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """Ask the CRM who has this number (E.164)."""
+    """Ask the CRM which customer has this number (E.164)."""
 
     number: str
 
@@ -49,7 +49,7 @@ class PassOver:
 
 @dataclass(frozen=True, slots=True)
 class PlayRinging:
-    """Let the bridge hear ringing, until told to stop: the PBX gives none to who is up already."""
+    """Let the bridge hear ringing, until told to stop: the PBX makes none for a channel that is up."""
 
     bridge: str
     name: str
@@ -219,7 +219,7 @@ class TellRinging:
 
 @dataclass(frozen=True, slots=True)
 class TellHangup:
-    """Tell the CRM that the call is over for those of whom it was told (its ``hangup`` event)."""
+    """Tell the CRM that the call is over for the extensions that it was told of (its ``hangup`` event)."""
 
     at: float
     phone: str

@@ -49,7 +49,7 @@ def missed(call: Call, said: h.PbxSaid) -> Iterator[Happening]:
 
 
 def _replaced(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[h.PartyReplaced]:
-    """Somebody in the bridge whom we don't know has taken the place of one who is no longer there."""
+    """A channel in the bridge that we don't know has taken the place of a party that is no longer there."""
     joined = (leg for leg in (call.caller, *call.our_legs) if leg.joined and leg.id in said.asked)
     missing = [leg for leg in joined if leg.id not in facts or not facts[leg.id].bridged]
     for newcomer, old in zip_longest(said.newcomers, missing):
@@ -110,7 +110,7 @@ def lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Iterat
 
 
 def _lost_in_the_bridge(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
-    """Give once more what is to be heard in the bridge, who is to be in it, and its recording."""
+    """Order once more the ringing in the bridge, the channels that belong in it, and its recording."""
     if call.plays_ringing:
         yield PlayRinging(call.bridge_id, call.ringing_name)
     elif call.stage is Stage.TALKING and call.played_ringing:
@@ -125,7 +125,7 @@ def _lost_in_the_bridge(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelF
 
 
 def _lost_while_talking(call: Call, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
-    """Answer who waits, and join those who talk, or who waits with the one to come."""
+    """Answer the waiting party, and join it with the talker, or with the party that is to come."""
     caller = facts.get(call.caller.id)
     if caller is not None and call.caller.state is not LegState.LEAVING and caller.state != "Up":
         yield Answer(caller.id)
@@ -139,7 +139,7 @@ def _lost_while_talking(call: Call, facts: dict[str, h.ChannelFact]) -> Iterator
 
 
 def _lost_while_ringing(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
-    """Make legs that were never made, and join those that were to be."""
+    """Make legs that were never made, and join those that were to be in the bridge."""
     waiter = facts.get(call.waiter.id)
     for leg in call.our_legs:
         fact = facts.get(leg.id)

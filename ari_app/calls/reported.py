@@ -296,7 +296,7 @@ def _report(call: Call, at: float) -> tuple[Call, tuple[Order, ...]]:
 
 
 def whose(call: Call) -> str | None:
-    """Say whose call it was: who is named at its end; or, if nobody answered, the only one who was rung."""
+    """Name the manager whose call it was: named at its end, or the only one rung if nobody answered."""
     if call.responsible is not None or call.ending is Ending.ANSWERED or len(call.told) != 1:
         return call.responsible
     return call.told[0]

@@ -44,7 +44,7 @@ class Crm:
     shop: RegisteredAccount
     public_url: str
     pace: Pace = field(default_factory=Pace)
-    """The pace of all who ask with this key: the CRM counts by it."""
+    """The pace of all requests with this key: the CRM counts by it."""
     rights: Credentials | None = None
     """What the key may do; None while the CRM doesn't let us in."""
     client: RetailCrm = field(init=False)
@@ -140,7 +140,7 @@ async def timezone(crm: Crm) -> Findings:
 
 
 async def users(crm: Crm) -> Findings:
-    """Do the extensions belong to users whom the CRM has?"""
+    """Do the extensions belong to users that the CRM has?"""
     if not _may(crm, "user_read"):
         return
     try:

@@ -183,7 +183,7 @@ async def _has_routes(pbx: Pbx, numbers: list[str]) -> bool:
 
 
 async def destinations(pbx: Pbx, account: Account) -> Findings:
-    """Are the places there to which callers go whom nobody answers, or who aren't known?"""
+    """Are the places there to which unanswered and unknown callers are sent?"""
     policy = account.policy()
     if not policy.fallback:
         yield warning(

@@ -126,7 +126,8 @@ def refused(account: AccountOption = None, as_json: JsonOption = False) -> None:
     refusals = run(work())
     if as_json:
         for refusal in refusals:
-            typer.echo(orjson.dumps({**asdict(refusal), "tell": tagged(refusal.tell)}))
+            tell = tagged(refusal.tell) if refusal.tell is not None else None
+            typer.echo(orjson.dumps({**asdict(refusal), "tell": tell}))
         return
     if not refusals:
         typer.echo("The CRM has refused nothing.")
@@ -134,7 +135,7 @@ def refused(account: AccountOption = None, as_json: JsonOption = False) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for refusal in refusals:
         moment = datetime.fromtimestamp(refusal.at).strftime("%d.%m %H:%M:%S")
-        what = CRM_MESSAGES[type(refusal.tell)]
+        what = CRM_MESSAGES[type(refusal.tell)] if refusal.tell is not None else "?"
         console.print(Text.assemble((f"{moment}  {refusal.call}  {what}: ", ""), (refusal.problem, "yellow")))
 
 

@@ -109,7 +109,7 @@ class RetailCrm:
         return f"RetailCrm({str(self._url)!r})"
 
     async def manager_for(self, phone: str, *, timeout: float = 2.0, ignore_status: bool = True) -> LookUp:
-        """Who is calling and who is responsible for them.
+        """Ask which customer has a number, and which manager is responsible for them.
 
         Without `ignore_status` a manager who is busy or away, as the CRM says, is not named.
         """

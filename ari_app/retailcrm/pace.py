@@ -1,4 +1,4 @@
-"""How fast one account may be asked, and who goes first when not everyone can.
+"""How fast one account may be asked, and which requests go first when not all can.
 
 retailCRM takes 40 requests a second on /telephony routes and 10 on the others, per key; one more is answered
 503. The server counts when a request arrives, we only know when it left and when its answer was back. So a
@@ -40,7 +40,7 @@ class _Place:
 
 
 class _Lane:
-    """One limit of the CRM's: its places, and who waits for one."""
+    """One limit of the CRM's: its places, and the requests that wait for one."""
 
     def __init__(self, places: int | None, window: float) -> None:
         self._limit = places
@@ -80,7 +80,7 @@ class _Lane:
         return sum(map(len, self._waiting.values()))
 
     def _serve(self) -> None:
-        """Give places to those who wait, in order, and set the alarm for the next chance."""
+        """Give places to the waiting requests, in order, and set the alarm for the next chance."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         if self._alarm is not None:

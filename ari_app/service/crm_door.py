@@ -1,4 +1,4 @@
-"""Who may have an account: whoever shows an API key that may do what the module needs."""
+"""Who may have an account: the holder of an API key that may do what the module needs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def read_shown(crm: str, key: str, domains: tuple[str, ...]) -> Shown:
     """Read what was typed: the address as people copy it, with a path or without https://.
 
     Raises:
-        NotLetIn
+        NotLetIn: the address is none of a CRM's, or the key can't be one.
     """
     url = _address(crm.strip(), domains)
     if not key:
@@ -97,7 +97,8 @@ async def let_in(
     A key that works takes the place of the one that was known: that may be the very thing to be mended.
 
     Raises:
-        NotLetIn, StoreUnavailable
+        NotLetIn: the CRM does not let us in, or the key may not do what is needed.
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     crm = RetailCrm(session, shown.url, shown.key, service.pace_of(shown.key))
     await _try_key(crm)

@@ -15,7 +15,7 @@ from typing import Protocol
 import aiohttp
 import structlog
 
-from ari_app.accounts.account import Account, RegisteredAccount
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.accounts.extensions import Merged, merge
 from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.client import RetailCrm
@@ -23,6 +23,7 @@ from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.module import MODULE_CODE
 from ari_app.retailcrm.pace import Pace
 from ari_app.retailcrm.registration import IntegrationModule, describe
+from ari_app.service.changes import Changes
 from ari_app.store.accounts import Accounts, WrongSecretKey
 from ari_app.store.connection import Redis
 from ari_app.store.staff import StaffStore
@@ -44,6 +45,10 @@ class Serving(Protocol):
     public_url: str
     pace_of: Callable[[str], Pace]
 
+    def changes_of(self, account: str) -> Changes:
+        """Give what wakes those who show an account."""
+        ...
+
     async def switch_telephony(self, account: str, on: bool | None, frozen: bool | None = None) -> None:
         """Take note of whether the CRM of an account has the module switched on, and whether it froze it."""
         ...
@@ -64,7 +69,8 @@ async def register(
     account as it is then, and what was taken.
 
     Raises:
-        CrmError, StoreUnavailable
+        CrmError: the CRM doesn't take it.
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     store = StaffStore(service.redis, account.id)
     there = await crm.module(MODULE_CODE)
@@ -78,8 +84,7 @@ async def register(
         merged = merge(now.extensions, there.codes if there else {}, told)
         if not merged.taken:
             return now
-        kind = Account if isinstance(now, Account) else RegisteredAccount
-        return kind.model_validate(now.model_copy(update={"extensions": merged.extensions}).model_dump())
+        return now.altered(extensions=merged.extensions)
 
     take(account)
     if merged.taken:
@@ -135,7 +140,8 @@ class Informing:
         """Tell the CRM of an account as it is stored now; None when there is no such account.
 
         Raises:
-            CrmError, StoreUnavailable
+            CrmError: the CRM doesn't take it.
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         async with self._locks.setdefault(account_id, asyncio.Lock()):
             account = await self._service.accounts.find(account_id)
@@ -147,7 +153,7 @@ class Informing:
         """Tell the CRM of a change that is stored; say whether it knows it by now. Else it is told later.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         await StaffStore(self._service.redis, account_id).changed()
         task = asyncio.create_task(self._try(account_id), name=f"telling the CRM of {account_id}")

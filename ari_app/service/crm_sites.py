@@ -31,7 +31,7 @@ class Sites:
         """Give the shops' names by their codes, and whether the CRM said so just now.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         known = await store.sites()
         asked = self._asked.get(account.id)

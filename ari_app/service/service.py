@@ -16,6 +16,7 @@ from ari_app.asterisk.recordings import RecordingStore
 from ari_app.errors import StoreUnavailable
 from ari_app.reach import ANYWHERE, Passages, Reach, passage
 from ari_app.retailcrm.pace import Pace
+from ari_app.service.changes import Changes
 from ari_app.service.crm_module import Informing
 from ari_app.service.crm_sites import Sites
 from ari_app.service.retention import Keeping
@@ -56,7 +57,7 @@ class Service:
         self._secret_key = secret_key
         self._holder = Holder(redis, holder_id)
         self.pace_of: Callable[[str], Pace] = lru_cache(maxsize=10_000)(lambda api_key: pace())
-        """The pace at which an API key's CRM is asked, whoever of us asks: it counts them all."""
+        """The pace at which an API key's CRM is asked by all parts of ours: the CRM counts every request."""
         self.informing = Informing(self)
         """What keeps the CRMs informed of us, while `run` works."""
         self.synchronising = Synchronising(self, self.informing)
@@ -71,6 +72,7 @@ class Service:
         self._revision = -1
         self._reopening: set[str] = set()
         self._absent: set[str] = set()
+        self._changes: dict[str, Changes] = {}
         self.loaded = asyncio.Event()
         """Set when the accounts were read for the first time."""
 
@@ -97,19 +99,23 @@ class Service:
         What it doesn't say (None) stays as it was; a frozen module is off though it is switched on.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         shop = self.shops.get(account)
         kept = await ModuleStore(self.redis, account).tell(on, frozen, self._clock())
         if shop is not None:
             shop.take_activity(kept)
 
+    def changes_of(self, account: str) -> Changes:
+        """Give what wakes those who show an account, whether it is at work or not."""
+        return self._changes.setdefault(account, Changes())
+
     def key_for(self, purpose: str) -> bytes:
         """Derive a key from the secret one, another for each purpose."""
         return hmac.digest(self._secret_key.encode(), purpose.encode(), "sha256")
 
     async def run(self) -> None:
-        """Work until cancelled; then send on who waits, and end."""
+        """Work until cancelled; then send on the callers who wait, and end."""
         async with self.informing.at_work(), self.synchronising.at_work():
             await self._run()
 
@@ -157,6 +163,7 @@ class Service:
         for gone in self.shops.keys() - accounts.keys():
             log.info("account removed", account=gone)
             await self.shops.pop(gone).stop(drain_seconds=None)
+            self.changes_of(gone).note()
         problem: Exception | None = None
         for account in accounts.values():
             try:
@@ -198,11 +205,13 @@ class Service:
             self.pace_of(account.crm.api_key.get_secret_value()),
             self._clock,
             passages.to(account.pbx.guarded),
+            self.changes_of(account.id),
         )
         await shop.open()
         shop.notes.take_change(before, account)
         self.shops[account.id] = shop  # only now: one that Redis kept from being opened is opened later
         self._absent.discard(account.id)
+        self.changes_of(account.id).note()
         await shop.reread_activity()
 
     async def _stop(self) -> None:

@@ -43,7 +43,7 @@ class Synchronising:
         """Begin, unless it is under way. Without `inform` only people are read, and no extensions merged.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         if account_id in self._running:
             return
@@ -59,7 +59,7 @@ class Synchronising:
         )
 
     async def begin_first(self, account_id: str) -> None:
-        """Begin, if it was never begun: whoever signs in to a new account finds the employees by name.
+        """Begin, if it was never begun: in a new account the administrator finds the employees by name.
 
         Extensions were merged a moment ago, when the module was registered.
         """
@@ -71,7 +71,7 @@ class Synchronising:
         """Say how it goes or went. One that isn't under way and never ended was cut off by a restart.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         known = await StaffStore(self._service.redis, account_id).synchronisation()
         if known is not None and known.ended_at is None and account_id not in self._running:
@@ -122,6 +122,7 @@ class Synchronising:
             return replace(how, problem=_word(problem), detail=str(problem))
         people = compare(await store.people(), users.values())
         await store.keep(people.values())
+        self._service.changes_of(account_id).note()
         there = [one for one in people.values() if not one.left]
         return replace(
             how,

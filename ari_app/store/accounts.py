@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import WatchError
 
-from ari_app.accounts.account import SECRETS, Account, RegisteredAccount
+from ari_app.accounts.account import SECRETS, Account, RegisteredAccount, checked_account
 from ari_app.store.connection import ask, asking
 from ari_app.store.keys import ACCOUNTS, REVISION, Keys
 
@@ -54,7 +54,7 @@ class Accounts:
         Raises:
             AccountConflict: another account uses the same application of the same PBX, or the same client_id;
                 or the CRM has moved from this address.
-            WrongSecretKey
+            WrongSecretKey: the accounts were encrypted with another key.
         """
 
         async def change(pipe: Any) -> AnAccount:
@@ -89,7 +89,7 @@ class Accounts:
 
         Raises:
             AccountConflict: as `apply` does.
-            WrongSecretKey
+            WrongSecretKey: the accounts were encrypted with another key.
         """
 
         async def change(pipe: Any) -> RegisteredAccount | None:
@@ -162,7 +162,7 @@ class Accounts:
         """Give the accounts whose PBX is known, by name.
 
         Raises:
-            WrongSecretKey
+            WrongSecretKey: the accounts were encrypted with another key.
         """
         return [account for account in await self.registered() if isinstance(account, Account)]
 
@@ -170,7 +170,7 @@ class Accounts:
         """Give all accounts, by name, also those whose PBX is still to be set up.
 
         Raises:
-            WrongSecretKey
+            WrongSecretKey: the accounts were encrypted with another key.
         """
         found = await ask(self._redis.hgetall(ACCOUNTS))
         accounts = self._read(found)
@@ -240,8 +240,7 @@ class Accounts:
                 sealed = (data[section] or {}).get(name)
                 if sealed is not None:
                     data[section][name] = self._open(sealed)
-            kind = RegisteredAccount if data["pbx"] is None else Account
-            return kind.model_validate(data)
+            return checked_account(data)
         except (ValueError, LookupError, TypeError, AttributeError):
             log.error("an account can't be read and is left out: apply its file again", account=ident)
             return None

@@ -13,16 +13,32 @@ from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import orjson
+import structlog
+from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from ari_app.calls.call import Call, Way
-from ari_app.calls.journal import CrmTold, JournalLine, OutboxEntry, dump_line, load_line, order_from, tagged
+from ari_app.calls.journal import (
+    NOT_KNOWN,
+    CrmTold,
+    JournalLine,
+    OutboxEntry,
+    UnreadableEntry,
+    dump_line,
+    kind_of,
+    line_at,
+    order_from,
+    read_lines,
+    tagged,
+)
 from ari_app.calls.orders import Tell
 from ari_app.calls.stored import load_call
 from ari_app.store.connection import ask
 from ari_app.store.events import Event, What, add_to
 from ari_app.store.keys import Keys
 from ari_app.store.statistics import COUNT_OLD, WRITE, is_counted, state_of
+
+log = structlog.get_logger(__name__)
 
 WATCHED_LINES = 10_000
 """How many of the newest journal lines of an account can be watched; each call keeps all of its own."""
@@ -32,7 +48,7 @@ CHANNEL_SECONDS = 86_400
 
 _AT_ONCE = 200
 _AT_FIRST = 64
-"""So many calls are read first by who walks the log, then more: most have seen enough on the first page."""
+"""So many calls are read first, then more: most readers of the log have seen enough on the first page."""
 
 _AGAIN = """
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
@@ -59,11 +75,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Something that the CRM refused for good, kept for a person to see."""
+    """Something that the CRM refused for good, kept for a person to see.
+
+    `tell` is None when another version wanted it told, and this one can't read it.
+    """
 
     id: str
     call: str
-    tell: Tell
+    tell: Tell | None
     at: float
     problem: str
 
@@ -99,6 +118,9 @@ class CallStore:
 
     `zone` is the time zone in whose days and hours calls are counted when they are written; who only reads
     need not give it.
+
+    Another version may have stored what this one does not know. What can't be read stays as it is and is left
+    out, with a line in the log; the version that knows it reads it.
     """
 
     def __init__(self, redis: Redis, account: str, zone: Callable[[], ZoneInfo] = lambda: _UTC) -> None:
@@ -106,6 +128,9 @@ class CallStore:
         self._redis = redis
         self._keys = Keys(account)
         self._zone = zone
+        self._log = log.bind(account=account)
+        self._said: set[str] = set()
+        """What was said of what can't be read: it is said once."""
 
     # -- writing ------------------------------------------------------------------------------------------
 
@@ -154,11 +179,25 @@ class CallStore:
         self._add_line(pipe, JournalLine(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
         await ask(pipe.execute())
 
+    async def set_aside(self, entry: UnreadableEntry, at: float) -> None:
+        """Move an entry that this version can't read to the list that a person can see."""
+        try:
+            tell = orjson.loads(entry.stored)
+        except ValueError:
+            tell = entry.stored.decode(errors="replace")
+        data = {"id": entry.id, "call": entry.call, "at": at, "problem": entry.problem, "tell": tell}
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.xdel(self._keys.outbox, entry.id)
+        pipe.hset(self._keys.refused, entry.id, orjson.dumps(data).decode())
+        values = {"call": entry.call, "problem": entry.problem}
+        add_to(pipe, self.account, Event(at, What.UNREADABLE, values))
+        await ask(pipe.execute())
+
     async def send_again(self, refusal: str) -> str | None:
         """Move what the CRM refused back into the outbox, once; name its call, None if it was moved already.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         keys = self._keys
         found = await ask(self._redis.hget(keys.refused, refusal))
@@ -173,14 +212,17 @@ class CallStore:
         """Count calls that ended before there were counters; one that is counted stays as it is.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         keys = [self._keys.call(call.id) for call in calls]
         found = await ask(self._redis.mget(keys)) if keys else []
         pipe = self._redis.pipeline(transaction=False)
         for key, state in zip(keys, found, strict=True):
-            if state is not None and not is_counted(state):
-                counted = state_of(load_call(state), self._zone())
+            if state is None or is_counted(state):
+                continue
+            call = self._read(key, state)
+            if call is not None:
+                counted = state_of(call, self._zone())
                 pipe.eval(COUNT_OLD, 1, key, self._keys.statistics(""), counted, state)
         await ask(pipe.execute())
 
@@ -204,7 +246,7 @@ class CallStore:
         return [
             call
             for call, line in zip(calls, newest, strict=True)
-            if call.over and call.id not in waiting and (line is None or load_line(line).at < before)
+            if call.over and call.id not in waiting and (line is None or (line_at(line) or 0.0) < before)
         ]
 
     async def forget(self, calls: Sequence[Call], before: float) -> None:
@@ -232,7 +274,7 @@ class CallStore:
         after = "0"
         while True:
             entries = await ask(self._redis.xrange(self._keys.outbox, min=f"({after}", count=_AT_ONCE))
-            found.update(fields[b"call"].decode() for _, fields in entries)
+            found.update(fields.get(b"call", b"").decode() for _, fields in entries)
             if len(entries) < _AT_ONCE:
                 return found
             after = entries[-1][0].decode()
@@ -325,7 +367,7 @@ class CallStore:
     async def journal(self, call_id: str) -> list[JournalLine]:
         """Give a call's lines, oldest first; one written twice (Redis' answer was lost) counts once."""
         lines = await ask(self._redis.lrange(self._keys.journal(call_id), 0, -1))
-        return [load_line(line) for line in dict.fromkeys(lines)]
+        return self._lines(dict.fromkeys(lines))
 
     async def watch(self, since: str = "$") -> AsyncIterator[JournalLine]:
         """Give the account's new lines as they are written, for ever. `since` is a stream id."""
@@ -334,29 +376,30 @@ class CallStore:
             for _, entries in found or []:
                 for ident, fields in entries:
                     since = ident.decode()
-                    yield load_line(fields[b"line"])
+                    for line in self._lines([fields[b"line"]]):
+                        yield line
 
     async def watched_until(self) -> str:
         """Give the stream id after which `watch` gives only what is still to come."""
         newest = await ask(self._redis.xrevrange(self._keys.watched, count=1))
         return newest[0][0].decode() if newest else "0"
 
-    async def outbox(self, after: str = "0", limit: int = 500) -> list[OutboxEntry]:
+    async def outbox(self, after: str = "0", limit: int = 500) -> list[OutboxEntry | UnreadableEntry]:
         """Give what the CRM is still to be told, behind an entry's id, oldest first."""
         entries = await ask(self._redis.xrange(self._keys.outbox, min=f"({after}", count=limit))
-        return [
-            OutboxEntry(ident.decode(), fields[b"call"].decode(), order_from(orjson.loads(fields[b"tell"])))
-            for ident, fields in entries
-        ]
+        return [_entry(ident.decode(), fields) for ident, fields in entries]
 
     async def refusals(self) -> list[Refusal]:
         """Give what the CRM refused for good, oldest first."""
         found = await ask(self._redis.hvals(self._keys.refused))
-        read = (orjson.loads(data) for data in found)
-        refusals = (
-            Refusal(data["id"], data["call"], order_from(data["tell"]), data["at"], data["problem"])
-            for data in read
-        )
+        refusals = []
+        for stored in found:
+            try:
+                data = orjson.loads(stored)
+                tell = _tell_from(data["tell"])
+                refusals.append(Refusal(data["id"], data["call"], tell, data["at"], data["problem"]))
+            except NOT_KNOWN as error:
+                self._leave_out("something that the CRM refused can't be read", problem=_why(error))
         return sorted(refusals, key=lambda refusal: refusal.at)
 
     async def last_seen(self) -> tuple[float, str] | None:
@@ -371,4 +414,59 @@ class CallStore:
         if not keys:
             return []
         found = await ask(self._redis.mget(keys))
-        return [load_call(data) for data in found if data is not None]
+        states = zip(keys, found, strict=True)
+        read = (self._read(key, state) for key, state in states if state is not None)
+        return [call for call in read if call is not None]
+
+    def _read(self, key: str, state: bytes) -> Call | None:
+        try:
+            return load_call(state)
+        except NOT_KNOWN as error:
+            call = key.removeprefix(self._keys.call(""))
+            self._leave_out("a call can't be read; it stays as it is", call=call, problem=_why(error))
+            return None
+
+    def _lines(self, stored: Iterable[bytes]) -> list[JournalLine]:
+        lines, left_out = read_lines(stored)
+        new = [kind for kind in left_out if kind not in self._said]
+        if new:
+            self._said.update(new)
+            self._log.error("of a journal is left out what is not known", what=", ".join(new))
+        return lines
+
+    def _leave_out(self, saying: str, /, **values: str) -> None:
+        said = f"{saying} {values}"
+        if said not in self._said:
+            self._said.add(said)
+            self._log.error(saying, **values)
+
+
+def _entry(ident: str, fields: dict[bytes, bytes]) -> OutboxEntry | UnreadableEntry:
+    call, stored = fields.get(b"call", b"").decode(errors="replace"), fields.get(b"tell", b"")
+    kind = None
+    try:
+        data = orjson.loads(stored)
+        kind = kind_of(data)
+        tell = order_from(data)
+        if isinstance(tell, _TELLS):
+            return OutboxEntry(ident, call, tell)
+        why = "not for the CRM"
+    except NOT_KNOWN as error:
+        why = _why(error)
+    return UnreadableEntry(ident, call, stored, f"this version can't read it: {kind or 'no kind'} ({why})")
+
+
+def _tell_from(data: Any) -> Tell | None:
+    try:
+        tell = order_from(data)
+    except NOT_KNOWN:
+        return None
+    return tell if isinstance(tell, _TELLS) else None
+
+
+def _why(error: Exception) -> str:
+    """Say what is wrong with something that was stored, but not what stands there: it may be anybody's."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_input=False, include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['type']}"
+    return "not known" if isinstance(error, KeyError) else "no JSON of ours"

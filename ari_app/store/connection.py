@@ -22,7 +22,7 @@ CONNECTIONS = 64
 
 
 def connect(url: str) -> Redis:
-    """Make a client; it connects when it is used. It doesn't retry by itself: whoever asks decides."""
+    """Make a client; it connects when it is used. It doesn't retry by itself: the caller decides."""
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=CONNECTIONS,
@@ -78,7 +78,7 @@ async def ping(redis: Redis) -> None:
     """Make sure that Redis answers.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     await ask(redis.ping())
 
@@ -98,6 +98,6 @@ async def running_for(redis: Redis) -> float:
     """Say for how many seconds Redis has been running.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     return float((await ask(redis.info("server")))["uptime_in_seconds"])

@@ -1,4 +1,4 @@
-"""What Redis says of itself, for who looks a set-up over."""
+"""What Redis says of itself, for a person who looks a set-up over."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def keeping(redis: Redis) -> Keeping:
     """Ask Redis how it keeps what it is given.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     persistence: dict[str, Any] = await ask(redis.info("persistence"))
     memory: dict[str, Any] = await ask(redis.info("memory"))
@@ -49,6 +49,6 @@ async def held(redis: Redis) -> bool:
     """Tell whether a service works with this Redis: it holds the PBXs.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     return bool(await ask(redis.exists(HOLDER)))

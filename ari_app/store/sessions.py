@@ -77,7 +77,7 @@ class Attempts:
         """Count an attempt; None if it may be made, else the seconds to wait.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         pipe = self._redis.pipeline(transaction=True)
         key = keys.attempts(who)
@@ -91,7 +91,7 @@ class Attempts:
         """Begin to count anew: an attempt was right.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         await ask(self._redis.unlink(keys.attempts(who)))
 

@@ -24,7 +24,7 @@ _CODES = TypeAdapter(dict[int, str])
 
 
 class StaffStore:
-    """One account's. Every method may raise `StoreUnavailable`."""
+    """The staff of one account. Every method may raise `StoreUnavailable`."""
 
     def __init__(self, redis: Redis, account: str) -> None:
         self._redis = redis
@@ -44,11 +44,11 @@ class StaffStore:
         await ask(self._redis.hset(self._people, mapping=data))
 
     async def synchronisation(self) -> Synchronisation | None:
-        """Say how the last one goes or went; None when there was none."""
+        """Say how the last synchronisation goes or went; None when there was none."""
         return self._read(await self._get("sync"), _SYNC, None)
 
     async def note(self, how: Synchronisation) -> None:
-        """Keep how it goes."""
+        """Keep how a synchronisation goes."""
         await self._set("sync", _SYNC.dump_json(how))
 
     async def sites(self) -> dict[str, str]:

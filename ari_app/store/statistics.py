@@ -233,7 +233,7 @@ class StatisticsStore:
         """Add up the days from the first to the last.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         found, sums = list(days(first, last)), _Sums()
         for start in range(0, len(found), _DAYS_AT_ONCE):
@@ -248,7 +248,7 @@ class StatisticsStore:
         They are counted from the newest to the oldest, so some of the oldest tell.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         redis: Any = self._redis
         with asking():

@@ -39,7 +39,7 @@ class StatusStore:
         """Give each extension's state; one that can't be read is left out.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         kept: dict[Any, Any] = await ask(self._redis.hgetall(self._key))
         found = {}

@@ -61,7 +61,7 @@ class Tokens:
         """Make a token and give it; nobody can read it again. Of its name the first 60 characters are kept.
 
         Raises:
-            TooManyTokens
+            TooManyTokens: the account has as many as it may have.
         """
         text = f"{account}.{secrets.token_urlsafe(32)}"
         known = orjson.dumps({"name": name.strip()[:LONGEST_NAME], "made_at": self._clock()})

@@ -205,7 +205,7 @@ def _caller_ended(line: JournalLine, call: Call, known_up_at: float | None) -> I
         said, tone = say("%(who)s is gone", who=who), Tone.QUIET
     elif line.before is Stage.CALLING and call.caller.result is not None:
         said, tone = say("%(who)s: %(result)s", who=who, result=_RESULTS[call.caller.result]), Tone.BAD
-    elif call.way is Way.AJAM and call.answered_at is not None:  # it doesn't tell who
+    elif call.way is Way.AJAM and call.answered_at is not None:  # the dialplan doesn't tell who hung up
         said, tone = say("one of the two hung up"), Tone.CALLER
     else:
         said, tone = say("%(who)s hung up", who=who), Tone.CALLER
@@ -265,7 +265,7 @@ def _answered(line: JournalLine, leg: Leg | None) -> Iterator[tuple[Saying, Tone
 
 
 def _member_rings(call: Call, leg: Leg | None, member: str) -> Iterator[tuple[Saying, Tone]]:
-    """Tell whom the dialplan rings, where the leg that leads there doesn't ring by itself."""
+    """Tell which member the dialplan rings, where the leg that leads there doesn't ring by itself."""
     if leg is not None and leg.role is Role.CUSTOMER:
         if call.way is Way.AJAM:
             yield say("%(who)s rings", who=say("the customer")), Tone.PHONE
@@ -274,7 +274,7 @@ def _member_rings(call: Call, leg: Leg | None, member: str) -> Iterator[tuple[Sa
 
 
 def _member_answered(line: JournalLine, leg: Leg | None, member: str) -> Iterator[tuple[Saying, Tone]]:
-    """Tell who answered behind a leg into the dialplan; not again, if the leg itself has told it."""
+    """Tell which member answered behind a leg into the dialplan; not again, if the leg itself has told it."""
     if leg is None or (leg.role is not Role.CUSTOMER and leg.target != member):
         yield say("%(member)s answered %(who)s", member=member, who=_who(leg)), Tone.GOOD
     elif line.before is not Stage.TALKING:

@@ -12,7 +12,7 @@ from stasis_dialplan.event2 import event2
 
 
 async def script(request: web.Request) -> web.Response:
-    """Fill in the clientId for who is signed in; all others get the script too, and do it themselves."""
+    """Give the script, with the clientId for a reader who is signed in; strangers fill it in themselves."""
     try:
         visit = await find_visit(request)
     except StoreUnavailable:

@@ -104,7 +104,7 @@ def _ringing(shop: Shop, fields: Fields, direction: Direction, at: float) -> Rin
         channel=fields.unique_id(),
         direction=direction,
         number=_customer(shop, fields, direction),
-        external=tellable(shop.normal_form(fields.phone("extPhone"))),
+        external=tellable(shop.desk.normal_form(fields.phone("extPhone"))),
         codes=codes,
         analytics=analytics if direction is Direction.IN and analytics != WebAnalytics() else None,
     )
@@ -122,7 +122,7 @@ def _end(shop: Shop, fields: Fields, at: float) -> EndReported:
         channel=fields.unique_id(),
         direction=direction,
         number=_customer(shop, fields, direction),
-        external=tellable(shop.normal_form(fields.phone("extPhone"))),
+        external=tellable(shop.desk.normal_form(fields.phone("extPhone"))),
         code=codes[0] if len(codes) == 1 else None,  # who of several talked is not guessed
         ending=ending,
         waiting=fields.seconds("hold"),
@@ -147,4 +147,6 @@ def _customer(shop: Shop, fields: Fields, direction: Direction | None) -> str | 
     What a manager has dialled may begin with the digit of the outside line.
     """
     number = fields.phone("phone")
-    return tellable(shop.number_of(number) if direction is Direction.OUT else shop.normal_form(number))
+    return tellable(
+        shop.desk.number_of(number) if direction is Direction.OUT else shop.desk.normal_form(number)
+    )

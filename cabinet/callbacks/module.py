@@ -26,7 +26,8 @@ from ari_app.retailcrm.registration import account_address, callback_key
 from ari_app.service.crm_door import NotLetIn, Shown, read_shown
 from ari_app.store.accounts import AccountConflict
 from ari_app.store.module import ModuleStore
-from cabinet.callbacks.clicks import LONGEST_FORM, LONGEST_VALUE, Fields, Refused, answer, no, read_fields
+from cabinet.callbacks.answers import Refused, answer, no
+from cabinet.callbacks.fields import LONGEST_FORM, LONGEST_VALUE, Fields, read_fields
 from cabinet.frame.clients import HTTP, SERVICE
 
 log = structlog.get_logger(__name__)

@@ -60,7 +60,7 @@ from aiohttp import web
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from ari_app.accounts.account import Account, RegisteredAccount
+from ari_app.accounts.account import RegisteredAccount, checked_account
 from cabinet.forms.fields import FORGET, Field, Flag, Number, Secret, Text
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.visits import Form as Sent
@@ -130,7 +130,7 @@ class Filled(Generic[Model]):
         """Give what is stored with what was typed.
 
         Raises:
-            ValidationError
+            ValidationError: the model does not take it.
         """
         return self.form.apply(stored, self.values)
 
@@ -236,7 +236,9 @@ class Form(Generic[Model]):
         """Read the form that was sent, and store it if it is right: `Filled.bad` tells.
 
         Raises:
-            AccountConflict, StoreUnavailable, HTTPForbidden
+            AccountConflict: another account has what was typed.
+            StoreUnavailable: Redis can't be reached, or does not answer.
+            HTTPForbidden: it is no form of ours.
         """
         sent = await form_of(request)
         return await self.put(request, account_id, lambda account: self.take(request, sent, account))
@@ -250,7 +252,8 @@ class Form(Generic[Model]):
         """Store what `read` makes of the account as it is stored at the moment, unless it is bad.
 
         Raises:
-            AccountConflict, StoreUnavailable
+            AccountConflict: another account has what was typed.
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         filled: Filled[RegisteredAccount] | None = None
 
@@ -271,7 +274,7 @@ class Form(Generic[Model]):
         """Give what is stored with other values, by their paths.
 
         Raises:
-            ValidationError
+            ValidationError: the model does not take it.
         """
         data = stored.model_dump()
         for path, value in values.items():
@@ -281,10 +284,9 @@ class Form(Generic[Model]):
                 inner[section] = dict(inner[section] or {})
                 inner = inner[section]
             inner[name] = value
-        kind: type[BaseModel] = type(stored)
-        if kind is RegisteredAccount and data["pbx"] is not None:
-            kind = Account
-        return kind.model_validate(data)  # type: ignore[return-value]  # an Account is a RegisteredAccount
+        if isinstance(stored, RegisteredAccount):
+            return checked_account(data)  # type: ignore[return-value]  # an Account when it has a PBX now
+        return type(stored).model_validate(data)
 
     # -- inside -------------------------------------------------------------------------------------------
 

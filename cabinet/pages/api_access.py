@@ -13,6 +13,7 @@ from ari_app.accounts.account import Account, RegisteredAccount
 from ari_app.retailcrm.errors import CrmError
 from ari_app.store.events import What
 from ari_app.store.tokens import LONGEST_NAME, MOST, Tokens, TooManyTokens
+from cabinet.forms.typed import Typed, texts_in
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.noting import note
 from cabinet.frame.rendering import page
@@ -24,6 +25,8 @@ from stasis_dialplan.event2 import event2
 log = structlog.get_logger(__name__)
 
 PATH = "/api-access"
+_LONGEST = 4000
+"""Characters that are read of what is typed, and shown again."""
 
 
 async def show(request: web.Request, visit: Visit) -> web.Response:
@@ -80,18 +83,23 @@ def _files(kind: Kind, account: Account, public_url: str) -> dict[str, str]:
 
 async def make_token(request: web.Request, visit: Visit) -> web.Response:
     """Make a token, and show it this once."""
-    name = (await form_of(request)).get("name", "").strip()
+    typed = Typed(texts_in(await form_of(request), "name", longest=_LONGEST))
+    name = typed.texts["name"]
     if not name:
-        return await _page(request, visit, status=422, wrong_name="empty")
+        return await _refused(request, visit, typed.refused(name="empty"))
     if len(name) > LONGEST_NAME or not name.isprintable():
-        return await _page(request, visit, status=422, wrong_name="long", name=name)
+        return await _refused(request, visit, typed.refused(name="long"))
     try:
         token = await Tokens(request.app[SERVICE].redis).make(visit.account.id, name)
     except TooManyTokens:
-        return await _page(request, visit, status=422, wrong_name="many", name=name)
+        return await _refused(request, visit, typed.refused(name="many"))
     log.info("a token is made", account=visit.account.id, name=name)
     await note(request, visit.account.id, What.TOKEN_MADE, name=name)
     return await _page(request, visit, token=token, token_name=name)
+
+
+async def _refused(request: web.Request, visit: Visit, typed: Typed) -> web.Response:
+    return await _page(request, visit, status=typed.status, typed=typed)
 
 
 async def revoke_token(request: web.Request, visit: Visit) -> web.Response:
@@ -112,8 +120,7 @@ async def _page(request: web.Request, visit: Visit, *, status: int = 200, **more
         "said": "",
         "problem": "",
         "detail": "",
-        "wrong_name": "",
-        "name": "",
+        "typed": Typed({"name": ""}),
         "token": "",
         "token_name": "",
         "client_id": visit.account.crm.client_id.get_secret_value(),

@@ -40,11 +40,11 @@ FORM = Form(
     Text("pbx.stasis_app"),
 )
 KINDS: tuple[Kind, ...] = ("asterisk", "freepbx")
-"""Whose files are given; a shop that keeps its own dialplan finds its files in the tab API."""
+"""The PBXs for which files are given; a shop that keeps its own dialplan finds its files in the tab API."""
 SECRETS = ("ari_password", "ami_password")
 
 AT_ONCE = 8
-"""So many PBXs are tried at the same time, whoever asks: one that answers without end holds memory."""
+"""So many PBXs are tried at the same time, for all accounts: one that answers without end holds memory."""
 TRIES, TRIES_SECONDS = 30, 600
 """So often an account may have a PBX tried, in so many seconds: we are no tool for looking into networks."""
 
@@ -83,7 +83,8 @@ async def files(request: web.Request, visit: Visit) -> web.Response:
     filled = _read(request, visit.account, await form_of(request))
     if filled.bad:
         return _page(request, visit, Attempt(filled))
-    account = Account.model_validate(filled.onto(visit.account).model_dump())
+    account = filled.onto(visit.account)
+    assert isinstance(account, Account)  # a form that isn't bad has a PBX
     try:
         settings = Settings.of(account, request.app[SERVICE].public_url)
         written = {f"{kind}/{name}": text for kind in KINDS for name, text in render(kind, settings).items()}

@@ -14,6 +14,7 @@ from ari_app.retailcrm.registration import PERMISSIONS
 from ari_app.service.crm_door import NotLetIn, Shown, let_in, read_shown
 from ari_app.store.events import What
 from ari_app.store.sessions import Attempts
+from cabinet.forms.typed import Typed, texts_in
 from cabinet.frame.clients import HTTP, SERVICE
 from cabinet.frame.noting import note
 from cabinet.frame.rendering import page
@@ -41,7 +42,7 @@ async def ask(request: web.Request) -> web.Response:
     """Ask for the address and the key."""
     if await find_visit(request) is not None:
         raise web.HTTPSeeOther("/")
-    return _ask(request, next=own_path(request.query.get("next")))
+    return _ask(request, Typed({"crm": "", "key": ""}), own_path(request.query.get("next")))
 
 
 async def sign_in(request: web.Request) -> web.Response:
@@ -50,18 +51,17 @@ async def sign_in(request: web.Request) -> web.Response:
         form, problem = await read_form(request), ""
     except BadToken:  # what was typed is shown again, and tried no earlier than it is sent again
         form, problem = texts_of(await sent_form(request)), "form"
-    typed = {name: form.get(name, "").strip()[:_LONGEST] for name in ("crm", "key")}
-    shown = {**typed, "next": own_path(form.get("next"))}
+    typed, then = Typed(texts_in(form, "crm", "key", longest=_LONGEST)), own_path(form.get("next"))
     if problem:
-        return _ask(request, status=403, problem=problem, **shown)
+        return _ask(request, typed.refused(problem), then, status=403)
     try:
-        account = await _try(request, **typed)
+        account = await _try(request, typed.texts["crm"], typed.texts["key"])
     except NotLetIn as no:
-        wrong = {f"wrong_{no.field}": no.why} if no.field else {"problem": no.why}
-        return _ask(request, status=422, missing=no.missing, detail=no.detail, **wrong, **shown)
+        refused = typed.refused(**{no.field: no.why}) if no.field else typed.refused(no.why)
+        return _ask(request, refused, then, missing=no.missing, detail=no.detail)
     except _TooMany as wait:
-        return _ask(request, status=429, problem="wait", minutes=-(-wait.seconds // 60), **shown)
-    return await _open(request, account, shown["next"])
+        return _ask(request, typed.refused("wait"), then, status=429, minutes=-(-wait.seconds // 60))
+    return await _open(request, account, then)
 
 
 async def sign_out(request: web.Request) -> web.Response:
@@ -89,7 +89,7 @@ def _same(given: object, known: SecretStr) -> bool:
 
 
 async def _account_with(request: web.Request, secret: str) -> RegisteredAccount | None:
-    """Find it. All are compared, each in constant time: the time tells nothing."""
+    """Find the account with a secret. All are compared, each in constant time: the time tells nothing."""
     found, asked = None, secret.encode("utf-8", "replace")
     for account in await request.app[SERVICE].accounts.registered():
         known = account.crm.cabinet_secret
@@ -152,18 +152,16 @@ async def _open(request: web.Request, account: RegisteredAccount, then: str) -> 
     return answer
 
 
-def _ask(request: web.Request, *, status: int = 200, **more: Any) -> web.Response:
+def _ask(
+    request: web.Request, typed: Typed, then: str, *, status: int | None = None, **more: Any
+) -> web.Response:
     context: dict[str, Any] = {
-        "crm": "",
-        "key": "",
-        "next": "/",
-        "problem": "",
-        "wrong_crm": "",
-        "wrong_key": "",
+        "typed": typed,
+        "next": then,
         "missing": (),
         "detail": "",
         "minutes": 0,
         "needed": list(PERMISSIONS),
         **more,
     }
-    return page(request, "sign_in.html", status=status, **context)
+    return page(request, "sign_in.html", status=status or typed.status, **context)

@@ -424,8 +424,8 @@ async def _problems(cabinet: CabinetShop, pbx: PbxSettings) -> tuple[str, str]:
     deadline = asyncio.get_running_loop().time() + 10
     while asyncio.get_running_loop().time() < deadline:
         shop = cabinet.shop.service.shops.get(cabinet.shop.account.id)
-        if shop is not None and shop.settings.pbx == pbx and shop.line.ajam is not None:
-            ari, ajam = shop.line.pbx.problem, shop.line.ajam.ajam.problem
+        if shop is not None and shop.settings.pbx == pbx and shop.ajam is not None:
+            ari, ajam = shop.line.pbx.problem, shop.ajam.problem
             if ari and ajam:
                 return ari, ajam
         await asyncio.sleep(0.02)  # looking again, not waiting for luck: the deadline decides

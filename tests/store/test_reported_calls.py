@@ -6,14 +6,17 @@ from collections.abc import Sequence
 import pytest
 from redis.asyncio import Redis
 
+from ari_app.accounts.account import read_account
+from ari_app.accounts.current import Current
 from ari_app.calls.call import AsGiven, Direction
 from ari_app.calls.orders import TellHangup, TellResult, TellRinging
 from ari_app.calls.outcome import Ending
 from ari_app.calls.reported import EndReported, RingingReported
-from ari_app.calls.routing import Policy
 from ari_app.errors import StoreUnavailable
+from ari_app.service.changes import Changes
 from ari_app.service.reported import ReportedCalls, Taken
 from ari_app.store.calls import CallStore, Step
+from tests.unit.test_clicks import ACCOUNT
 
 CHANNEL = "1700000000.42"
 RINGS = RingingReported(100.0, CHANNEL, Direction.IN, "+79161234567", None, ("101",))
@@ -35,13 +38,12 @@ class LosesAnswers(CallStore):
 
 
 def reported(store: CallStore, told: list[None] | None = None) -> ReportedCalls:
-    policy = Policy("PJSIP/##", (), ())
     return ReportedCalls(
-        "shop",
+        Current(read_account(ACCOUNT)),
         store,
-        lambda: policy,
         lambda _: False,
         lambda: told.append(None) if told is not None else None,
+        Changes(),
         lambda: 100.0,
     )
 

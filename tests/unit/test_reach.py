@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from ari_app.asterisk.ari import AriTransport
-from ari_app.asterisk.errors import AriUnavailable
+from ari_app.asterisk.errors import PbxUnavailable
 from ari_app.asterisk.pbx import Pbx, PbxState, PbxTarget
 from ari_app.reach import ANYWHERE, NotOutside, Passage, Reach, passage, read_networks
 from ari_app.settings import BadSettings, read_settings
@@ -150,7 +150,7 @@ async def test_a_pbx_that_sends_us_elsewhere_is_no_pbx(door: Door) -> None:
     door.elsewhere = "/elsewhere"
     async with aiohttp.ClientSession() as session:
         transport = AriTransport(session, f"http://127.0.0.1:{door.port}/", "user", "password")
-        with pytest.raises(AriUnavailable, match="302"):
+        with pytest.raises(PbxUnavailable, match="302"):
             await transport.request("GET", "/ari/asterisk/info")
         async with await transport.download("recordings/stored/x/file") as answer:
             assert answer.status == 302
@@ -168,13 +168,13 @@ class _Ears:
 async def _pbx(door: Door, reach: Reach) -> AsyncIterator[Pbx]:
     async with passage(reach) as to:
         target = PbxTarget(f"http://127.0.0.1:{door.port}/", "user", "password", "shop", "PJSIP/##")
-        yield Pbx(target, Passage(reach, to.session), _Ears(), "shop")
+        yield Pbx(target, Passage(reach, to.session), "shop")
 
 
 async def test_the_event_stream_goes_only_where_a_pbx_may_be(door: Door) -> None:
     async with _pbx(door, Reach()) as pbx:
-        with pytest.raises(AriUnavailable, match="own network"):
-            await pbx._connect_and_listen()
+        with pytest.raises(PbxUnavailable, match="own network"):
+            await pbx._connect_and_listen(_Ears())
         with pytest.raises(NotOutside):
             await pbx._wire()
     assert (door.knocks, pbx.state) == (0, PbxState.CONNECTING)

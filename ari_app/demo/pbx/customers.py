@@ -57,7 +57,7 @@ class Customer(Keys):
     answered_after: float | None = None
     ended_after: float | None = None
     ended_by: Literal["customer", "manager", "other side"] | None = None
-    """Who ended the call, or the waiting."""
+    """The side that ended the call, or the waiting."""
     reason: str = ""
     """The Reason header that came with the end, such as `Q.850;cause=17`."""
     over: bool = False

@@ -96,7 +96,7 @@ class Keys:
         return await self._transfer(f"<sip:{to}@127.0.0.1>", stays)
 
     async def transfer_to(self, consultation: Consultation, *, stays: bool = False) -> int:
-        """Hand the call over to whom the consultation is with, answered or still ringing (REFER, Replaces).
+        """Hand the call over to the person of the consultation, answered or still ringing (REFER, Replaces).
 
         Returns as `transfer` does.
         """
@@ -121,7 +121,7 @@ class Keys:
 
 
 def scenario(target: str, near: str, far: str) -> str:
-    """Return the steps to be put into a scenario: whom its requests go to, its From and its To."""
+    """Return the steps to be put into a scenario: where its requests go, its From and its To."""
     refusals = "\n".join(_REFUSAL.format(code=code) for code in REFUSALS)
     received = _filled("keys-received.xml", {"refusals": refusals})
     return _filled("keys.xml", {"target": target, "near": near, "far": far, "received": received})

@@ -48,7 +48,7 @@ class Act(Protocol):
         """Place the call and return when it is over; `phones` are the shop's that are on.
 
         Raises:
-            NotPlayed, TimeoutError
+            NotPlayed, TimeoutError: somebody could not do their part, or not in time.
         """
         ...
 

@@ -35,7 +35,7 @@ class AsUsual:
 
 @dataclass(frozen=True, slots=True)
 class CrmIsSilent:
-    """The CRM never answers who calls."""
+    """The CRM never answers the question who calls."""
 
     @asynccontextmanager
     async def during(self, theatre: Theatre, remark: Remark) -> AsyncIterator[None]:

@@ -104,7 +104,7 @@ class Theatre:
         """Wait until something holds.
 
         Raises:
-            DemoFailed
+            DemoFailed: it did not hold in time.
         """
         for _ in range(round(START_SECONDS / LOOK_SECONDS)):
             if holds():
