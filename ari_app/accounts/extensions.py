@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from ari_app.accounts.account import ExtensionOf
+from ari_app.calls.routing import is_persons
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,6 @@ def merge(ours: tuple[ExtensionOf, ...], theirs: Mapping[int, str], told: Mappin
 
 def _read(user: int, code: str) -> ExtensionOf | None:
     try:
-        return ExtensionOf(user_id=user, code=code)
+        return ExtensionOf(user_id=user, code=code) if is_persons(code) else None
     except ValidationError:
         return None

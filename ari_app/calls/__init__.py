@@ -27,7 +27,16 @@ from ari_app.calls.journal import (
     tagged,
 )
 from ari_app.calls.names import NAME_LENGTH, clean_name, with_prefix
-from ari_app.calls.numbers import LONGEST_INTERNAL, NotDialled, dialled, e164, masked
+from ari_app.calls.numbers import (
+    LONGEST_INTERNAL,
+    NotDialled,
+    dialled,
+    e164,
+    is_withheld,
+    masked,
+    tellable,
+    written,
+)
 from ari_app.calls.orders import Order, Tell, TellHangup, TellResult, TellRinging, WebAnalytics
 from ari_app.calls.outcome import CRM_WORDS, Ending, LegResult
 from ari_app.calls.reported import (
@@ -47,6 +56,7 @@ from ari_app.calls.routing import (
     Policy,
     Queue,
     is_extension,
+    is_persons,
     parse_destinations,
 )
 from ari_app.calls.stored import dump_call, load_call
@@ -111,6 +121,8 @@ __all__ = [
     "ending_of",
     "happenings",
     "is_extension",
+    "is_persons",
+    "is_withheld",
     "kind_of",
     "known_as",
     "line_at",
@@ -122,6 +134,8 @@ __all__ = [
     "read_lines",
     "reported",
     "tagged",
+    "tellable",
     "whose",
     "with_prefix",
+    "written",
 ]

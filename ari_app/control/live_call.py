@@ -69,6 +69,9 @@ class Desk(Protocol):
     def normal_form(self, number: str | None) -> str | None:
         """Bring a number into the form in which numbers are compared; None when it is withheld."""
 
+    def number_of(self, dialled: str) -> str | None:
+        """Give the number, in that form, that a manager's phone has dialled."""
+
     async def look_up(self, number: str, at: Callable[[], float]) -> h.CustomerFound | h.CustomerUnknown:
         """Ask the CRM which customer has a number; never raises."""
 

@@ -31,6 +31,8 @@ from ari_app.calls import (
     Stage,
     Way,
     begin,
+    is_withheld,
+    tellable,
 )
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
@@ -115,9 +117,10 @@ class Line:
             known.put(h.CallerReturned(at))
             return
         match caller.arguments:
-            case ("incoming", *called):
-                desk = self.desk
-                number, external = desk.normal_form(caller.number), desk.normal_form("".join(called[:1]))
+            case ("incoming", *rest):
+                called, presentation = (*rest, "", "")[:2]
+                shown = "" if is_withheld(presentation) else caller.number
+                number, external = tellable(self.desk.normal_form(shown)), self.desk.normal_form(called)
                 self._begin(h.CallArrived(at, caller.channel, number, external))
             case ("outgoing", exten, *_):
                 self._let_out(caller, exten, at)
@@ -289,7 +292,7 @@ class Line:
         if short or caller.name.startswith("Local/") or not _DIALLED.fullmatch(exten):
             self._send_on(caller.channel, outside)
             return
-        number = self.desk.normal_form(exten)
+        number = tellable(self.desk.number_of(exten))
         self._begin(h.CallDialled(at, caller.channel, code, number, None, outside))
 
     def clicked(self, code: str, dialled: str) -> str | None:
@@ -312,7 +315,7 @@ class Line:
         if way is None:
             return None
         outside = self.desk.outside(dialled, outgoing)
-        number = self.desk.normal_form(dialled)
+        number = tellable(self.desk.normal_form(dialled))
         return self._begin(h.CallClicked(self.clock(), code, number, external, outside, way))
 
     def busy(self, call: Call) -> frozenset[str]:

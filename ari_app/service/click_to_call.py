@@ -88,7 +88,7 @@ class Clicks:
         """
         account = self._current.account
         try:
-            extension, number = extension_of(account, code, user_id), dialled(phone)
+            extension, number = extension_of(account, code, user_id), dialled(phone, account.crm.country)
         except (NoExtension, NotDialled) as problem:
             raise BadRequest(str(problem)) from None
         ringing = self._telephone.clicked(extension, number)

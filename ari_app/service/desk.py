@@ -70,6 +70,11 @@ class ShopDesk:
         """Bring a number into E.164, the account's country first; None when it is withheld."""
         return e164(number, self._current.account.crm.country)
 
+    def number_of(self, dialled: str) -> str | None:
+        """Give the number in E.164 that a manager has dialled, with the outside line's digit or without."""
+        account = self._current.account
+        return e164(dialled, account.crm.country, account.pbx.outside_prefix)
+
     async def look_up(
         self,
         number: str,

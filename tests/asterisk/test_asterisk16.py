@@ -39,6 +39,42 @@ async def test_golden(office: Office, scenario: Scenario) -> None:
     await scenario(Site(office))
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Дем'яненко Мар'яна", "Дем'яненко Мар'яна"),
+        ("O'Brien Conor", "O'Brien Conor"),
+        ("\U0001f600" * 90, "\U0001f600" * 63),
+    ],
+)
+async def test_a_name_is_shown_as_it_is_written_and_the_call_has_its_sound(
+    office: Office, name: str, shown: str
+) -> None:
+    (olga,) = office.managers(1)
+    office.customer(ANNA, name, manager=olga)
+    await office.open()
+    async with office.phone(olga, Answers(after=0.2)) as phone, office.call(ANNA, talks=1.2) as caller:
+        await caller.ended()
+    report = await office.report()
+    assert phone.calls[0].name == shown
+    assert office.service is not None
+    stored = office.service.recordings.path_of(report.upload.record_url.rsplit("/", 1)[1])
+    assert stored.stat().st_size > 16000
+
+
+async def test_who_asked_to_be_anonymous_is_so_also_where_the_trunk_knows_them(office: Office) -> None:
+    (olga,) = office.managers(1)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await office.open(unknown=f"group:{olga}")
+    async with (
+        office.phone(olga, Answers(after=0.1)) as phone,
+        office.call("anonymous", asserted=ANNA, name="Anna", talks=0.3) as caller,
+    ):
+        await caller.ended()
+    assert (await office.ended()).number is None
+    assert ANNA[1:] not in f"{phone.calls[0].number}"
+
+
 async def test_a_busy_manager_is_passed_over_at_once(office: Office) -> None:
     olga, boris = office.managers(2)
     office.customer(ANNA, "Иванова Анна", manager=olga)

@@ -10,13 +10,17 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from ari_app.accounts.account import read_account
+from ari_app.check import doors, everything, places
+from ari_app.check.findings import State
+from ari_app.check.pbx import Pbx
 from ari_app.demo.pbx.asterisk import Asterisk
 from ari_app.demo.pbx.customers import Customer
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Rings
 from tests.asterisk import test_customer_keys as keys
-from tests.asterisk.pbx_files import APP, Api, ajam, application, configure, prepared, started, until
+from tests.asterisk.pbx_files import APP, Api, account, ajam, application, configure, prepared, started, until
 from tests.support.golden import EVERYWHERE, Scenario, Site, named
 from tests.support.office import Office
 
@@ -330,3 +334,31 @@ async def _handler_ran(lab: Lab, before: int) -> None:
     """Wait until FreePBX's hangup handler has run, with access to its database."""
     ran = "crm-hangup: 74951112233 hello"
     await until(lambda: ran in lab.asterisk.log()[before:] or None, "the hangup handler didn't run")
+
+
+async def test_without_an_outbound_route_the_check_says_that_nothing_lets_calls_out(
+    shop: Office, lab: Lab
+) -> None:
+    settings = read_account(account(lab.asterisk, "from-internal"))
+
+    async def found() -> list[tuple[State, str]]:
+        async with everything.session() as session, Pbx.reached(session, settings.pbx) as pbx:
+            await pbx.log_in()
+            return [(one.state, one.sentence) async for one in places.lines(pbx, settings)]
+
+    assert [state for state, _ in await found()] == [State.GOOD]
+    await lab.asterisk.command("dialplan remove include outrt-1 from outbound-allroutes")
+    try:
+        ((state, sentence),) = await found()
+    finally:
+        await lab.asterisk.command("dialplan reload")
+    assert state is State.BAD
+    assert "FreePBX has no outbound route" in sentence
+
+
+async def test_an_ari_user_who_is_there_twice_is_explained(lab: Lab) -> None:
+    text = account(lab.asterisk, "from-internal").replace(lab.asterisk.ari_password, "another")
+    async with everything.session() as session, Pbx.reached(session, read_account(text).pbx) as pbx:
+        (finding,) = [one async for one in doors.ari(pbx)]
+    assert finding.state is State.BAD
+    assert "twice" in (finding.remedy or "")

@@ -1,5 +1,7 @@
 """A customer calls: who is rung, who talks, and what the CRM is told."""
 
+import pytest
+
 from ari_app.demo.pbx.asterisk import UNREACHABLE
 from ari_app.demo.pbx.phones import Answers, Busy, Rings
 from tests.support.office import Office
@@ -72,6 +74,7 @@ async def test_a_busy_manager_is_passed_over_at_once(office: Office) -> None:
 async def test_a_manager_whose_phone_is_gone_or_doesnt_exist_is_passed_over_at_once(office: Office) -> None:
     boris, unplugged, unknown = office.managers(1)[0], UNREACHABLE, "499"
     office.hire(unplugged)
+    office.hire(unknown)
     office.customer(ANNA, "Иванова Анна", manager=unplugged)
     await office.open(fallback=f"group:{unknown};group:{boris}")
     async with office.phone(boris, Answers(after=0.1)), office.call(ANNA, talks=0.3) as caller:
@@ -123,6 +126,46 @@ async def test_a_withheld_number_is_served_and_logged_but_the_crm_is_not_told(of
     assert call.number is None
     assert call.recording.file is not None
     assert {request.route for request in office.crm_account.requests} <= {"settings", "users"}
+
+
+async def test_who_asked_to_be_anonymous_is_so_also_where_the_trunk_knows_them(office: Office) -> None:
+    (olga,) = office.managers(1)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await office.open(unknown=f"group:{olga}")
+    async with (
+        office.phone(olga, Answers(after=0.1)) as phone,
+        office.call("anonymous", asserted=ANNA, name="Anna", talks=0.5) as caller,
+    ):
+        await caller.ended()
+    call = await office.ended()
+    assert (caller.status, call.number, call.name) == (200, None, None)
+    assert ANNA[1:] not in f"{phone.calls[0].number} {phone.calls[0].name}"
+    assert "Anna" not in (phone.calls[0].name or "")
+    assert {request.route for request in office.crm_account.requests} <= {"settings", "users"}
+
+
+async def test_whom_the_trunk_asserts_without_being_asked_to_be_silent_is_known(office: Office) -> None:
+    (olga,) = office.managers(1)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await office.open()
+    async with (
+        office.phone(olga, Answers(after=0.1)),
+        office.call(STRANGER, asserted=ANNA, talks=0.2) as caller,
+    ):
+        await caller.ended()
+    assert (await office.report()).upload.phone == ANNA
+
+
+@pytest.mark.parametrize(("number", "name"), [("0", ""), ("0000000000", "Restricted"), ("unknown", "Anna")])
+async def test_what_a_line_says_instead_of_a_number_is_told_to_nobody(
+    office: Office, number: str, name: str
+) -> None:
+    (olga,) = office.managers(1)
+    await office.open(unknown=f"group:{olga}")
+    async with office.phone(olga, Answers(after=0.1)), office.call(number, name=name, talks=0.2) as caller:
+        await caller.ended()
+    call = await office.ended()
+    assert (caller.status, call.number, call.told) == (200, None, ())
 
 
 async def test_an_early_sound_of_the_managers_phone_reaches_the_caller(office: Office) -> None:

@@ -18,6 +18,21 @@ def dial(office: Office, code: str, number: str = ANNA_DIALLED, **how: Any) -> C
     return office.lab.dial(code, number, app=office.app, **how)
 
 
+async def test_the_outside_lines_digit_is_dialled_and_not_told(office: Office) -> None:
+    (olga,) = office.managers(1)
+    office.pbx["outside_prefix"] = "9"
+    await office.open()
+    async with (
+        office.lab.customer_phone(Answers(after=0.1)) as customer,
+        dial(office, olga, f"9{ANNA_DIALLED}", talks=0.3) as manager,
+    ):
+        await manager.ended()
+        await customer.is_free()
+    report = await office.report()
+    assert [call.to for call in customer.calls] == [f"9{ANNA_DIALLED}"]
+    assert {told.event.phone for told in office.crm_account.events} == {report.upload.phone} == {ANNA}
+
+
 async def test_the_manager_hears_what_the_line_says_before_the_answer(office: Office) -> None:
     (olga,) = office.managers(1)
     await office.open()

@@ -61,6 +61,7 @@ async def two_shops(folder: Path) -> AsyncIterator[Service]:
             service.shops[account.id] = Shop(
                 account, redis, session, service.recordings, "http://localhost", Pace(), time.time
             )
+        service.loaded.set()
         yield service
     await redis.aclose()
 

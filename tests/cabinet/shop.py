@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -60,11 +60,11 @@ class ReportingShop:
         self.client: Client
         self._work: asyncio.Task[None] | None = None
 
-    async def apply(self, **calls: Any) -> None:
-        """Store the account, as `ari-app account apply` does."""
+    async def apply(self, pbx: Mapping[str, Any] | None = None, **calls: Any) -> None:
+        """Store the account, as `ari-app account apply` does; `pbx` are more fields of that section."""
         toml = account_toml(
             crm={"url": self.crm_account.url, "api_key": API_KEY, "client_id": CLIENT_ID},
-            pbx={"http_port": 9},
+            pbx={"http_port": 9, **(pbx or {})},
             calls=calls,
             extensions=("101", "102", "103"),
             phones=[{"number": "+74951112233", "site": "shop"}],
@@ -96,6 +96,15 @@ class ReportingShop:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
             self._work = None
+
+    async def changed(self, here: Callable[[Account], bool]) -> None:
+        """Wait until the service works with the account as it was applied last."""
+        async with asyncio.timeout(10):
+            while True:
+                shop = self.service.shops.get(self.account.id)
+                if shop is not None and here(shop.settings):
+                    return
+                await asyncio.sleep(0.01)
 
     @property
     def shop(self) -> Shop:
