@@ -88,7 +88,11 @@ class Shop:
             self.calls, self._crm, self._wording, account.id, clock, lambda: self.activity
         )
         self.ledger = Ledger(self.calls, account.id, self.delivery.wake)
-        self.line = Line(self, lambda line: Pbx(_target(account), way, line, account.id, clock), clock)
+        self.line = Line(
+            self,
+            lambda line: Pbx(_target(account), way, line, account.id, clock, lambda: self.settings.owners),
+            clock,
+        )
         if account.pbx.ami_password is not None:
             target = AjamTarget(
                 account.pbx.ari_url, account.pbx.ami_username, account.pbx.ami_password.get_secret_value()
@@ -215,6 +219,11 @@ class Shop:
     def away(self) -> frozenset[str]:
         """The extensions whose managers are busy, at dinner or on a break, as the CRM says."""
         return self.statuses.away
+
+    @property
+    def codes(self) -> frozenset[str]:
+        """The extensions that the account has."""
+        return self.settings.codes
 
     def note_status(self, code: str, status: str) -> None:
         """Take note of what the CRM says of a manager: free, busy, dinner or break."""

@@ -10,6 +10,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from ari_app.accounts.account import Account, ExtensionOf, Registration
+from ari_app.accounts.extensions import recoded
 from ari_app.accounts.staff import Person
 from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.phones import Endpoints, endpoints, state_of
@@ -136,7 +137,8 @@ def _altered(now: Registration, user: int, code: str, was: str, remove: bool) ->
         codes[user] = code
     else:
         del codes[user]
-    kept = tuple(ExtensionOf(user_id=one, code=its) for one, its in codes.items())
+    known = {one.user_id: one for one in now.extensions}
+    kept = tuple(recoded(known.get(one), one, its) for one, its in codes.items())
     kind = Account if isinstance(now, Account) else Registration
     return kind.model_validate(now.model_copy(update={"extensions": kept}).model_dump())
 
