@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ari_app.asterisk.ari import Ari
-from ari_app.asterisk.errors import AriError, AriUnknown
+from ari_app.asterisk.errors import PbxUnknown
+from ari_app.calls.call import Way
 
 LIST_SECONDS = 2.0
 
@@ -19,13 +20,13 @@ async def endpoints(ari: Ari) -> Endpoints:
     """Ask for the state of all endpoints.
 
     Raises:
-        AriError
+        PbxError: the PBX does not answer, or says no.
     """
     try:
         async with asyncio.timeout(LIST_SECONDS):
             return by_name(await ari("endpoints", "list"))
     except TimeoutError:
-        raise AriUnknown(f"endpoints: no answer within {LIST_SECONDS:g} s") from None
+        raise PbxUnknown(Way.ARI, f"endpoints: no answer within {LIST_SECONDS:g} s") from None
 
 
 def by_name(listed: Iterable[Mapping[str, Any]]) -> Endpoints:
@@ -45,6 +46,3 @@ def state_of(channel: str, known: Endpoints) -> str:
         return "unseen"
     name = name.partition("/")[0]
     return known.get(technology, {}).get(name.rpartition("@")[2], "missing")
-
-
-__all__ = ["AriError", "Endpoints", "by_name", "endpoints", "state_of"]

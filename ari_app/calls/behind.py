@@ -1,4 +1,4 @@
-"""Whom the dialplan dials behind a Local channel: a queue's members, the customer, a transfer's target."""
+"""The parties dialled behind a Local channel: a queue's members, the customer, a transfer's target."""
 
 from __future__ import annotations
 
@@ -73,10 +73,13 @@ def member_id(leg_id: str, member: str) -> str:
 
 
 def member_leg(call: Call, said: h.MemberRung | h.MemberAnswered) -> Leg:
-    """Find the leg of somebody who is rung behind a Local leg, or make it."""
+    """Find the leg of somebody who is rung behind a Local leg, at any depth, or make it."""
     leg_id = member_id(said.leg, said.member)
     dialler = call.party(said.leg)
     known = call.leg(leg_id)
+    if known is None and dialler is not None and said.local is None:
+        name = member_id("", said.member)
+        known = next((one for one in telephones(call, dialler) if one.id.endswith(name)), None)
     if known is not None and known.local == said.local:
         return known if known.state is LegState.UP else replace(known, result=None, ended_at=None)
     return Leg(

@@ -132,7 +132,7 @@ def member_ended(turn: Turn, ended: h.MemberEnded) -> None:
 
 
 def member_transferred(turn: Turn, transferred: h.MemberTransferred) -> None:
-    """Who talked behind a queue has transferred the customer, who waits for the next one there."""
+    """The member who talked has transferred the customer, who waits behind the queue for the next person."""
     leg = local_leg(turn.call, transferred.leg)
     if leg is None or leg.id != turn.call.talker_leg:
         return
@@ -150,7 +150,7 @@ def _transferred(turn: Turn, leg: Leg, target: str | None) -> None:
 
 
 def next_rung(turn: Turn, rung: h.MemberRung) -> None:
-    """Who talked behind a queue has transferred the customer: the next one is rung."""
+    """The member who talked has transferred the customer: the next person is rung."""
     leg = local_leg(turn.call, rung.leg)
     if leg is None or leg.id != turn.call.talker_leg or member_leg(turn.call, rung).state is LegState.UP:
         return
@@ -162,7 +162,7 @@ def next_rung(turn: Turn, rung: h.MemberRung) -> None:
 
 
 def next_answered(turn: Turn, answered: h.MemberAnswered) -> None:
-    """The next one talks, behind the same queue or transfer."""
+    """The next person talks, behind the same queue or transfer."""
     leg = local_leg(turn.call, answered.leg)
     if leg is None or leg.id != turn.call.talker_leg or answered.local is not None:
         return

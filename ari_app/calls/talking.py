@@ -1,4 +1,4 @@
-"""The moves of a call while two talk, and the one that lets them."""
+"""The moves of a call while customer and manager talk, and the step that joins them."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def tell_out(turn: Turn) -> None:
 
 
 def caller_hung_up(turn: Turn, ended: h.CallerEnded) -> None:
-    """When it is one of the two who talk, the other is hung up, the recording closed, the CRM told."""
+    """When the caller is one of the two who talk, the other is hung up, recording closed, the CRM told."""
     _hung_up(turn, turn.call.caller, ended.known_up_at)
 
 
 def leg_hung_up(turn: Turn, ended: h.LegEnded) -> None:
-    """When it is one of the two who talk, the other is hung up too; a losing leg is only noted."""
+    """When the leg is one of the two who talk, the other is hung up too; a losing leg is only noted."""
     leg = turn.call.leg(ended.leg)
     if leg is not None and leg.alive:
         leg = replace(leg, result=leg.result or became_of(turn.call, leg, ended))

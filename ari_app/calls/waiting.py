@@ -25,7 +25,7 @@ LOOK_UP_SECONDS = 2.0
 
 
 def greet(turn: Turn, _: h.CallArrived) -> None:
-    """The caller hears ringing; the CRM is asked who it is (a withheld number is routed as unknown)."""
+    """The caller hears ringing; the CRM is asked who calls (a withheld number is routed as unknown)."""
     caller = turn.call.caller.id
     turn.order(Watch(caller), Ringback(caller))
     if turn.call.number is None:
@@ -154,7 +154,7 @@ def ring_expired(turn: Turn, expired: h.TimerExpired) -> None:
 
 
 def caller_ended(turn: Turn, ended: h.CallerEnded) -> None:
-    """The one who waits hung up (or the line failed): everyone is hung up and the CRM is told."""
+    """The waiting caller hung up (or the line failed): everyone is hung up and the CRM is told."""
     if turn.call.waiter.id == turn.call.caller.id:
         _gave_up(turn, turn.call.caller, ended.cause, ended.known_up_at)
     else:  # a manager who has transferred the customer
