@@ -14,6 +14,7 @@ from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Busy, Rings
 from tests.asterisk import test_customer_keys as keys
 from tests.asterisk.pbx_files import prepared
+from tests.asterisk.test_transfers import since_the_answer
 from tests.support.office import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -166,7 +167,7 @@ async def test_a_customer_is_handed_over_to_a_colleague_and_the_recording_goes_o
     report = await office.report()
     assert report.told[-1] == ("hangup", sorted([olga, boris]), "answered")
     assert (report.upload.code, report.call.first_talker) == (boris, olga)
-    assert report.call.recording.seconds == pytest.approx(report.call.talking, abs=0.4)
+    assert report.call.recording.seconds == pytest.approx(since_the_answer(report.call), abs=0.4)
 
 
 @pytest.mark.parametrize("way", [keys.in_a_queue, keys.after_a_transfer, keys.called_from_a_telephone])

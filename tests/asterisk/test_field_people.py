@@ -18,7 +18,7 @@ from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Busy, Declines, Rings
 from tests.asterisk.pbx_files import prepared
 from tests.asterisk.test_outgoing import dial
-from tests.asterisk.test_transfers import handed_over
+from tests.asterisk.test_transfers import handed_over, since_the_answer
 from tests.support.office import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -322,13 +322,6 @@ async def test_a_colleagues_voicemail_after_a_transfer_is_no_talk(office: Office
     report = await office.report()
     assert report.upload.code == olga
     assert report.call.talking + 1 < since_the_answer(report.call)
-
-
-def since_the_answer(call: Call) -> float:
-    """Seconds from the first answer to the end."""
-    assert call.ended_at is not None
-    assert call.answered_at is not None
-    return call.ended_at - call.answered_at
 
 
 def _up_to_dialplan(call: Call) -> bool:
