@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from ari_app.accounts.dialplan_names import local_context
+from ari_app.accounts.owners import Owners
 from ari_app.calls import (
     BadDestination,
     Outside,
@@ -87,6 +88,9 @@ Extension = Annotated[
 ]
 OutgoingLine = Annotated[
     str, _word(r"[A-Za-z0-9_.-]{1,79}(,[1-9][0-9]{0,4})?", "context[,priority], such as default,1")
+]
+Device = Annotated[
+    str, _word(r"([A-Za-z0-9]{1,20}/)?[A-Za-z0-9_.+-]{1,80}", "an endpoint, such as 99302 or PJSIP/99302")
 ]
 Secret = Annotated[SecretStr, AfterValidator(_printable_secret)]
 Seconds = Annotated[int, Field(ge=1, le=600, strict=True)]
@@ -233,6 +237,10 @@ class ExtensionOf(_Section):
 
     user_id: int = Field(ge=1, strict=True)
     code: Extension
+    devices: tuple[Device, ...] = ()
+    """More endpoints that are theirs, such as ``99302``: a softphone beside the desk phone."""
+    mobile: str | None = None
+    """Their mobile, on which a Follow Me reaches them."""
 
 
 class ExternalPhone(_Section):
@@ -275,6 +283,24 @@ class RegisteredAccount(_Section):
             if number in seen:
                 raise ValueError(f"{where}: {number} is external_phones[{seen[number]}] already")
             seen[number] = index
+        return self
+
+    @model_validator(mode="after")
+    def _telephones(self) -> Self:
+        codes = {one.code for one in self.extensions}
+        seen: dict[str, str] = {}
+        for index, one in enumerate(self.extensions):
+            for device in one.devices:
+                if device in codes or seen.setdefault(device, one.code) != one.code:
+                    raise ValueError(f"extensions[{index}].devices: {device} is another extension's")
+            if one.mobile is None:
+                continue
+            mobile = e164(one.mobile, self.crm.country)
+            where = f"extensions[{index}].mobile"
+            if mobile is None or not re.fullmatch(r"\+\d{7,15}", mobile):
+                raise ValueError(f'{where}: found "{one.mobile}", expected a phone number')
+            if seen.setdefault(mobile, one.code) != one.code:
+                raise ValueError(f"{where}: {mobile} is another extension's")
         return self
 
     @property
@@ -359,6 +385,16 @@ class Account(RegisteredAccount):
     def codes(self) -> frozenset[str]:
         """The extensions of the account."""
         return frozenset(extension.code for extension in self.extensions)
+
+    @cached_property
+    def owners(self) -> Owners:
+        """Whose the telephones are."""
+        return Owners(
+            self.codes,
+            {device: one.code for one in self.extensions for device in one.devices},
+            {e164(one.mobile, self.crm.country) or "": one.code for one in self.extensions if one.mobile},
+            self.crm.country,
+        )
 
 
 def checked_account(data: Mapping[str, Any]) -> RegisteredAccount:

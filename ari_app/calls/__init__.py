@@ -10,7 +10,20 @@ What can happen to a call and what it can ask for are many, and are taken as the
 """
 
 from ari_app.calls import happenings, orders, reported
-from ari_app.calls.call import AsGiven, Call, Direction, Leg, LegState, Role, Source, Stage, TimerName, Way
+from ari_app.calls.behind import NESTING
+from ari_app.calls.call import (
+    AsGiven,
+    Call,
+    Direction,
+    Doing,
+    Leg,
+    LegState,
+    Role,
+    Source,
+    Stage,
+    TimerName,
+    Way,
+)
 from ari_app.calls.flow import First, advance, begin, known_as
 from ari_app.calls.happenings import ChannelFact, CustomerFound, HangUpAsked, TimerExpired
 from ari_app.calls.journal import (
@@ -70,6 +83,7 @@ __all__ = [
     "LONGEST_INTERNAL",
     "LOOK_UP_SECONDS",
     "NAME_LENGTH",
+    "NESTING",
     "NOT_KNOWN",
     "AsGiven",
     "BadDestination",
@@ -81,6 +95,7 @@ __all__ = [
     "Destination",
     "Dialplan",
     "Direction",
+    "Doing",
     "EndReported",
     "Ending",
     "FileReported",

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from ari_app.calls import afterwards, keys, members, outgoing, recovery, talking, transfer, waiting
+from ari_app.calls import afterwards, dialplan, keys, members, outgoing, recovery, talking, transfer, waiting
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call, Direction, Leg, LegState, Role, Stage, Way
 from ari_app.calls.happenings import Happening
@@ -23,7 +23,7 @@ Move: TypeAlias = Callable[[Turn, Any], None]
 First: TypeAlias = h.CallArrived | h.CallDialled | h.CallClicked
 """What a call can begin with."""
 
-BY_ARI_ALONE = (h.LegReady, h.PartyReplaced, h.FarHalfFound, h.HangUpAsked)
+BY_ARI_ALONE = (h.LegReady, h.PartyReplaced, h.FarHalfFound, h.DialplanDoes, h.HangUpAsked)
 """What means nothing to a call that AJAM has placed: the dialplan runs it, and its user may not hang up."""
 
 
@@ -56,18 +56,22 @@ def begin(
 
 
 def advance(
-    call: Call, happening: Happening, busy: frozenset[str] = frozenset()
+    call: Call,
+    happening: Happening,
+    busy: frozenset[str] = frozenset(),
+    codes: frozenset[str] | None = None,
 ) -> tuple[Call, tuple[Order, ...]]:
     """Let something happen to a call, told in the call's terms (`known_as`); pure and total.
 
-    `busy` are the extensions that can't be rung now, because their managers are away or talk.
+    `busy` are the extensions that can't be rung now, because their managers are away or talk; `codes` those
+    that the account has, none where that isn't known.
     """
     move = MOVES.get((call.stage, type(happening)))
     if move is None or (call.way is Way.AJAM and isinstance(happening, BY_ARI_ALONE)):
         return call, ()
     if isinstance(happening, h.TimerExpired) and not call.is_due(happening.timer, happening.at):
         return call, ()
-    turn = Turn(call, happening.at, busy)
+    turn = Turn(call, happening.at, busy, codes)
     move(turn, happening)
     return turn.call, tuple(turn.orders)
 
@@ -81,8 +85,9 @@ def known_as(call: Call, happening: Happening) -> Happening:
             return h.CallerAnswered(at, code)
         case h.LegEnded(at, leg, cause, sip, known_up_at) if leg == call.caller.id:
             return h.CallerEnded(at, cause, known_up_at, sip)
-        case h.MemberRung() | h.MemberAnswered() | h.MemberTransferred() | h.MemberEnded():
-            near = next((leg for leg in call.our_legs if leg.far_id == happening.leg), None)
+        case h.MemberRung() | h.MemberAnswered() | h.MemberTransferred() | h.MemberEnded() | h.DialplanDoes():
+            legs = (leg for leg in (call.caller, *call.legs) if leg.leads_on)
+            near = next((leg for leg in legs if leg.far_id == happening.leg), None)
             return happening if near is None else replace(happening, leg=near.id)
     return happening
 
@@ -90,7 +95,7 @@ def known_as(call: Call, happening: Happening) -> Happening:
 def _take_facts(turn: Turn, said: h.PbxSaid) -> None:
     """What was missed is made up for: ends, answers and lost orders, as the PBX says is true."""
     for missed in recovery.missed(turn.call, said):
-        turn.call, orders = advance(turn.call, known_as(turn.call, missed), turn.busy)
+        turn.call, orders = advance(turn.call, known_as(turn.call, missed), turn.busy, turn.codes)
         turn.order(*orders)
     turn.order(*recovery.lost_orders(turn.call, said, tuple(turn.orders)))
 
@@ -110,7 +115,12 @@ _CALLING: dict[type, Move] = {
     h.LegRinging: outgoing.manager_ringing,
     h.LegRefused: outgoing.manager_refused,
     h.WayBlocked: outgoing.manager_refused,
-    h.CallerAnswered: outgoing.manager_answered,
+    h.CallerAnswered: outgoing.manager_up,
+    h.FarHalfFound: members.far_half_found,
+    h.MemberRung: members.member_rung,
+    h.MemberAnswered: members.member_answered,
+    h.MemberEnded: members.member_ended,
+    h.DialplanDoes: dialplan.dialplan_does,
     h.CallerEnded: outgoing.manager_ended,
     h.PartyReplaced: transfer.replaced_while_calling,
     h.TimerExpired: outgoing.manager_overdue,
@@ -125,9 +135,11 @@ _RINGING: dict[type, Move] = {
     h.LegAnswered: waiting.leg_answered,
     h.LegEnded: waiting.leg_ended,
     h.LegRefused: waiting.leg_refused,
+    h.FarHalfFound: members.far_half_found,
     h.MemberRung: members.member_rung,
     h.MemberAnswered: members.member_answered,
     h.MemberEnded: members.member_ended,
+    h.DialplanDoes: dialplan.dialplan_does,
     h.PartyReplaced: transfer.replaced_while_ringing,
     h.TimerExpired: waiting.ring_expired,
     h.CallerAnswered: talking.caller_up,
@@ -148,7 +160,8 @@ _TALKING: dict[type, Move] = {
     h.PartyReplaced: transfer.replaced_while_talking,
     h.KeyPressed: keys.key_pressed,
     h.TimerExpired: keys.keys_done,
-    h.FarHalfFound: transfer.far_half_found,
+    h.FarHalfFound: members.far_half_found,
+    h.DialplanDoes: dialplan.dialplan_does,
     h.MemberTransferred: members.member_transferred,
     h.MemberRung: members.next_rung,
     h.MemberAnswered: members.next_answered,
@@ -161,7 +174,8 @@ _TALKING: dict[type, Move] = {
     h.PbxSaid: _take_facts,
 }
 _TRANSFERRING: dict[type, Move] = {
-    h.FarHalfFound: transfer.far_half_found,
+    h.FarHalfFound: members.far_half_found,
+    h.DialplanDoes: dialplan.dialplan_does,
     h.LegReady: waiting.stray_leg,
     h.LegRinging: transfer.target_ringing,
     h.LegAnswered: transfer.target_answered,
@@ -170,7 +184,7 @@ _TRANSFERRING: dict[type, Move] = {
     h.MemberAnswered: members.member_answered,
     h.MemberEnded: members.member_ended,
     h.PartyReplaced: transfer.replaced_while_talking,
-    h.TimerExpired: transfer.round_told,
+    h.TimerExpired: transfer.waited,
     h.CallerEnded: talking.caller_hung_up,
     h.RecordingFinished: afterwards.recording_finished,
     h.RecordingStored: afterwards.recording_noted,

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from ari_app.calls import happenings as h
 from ari_app.calls.call import LegState, Stage, TimerName, Way
+from ari_app.calls.dialplan import dialplan_answered
 from ari_app.calls.names import clean_name
 from ari_app.calls.orders import HangUpReason, Originate, Watch
 from ari_app.calls.outcome import Ending, LegResult, leg_result
@@ -71,6 +72,8 @@ def manager_ready(turn: Turn, ready: h.LegReady) -> None:
     """The manager's phone is dialled."""
     manager = turn.call.caller
     if ready.leg == manager.id and manager.state is LegState.PLACED:
+        if manager.leads_on:
+            turn.order(Watch(manager.far_id))
         turn.dial(manager, turn.call.policy.ring_manager_seconds + DIAL_MARGIN_SECONDS)
 
 
@@ -99,7 +102,7 @@ def manager_refused(turn: Turn, refused: h.LegRefused | h.WayBlocked) -> None:
 def manager_answered(turn: Turn, answered: h.CallerAnswered) -> None:
     """Now the customer is dialled."""
     manager = turn.call.caller
-    if not manager.pending:
+    if manager.result is not None or not (manager.pending or manager.leads_on):
         return
     if answered.code is not None:  # picked up at another phone
         manager = replace(manager, code=answered.code)
@@ -107,6 +110,16 @@ def manager_answered(turn: Turn, answered: h.CallerAnswered) -> None:
     turn.clear_timer(TimerName.RING)
     turn.call = replace(turn.call, stage=Stage.RINGING)
     try_next(turn)
+
+
+def manager_up(turn: Turn, answered: h.CallerAnswered) -> None:
+    """Now the customer is dialled; but not for a dialplan that has answered in the manager's stead."""
+    manager = turn.call.caller
+    if manager.leads_on and turn.call.way is Way.ARI:
+        if manager.pending:
+            dialplan_answered(turn, turn.change(manager, LegState.UP))
+    else:
+        manager_answered(turn, answered)
 
 
 def manager_ended(turn: Turn, ended: h.CallerEnded) -> None:

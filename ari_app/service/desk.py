@@ -58,6 +58,11 @@ class ShopDesk:
         """The extensions whose managers are busy, at dinner or on a break, as the CRM says."""
         return self._statuses.away
 
+    @property
+    def codes(self) -> frozenset[str]:
+        """The extensions that the account has."""
+        return self._current.account.codes
+
     def outside(self, number: str, line: str | None = None) -> Outside:
         """Say how a number outside is dialled."""
         return self._current.account.outside(number, line)

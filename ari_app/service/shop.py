@@ -83,7 +83,7 @@ class Shop:
         self.statuses = Statuses(current, StatusStore(redis, account.id), self._crm, clock)
         self.delivery = Delivery(self.calls, self._crm, Wording(current, recordings_url), current, clock)
         self.ledger = Ledger(self.calls, account.id, self.delivery.wake)
-        pbx = Pbx(_target(account), passage, account.id, clock)
+        pbx = Pbx(_target(account), passage, account.id, clock, current.owners)
         self.ajam = _ajam(account, passage, clock)
         self.desk = ShopDesk(
             current, self._crm, self.statuses, pbx, recordings, self.ledger, self.notes, self.changes

@@ -10,6 +10,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from ari_app.accounts.account import ExtensionOf, RegisteredAccount
+from ari_app.accounts.extensions import recoded
 from ari_app.accounts.staff import Person
 from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.phones import Endpoints, endpoints, state_of
@@ -109,7 +110,8 @@ def _altered(now: RegisteredAccount, user: int, row: Row) -> RegisteredAccount:
         codes[user] = code
     else:
         del codes[user]
-    return now.altered(extensions=tuple(ExtensionOf(user_id=one, code=its) for one, its in codes.items()))
+    known = {one.user_id: one for one in now.extensions}
+    return now.altered(extensions=tuple(recoded(known.get(one), one, its) for one, its in codes.items()))
 
 
 def _codes(account: RegisteredAccount) -> dict[int, str]:

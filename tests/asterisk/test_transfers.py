@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from ari_app.calls.call import Call
 from ari_app.demo.pbx.asterisk import UNREACHABLE
 from ari_app.demo.pbx.customers import Customer
 from ari_app.demo.pbx.phones import Answers, Busy, Declines, Phone, Rings
@@ -48,8 +49,15 @@ async def anna_talks_to_olga(office: Office, **calls: str) -> AsyncIterator[Talk
         yield Talk(customer, olga, hers)
 
 
+def since_the_answer(call: Call) -> float:
+    """Seconds from the first answer to the end: talk, and waiting after a transfer."""
+    assert call.ended_at is not None
+    assert call.answered_at is not None
+    return call.ended_at - call.answered_at
+
+
 def is_one_call(report: Report, *codes: str, unrecorded: float = 0.0) -> None:
-    """One call for the CRM, told to everybody who was rung, with one recording as long as the talk.
+    """One call for the CRM, told to everybody who was rung, with one recording from the first answer on.
 
     `unrecorded` seconds are missing in it: Asterisk records nothing while a key's tone lasts.
     """
@@ -57,8 +65,7 @@ def is_one_call(report: Report, *codes: str, unrecorded: float = 0.0) -> None:
     assert {code for told in report.told[:-1] for code in told[1]} == set(codes)
     assert report.upload.result == "answered"
     assert report.upload.record_url is not None
-    talked = report.call.talking - unrecorded
-    assert report.call.recording.seconds == pytest.approx(talked, abs=0.4)
+    assert report.call.recording.seconds == pytest.approx(since_the_answer(report.call) - unrecorded, abs=0.4)
 
 
 async def test_the_colleague_hangs_up(office: Office) -> None:

@@ -95,6 +95,7 @@ class SimulatedOffice(SimulatedPbx):
             if status != "BUSY" or self.chance(0.7):  # else a busy tone is played
                 self._line_ends(ident, cause)
         else:
+            one.member = line
             self.news += [h.MemberAnswered(self.at, answered, line, None)] if answered else []
             self._up(ident, one)
 

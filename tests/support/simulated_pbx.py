@@ -232,7 +232,7 @@ class SimulatedPbx:
         if ident not in self.channels:
             return h.ChannelFact(ident, "Down", bridged=False)
         one = self.channels[ident]
-        local = one.role in (Role.QUEUE, Role.TARGET)
+        local = one.role in (Role.QUEUE, Role.TARGET, Role.CUSTOMER)
         asked = local and self.call.stage in (Stage.RINGING, Stage.TRANSFERRING)
         return h.ChannelFact(
             ident,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ari_app.calls import happenings as h
-from ari_app.calls.call import Call, Stage, TimerName, Way
+from ari_app.calls.call import Call, Doing, Stage, TimerName, Way
 from ari_app.calls.flow import MOVES
 from ari_app.calls.routing import People, Policy
 from ari_app.calls.table import CHANGES
@@ -73,6 +73,8 @@ def random_happening(random: Random, call: Call, at: float, about: type) -> h.Ha
             return h.LegRefused(at, leg, "no")
         case h.MemberRung | h.MemberAnswered:
             return typing.cast(h.Happening, about(at, leg, member, code))
+        case h.DialplanDoes:
+            return h.DialplanDoes(at, leg, pick(tuple(Doing)))
         case h.KeyPressed:
             return h.KeyPressed(at, pick((leg, call.talker_leg or leg)), pick("109*####"))
         case h.MemberTransferred:

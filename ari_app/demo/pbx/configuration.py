@@ -37,8 +37,10 @@ def write(
 
 
 def _phone(extension: str, port: int) -> str:
+    """Make a telephone; ``99302`` is a second one of extension 302, which it shows as its number."""
+    twin = f"callerid = <{extension[2:]}>\n" if len(extension) > 3 else ""
     return (
-        f"[{extension}](phone)\naors = {extension}\n[{extension}]\ntype = aor\n"
+        f"[{extension}](phone)\naors = {extension}\n{twin}[{extension}]\ntype = aor\n"
         f"contact = sip:{extension}@127.0.0.1:{port}\n"
     )
 
