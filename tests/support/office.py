@@ -56,6 +56,13 @@ class Report:
     upload: Any
 
 
+def since_the_answer(call: Call) -> float:
+    """Seconds from the first answer to the end: talk, and waiting after a transfer."""
+    assert call.ended_at is not None
+    assert call.answered_at is not None
+    return call.ended_at - call.answered_at
+
+
 class Office:
     """One shop. Its extensions, CRM account and Stasis application are its own."""
 
