@@ -15,6 +15,7 @@ from ari_app.demo.pbx.phones import Answers, Rings
 from tests.asterisk.documented import old_asterisk
 from tests.asterisk.pbx_files import prepared
 from tests.support.office import Office
+from tests.support.pace import at_this_pace
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -143,4 +144,4 @@ async def test_a_customer_is_handed_over_to_a_colleague_and_the_recording_goes_o
     report = await shop.report()
     assert report.told[-1] == ("hangup", sorted([olga, boris]), "answered")
     assert (report.upload.code, report.call.first_talker) == (boris, olga)
-    assert report.call.recording.seconds == pytest.approx(report.call.talking, abs=0.4)
+    assert report.call.recording.seconds == pytest.approx(report.call.talking, abs=at_this_pace(0.4))

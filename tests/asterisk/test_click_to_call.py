@@ -7,6 +7,7 @@ import pytest
 from ari_app.demo.pbx.asterisk import UNREACHABLE
 from ari_app.demo.pbx.phones import Answers, Busy, Declines, Rings
 from tests.support.office import OUR_NUMBER, Office
+from tests.support.pace import at_this_pace
 
 ANNA, ANNA_DIALLED = "+79161234567", "+79161234567"
 TWO_NUMBERS = f"""
@@ -44,7 +45,7 @@ async def test_the_manager_answers_and_then_the_customer_is_called(office: Offic
     assert upload.phone == ANNA
     assert upload.record_url is not None
     assert report.call.recording.seconds is not None
-    assert abs(report.call.recording.seconds - report.call.talking) < 0.3
+    assert abs(report.call.recording.seconds - report.call.talking) < at_this_pace(0.3)
 
 
 @pytest.mark.parametrize(

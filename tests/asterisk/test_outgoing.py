@@ -9,6 +9,7 @@ import pytest
 from ari_app.demo.pbx.customers import Customer
 from ari_app.demo.pbx.phones import Answers, Busy, Declines, Refuses, Rings
 from tests.support.office import Office
+from tests.support.pace import at_this_pace
 
 ANNA, ANNA_DIALLED = "+79161234567", "89161234567"
 
@@ -29,7 +30,7 @@ async def test_a_manager_calls_a_customer(office: Office) -> None:
         await customer.is_free()
     report = await office.report()
     assert manager.provisional[0][0] == 180
-    assert manager.answered_after == pytest.approx(0.3, abs=0.25)
+    assert manager.answered_after == pytest.approx(0.3, abs=at_this_pace(0.25))
     assert [call.to for call in customer.calls] == [ANNA_DIALLED]
     assert customer.calls[0].number == olga
     assert report.told == [("out", [olga]), ("hangup", [olga], "answered")]

@@ -8,6 +8,7 @@ from ari_app.demo.pbx.asterisk import UNREACHABLE
 from ari_app.demo.pbx.phones import Answers, Busy, Declines, Phone, Rings
 from tests.asterisk.test_outgoing import dial
 from tests.support.office import Office, Report
+from tests.support.pace import at_this_pace
 
 ANNA, FRIEND = "+79161234567", "79037654321"
 
@@ -30,7 +31,7 @@ def is_one_call(report: Report, *codes: str, unrecorded: float = 0.0) -> None:
     assert report.upload.result == "answered"
     assert report.upload.record_url is not None
     talked = report.call.talking - unrecorded
-    assert report.call.recording.seconds == pytest.approx(talked, abs=0.4)
+    assert report.call.recording.seconds == pytest.approx(talked, abs=at_this_pace(0.4))
 
 
 async def test_a_customer_is_handed_over_to_a_colleague(office: Office) -> None:

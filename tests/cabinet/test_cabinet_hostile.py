@@ -15,6 +15,7 @@ from ari_app.store.keys import Keys
 from ari_app.store.staff import StaffStore
 from cabinet.frame.security import ATTEMPTS
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
+from tests.support.pace import at_this_pace
 
 FORMS = ["/sign-in", "/sign-out", "/language"]
 
@@ -171,7 +172,7 @@ async def test_a_silent_crm_keeps_no_other_crm_from_being_told(
     for one in crms:
         await StaffStore(redis, one).changed()
     telling = asyncio.create_task(cabinet.shop.service.telling.retry())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(at_this_pace(5)):
         while await StaffStore(redis, last).to_tell():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     assert not telling.done()

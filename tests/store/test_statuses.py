@@ -57,7 +57,7 @@ class Crm:
         return answer
 
     async def is_asked(self) -> tuple[int, int]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self.asked.get()
 
     def answers(self, *users: tuple[int, str | None], page: int = 1, pages: int = 1) -> None:
@@ -99,7 +99,7 @@ class Office:
     async def keeps(self, code: str, status: str) -> dict[str, object]:
         """Wait until Redis has it."""
         kept: dict[str, object] = {}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while kept.get("status") != status:
                 await asyncio.sleep(0.01)
                 kept = orjson.loads(await self.redis.hget(KEY, code) or b"{}")
@@ -112,7 +112,7 @@ def office(redis: Redis) -> Office:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             if holds():
                 return
