@@ -65,7 +65,7 @@ class ServedOffice(Office):
         assert not self.running
         began = time.monotonic()
         self.process = await self._run("serve")
-        await self.eventually(self._has_the_pbx, "the service did not take the PBX", 30)
+        await self.eventually(self._has_the_pbx, "the service did not take the PBX")
         return time.monotonic() - began
 
     async def kill(self) -> None:

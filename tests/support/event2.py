@@ -226,13 +226,16 @@ class Script:
             int(found.parent.name) for found in Path("/proc").glob("[0-9]*/environ") if mark in _read(found)
         ]
 
-    async def stop(self) -> None:
-        """End what still works in the background, as a restart of the machine does."""
+    async def stop(self) -> list[int]:
+        """End what still works in the background, as a restart of the machine does; give what was ended."""
+        killed: list[int] = []
         while ended := self.at_work():
             for pid in ended:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                 await gone(pid)
+            killed += ended
+        return killed
 
     def _seen(self, file: Path) -> str:
         return str(file if self.inside is None else self.inside / file.relative_to(self.folder))

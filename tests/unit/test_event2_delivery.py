@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ari_app.demo.pbx.asterisk import is_running
 from tests.support.event2 import Listener, Script, until
 from tests.support.pace import at_this_pace
 
@@ -178,7 +179,8 @@ async def test_a_call_whose_script_was_killed_is_told_by_the_next(script: Script
     service.silent = True
     await script.run("", "1700.1", ANNA, "101", DATE, "in", "ANSWER", "42", "7")
     await until(lambda: bool(service.asked), "the service was not asked")
-    await script.stop()
+    killed = await script.stop()
+    await until(lambda: not any(map(is_running, killed)), "nobody buries the script, so its lock seems held")
     (script.spool / f"{_now() - 700}.1.call").write_text(f"\n1700.0\n{ANNA}\n101\n{DATE}\nin\nBUSY\n0\n5\n")
     service.silent = False
     await report(script, "1700.2")
