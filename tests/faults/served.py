@@ -68,6 +68,13 @@ class ServedOffice(Office):
         await self.eventually(self._has_the_pbx, "the service did not take the PBX")
         return time.monotonic() - began
 
+    async def time_command(self, *arguments: str) -> float:
+        """Run a command to its end; give the seconds that it took."""
+        began = time.monotonic()
+        command = await self._run(*arguments)
+        assert await command.wait() == 0, self.log
+        return time.monotonic() - began
+
     async def kill(self) -> None:
         """`kill -9` the service; its Redis lives on."""
         await self._send(signal.SIGKILL)
