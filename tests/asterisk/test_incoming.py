@@ -5,6 +5,7 @@ import pytest
 from ari_app.demo.pbx.asterisk import UNREACHABLE
 from ari_app.demo.pbx.phones import Answers, Busy, Rings
 from tests.support.office import Office
+from tests.support.pace import at_this_pace
 
 ANNA = "+79161234567"
 STRANGER = "+79037654321"
