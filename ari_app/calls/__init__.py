@@ -26,7 +26,7 @@ from ari_app.calls.journal import (
     read_lines,
     tagged,
 )
-from ari_app.calls.names import NAME_LENGTH, clean_name, with_prefix
+from ari_app.calls.names import clean_name, with_prefix
 from ari_app.calls.numbers import (
     LONGEST_INTERNAL,
     NotDialled,
@@ -69,7 +69,6 @@ __all__ = [
     "CRM_WORDS",
     "LONGEST_INTERNAL",
     "LOOK_UP_SECONDS",
-    "NAME_LENGTH",
     "NOT_KNOWN",
     "AsGiven",
     "BadDestination",
