@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from ari_app.accounts.account import ExtensionOf
-from ari_app.calls.routing import is_persons
+from ari_app.calls import is_persons
 
 
 @dataclass(frozen=True, slots=True)

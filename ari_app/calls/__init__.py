@@ -39,7 +39,7 @@ from ari_app.calls.journal import (
     read_lines,
     tagged,
 )
-from ari_app.calls.names import NAME_LENGTH, clean_name, with_prefix
+from ari_app.calls.names import clean_name, with_prefix
 from ari_app.calls.numbers import (
     LONGEST_INTERNAL,
     NotDialled,
@@ -82,7 +82,6 @@ __all__ = [
     "CRM_WORDS",
     "LONGEST_INTERNAL",
     "LOOK_UP_SECONDS",
-    "NAME_LENGTH",
     "NESTING",
     "NOT_KNOWN",
     "AsGiven",

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from ari_app.calls.numbers import written
+from ari_app.calls import written
 from cabinet.api.answers import Wrong
 
 LONGEST_TEXT = 255

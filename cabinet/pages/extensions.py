@@ -14,7 +14,7 @@ from ari_app.accounts.extensions import recoded
 from ari_app.accounts.staff import Person
 from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.phones import Endpoints, endpoints, state_of
-from ari_app.calls.routing import is_persons
+from ari_app.calls import is_persons
 from ari_app.control.switchboard import kept_busy
 from ari_app.service.shop import Shop
 from cabinet.forms.rows import NotTaken, Row, put, read_row
