@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from ari_app.accounts.account import Account
 from ari_app.accounts.activity import Activity
 from ari_app.accounts.owners import Owners
-from ari_app.calls.routing import Policy
+from ari_app.calls import Policy
 
 
 class Current:

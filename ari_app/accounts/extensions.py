@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from ari_app.accounts.account import ExtensionOf
+from ari_app.calls.routing import is_persons
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,6 @@ def recoded(known: ExtensionOf | None, user: int, code: str) -> ExtensionOf:
 
 def _read(user: int, code: str) -> ExtensionOf | None:
     try:
-        return ExtensionOf(user_id=user, code=code)
+        return ExtensionOf(user_id=user, code=code) if is_persons(code) else None
     except ValidationError:
         return None

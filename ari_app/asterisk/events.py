@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ari_app.accounts.owners import Owners
+from ari_app.calls import ATTENDED, Doing, is_extension
 from ari_app.calls import happenings as h
-from ari_app.calls.call import Doing
-from ari_app.calls.routing import is_extension
-from ari_app.calls.transfer import ATTENDED
 
 EVENT_TYPES = (
     "ApplicationReplaced",

@@ -37,11 +37,8 @@ from ari_app.asterisk.events import (
     read_event,
 )
 from ari_app.backoff import BackOff, spread
+from ari_app.calls import NESTING, ChannelFact, Doing, Order, Way
 from ari_app.calls import happenings as h
-from ari_app.calls.behind import NESTING
-from ari_app.calls.call import Doing, Way
-from ari_app.calls.happenings import ChannelFact
-from ari_app.calls.orders import Order
 from ari_app.reach import Passage
 
 log = structlog.get_logger(__name__)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import PbxUnknown
-from ari_app.calls.call import Way
+from ari_app.calls import Way
 
 LIST_SECONDS = 2.0
 

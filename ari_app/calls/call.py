@@ -354,13 +354,17 @@ class Call:
     @property
     def talking(self) -> float:
         """Seconds of talk with people; 0 for a call that nobody answered or that still goes on."""
+        if self.talked is None or self.ended_at is None:
+            return self.since_the_answer
+        last = max(0.0, self.ended_at - self.talk_began) if self.talk_began is not None else 0.0
+        return min(self.since_the_answer, self.talked + last)
+
+    @property
+    def since_the_answer(self) -> float:
+        """Seconds from the first answer to the end: talk, and waiting after a transfer; 0 without either."""
         if self.answered_at is None or self.ended_at is None:
             return 0.0
-        answered = max(0.0, self.ended_at - self.answered_at)
-        if self.talked is None:
-            return answered
-        last = max(0.0, self.ended_at - self.talk_began) if self.talk_began is not None else 0.0
-        return min(answered, self.talked + last)
+        return max(0.0, self.ended_at - self.answered_at)
 
     @property
     def our_legs(self) -> Iterator[Leg]:
@@ -401,9 +405,12 @@ class Call:
         """Tell whether a phone is rung alone, so that the caller may hear its early media.
 
         One behind a Local channel is not: its dialplan may answer before a person does, and a bridge would
-        pass that on.
+        pass that on. Nor is a phone of `chan_sip`: it passes on that it is busy or declines, and the caller
+        would be hung up.
         """
         destination = self.destinations[leg.attempt]
+        if leg.role is Role.MANAGER and self.policy.channel_format.upper().startswith("SIP/"):
+            return False
         return isinstance(destination, Outside) or (
             isinstance(destination, People) and len(destination.codes) == 1 and not leg.leads_on
         )

@@ -16,14 +16,22 @@ import structlog
 
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnavailable
 from ari_app.backoff import BackOff
+from ari_app.calls import (
+    Call,
+    First,
+    JournalLine,
+    Order,
+    Outside,
+    Policy,
+    Stage,
+    TimerName,
+    Way,
+    advance,
+    known_as,
+    masked,
+)
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
-from ari_app.calls.call import Call, Stage, TimerName, Way
-from ari_app.calls.flow import First, advance, known_as
-from ari_app.calls.journal import JournalLine
-from ari_app.calls.numbers import masked
-from ari_app.calls.orders import Order
-from ari_app.calls.routing import Outside, Policy
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +73,9 @@ class Desk(Protocol):
 
     def normal_form(self, number: str | None) -> str | None:
         """Bring a number into the form in which numbers are compared; None when it is withheld."""
+
+    def number_of(self, dialled: str) -> str | None:
+        """Give the number, in that form, that a manager's phone has dialled."""
 
     async def look_up(self, number: str, at: Callable[[], float]) -> h.CustomerFound | h.CustomerUnknown:
         """Ask the CRM which customer has a number; never raises."""

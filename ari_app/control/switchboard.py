@@ -19,13 +19,22 @@ import structlog
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnavailable
 from ari_app.asterisk.events import Heard, NewCaller, new_caller, newcomer
 from ari_app.asterisk.pbx import Pbx, Snapshot
+from ari_app.calls import (
+    LONGEST_INTERNAL,
+    Call,
+    Direction,
+    First,
+    LegState,
+    Order,
+    Outside,
+    Stage,
+    Way,
+    begin,
+    is_withheld,
+    tellable,
+)
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
-from ari_app.calls.call import Call, Direction, LegState, Stage, Way
-from ari_app.calls.flow import First, begin
-from ari_app.calls.numbers import LONGEST_INTERNAL
-from ari_app.calls.orders import Order
-from ari_app.calls.routing import Outside
 from ari_app.control.ajam_line import AjamLine
 from ari_app.control.live_call import Desk, LiveCall
 
@@ -110,9 +119,10 @@ class Line:
             known.put(h.CallerReturned(at))
             return
         match caller.arguments:
-            case ("incoming", *called):
-                desk = self.desk
-                number, external = desk.normal_form(caller.number), desk.normal_form("".join(called[:1]))
+            case ("incoming", *rest):
+                called, presentation = (*rest, "", "")[:2]
+                shown = "" if is_withheld(presentation) else caller.number
+                number, external = tellable(self.desk.normal_form(shown)), self.desk.normal_form(called)
                 self._begin(h.CallArrived(at, caller.channel, number, external))
             case ("outgoing", exten, *_):
                 self._let_out(caller, exten, at)
@@ -288,7 +298,7 @@ class Line:
         if short or caller.name.startswith("Local/") or not _DIALLED.fullmatch(exten):
             self._send_on(caller.channel, outside)
             return
-        number = self.desk.normal_form(exten)
+        number = tellable(self.desk.number_of(exten))
         self._begin(h.CallDialled(at, caller.channel, code, number, None, outside))
 
     def clicked(self, code: str, dialled: str) -> str | None:
@@ -311,7 +321,7 @@ class Line:
         if way is None:
             return None
         outside = self.desk.outside(dialled, outgoing)
-        number = self.desk.normal_form(dialled)
+        number = tellable(self.desk.normal_form(dialled))
         return self._begin(h.CallClicked(self.clock(), code, number, external, outside, way))
 
     def busy(self, call: Call) -> frozenset[str]:

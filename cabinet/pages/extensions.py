@@ -15,6 +15,7 @@ from ari_app.accounts.extensions import recoded
 from ari_app.accounts.staff import Person
 from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.phones import Endpoints, endpoints, state_of
+from ari_app.calls.routing import is_persons
 from ari_app.control.switchboard import kept_busy
 from ari_app.service.shop import Shop
 from cabinet.forms.rows import NotTaken, Row, put, read_row
@@ -110,6 +111,8 @@ def _altered(now: RegisteredAccount, user: int, row: Row) -> RegisteredAccount:
             ExtensionOf(user_id=user, code=code)
         except ValidationError:
             raise NotTaken(row.refused(code="letters")) from None
+        if not is_persons(code):
+            raise NotTaken(row.refused(code="letters"))
         holder = next((one for one in now.extensions if one.code == code and one.user_id != user), None)
         if holder is not None:
             raise NotTaken(replace(row, holder=holder).refused(code="twice"))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from ari_app.accounts.account import Account
 from ari_app.accounts.staff import Person
 from ari_app.demo.crm.simulator import Status
 from ari_app.store.staff import StaffStore
@@ -72,9 +73,9 @@ async def test_an_extension_is_given_changed_and_removed_and_the_crm_is_told(
     assert await send(reader, 4, "", " 104 ") == (303, "/extensions?saved=4#row-4")
     assert await codes(cabinet) == told(cabinet) == STORED | {4: "104"}
     assert "Saved, and retailCRM knows it" in await reader.text("/extensions?saved=4")
-    assert (await send(reader, 4, "104", "*105"))[0] == 303
-    assert await codes(cabinet) == told(cabinet) == STORED | {4: "*105"}
-    assert (await send(reader, 4, "*105", "", remove="yes"))[0] == 303
+    assert (await send(reader, 4, "104", "0105"))[0] == 303
+    assert await codes(cabinet) == told(cabinet) == STORED | {4: "0105"}
+    assert (await send(reader, 4, "0105", "", remove="yes"))[0] == 303
     assert await codes(cabinet) == told(cabinet) == STORED
 
 
@@ -85,7 +86,7 @@ async def test_an_employees_other_telephones_are_kept_when_the_extension_changes
     assert (await send(reader, 1, "101", "101", **more))[0] == 303
     assert (await send(reader, 1, "101", "111"))[0] == 303
     account = await cabinet.shop.service.accounts.find(cabinet.shop.account.id)
-    assert account is not None
+    assert isinstance(account, Account)
     hers = next(one for one in account.extensions if one.user_id == 1)
     assert (hers.code, hers.devices, hers.mobile) == ("111", ("99101", "soft-101"), "8 903 555-44-33")
     assert account.owners.of_number("+79035554433") == "111"
@@ -113,6 +114,7 @@ async def test_what_can_not_be_a_telephone_is_refused_beside_its_field(
         ("１０４", "digits only"),
         ("1" * 21, "digits only"),
         ("<b>", "digits only"),
+        *((code, "has no * and no #, and is not 0") for code in ("*101", "101#", "*97", "0", "00")),
         ("PJSIP/1&2", "digits only"),
     ],
 )

@@ -12,7 +12,7 @@ REFUSALS = (("BUSY", 17), ("NOANSWER", 21), ("NOANSWER", 1), ("CONGESTION", 34))
 """What a line says of a customer who can't be had: the `Dial` status, and the cause of our leg's end."""
 
 
-class Office(SimulatedPbx):
+class SimulatedOffice(SimulatedPbx):
     """A simulated PBX and the people around it."""
 
     def live(self) -> None:
