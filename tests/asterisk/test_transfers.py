@@ -12,7 +12,7 @@ from ari_app.demo.pbx.asterisk import UNREACHABLE
 from ari_app.demo.pbx.customers import Customer
 from ari_app.demo.pbx.phones import Answers, Busy, Declines, Phone, Rings
 from tests.asterisk.test_outgoing import dial
-from tests.support.office import Office, Report
+from tests.support.office import Office, Report, since_the_answer
 
 ANNA, FRIEND = "+79161234567", "79037654321"
 
@@ -57,7 +57,7 @@ def is_one_call(report: Report, *codes: str, unrecorded: float = 0.0) -> None:
     assert {code for told in report.told[:-1] for code in told[1]} == set(codes)
     assert report.upload.result == "answered"
     assert report.upload.record_url is not None
-    assert report.call.recording.seconds == pytest.approx(report.call.since_the_answer - unrecorded, abs=0.4)
+    assert report.call.recording.seconds == pytest.approx(since_the_answer(report.call) - unrecorded, abs=0.4)
 
 
 async def test_the_colleague_hangs_up(office: Office) -> None:
