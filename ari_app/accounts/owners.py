@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ari_app.calls.numbers import LONGEST_INTERNAL, e164
+from ari_app.calls import LONGEST_INTERNAL, e164
 
 
 @dataclass(frozen=True, slots=True)

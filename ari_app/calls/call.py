@@ -354,13 +354,17 @@ class Call:
     @property
     def talking(self) -> float:
         """Seconds of talk with people; 0 for a call that nobody answered or that still goes on."""
+        if self.talked is None or self.ended_at is None:
+            return self.since_the_answer
+        last = max(0.0, self.ended_at - self.talk_began) if self.talk_began is not None else 0.0
+        return min(self.since_the_answer, self.talked + last)
+
+    @property
+    def since_the_answer(self) -> float:
+        """Seconds from the first answer to the end: talk, and waiting after a transfer; 0 without either."""
         if self.answered_at is None or self.ended_at is None:
             return 0.0
-        answered = max(0.0, self.ended_at - self.answered_at)
-        if self.talked is None:
-            return answered
-        last = max(0.0, self.ended_at - self.talk_began) if self.talk_began is not None else 0.0
-        return min(answered, self.talked + last)
+        return max(0.0, self.ended_at - self.answered_at)
 
     @property
     def our_legs(self) -> Iterator[Leg]:

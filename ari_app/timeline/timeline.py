@@ -271,6 +271,8 @@ def _answered(line: JournalLine, leg: Leg | None) -> Iterator[tuple[Saying, Tone
         return
     if line.after is Stage.TALKING and line.before in (Stage.RINGING, Stage.TRANSFERRING):
         yield say("%(who)s answered", who=_who(leg)), Tone.GOOD
+    elif leg.leads_on and line.before is line.after and line.before is not Stage.TALKING:
+        yield say("the dialplan answered"), Tone.QUIET
     elif leg.role is Role.MANAGER:
         yield say("%(who)s answered, too late", who=_who(leg)), Tone.GOOD
 
@@ -324,7 +326,7 @@ def _timer(timer: TimerName) -> Iterator[tuple[Saying, Tone]]:
             yield say("the dialplan never said how it ended: the CRM is not told"), Tone.BAD
         case TimerName.KEYS:
             yield say("the manager hands the customer over by feature code"), Tone.PHONE
-        case TimerName.ROUND:
+        case TimerName.ROUND | TimerName.VAIN:
             pass
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -23,6 +24,8 @@ from cabinet.frame.rendering import page
 from cabinet.frame.visits import Visit, form_of
 
 PATH = "/extensions"
+MORE = ("devices", "mobile")
+"""What an employee's form has beside the extension: their other telephones."""
 ROWS = 100
 """Employees on a page."""
 _LONGEST = 100
@@ -43,6 +46,9 @@ class Employee:
     """talking, or as the CRM says: free, busy, dinner, break; empty when it isn't known."""
     phone: str
     """online, offline, missing (the PBX doesn't know it), or empty when it isn't known."""
+    devices: str = ""
+    """Other endpoints that are theirs."""
+    mobile: str = ""
 
     @property
     def works(self) -> bool:
@@ -76,7 +82,7 @@ async def save(request: web.Request, visit: Visit) -> web.Response:
     sent, user = await form_of(request), int(request.match_info["user"])
     if user not in await visit.staff.people() and user not in _codes(visit.account):
         raise web.HTTPNotFound
-    row = read_row(sent, str(user), "code")
+    row = read_row(sent, str(user), "code", *(name for name in MORE if name in sent))
     try:
         await put(request, visit.account.id, lambda now: _altered(now, user, row))
     except NotTaken as refused:
@@ -91,9 +97,12 @@ async def save(request: web.Request, visit: Visit) -> web.Response:
 def _altered(now: RegisteredAccount, user: int, row: Row) -> RegisteredAccount:
     """Give the account with another extension of a user; raises `NotTaken`."""
     codes, code = _codes(now), "" if row.remove else row.texts["code"]
-    if codes.get(user, "") == code:
+    known = {one.user_id: one for one in now.extensions}
+    more = _more(row)
+    before = {name: getattr(known[user], name) for name in more} if user in known else {}
+    if codes.get(user, "") == code and (not code or before == more):
         return now
-    if codes.get(user, "") != row.was:
+    if codes.get(user, "") not in (row.was, code):
         raise NotTaken(row.refused("old"))
     if not code and not row.remove:
         raise NotTaken(row.refused(code="empty"))
@@ -104,14 +113,31 @@ def _altered(now: RegisteredAccount, user: int, row: Row) -> RegisteredAccount:
             raise NotTaken(row.refused(code="letters")) from None
         if not is_persons(code):
             raise NotTaken(row.refused(code="letters"))
-        holder = next((one for one in now.extensions if one.code == code), None)
+        holder = next((one for one in now.extensions if one.code == code and one.user_id != user), None)
         if holder is not None:
             raise NotTaken(replace(row, holder=holder).refused(code="twice"))
         codes[user] = code
     else:
         del codes[user]
-    known = {one.user_id: one for one in now.extensions}
-    return now.altered(extensions=tuple(recoded(known.get(one), one, its) for one, its in codes.items()))
+    kept = tuple(
+        recoded(known.get(one), one, its).model_copy(update=more if one == user else {})
+        for one, its in codes.items()
+    )
+    try:
+        return now.altered(extensions=[one.model_dump() for one in kept])
+    except ValidationError as error:
+        wrong = "mobile" if "mobile" in str(error) else "devices"
+        raise NotTaken(row.refused(**{wrong: "not taken"})) from None
+
+
+def _more(row: Row) -> dict[str, Any]:
+    """Read what was typed of an employee's other telephones, as far as the form has asked for it."""
+    more: dict[str, Any] = {}
+    if "devices" in row.texts:
+        more["devices"] = tuple(dict.fromkeys(row.texts["devices"].replace(",", " ").split()))
+    if "mobile" in row.texts:
+        more["mobile"] = row.texts["mobile"] or None
+    return more
 
 
 def _codes(account: RegisteredAccount) -> dict[int, str]:
@@ -124,7 +150,7 @@ async def _page(request: web.Request, visit: Visit, typed: Row | None = None) ->
     known = await _phones(visit.shop)
     codes = _codes(account)
     everybody = [
-        _row(ident, people.get(ident), codes.get(ident, ""), visit.shop, known)
+        _with_telephones(_row(ident, people.get(ident), codes.get(ident, ""), visit.shop, known), account)
         for ident in people.keys() | codes.keys()
     ]
     query = request.query.get("q", "").strip()[:_LONGEST]
@@ -153,6 +179,13 @@ async def _page(request: web.Request, visit: Visit, typed: Row | None = None) ->
         seen=known is not None,
         to_edit=urlencode(({"q": query} if query else {}) | {"page": at}),
     )
+
+
+def _with_telephones(employee: Employee, account: RegisteredAccount) -> Employee:
+    its = next((one for one in account.extensions if one.user_id == employee.id), None)
+    if its is None:
+        return employee
+    return replace(employee, devices=" ".join(its.devices), mobile=its.mobile or "")
 
 
 def _row(

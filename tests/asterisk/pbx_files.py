@@ -79,7 +79,7 @@ def configure(
     """Let the PBX be configured by the rendered files and the shop's own dialplan, `extensions`."""
     toml = account(asterisk, outgoing, **calls)
     for ident, code in enumerate(managers, start=1):
-        toml += f'[[extensions]]\nuser_id = {ident}\ncode = "{code}"\n'
+        toml += f'\n[[extensions]]\nuser_id = {ident}\ncode = "{code}"\n'
     files = render(kind, Settings.of(read_account(toml), api.url))
     own_port = f"port = {asterisk.ports.ami}"
     files = {name: text.replace("port = 5038", own_port) for name, text in files.items()}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from ari_app.accounts.account import Account
 from ari_app.accounts.staff import Person
 from ari_app.demo.crm.simulator import Status
 from ari_app.store.staff import StaffStore
@@ -76,6 +77,32 @@ async def test_an_extension_is_given_changed_and_removed_and_the_crm_is_told(
     assert await codes(cabinet) == told(cabinet) == STORED | {4: "0105"}
     assert (await send(reader, 4, "0105", "", remove="yes"))[0] == 303
     assert await codes(cabinet) == told(cabinet) == STORED
+
+
+async def test_an_employees_other_telephones_are_kept_when_the_extension_changes(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    more = {"devices": "99101, soft-101", "mobile": "8 903 555-44-33"}
+    assert (await send(reader, 1, "101", "101", **more))[0] == 303
+    assert (await send(reader, 1, "101", "111"))[0] == 303
+    account = await cabinet.shop.service.accounts.find(cabinet.shop.account.id)
+    assert isinstance(account, Account)
+    hers = next(one for one in account.extensions if one.user_id == 1)
+    assert (hers.code, hers.devices, hers.mobile) == ("111", ("99101", "soft-101"), "8 903 555-44-33")
+    assert account.owners.of_number("+79035554433") == "111"
+    assert 'value="99101 soft-101"' in await reader.text("/extensions?edit=1")
+
+
+@pytest.mark.parametrize(
+    ("field", "typed"), [("devices", "102"), ("devices", "a&b"), ("mobile", "mobile"), ("mobile", "12")]
+)
+async def test_what_can_not_be_a_telephone_is_refused_beside_its_field(
+    cabinet: CabinetShop, reader: Reader, field: str, typed: str
+) -> None:
+    status, text = await send(reader, 1, "101", "101", **{"devices": "", "mobile": "", field: typed})
+    assert status == 422
+    assert f'id="{field}-1-wrong"' in text
+    assert await codes(cabinet) == STORED
 
 
 @pytest.mark.parametrize(
