@@ -53,8 +53,9 @@ class Role(StrEnum):
     """Whose leg it is.
 
     ``caller`` is the channel with which the call began: the customer's, or the manager's in an outgoing call.
-    ``customer`` (to a number outside), ``queue`` and ``target`` (to whom somebody was transferred) are Local
-    channels into the dialplan; whom it dials there hangs behind them as ``member``.
+    ``customer`` (to a number outside), ``queue``, ``target`` (to whom somebody was transferred) and
+    ``forwarded`` (to where a manager's telephone forwards its calls) are Local channels into the dialplan;
+    whom it dials there hangs behind them as ``member``.
     """
 
     CALLER = "caller"
@@ -62,10 +63,11 @@ class Role(StrEnum):
     MANAGER = "manager"
     QUEUE = "queue"
     TARGET = "target"
+    FORWARDED = "forwarded"
     MEMBER = "member"
 
 
-LOCAL_ROLES = frozenset({Role.CUSTOMER, Role.QUEUE, Role.TARGET})
+LOCAL_ROLES = frozenset({Role.CUSTOMER, Role.QUEUE, Role.TARGET, Role.FORWARDED})
 """Legs behind which the dialplan dials."""
 
 
@@ -101,6 +103,10 @@ class Leg:
     """What was dialled to reach it: a number outside, or whatever a manager transferred the customer to."""
     far: str | None = None
     """The channel of a Local channel's other half, where it isn't ours and so has no id of our making."""
+    endpoint: str | None = None
+    """What is rung, where that is more than the extension says: one of its telephones, or a way outside."""
+    via: tuple[str, ...] = ()
+    """The extensions whose telephones have forwarded the call to this leg, one after another."""
 
     @property
     def alive(self) -> bool:
@@ -163,6 +169,8 @@ class TimerName(StrEnum):
     LOOK_UP = "look-up"
     RING = "ring"
     ROUND = "round"
+    TELEPHONES = "telephones"
+    SILENT = "silent"
     RECORDING = "recording"
     REPORT = "report"
     KEYS = "keys"
@@ -174,6 +182,15 @@ class Timer:
 
     name: TimerName
     due: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """An extension whose telephones the PBX was asked for, by a channel; `via` is as a leg's."""
+
+    code: str
+    channel: str
+    via: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +247,10 @@ class Call:
     """Extensions of whom the CRM was told that they are rung, or that they call."""
     passed_over: tuple[str, ...] = ()
     """Extensions that were not rung because their managers were busy."""
+    absent: tuple[str, ...] = ()
+    """Extensions that were not rung because no telephone of theirs is registered."""
+    sought: tuple[Sought, ...] = ()
+    """Whose telephones the PBX was asked for; they are rung when it has answered."""
     round: tuple[str, ...] = ()
     """Queue members rung in this round, of whom the CRM will be told in a moment."""
     bridge_open: bool = False
@@ -366,6 +387,7 @@ class Call:
         A queue is not: its dialplan may answer before a person does, and a bridge would pass that on.
         """
         destination = self.destinations[leg.attempt]
-        return isinstance(destination, Outside) or (
-            isinstance(destination, People) and len(destination.codes) == 1
-        )
+        if isinstance(destination, People) and len(destination.codes) == 1:
+            together = (one for one in self.our_legs if one.attempt == leg.attempt and one.alive)
+            return all(one.id == leg.id for one in together)
+        return isinstance(destination, Outside)

@@ -11,7 +11,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from ari_app.calls import afterwards, keys, members, outgoing, recovery, talking, transfer, waiting
+from ari_app.calls import (
+    afterwards,
+    keys,
+    members,
+    outgoing,
+    recovery,
+    talking,
+    telephones,
+    transfer,
+    waiting,
+)
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call, Direction, Leg, LegState, Role, Stage, Way
 from ari_app.calls.happenings import Happening
@@ -23,7 +33,7 @@ Move: TypeAlias = Callable[[Turn, Any], None]
 First: TypeAlias = h.CallArrived | h.CallDialled | h.CallClicked
 """What a call can begin with."""
 
-BY_ARI_ALONE = (h.LegReady, h.PartyReplaced, h.FarHalfFound, h.HangUpAsked)
+BY_ARI_ALONE = (h.LegReady, h.LegForwarded, h.TelephonesFound, h.PartyReplaced, h.FarHalfFound, h.HangUpAsked)
 """What means nothing to a call that AJAM has placed: the dialplan runs it, and its user may not hang up."""
 
 
@@ -83,8 +93,12 @@ def known_as(call: Call, happening: Happening) -> Happening:
         case h.LegEnded(at, leg, cause, sip, known_up_at) if leg == call.caller.id:
             return h.CallerEnded(at, cause, known_up_at, sip)
         case h.MemberRung() | h.MemberAnswered() | h.MemberTransferred() | h.MemberEnded():
-            near = next((leg for leg in call.our_legs if leg.far_id == happening.leg), None)
-            return happening if near is None else replace(happening, leg=near.id)
+            near = next((leg for leg in call.our_legs if happening.leg in (leg.id, leg.far_id)), None)
+            if near is None:
+                return happening
+            if near.role is Role.FORWARDED and isinstance(happening, h.MemberRung | h.MemberAnswered):
+                happening = replace(happening, code=near.code)  # whoever it is, it is the manager's telephone
+            return replace(happening, leg=near.id)
     return happening
 
 
@@ -108,11 +122,18 @@ _ARRIVING: dict[type, Move] = {
 }
 _CALLING: dict[type, Move] = {
     h.LegReady: outgoing.manager_ready,
+    h.TelephonesFound: outgoing.others_found,
     h.LegRinging: outgoing.manager_ringing,
     h.LegRefused: outgoing.manager_refused,
+    h.LegForwarded: outgoing.manager_forwarded,
     h.WayBlocked: outgoing.manager_refused,
     h.CallerAnswered: outgoing.manager_answered,
     h.CallerEnded: outgoing.manager_ended,
+    h.LegAnswered: outgoing.other_answered,
+    h.LegEnded: outgoing.other_ended,
+    h.MemberRung: outgoing.forwarded_rung,
+    h.MemberAnswered: outgoing.forwarded_answered,
+    h.MemberEnded: outgoing.forwarded_ended,
     h.PartyReplaced: transfer.replaced_while_calling,
     h.TimerExpired: outgoing.manager_overdue,
     h.ServiceStopping: outgoing.stopping,
@@ -121,11 +142,13 @@ _CALLING: dict[type, Move] = {
     h.PbxSaid: _take_facts,
 }
 _RINGING: dict[type, Move] = {
+    h.TelephonesFound: telephones.telephones_found,
     h.LegReady: waiting.leg_ready,
     h.LegRinging: waiting.leg_ringing,
     h.LegAnswered: waiting.leg_answered,
     h.LegEnded: waiting.leg_ended,
     h.LegRefused: waiting.leg_refused,
+    h.LegForwarded: telephones.leg_forwarded,
     h.MemberRung: members.member_rung,
     h.MemberAnswered: members.member_answered,
     h.MemberEnded: members.member_ended,

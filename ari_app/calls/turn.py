@@ -118,7 +118,7 @@ class Turn:
                 endpoint=endpoint,
                 name=name,
                 number=number,
-                originator=None if leg.id == waits.id else waits.id,
+                originator=None if self.call.stage is Stage.CALLING else waits.id,
                 far_id=leg.far_id if leg.role in LOCAL_ROLES else None,
                 inbound=self.call.direction is Direction.IN,
             )
@@ -261,6 +261,7 @@ class Turn:
             ended_at=self.moment if seen_at is None else max(began, seen_at),
             end_unseen=seen_at is not None,
             timers=(),
+            sought=(),
             plays_ringing=False,
         )
         if self.call.caller.alive:
@@ -304,7 +305,7 @@ def whose(call: Call) -> str | None:
         return call.talker or call.caller.code
     if call.ending is Ending.ANSWERED:
         return call.talker
-    should = (call.responsible, *call.told, *call.passed_over)
+    should = (call.responsible, *call.told, *call.passed_over, *call.absent)
     return None if call.handed_on else next(filter(None, should), None)
 
 

@@ -14,7 +14,16 @@ from ari_app.calls.orders import AskPbx, HangUp, HangUpReason, LookUp, Ringback,
 from ari_app.calls.outcome import LINE_FAILURES, Ending, LegResult, unanswered
 from ari_app.calls.routing import People, is_extension, plan, way_out
 from ari_app.calls.talking import talk, tell_out
-from ari_app.calls.trying import DIAL_MARGIN_SECONDS, current, send_to_dialplan, try_next, try_next_when_done
+from ari_app.calls.trying import (
+    DIAL_MARGIN_SECONDS,
+    current,
+    doubt_the_silent,
+    give_up_the_silent,
+    ring_telephones,
+    send_to_dialplan,
+    try_next,
+    try_next_when_done,
+)
 from ari_app.calls.turn import Turn
 
 LOOK_UP_SECONDS = 2.0
@@ -106,7 +115,7 @@ def leg_answered(turn: Turn, answered: h.LegAnswered) -> None:
         talk(turn, leg, answered.code or leg.code)
     elif leg.role is Role.CUSTOMER:
         talk(turn, leg, turn.call.caller.code)
-    elif leg.role is Role.QUEUE:
+    elif leg.role in (Role.QUEUE, Role.FORWARDED):
         turn.order(AskPbx((leg.id,)))  # of a call pickup nothing else tells
 
 
@@ -120,6 +129,7 @@ def leg_ended(turn: Turn, ended: h.LegEnded) -> None:
         return
     turn.change(leg, LegState.GONE, result=became_of(turn.call, leg, ended))
     try_next_when_done(turn)
+    doubt_the_silent(turn, current(turn.call))
 
 
 def leg_refused(turn: Turn, refused: h.LegRefused) -> None:
@@ -135,9 +145,19 @@ def leg_refused(turn: Turn, refused: h.LegRefused) -> None:
 
 
 def ring_expired(turn: Turn, expired: h.TimerExpired) -> None:
-    """Who didn't answer in time is hung up and the next destination is tried; a queue's round is told."""
+    """Who didn't answer in time is hung up and the next destination is tried; a queue's round is told.
+
+    Where the PBX doesn't say in time which telephones there are, it is to choose one; a telephone that gives
+    no sign of life is given up when its manager has refused at another.
+    """
     if expired.timer is TimerName.ROUND:
         turn.tell_round()
+    elif expired.timer is TimerName.TELEPHONES:
+        turn.clear_timer(TimerName.TELEPHONES)
+        ring_telephones(turn, dict.fromkeys(one.code for one in turn.call.sought))
+    elif expired.timer is TimerName.SILENT:
+        give_up_the_silent(turn, current(turn.call))
+        try_next_when_done(turn)
     elif expired.timer is TimerName.RING:
         for leg in current(turn.call):
             turn.hang_up(leg, HangUpReason.NORMAL, LegResult.NO_ANSWER)
