@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PYTHON ?= python3
 ARGS   ?=
+# How many tests run side by side; most of them wait for telephones. Each has an Asterisk of its own.
+SIDE   ?= 4
+SIDE_BY_SIDE = $(BIN)/pytest -n $(SIDE) --dist loadgroup --durations=10
 PAGES  := cabinet/vendor/installed
 
 .PHONY: help demo test test-fast bench bench-log install install-for-tests lint lock catalogue clean
@@ -14,7 +17,13 @@ help:
 	@echo "make test-fast  the tests that need neither Asterisk nor a browser"
 	@echo "make bench      calls at 20, 60 and 120 a second, through plain Dial() and through us"
 	@echo "make bench-log  the cabinet's pages over a log of a million calls"
+	@echo "make lint       ruff, mypy and who may import whom"
+	@echo "make catalogue  takes the cabinet's sentences into locales/ru.po, to be translated there"
+	@echo "make lock       pins the Python packages anew, in requirements.lock"
 	@echo "make install    the set-up alone; leaves $(BIN)/ari-app"
+	@echo "make install-for-tests  the same with all that the tests need: two Asterisks, a browser"
+	@echo "make clean      removes what was installed into this folder"
+	@echo "make help       this list"
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	@echo "Installing the Python packages into $(VENV) ..."
@@ -54,10 +63,10 @@ lint: $(VENV)/installed
 	$(BIN)/lint-imports
 
 test: install-for-tests lint
-	$(BIN)/pytest $(ARGS)
+	$(SIDE_BY_SIDE) $(ARGS)
 
 test-fast: $(VENV)/installed $(PAGES) lint
-	$(BIN)/pytest --ignore=tests/asterisk --ignore=tests/faults --ignore=tests/browser $(ARGS)
+	$(SIDE_BY_SIDE) --ignore=tests/asterisk --ignore=tests/faults --ignore=tests/browser $(ARGS)
 
 bench: install
 	@$(BIN)/python -m tests.bench $(ARGS)

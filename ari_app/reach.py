@@ -62,7 +62,7 @@ class Reach:
         """Let no other address through.
 
         Raises:
-            NotOutside
+            NotOutside: it is in our own network, and not allowed.
         """
         if not self.allows(address):
             raise NotOutside(address)
@@ -71,7 +71,7 @@ class Reach:
         """Make the socket for a connection (`aiohttp.TCPConnector`'s `socket_factory`).
 
         Raises:
-            NotOutside
+            NotOutside: the address is in our own network, and not allowed.
         """
         family, kind, protocol, _, address = info
         self.check(str(address[0]))
@@ -81,7 +81,7 @@ class Reach:
         """Connect to a host, by the first of its addresses that may be and answers.
 
         Raises:
-            OSError
+            OSError: the name is not known, or none of its addresses answers; `NotOutside` if none may be.
         """
         loop = asyncio.get_running_loop()
         problem: OSError = OSError(f"{host} has no address")
@@ -109,7 +109,7 @@ ANYWHERE = Reach(anywhere=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Passage:
     """How PBXs are reached: which of their addresses, and by which HTTP session, which keeps no cookies."""
 
     reach: Reach
@@ -117,20 +117,20 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
-    """The ways to PBXs that the operator named, and to those that somebody else did."""
+class Passages:
+    """The passages to PBXs that the operator named, and to those that somebody else did."""
 
-    operators: Way
-    others: Way
+    operators: Passage
+    others: Passage
 
-    def to(self, guarded: bool) -> Way:
-        """Give the way to a PBX (`PbxSettings.guarded`)."""
+    def to(self, guarded: bool) -> Passage:
+        """Give the passage to a PBX (`PbxSettings.guarded`)."""
         return self.others if guarded else self.operators
 
 
 @asynccontextmanager
-async def way(reach: Reach) -> AsyncIterator[Way]:
-    """Make a way."""
+async def passage(reach: Reach) -> AsyncIterator[Passage]:
+    """Make a passage."""
     connector = aiohttp.TCPConnector(
         limit=0,
         keepalive_timeout=KEEP_ALIVE_SECONDS,
@@ -138,14 +138,14 @@ async def way(reach: Reach) -> AsyncIterator[Way]:
     )
     no_cookies = aiohttp.DummyCookieJar()  # AJAM's tell its sessions apart itself; nobody else has any
     async with aiohttp.ClientSession(connector=connector, cookie_jar=no_cookies) as session:
-        yield Way(reach, session)
+        yield Passage(reach, session)
 
 
 def read_networks(texts: Sequence[str]) -> tuple[IPNetwork, ...]:
     """Read networks such as ``10.0.0.0/8``, or single addresses.
 
     Raises:
-        ValueError
+        ValueError: one of them is neither.
     """
     return tuple(ipaddress.ip_network(text) for text in texts)
 

@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     """The networks of ours in which a PBX may be whose address is typed into the cabinet, such as
     ``10.8.0.0/16,127.0.0.1``; without it a PBX can be set up there only by `ari-app account apply`."""
     proxies: int = Field(default=0, ge=0, le=10)
-    """How many proxies of yours pass requests on to us; each adds whom it heard to X-Forwarded-For."""
+    """How many proxies of yours pass requests on to us; each adds its client to X-Forwarded-For."""
 
     @field_validator("crm_domains", mode="before")
     @classmethod

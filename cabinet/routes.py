@@ -1,4 +1,4 @@
-"""Every address of the web application, and who answers there. Pages for who is signed in say so.
+"""Every address of the web application, and who answers there. Pages for readers who are signed in say so.
 
 Where HEAD isn't wanted, it isn't taken for GET: it would place a call, or write down a whole file for nobody.
 """

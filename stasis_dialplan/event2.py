@@ -13,7 +13,7 @@ def event2(client_id: str, address: str) -> str:
     """Write the script for one account; an empty `client_id` is left for a person to fill in.
 
     Raises:
-        CannotRender
+        CannotRender: the clientId or the address has characters that are not text.
     """
     script = _SCRIPT.read_text("utf-8")
     for name, value in (("SERVICE", address.rstrip("/")), ("CLIENTID", client_id)):

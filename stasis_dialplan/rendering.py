@@ -10,12 +10,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ari_app.accounts.dialplan_names import local_context, named_context, named_exten
 from ari_app.calls.routing import Destination, Dialplan, People, Queue
-from stasis_dialplan.settings import SHORTEST_OUTSIDE, Line, Settings
+from stasis_dialplan.settings import SHORTEST_OUTSIDE, Route, Settings
 
 Kind = Literal["asterisk", "freepbx", "old"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-_FREEPBX_ROUTES = Line("outbound-allroutes", 1)
+_FREEPBX_ROUTES = Route("outbound-allroutes", 1)
 """FreePBX's outbound routes: what its from-internal would get to, but for our own context."""
 
 
@@ -102,7 +102,7 @@ def _without_us(destination: Destination, settings: Settings) -> str:
     raise TypeError(f"{type(destination).__name__} is not where a customer's call goes")
 
 
-def _let_out(settings: Settings, *, freepbx: bool) -> Line:
+def _let_out(settings: Settings, *, freepbx: bool) -> Route:
     """Say where calls to numbers outside go on without us; never back to where they have come from."""
     if freepbx and settings.outgoing.context.startswith("from-internal"):
         return _FREEPBX_ROUTES

@@ -23,7 +23,7 @@ class CannotRender(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Route:
     """A place in the shop's dialplan that lets calls out."""
 
     context: str
@@ -49,8 +49,8 @@ class Settings:
     ami_password: str | None
     """None: the shop doesn't use AJAM."""
     channel_format: str
-    outgoing: Line
-    lines: tuple[Line, ...]
+    outgoing: Route
+    lines: tuple[Route, ...]
     """All places that let calls out, `outgoing` among them."""
     fallback: tuple[Destination, ...]
     """Where calls go while the service is away."""
@@ -66,7 +66,7 @@ class Settings:
         """Read them off an account.
 
         Raises:
-            CannotRender
+            CannotRender: a setting can't be written into Asterisk's files.
         """
         pbx, policy = account.pbx, account.policy()
         lines = [pbx.outgoing, *(getattr(phone, "outgoing", None) or "" for phone in account.external_phones)]
@@ -86,8 +86,8 @@ class Settings:
             ami_username=pbx.ami_username,
             ami_password=pbx.ami_password.get_secret_value() if pbx.ami_password else None,
             channel_format=pbx.channel_format,
-            outgoing=_line(pbx.outgoing),
-            lines=tuple(dict.fromkeys(map(_line, filter(None, lines)))),
+            outgoing=_route(pbx.outgoing),
+            lines=tuple(dict.fromkeys(map(_route, filter(None, lines)))),
             fallback=policy.fallback or policy.unknown or everybody,
             places=tuple(dict.fromkeys(places)),
             extensions=codes,
@@ -100,7 +100,7 @@ class Settings:
         """Make sure that each text can be written into a file of Asterisk's.
 
         Raises:
-            CannotRender
+            CannotRender: one can't.
         """
         if not _ADDRESS.fullmatch(self.service_url):
             raise CannotRender(f"the service's address {self.service_url!r} is not a plain http(s) address")
@@ -140,9 +140,9 @@ class Settings:
         return f"{self.service_url}/api/event?clientId={quote(self.client_id, safe='')}"
 
 
-def _line(text: str) -> Line:
+def _route(text: str) -> Route:
     context, _, priority = text.partition(",")
-    return Line(context, int(priority or 1))
+    return Route(context, int(priority or 1))
 
 
 def _loopback(host: str) -> str | None:

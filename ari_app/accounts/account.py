@@ -8,6 +8,7 @@ import re
 import secrets
 import tomllib
 import zoneinfo
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -226,7 +227,7 @@ class ExternalPhone(_Section):
     outgoing: OutgoingLine | None = None
 
 
-class Registration(_Section):
+class RegisteredAccount(_Section):
     """A shop that is known here: its CRM is, its PBX may still have to be set up."""
 
     name: Annotated[str, _word(_NAME, "an account's name, such as shop.retailcrm.ru")] | None = None
@@ -277,8 +278,16 @@ class Registration(_Section):
         """The time zone to use when the CRM's own settings can't be read."""
         return self.crm.timezone or DEFAULT_TIMEZONE
 
+    def altered(self, **fields: Any) -> RegisteredAccount:
+        """Give it with other fields, checked as a whole.
 
-class Account(Registration):
+        Raises:
+            ValidationError: the model does not take it.
+        """
+        return checked_account({**self.model_dump(), **fields})
+
+
+class Account(RegisteredAccount):
     """A shop whose calls can be handled: its PBX is known."""
 
     pbx: PbxSettings
@@ -335,6 +344,16 @@ class Account(Registration):
     def codes(self) -> frozenset[str]:
         """The extensions of the account."""
         return frozenset(extension.code for extension in self.extensions)
+
+
+def checked_account(data: Mapping[str, Any]) -> RegisteredAccount:
+    """Make an account of its fields: an `Account` when its PBX is among them.
+
+    Raises:
+        ValidationError: the model does not take it.
+    """
+    kind = RegisteredAccount if data.get("pbx") is None else Account
+    return kind.model_validate(data)
 
 
 _LABEL = re.compile(r"\w([\w-]{0,61}\w)?", re.ASCII)

@@ -18,16 +18,16 @@ class Activity:
 
     @property
     def on(self) -> bool:
-        """Whether it is on now."""
+        """Whether telephony is on now."""
         return self.off_at is None or self.on_at is not None
 
     @property
     def since(self) -> float | None:
-        """Since when it is as it is; None if it was never switched."""
+        """Since when telephony is on, or off; None if it was never switched."""
         return self.off_at if self.on_at is None else self.on_at
 
     def switched(self, on: bool, at: float) -> Activity:
-        """Give what it is when the CRM says so; to say the same again changes nothing."""
+        """Give the activity after the CRM has said on or off; to say the same again changes nothing."""
         if on == self.on:
             return self
         return Activity(self.off_at, at) if on else Activity(at)

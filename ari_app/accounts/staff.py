@@ -71,7 +71,7 @@ class User(Protocol):
 
 
 def compare(known: Mapping[int, Person], users: Iterable[User]) -> dict[int, Person]:
-    """Say who is new and who has left; nobody is new at the first time. Nobody is forgotten."""
+    """Mark the users who are new and who have left; none is new at the first time. None is forgotten."""
     people = {
         user.id: Person(
             user.id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ari_app.accounts.dialplan_names import named_context, named_exten
 from ari_app.asterisk.ari import Ari
-from ari_app.asterisk.errors import AriRefused
+from ari_app.asterisk.errors import PbxRefused
 from ari_app.asterisk.feature_codes import behind
 from ari_app.calls import orders as o
 
@@ -24,7 +24,7 @@ class Actions:
         """Carry one order out.
 
         Raises:
-            AriRefused, AriUnknown, AriUnavailable: see `ari_app.asterisk.errors`.
+            PbxRefused, PbxUnknown, PbxUnavailable: see `ari_app.asterisk.errors`.
         """
         ari = self._ari
         match order:
@@ -119,7 +119,7 @@ class Actions:
         function = f"DIALPLAN_EXISTS({context},{exten},{priority})"
         try:
             found = await self._ari("channels", "getChannelVar", channelId=channel, variable=function)
-        except AriRefused:
+        except PbxRefused:
             return False
         return bool(found["value"] == "1")
 
@@ -145,6 +145,6 @@ class Actions:
     ) -> None:
         try:
             await self._ari(resource, operation, **arguments)
-        except AriRefused as refusal:
+        except PbxRefused as refusal:
             if refusal.status not in statuses:
                 raise

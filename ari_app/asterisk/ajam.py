@@ -29,9 +29,11 @@ from ari_app.asterisk.ajam_wire import (
     quoted,
     read_channels,
 )
-from ari_app.asterisk.errors import AjamDenied, AjamError, AjamRefused, AjamUnavailable, AjamUnknown
+from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable, PbxUnknown
 from ari_app.asterisk.feature_codes import NO_FEATURE_CODES
 from ari_app.asterisk.pbx import PbxState
+from ari_app.backoff import BackOff
+from ari_app.calls.call import Way
 
 __all__ = ["Ajam", "AjamChannel", "AjamEvent", "AjamTarget"]
 
@@ -81,18 +83,18 @@ class Ajam:
 
     async def run(self) -> None:
         """Keep `state` known until cancelled."""
-        retry = FIRST_RETRY_SECONDS
+        back_off = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         while True:
-            with contextlib.suppress(AjamError):
+            with contextlib.suppress(PbxError):
                 await self._act("Ping")
             self._broken.clear()
             pause = PING_SECONDS
             if self.state is PbxState.DENIED:
                 pause = DENIED_RETRY_SECONDS
             elif not self.usable:
-                pause, retry = retry, min(retry * 2, LAST_RETRY_SECONDS)
+                pause = back_off.pause()
             else:
-                retry = FIRST_RETRY_SECONDS
+                back_off.well()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._broken.wait()
@@ -123,7 +125,7 @@ class Ajam:
 
         Raises:
             ValueError: a value that can't be sent.
-            AjamError: `AjamRefused` when context, extension and priority lead nowhere.
+            PbxError: `PbxRefused` when context, extension and priority lead nowhere.
         """
         ids = {"channelid": channel_id, "otherchannelid": other_channel_id}
         fields = [
@@ -149,25 +151,25 @@ class Ajam:
 
         Raises:
             ValueError: it is no channel's id.
-            AjamError: `AjamRefused` when the user may not, which is so without the right ``call``.
+            PbxError: `PbxRefused` when the user may not, which is so without the right ``call``.
         """
         try:
             await self._act("Hangup", ("channel", _checked_id(channel_id)), ("cause", "16"))
-        except AjamRefused as refusal:
-            if refusal.message != "No such channel":
+        except PbxRefused as refusal:
+            if refusal.said != "No such channel":
                 raise
 
     async def channels(self) -> list[AjamChannel]:
         """List all channels of the PBX.
 
         Raises:
-            AjamError
+            PbxError: AJAM does not answer, or not to us.
         """
         answer = await self._act("CoreShowChannels")
         try:
             return read_channels(answer)
         except ValueError as error:
-            raise AjamUnknown(str(error)) from error
+            raise PbxUnknown(Way.AJAM, str(error)) from error
 
     # -- events -------------------------------------------------------------------------------------------
 
@@ -177,17 +179,16 @@ class Ajam:
         While the PBX is away there are no events, and it is tried again and again.
         """
         self._listener = me = object()
-        retry = FIRST_RETRY_SECONDS
+        back_off = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         try:
             while self._listener is me:
                 began = time.monotonic()
                 try:
                     heard = await self._wait_for_events()
-                except AjamError:
-                    await asyncio.sleep(retry)
-                    retry = min(retry * 2, LAST_RETRY_SECONDS)
+                except PbxError:
+                    await asyncio.sleep(back_off.pause())
                     continue
-                retry = FIRST_RETRY_SECONDS
+                back_off.well()
                 for event in heard:
                     yield event
                 await asyncio.sleep(max(0.0, SHORTEST_WAIT_SECONDS - (time.monotonic() - began)))
@@ -200,7 +201,7 @@ class Ajam:
         wait = [("action", "WaitEvent"), ("timeout", str(WAIT_SECONDS))]
         answer = await self._events.send(wait, WAIT_SECONDS)
         if answer.refused:
-            raise AjamRefused("WaitEvent", answer.message)
+            raise PbxRefused(Way.AJAM, answer.message, action="WaitEvent")
         return [event for event in answer.events if event.name != "WaitEventComplete"]
 
     async def _prick_up_ears(self) -> None:
@@ -208,7 +209,7 @@ class Ajam:
         if self._listener is None:
             self._events.leave()
         if not self._events.opened:
-            with contextlib.suppress(AjamError):  # a call without events is better than none
+            with contextlib.suppress(PbxError):  # a call without events is better than none
                 await self._events.open()
 
     # -- how it stands ------------------------------------------------------------------------------------
@@ -217,25 +218,26 @@ class Ajam:
         """Carry an action out.
 
         Raises:
-            AjamError
+            PbxError: the action was refused, not carried out, or its answer was lost.
         """
         with self._noting_trouble():
             answer = await self._actions.send([("action", action), *fields])
         self._note_well()
         if answer.not_permitted:
-            raise AjamRefused(action, f"{answer.message}: the user lacks the right (manager.conf: write)")
+            problem = f"{answer.message}: the user lacks the right (manager.conf: write)"
+            raise PbxRefused(Way.AJAM, problem, action=action)
         if answer.refused:
-            raise AjamRefused(action, answer.message)
+            raise PbxRefused(Way.AJAM, answer.message, action=action)
         return answer
 
     @contextlib.contextmanager
     def _noting_trouble(self) -> Iterator[None]:
         try:
             yield
-        except AjamDenied as error:
+        except PbxDenied as error:
             self._note(PbxState.DENIED, str(error))
             raise
-        except (AjamUnavailable, AjamUnknown) as error:
+        except (PbxUnavailable, PbxUnknown) as error:
             self._note(PbxState.UNREACHABLE, str(error))
             raise
 

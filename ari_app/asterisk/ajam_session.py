@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Mapping
 
 from ari_app.asterisk.ajam_wire import AjamTarget, Answer, Field, Wire
-from ari_app.asterisk.errors import AjamDenied, AjamUnavailable, AjamUnknown
+from ari_app.asterisk.errors import PbxDenied, PbxUnavailable, PbxUnknown
+from ari_app.calls.call import Way
 
 _NOT_LET_IN = "the PBX refuses user and password, or this machine's address (permit in manager.conf)"
 _IN_USE = "the PBX has a session of our user already (allowmultiplelogin=no in manager.conf)"
@@ -35,7 +36,8 @@ class AjamSession:
         """Send an action, and once more when the session was over; the answer may be a refusal.
 
         Raises:
-            AjamUnknown, AjamUnavailable, AjamDenied
+            PbxUnknown: the answer was lost.
+            PbxUnavailable: nobody answers; PbxDenied: we are not let in.
         """
         cookie = self._cookie
         if cookie is not None:
@@ -48,7 +50,7 @@ class AjamSession:
         """Log in, unless there is a session by now, another than `old`; give its cookie.
 
         Raises:
-            AjamUnavailable, AjamDenied
+            PbxUnavailable: nobody answers; PbxDenied: we are not let in.
         """
         async with self._opening:
             if self._cookie in (None, old):
@@ -66,19 +68,21 @@ class AjamSession:
         try:
             answer = await self._wire.send(credentials, None)
             if answer.message == "Login Already In Use":
-                raise AjamUnavailable(_IN_USE)
+                raise PbxUnavailable(Way.AJAM, _IN_USE)
             if answer.refused:
-                raise AjamDenied(_NOT_LET_IN)
+                raise PbxDenied(Way.AJAM, _NOT_LET_IN)
             if answer.cookie is None:
-                raise AjamUnavailable("the PBX lets us in, but gives no cookie")
+                raise PbxUnavailable(Way.AJAM, "the PBX lets us in, but gives no cookie")
             if self._needed:
                 allowed = await self._wire.send([("action", "ListCommands")], answer.cookie)
                 self._check_rights(allowed)
-        except AjamUnknown as error:
-            raise AjamUnavailable(str(error)) from error
+        except PbxUnknown as error:
+            raise PbxUnavailable(Way.AJAM, str(error)) from error
         return answer.cookie
 
     def _check_rights(self, allowed: Answer) -> None:
         lacking = sorted(right for action, right in self._needed.items() if action not in allowed.fields)
         if lacking:
-            raise AjamDenied(f"the AMI user lacks a right: write = {','.join(lacking)} in manager.conf")
+            raise PbxDenied(
+                Way.AJAM, f"the AMI user lacks a right: write = {','.join(lacking)} in manager.conf"
+            )

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 
 import aiohttp
 
-from ari_app.asterisk.errors import AjamDenied, AjamUnavailable, AjamUnknown
+from ari_app.asterisk.errors import PbxDenied, PbxUnavailable, PbxUnknown
+from ari_app.calls.call import Way
 
 Field = tuple[str, str]
 
@@ -94,7 +95,7 @@ def check(fields: Iterable[Field]) -> None:
     """Let no value through that could end its line, and so become a line of its own.
 
     Raises:
-        ValueError
+        ValueError: a value has a control character.
     """
     for name, value in fields:
         if _LINE_BREAKERS.search(value):
@@ -188,7 +189,8 @@ class Wire:
         The PBX may take its time for an action that waits so many seconds.
 
         Raises:
-            AjamUnknown, AjamUnavailable, AjamDenied
+            PbxUnknown: the answer was lost.
+            PbxUnavailable: nobody answers; PbxDenied: the HTTP server does not let us in.
         """
         check(fields)
         headers = {"Connection": "close"}  # Asterisk ends idle connections: the next action would be lost
@@ -205,30 +207,30 @@ class Wire:
                 _check_status(response.status)
                 body = await _read_body(response)
         except aiohttp.ClientConnectorError as error:
-            raise AjamUnavailable(str(getattr(error, "os_error", None) or error)) from error
+            raise PbxUnavailable(Way.AJAM, str(getattr(error, "os_error", None) or error)) from error
         except aiohttp.ConnectionTimeoutError as error:
-            raise AjamUnavailable("the PBX does not answer") from error
+            raise PbxUnavailable(Way.AJAM, "the PBX does not answer") from error
         except TimeoutError as error:
-            raise AjamUnknown("the PBX does not answer") from error
+            raise PbxUnknown(Way.AJAM, "the PBX does not answer") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise AjamUnknown(f"the PBX broke off: {error or type(error).__name__}") from error
+            raise PbxUnknown(Way.AJAM, f"the PBX broke off: {error or type(error).__name__}") from error
         try:
             answer = read_answer(body)
         except ValueError as error:
-            raise AjamUnknown(f"the PBX's answer can't be read: {error}") from error
+            raise PbxUnknown(Way.AJAM, f"the PBX's answer can't be read: {error}") from error
         opened = response.cookies.get(_COOKIE)
         return answer if opened is None else replace(answer, cookie=opened.value)
 
 
 def _check_status(status: int) -> None:
     if status == 404:
-        raise AjamUnavailable(_NO_AJAM)
+        raise PbxUnavailable(Way.AJAM, _NO_AJAM)
     if status in (401, 403):
-        raise AjamDenied(f"the PBX answers {status}: check who may reach its HTTP server")
+        raise PbxDenied(Way.AJAM, f"the PBX answers {status}: check who may reach its HTTP server")
     if status >= 500:
-        raise AjamUnknown(f"the PBX answers {status}")
+        raise PbxUnknown(Way.AJAM, f"the PBX answers {status}")
     if status != 200:
-        raise AjamUnavailable(f"what answers {status} at this address is no AJAM")
+        raise PbxUnavailable(Way.AJAM, f"what answers {status} at this address is no AJAM")
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:
@@ -236,5 +238,5 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > LONGEST_ANSWER:
-            raise AjamUnknown("the PBX's answer has no end")
+            raise PbxUnknown(Way.AJAM, "the PBX's answer has no end")
     return bytes(body)

@@ -14,7 +14,8 @@ import aioari
 import aiohttp
 import orjson
 
-from ari_app.asterisk.errors import AriDenied, AriError, AriRefused, AriUnavailable, AriUnknown
+from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable, PbxUnknown
+from ari_app.calls.call import Way
 
 REQUEST_SECONDS = 5.0
 """How long a request may take. Asterisk answers in milliseconds or not at all."""
@@ -72,7 +73,8 @@ class AriTransport:
         taken from `url`.
 
         Raises:
-            AriRefused, AriUnknown, AriUnavailable, AriDenied
+            PbxRefused: the PBX says no; PbxUnknown: its answer was lost, or can't be read.
+            PbxUnavailable: nobody answers; PbxDenied: user or password is wrong.
         """
         target = self._ari + url.partition("/ari/")[2]
         try:
@@ -87,18 +89,20 @@ class AriTransport:
             ) as response:
                 reply = Reply(response.status, await _read(response))
         except aiohttp.ClientConnectorError as error:
-            raise AriUnavailable(str(error.os_error or error)) from error
+            raise PbxUnavailable(Way.ARI, str(error.os_error or error)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise AriUnknown(f"{method} {url.partition('/ari/')[2]}: {error or 'no answer'}") from error
+            raise PbxUnknown(
+                Way.ARI, f"{method} {url.partition('/ari/')[2]}: {error or 'no answer'}"
+            ) from error
         if reply.status < 300:
             return reply
         if reply.status < 400:
-            raise AriUnavailable(f"what answers {reply.status} at this address is no ARI")
+            raise PbxUnavailable(Way.ARI, f"what answers {reply.status} at this address is no ARI")
         if reply.status in (401, 403) and "/file" not in url:
-            raise AriDenied(f"the PBX answers {reply.status} to user and password")
+            raise PbxDenied(Way.ARI, f"the PBX answers {reply.status} to user and password")
         if reply.status in _MAYBE_DONE:
-            raise AriUnknown(f"{method} {url.partition('/ari/')[2]}: {reply.status}")
-        raise AriRefused(reply.status, _message(reply))
+            raise PbxUnknown(Way.ARI, f"{method} {url.partition('/ari/')[2]}: {reply.status}")
+        raise PbxRefused(Way.ARI, _message(reply), status=reply.status)
 
     async def download(self, path: str) -> aiohttp.ClientResponse:
         """Open a download of any length; the caller closes it. `path` is relative to ``/ari/``."""
@@ -115,7 +119,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > LONGEST_ANSWER:
-            raise AriUnknown("the PBX's answer has no end")
+            raise PbxUnknown(Way.ARI, "the PBX's answer has no end")
     return bytes(body)
 
 
@@ -144,29 +148,31 @@ class Ari:
         """Read the PBX's API description.
 
         Raises:
-            AriError: as `AriTransport.request` does.
+            PbxError: as `AriTransport.request` does.
         """
         transport = AriTransport(session, base_url, username, password)
         client = aioari.Client(base_url, transport)
         try:
             await client.init()
-        except AriError:
+        except PbxError:
             raise
         except Exception as error:  # the description is read by others, who trust it
-            raise AriUnavailable("what answers at this address does not describe itself as ARI") from error
+            raise PbxUnavailable(
+                Way.ARI, "what answers at this address does not describe itself as ARI"
+            ) from error
         return cls(transport, client)
 
     async def __call__(self, resource: str, operation: str, **arguments: Any) -> Any:
         """Carry out an operation.
 
         Raises:
-            AriError: as `AriTransport.request` does; what can't be read is `AriUnknown`.
+            PbxError: as `AriTransport.request` does; what can't be read is `PbxUnknown`.
         """
         reply = cast(Reply, await self._find(resource, operation)(**arguments))
         try:
             return reply.read()
         except ValueError as error:
-            raise AriUnknown(f"the PBX's answer to {operation} is no JSON") from error
+            raise PbxUnknown(Way.ARI, f"the PBX's answer to {operation} is no JSON") from error
 
     def knows(self, resource: str, operation: str, parameter: str) -> bool:
         """Tell whether this PBX's operation has a parameter: an older Asterisk lacks some."""

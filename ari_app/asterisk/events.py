@@ -190,7 +190,7 @@ def newcomer(channel: dict[str, Any], at: float, extensions: Extensions, old: st
 
 
 def _attended(event: dict[str, Any], at: float, extensions: Extensions) -> Signal | None:
-    """Who talked behind a Local channel of ours has put another in their place: nobody is dialled."""
+    """A member who talked behind a Local channel of ours has put a colleague in their place: no dialling."""
     transferee, target = event.get("transferee"), event.get("transfer_target")
     if transferee is None or target is None or event["result"] != "Success":
         return None
@@ -199,7 +199,7 @@ def _attended(event: dict[str, Any], at: float, extensions: Extensions) -> Signa
 
 
 def _blind(event: dict[str, Any], at: float) -> Signal | None:
-    """Who talked behind a Local channel of ours has sent its other half on in the dialplan."""
+    """A member who talked behind a Local channel of ours has sent its other half on in the dialplan."""
     transferee = event.get("transferee")
     if transferee is None or event["result"] != "Success":
         return None

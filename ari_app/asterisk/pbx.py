@@ -7,7 +7,6 @@ wrong, one when it is back.
 from __future__ import annotations
 
 import asyncio
-import random
 import socket
 import time
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from ari_app.asterisk.actions import Actions
 from ari_app.asterisk.ari import Ari
-from ari_app.asterisk.errors import AriDenied, AriError, AriRefused, AriUnavailable, AriUnknown
+from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable, PbxUnknown
 from ari_app.asterisk.events import (
     EVENT_TYPES,
     Extensions,
@@ -34,9 +33,11 @@ from ari_app.asterisk.events import (
     Replaced,
     read_event,
 )
+from ari_app.backoff import BackOff, spread
+from ari_app.calls.call import Way
 from ari_app.calls.happenings import ChannelFact
 from ari_app.calls.orders import Order
-from ari_app.reach import Way
+from ari_app.reach import Passage
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +69,7 @@ class PbxState(StrEnum):
 
 
 class Ears(Protocol):
-    """Who listens to a PBX. The first three must not block: they are called by the socket's reader."""
+    """The listener to a PBX. The first three must not block: they are called by the socket's reader."""
 
     def heard(self, heard: Heard) -> None:
         """Something happened to a channel or recording."""
@@ -85,7 +86,7 @@ class Ears(Protocol):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What exists on the PBX."""
+    """The channels and bridges that exist on the PBX."""
 
     channels: dict[str, dict[str, Any]]
     bridges: dict[str, tuple[str, ...]]
@@ -111,8 +112,7 @@ class Pbx:
     def __init__(
         self,
         target: PbxTarget,
-        way: Way,
-        ears: Ears,
+        passage: Passage,
         account: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -122,12 +122,10 @@ class Pbx:
         self.problem: str | None = None
         self.since = clock()
         self.extensions = Extensions(target.channel_format)
-        self._way = way
-        self._ears = ears
+        self._passage = passage
         self._clock = clock
         self._log = log.bind(account=account, pbx=target.url)
         self._ari: Ari | None = None
-        self._socket: ClientConnection | None = None
         self._taking: asyncio.Task[Snapshot] | None = None
         self._next: asyncio.Task[Snapshot] | None = None
 
@@ -141,10 +139,10 @@ class Pbx:
         """The REST interface.
 
         Raises:
-            AriUnavailable: the PBX was not reached yet.
+            PbxUnavailable: the PBX was not reached yet.
         """
         if self._ari is None:
-            raise AriUnavailable(self.problem or "not connected yet")
+            raise PbxUnavailable(Way.ARI, self.problem or "not connected yet")
         return self._ari
 
     async def carry_out(self, order: Order) -> None:
@@ -153,33 +151,27 @@ class Pbx:
 
     # -- the connection -----------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Stay connected until cancelled, or until another process takes the application over."""
-        delay = FIRST_RETRY_SECONDS
+    async def run(self, ears: Ears) -> None:
+        """Stay connected and say what happens, until cancelled or another process takes the application."""
+        back_off = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         while True:
             try:
-                await self._connect_and_listen()
-                delay = FIRST_RETRY_SECONDS
-            except AriDenied as error:
+                await self._connect_and_listen(ears)
+                back_off.well()
+            except PbxDenied as error:
                 self._trouble(PbxState.DENIED, str(error))
-            except (AriError, OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
+            except (PbxError, OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
                 if self.connected:
-                    delay = FIRST_RETRY_SECONDS
+                    back_off.well()
                 self._trouble(PbxState.UNREACHABLE, _in_words(error))
             if self.state is PbxState.REPLACED:
                 return
-            await asyncio.sleep(delay * random.uniform(0.8, 1.2))
-            delay = min(delay * 2, LAST_RETRY_SECONDS)
+            await asyncio.sleep(spread(back_off.pause()))
 
-    async def stop_listening(self) -> None:
-        """Close the event stream: new calls then go on in the dialplan. Requests can still be made."""
-        if self._socket is not None:
-            await self._socket.close()
-
-    async def _connect_and_listen(self) -> None:
+    async def _connect_and_listen(self, ears: Ears) -> None:
         target = self.target
         if self._ari is None:
-            self._ari = await Ari.open(self._way.session, target.url, target.username, target.password)
+            self._ari = await Ari.open(self._passage.session, target.url, target.username, target.password)
         url = f"ws{target.url.removeprefix('http')}ari/events?app={quote(target.stasis_app)}"
         try:
             socket = await _Connect(
@@ -195,41 +187,39 @@ class Pbx:
             )
         except InvalidStatus as error:
             if error.response.status_code in (401, 403):
-                raise AriDenied(
-                    f"the PBX answers {error.response.status_code} to user and password"
+                raise PbxDenied(
+                    Way.ARI, f"the PBX answers {error.response.status_code} to user and password"
                 ) from error
             raise
         async with socket:
-            self._socket = socket
-            introduction = asyncio.create_task(self._introduce(socket))
+            introduction = asyncio.create_task(self._introduce(socket, ears))
             try:
-                await self._listen(socket)
+                await self._listen(socket, ears)
             finally:
-                self._socket = None
                 introduction.cancel()
-                self._ears.lost()
+                ears.lost()
                 await asyncio.gather(introduction, return_exceptions=True)
-        raise AriUnavailable("the PBX has closed the event stream")
+        raise PbxUnavailable(Way.ARI, "the PBX has closed the event stream")
 
     async def _wire(self) -> socket.socket:
         """Connect to the PBX, at an address where it may be.
 
         Raises:
-            OSError, TimeoutError
+            OSError, TimeoutError: nobody takes the connection, or its address is not allowed.
         """
         url = urlsplit(self.target.url)
         assert url.hostname is not None
         async with asyncio.timeout(OPEN_SECONDS):
-            return await self._way.reach.connect(url.hostname, url.port or 0)
+            return await self._passage.reach.connect(url.hostname, url.port or 0)
 
-    async def _introduce(self, socket: ClientConnection) -> None:
+    async def _introduce(self, socket: ClientConnection, ears: Ears) -> None:
         """Ask for the events that we need and find out what was missed."""
         try:
             await self._filter_events()
             info = await self.ari("asterisk", "getInfo", only="status")
-            await self._ears.connected(str(info["status"]["startup_time"]))
+            await ears.connected(str(info["status"]["startup_time"]))
             await self._check_recording_folder()
-        except (AriError, LookupError, TypeError, AttributeError) as error:
+        except (PbxError, LookupError, TypeError, AttributeError) as error:
             self._log.warning("the PBX was not ready", problem=str(error) or type(error).__name__)
             await socket.close()
             return
@@ -250,20 +240,20 @@ class Pbx:
     async def _check_recording_folder(self) -> None:
         try:
             await self.ari("recordings", "listStored")
-        except AriRefused as refusal:
+        except PbxRefused as refusal:
             self._log.warning(
                 "the PBX cannot record: make the folder 'recording' in its spool directory "
                 "(/var/spool/asterisk/recording), owned by Asterisk's user",
                 answer=str(refusal),
             )
 
-    async def _listen(self, socket: ClientConnection) -> None:
+    async def _listen(self, socket: ClientConnection, ears: Ears) -> None:
         async for message in socket:
-            self._hear(message)
+            self._hear(message, ears)
             if self.state is PbxState.REPLACED:
                 return
 
-    def _hear(self, message: str | bytes) -> None:
+    def _hear(self, message: str | bytes, ears: Ears) -> None:
         at = self._clock()
         try:
             signal = read_event(orjson.loads(message), at, self.ids, self.extensions)
@@ -273,9 +263,9 @@ class Pbx:
             return
         match signal:
             case Heard():
-                self._ears.heard(signal)
+                ears.heard(signal)
             case NewCaller():
-                self._ears.arrived(signal, at)
+                ears.arrived(signal, at)
             case Replaced():
                 self._log.error("another process has taken this Stasis application over; it is left to it")
                 self.state, self.since = PbxState.REPLACED, at
@@ -289,10 +279,10 @@ class Pbx:
     # -- what is true -------------------------------------------------------------------------------------
 
     async def snapshot(self) -> Snapshot:
-        """Ask what exists, now or a little later; who asks at the same time shares the answer.
+        """Ask what exists, now or a little later; questions at the same time share one answer.
 
         Raises:
-            AriError
+            PbxError: the PBX does not answer, or says no.
         """
         if self._next is None:
             self._next = asyncio.create_task(self._take(self._taking))
@@ -310,13 +300,13 @@ class Pbx:
                 {bridge["id"]: tuple(bridge["channels"]) for bridge in bridges},
             )
         except (LookupError, TypeError) as error:
-            raise AriUnknown("the PBX's list of channels or bridges can't be read") from error
+            raise PbxUnknown(Way.ARI, "the PBX's list of channels or bridges can't be read") from error
 
     async def far_half(self, channel: str) -> tuple[str, bool] | None:
         """Find the half of a Local channel that runs the dialplan, and tell whether the other one is up.
 
         Raises:
-            AriError
+            PbxError: the PBX does not answer, or says no.
         """
         channels = {str(one["id"]): one for one in await self.ari("channels", "list")}
         near = channels.get(channel)
@@ -330,11 +320,11 @@ class Pbx:
         """Tell whether a recording is being made.
 
         Raises:
-            AriError
+            PbxError: the PBX does not answer, or says no.
         """
         try:
             await self.ari("recordings", "getLive", recordingName=name)
-        except AriRefused:
+        except PbxRefused:
             return False
         return True
 
@@ -342,7 +332,7 @@ class Pbx:
         """Name the channel that a channel talks to, as ``BRIDGEPEER`` has it."""
         try:
             said = await self.ari("channels", "getChannelVar", channelId=channel, variable="BRIDGEPEER")
-        except AriRefused:
+        except PbxRefused:
             return None
         return str(said["value"]) or None
 
@@ -358,7 +348,7 @@ class _Connect(connect):
 def _in_words(error: BaseException) -> str:
     if isinstance(error, InvalidStatus) and error.response.status_code == 404:
         return "the PBX has no ARI at this address: check http_prefix, and that res_ari is loaded"
-    if isinstance(error, AriRefused) and error.status == 404:
+    if isinstance(error, PbxRefused) and error.status == 404:
         return "the PBX has no ARI at this address: check http_prefix, and that ari.conf has enabled=yes"
     if isinstance(error, TimeoutError):
         return "the PBX does not answer"

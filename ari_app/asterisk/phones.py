@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ari_app.asterisk.ari import Ari
-from ari_app.asterisk.errors import AriError, AriRefused, AriUnknown
+from ari_app.asterisk.errors import PbxRefused, PbxUnknown
+from ari_app.calls.call import Way
 
 LIST_SECONDS = 2.0
 MOST_TELEPHONES = 10
@@ -23,13 +24,13 @@ async def endpoints(ari: Ari) -> Endpoints:
     """Ask for the state of all endpoints.
 
     Raises:
-        AriError
+        PbxError: the PBX does not answer, or says no.
     """
     try:
         async with asyncio.timeout(LIST_SECONDS):
             return by_name(await ari("endpoints", "list"))
     except TimeoutError:
-        raise AriUnknown(f"endpoints: no answer within {LIST_SECONDS:g} s") from None
+        raise PbxUnknown(Way.ARI, f"endpoints: no answer within {LIST_SECONDS:g} s") from None
 
 
 async def telephones(ari: Ari, channel: str, endpoint: str) -> tuple[str, ...] | None:
@@ -39,7 +40,7 @@ async def telephones(ari: Ari, channel: str, endpoint: str) -> tuple[str, ...] |
     and None when the PBX can't say.
 
     Raises:
-        AriError
+        PbxError
     """
     named = _ENDPOINT.fullmatch(endpoint)
     if named is None:
@@ -48,7 +49,7 @@ async def telephones(ari: Ari, channel: str, endpoint: str) -> tuple[str, ...] |
     try:
         said = await ari("channels", "getChannelVar", channelId=channel, variable=function)
         listed = str(said["value"])
-    except (AriRefused, LookupError, TypeError):  # no such function, or no such endpoint
+    except (PbxRefused, LookupError, TypeError):  # no such function, or no such endpoint
         return None
     return read_contacts(listed, endpoint)
 
@@ -83,6 +84,3 @@ def state_of(channel: str, known: Endpoints) -> str:
         return "unseen"
     name = name.partition("/")[0]
     return known.get(technology, {}).get(name.rpartition("@")[2], "missing")
-
-
-__all__ = ["AriError", "Endpoints", "by_name", "endpoints", "state_of"]

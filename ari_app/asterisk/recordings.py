@@ -19,8 +19,9 @@ import aiohttp
 import tenacity
 
 from ari_app.asterisk.ari import Ari
-from ari_app.asterisk.errors import AriError, AriRefused, AriUnknown
+from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnknown
 from ari_app.asterisk.pbx import Pbx
+from ari_app.calls.call import Way
 
 HEADER_BYTES = 44
 BYTES_A_SECOND = 16_000
@@ -77,7 +78,7 @@ class RecordingStore:
         """Remove a call's recording, of whatever kind, if there is one.
 
         Raises:
-            OSError
+            OSError: the file can't be removed.
         """
         for kind in ("wav", "mp3"):
             self.path_of(self.name_of(call_id, kind)).unlink(missing_ok=True)
@@ -139,13 +140,13 @@ async def fetch_recording(pbx: Pbx, store: RecordingStore, name: str) -> StoredF
     try:
         return store.find(name) or await _fetch(pbx, store, name)
     finally:
-        with suppress(AriError):
+        with suppress(PbxError):
             await pbx.ari("recordings", "deleteStored", recordingName=name)
 
 
 async def _fetch(pbx: Pbx, store: RecordingStore, name: str) -> StoredFile:
     attempts = tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type((AriError, aiohttp.ClientError, TimeoutError, OSError)),
+        retry=tenacity.retry_if_exception_type((PbxError, aiohttp.ClientError, TimeoutError, OSError)),
         wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=15, jitter=0.1),
         stop=tenacity.stop_after_delay(FETCH_SECONDS),
         reraise=True,
@@ -154,7 +155,7 @@ async def _fetch(pbx: Pbx, store: RecordingStore, name: str) -> StoredFile:
         async for attempt in attempts:
             with attempt:
                 return await _download(pbx.ari, store, name)
-    except (AriError, aiohttp.ClientError, TimeoutError, OSError) as error:
+    except (PbxError, aiohttp.ClientError, TimeoutError, OSError) as error:
         raise NoRecording(f"the recording can't be fetched: {error or type(error).__name__}") from error
     raise AssertionError("tenacity ends with a result or an error")
 
@@ -162,16 +163,16 @@ async def _fetch(pbx: Pbx, store: RecordingStore, name: str) -> StoredFile:
 async def _download(ari: Ari, store: RecordingStore, name: str) -> StoredFile:
     try:
         await ari("recordings", "getLive", recordingName=name)
-    except AriRefused:
+    except PbxRefused:
         pass  # closed, as it should be
     else:
-        with suppress(AriRefused):
+        with suppress(PbxRefused):
             await ari("recordings", "stop", recordingName=name)
-        raise AriUnknown("the PBX still writes the recording")
+        raise PbxUnknown(Way.ARI, "the PBX still writes the recording")
     response = await ari.transport.download(f"recordings/stored/{name}/file")
     async with response:
         if response.status == 404:
             raise NoRecording("the PBX has no such recording")
         if response.status != 200:
-            raise AriUnknown(f"the PBX answers {response.status} instead of the recording")
+            raise PbxUnknown(Way.ARI, f"the PBX answers {response.status} instead of the recording")
         return await store.save(name, response)

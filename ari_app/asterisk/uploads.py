@@ -119,7 +119,7 @@ def _kind(begin: bytes) -> str:
     """Tell by its first bytes what a file is.
 
     Raises:
-        BadFile
+        BadFile: it begins as neither WAV nor MP3 does.
     """
     if begin[:4] == b"RIFF" and begin[8:12] == b"WAVE":
         return "wav"

@@ -1,4 +1,4 @@
-"""Whom the dialplan dials behind a Local channel: a queue's members, the customer, a transfer's target."""
+"""The parties dialled behind a Local channel: a queue's members, the customer, a transfer's target."""
 
 from __future__ import annotations
 

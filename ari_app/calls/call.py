@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AliasChoices, Field
 
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.routing import Destination, Dialplan, Outside, People, Policy
@@ -18,8 +21,8 @@ class Stage(StrEnum):
     """Where a call stands.
 
     ``calling``: the manager's own phone is rung first (click-to-call). ``transferring``: the customer waits
-    for whom they were transferred to. ``dialplan``: handed on, followed to its end. ``ending``: nobody talks
-    now.
+    for the person to whom a manager has transferred them. ``dialplan``: handed on, followed to its end.
+    ``ending``: nobody talks now.
     """
 
     ARRIVING = "arriving"
@@ -50,12 +53,12 @@ class Way(StrEnum):
 
 
 class Role(StrEnum):
-    """Whose leg it is.
+    """Which party a leg leads to.
 
     ``caller`` is the channel with which the call began: the customer's, or the manager's in an outgoing call.
     ``customer`` (to a number outside), ``queue``, ``target`` (to whom somebody was transferred) and
     ``forwarded`` (to where a manager's telephone forwards its calls) are Local channels into the dialplan;
-    whom it dials there hangs behind them as ``member``.
+    each party that it dials there hangs behind them as ``member``.
     """
 
     CALLER = "caller"
@@ -244,7 +247,7 @@ class Call:
     """Index of the destination that is being tried."""
     legs: tuple[Leg, ...] = ()
     told: tuple[str, ...] = ()
-    """Extensions of whom the CRM was told that they are rung, or that they call."""
+    """Extensions that the CRM was told of: that they are rung, or that they call."""
     passed_over: tuple[str, ...] = ()
     """Extensions that were not rung because their managers were busy."""
     absent: tuple[str, ...] = ()
@@ -252,12 +255,12 @@ class Call:
     sought: tuple[Sought, ...] = ()
     """Whose telephones the PBX was asked for; they are rung when it has answered."""
     round: tuple[str, ...] = ()
-    """Queue members rung in this round, of whom the CRM will be told in a moment."""
+    """Queue members rung in this round; the CRM will be told of them in a moment."""
     bridge_open: bool = False
     plays_ringing: bool = False
     """Ringing is played into the bridge."""
     played_ringing: bool = False
-    """It was played at some time."""
+    """Ringing was played into the bridge at some time."""
     keys: str = ""
     """The keys that the manager has pressed, as far as they may become a transfer."""
     keys_kept: bool = False
@@ -265,20 +268,20 @@ class Call:
     handed_on: bool = False
     """The caller was sent on into the shop's dialplan."""
     sent_to: Dialplan | None = None
-    """Where in the dialplan."""
+    """The place in the dialplan to which the caller was sent."""
     talker_leg: str | None = None
-    """The channel of the one who talks or talked with the customer."""
+    """The channel of the manager who talks or talked with the customer."""
     talker: str | None = None
-    """Extension of the one who talks, or who talked last."""
+    """Extension of the manager who talks, or who talked last."""
     first_talker: str | None = None
-    """Extension of the one who answered first; differs from `talker` after a transfer."""
+    """Extension of the manager who answered first; differs from `talker` after a transfer."""
     answered_at: float | None = None
     ended_at: float | None = None
     ending: Ending | None = None
     end_unseen: bool = False
     """Nobody saw the end; `ended_at` is an estimate until the recording's length is known."""
-    reported: bool = False
-    """The CRM was told the result, or there was nobody to tell it of."""
+    result_told: Annotated[bool, Field(validation_alias=AliasChoices("reported", "result_told"))] = False
+    """The CRM was told the result, or there was nobody to tell it of; it is stored as `reported`."""
     recording: Recording = field(default_factory=Recording)
     as_given: AsGiven | None = None
     """Only of a call that a dialplan of the shop's own reports."""
@@ -325,7 +328,7 @@ class Call:
 
     @property
     def outside(self) -> Outside | None:
-        """Whom an outgoing call calls, and through which line."""
+        """The number that an outgoing call calls, and the line through which it goes out."""
         return next((place for place in self.destinations if isinstance(place, Outside)), None)
 
     @property

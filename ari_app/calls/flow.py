@@ -68,11 +68,10 @@ def begin(
 def advance(
     call: Call, happening: Happening, busy: frozenset[str] = frozenset()
 ) -> tuple[Call, tuple[Order, ...]]:
-    """Let something happen to a call; pure and total.
+    """Let something happen to a call, told in the call's terms (`known_as`); pure and total.
 
     `busy` are the extensions that can't be rung now, because their managers are away or talk.
     """
-    happening = known_as(call, happening)
     move = MOVES.get((call.stage, type(happening)))
     if move is None or (call.way is Way.AJAM and isinstance(happening, BY_ARI_ALONE)):
         return call, ()
@@ -105,7 +104,7 @@ def known_as(call: Call, happening: Happening) -> Happening:
 def _take_facts(turn: Turn, said: h.PbxSaid) -> None:
     """What was missed is made up for: ends, answers and lost orders, as the PBX says is true."""
     for missed in recovery.missed(turn.call, said):
-        turn.call, orders = advance(turn.call, missed, turn.busy)
+        turn.call, orders = advance(turn.call, known_as(turn.call, missed), turn.busy)
         turn.order(*orders)
     turn.order(*recovery.lost_orders(turn.call, said, tuple(turn.orders)))
 

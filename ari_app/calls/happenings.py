@@ -193,8 +193,8 @@ class PartyReplaced:
     """A channel has taken the place of a party of the call: a transfer, or a call pickup.
 
     `local` tells a channel into the dialplan, behind which somebody is rung (`target` is what it dials), from
-    a telephone's own, which talks. `code` is the extension of who talks there already: after a call pickup,
-    and when the manager had asked them first.
+    a telephone's own, which talks. `code` is the extension of the colleague who talks there already: after a
+    call pickup, and when the manager had asked them before transferring.
     """
 
     at: float
@@ -248,7 +248,7 @@ class MemberAnswered:
 
 @dataclass(frozen=True, slots=True)
 class MemberTransferred:
-    """Who talked behind a Local leg has transferred the customer blindly, to `target` in the dialplan."""
+    """The member who talked behind a Local leg has transferred the customer blindly, to `target`."""
 
     at: float
     leg: str
@@ -360,7 +360,7 @@ class HangUpAsked:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStopping:
-    """The service was told to stop; who still waits should not depend on its next start."""
+    """The service was told to stop; callers who still wait should not depend on its next start."""
 
     at: float
 

@@ -11,14 +11,13 @@ from dataclasses import replace
 from ari_app.calls import happenings as h
 from ari_app.calls.call import TimerName
 from ari_app.calls.orders import HangUpReason
-from ari_app.calls.routing import People, is_extension
+from ari_app.calls.routing import People, is_internal
 from ari_app.calls.trying import fallback, ring_again
 from ari_app.calls.turn import Turn
 
 TRANSFER_CODE = "##"
 KEY_SECONDS = 3.0
 """How long the next key is waited for."""
-LONGEST_EXTENSION = 6
 
 
 def key_pressed(turn: Turn, pressed: h.KeyPressed) -> None:
@@ -49,7 +48,7 @@ def _hand_over(turn: Turn, extension: str) -> None:
     turn.clear_timer(TimerName.KEYS)
     turn.call = replace(turn.call, keys="")
     manager = call.party(call.talker_leg or "")
-    if manager is None or not is_extension(extension) or len(extension) > LONGEST_EXTENSION:
+    if manager is None or not is_internal(extension):
         return
     turn.hang_up(manager, HangUpReason.NORMAL)
     ring_again(turn, (People((extension,), call.policy.ring_manager_seconds), *fallback(call)))

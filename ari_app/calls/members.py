@@ -37,7 +37,7 @@ def member_rung(turn: Turn, rung: h.MemberRung) -> None:
 
 
 def member_answered(turn: Turn, answered: h.MemberAnswered) -> None:
-    """The member talks: who waits is answered, the CRM is told of those who were rung."""
+    """The member talks: the waiting caller is answered, the CRM is told of the members who were rung."""
     leg = local_leg(turn.call, answered.leg)
     if leg is None:
         return
@@ -67,7 +67,7 @@ def member_ended(turn: Turn, ended: h.MemberEnded) -> None:
 
 
 def member_transferred(turn: Turn, transferred: h.MemberTransferred) -> None:
-    """Who talked behind a queue has transferred the customer, who waits for the next one there."""
+    """The member who talked has transferred the customer, who waits behind the queue for the next person."""
     leg = local_leg(turn.call, transferred.leg)
     member = turn.call.leg(member_id(transferred.leg, transferred.member))
     if leg is not None and leg.id == turn.call.talker_leg and member is not None and member.alive:
@@ -76,7 +76,7 @@ def member_transferred(turn: Turn, transferred: h.MemberTransferred) -> None:
 
 
 def next_rung(turn: Turn, rung: h.MemberRung) -> None:
-    """Who talked behind a queue has transferred the customer: the next one is rung."""
+    """The member who talked has transferred the customer: the next person is rung."""
     leg = local_leg(turn.call, rung.leg)
     if leg is None or leg.id != turn.call.talker_leg or member_leg(turn.call, rung).state is LegState.UP:
         return
@@ -86,7 +86,7 @@ def next_rung(turn: Turn, rung: h.MemberRung) -> None:
 
 
 def next_answered(turn: Turn, answered: h.MemberAnswered) -> None:
-    """The next one talks, behind the same queue or transfer."""
+    """The next person talks, behind the same queue or transfer."""
     leg = local_leg(turn.call, answered.leg)
     if leg is None or leg.id != turn.call.talker_leg:
         return

@@ -88,7 +88,7 @@ def dialled(text: str) -> str:
     was put into a query as it is arrives as a space, so a space right before the first digit is that ``+``.
 
     Raises:
-        NotDialled
+        NotDialled: it is empty, too long, or more than digits and punctuation.
     """
     if _LOST_PLUS.match(text):
         text = f"+{text[1:]}"

@@ -1,10 +1,10 @@
-"""What a call can ask for. Whoever carries an order out reports back with a happening."""
+"""What a call can ask for. What comes of an order is reported back as a happening."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from ari_app.calls.call import Direction, Source
 from ari_app.calls.outcome import Ending
@@ -21,7 +21,7 @@ class HangUpReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """Ask the CRM who has this number (E.164)."""
+    """Ask the CRM which customer has this number (E.164)."""
 
     number: str
 
@@ -61,7 +61,7 @@ class FindTelephones:
 
 @dataclass(frozen=True, slots=True)
 class PlayRinging:
-    """Let the bridge hear ringing, until told to stop: the PBX gives none to who is up already."""
+    """Let the bridge hear ringing, until told to stop: the PBX makes none for a channel that is up."""
 
     bridge: str
     name: str
@@ -231,7 +231,7 @@ class TellRinging:
 
 @dataclass(frozen=True, slots=True)
 class TellHangup:
-    """Tell the CRM that the call is over for those of whom it was told (its ``hangup`` event)."""
+    """Tell the CRM that the call is over for the extensions that it was told of (its ``hangup`` event)."""
 
     at: float
     phone: str
@@ -292,3 +292,29 @@ Order: TypeAlias = (
     | TellHangup
     | TellResult
 )
+
+
+def targets(order: Order) -> frozenset[str]:
+    """Name all that an order is about: channels, a bridge, a recording or other sound, a number, extensions.
+
+    An order has been given if one of its kind was given for each of its targets.
+    """
+    match order:
+        case Watch() | Ringback() | PassKeys() | Answer() | HangUp() | SendToDialplan():
+            return frozenset({order.channel})
+        case Join() | AskPbx():
+            return frozenset(order.channels)
+        case Ring() | Originate() | FindFarHalf() | Dial():
+            return frozenset({order.leg})
+        case OpenBridge() | CloseBridge():
+            return frozenset({order.bridge})
+        case PlayRinging() | StopPlaying() | Record() | StopRecording() | FetchRecording():
+            return frozenset({order.name})
+        case LookUp():
+            return frozenset({order.number})
+        case PassOver() | FindTelephones() | TellRinging() | TellHangup():
+            return frozenset(order.codes)
+        case TellResult():
+            return frozenset({order.phone})
+        case _:
+            assert_never(order)

@@ -26,6 +26,7 @@ from ari_app.calls.orders import (
     Record,
     StopPlaying,
     Watch,
+    targets,
 )
 from ari_app.calls.outcome import LINE_FAILURES
 from ari_app.calls.turn import Turn, farewell
@@ -49,7 +50,7 @@ def missed(call: Call, said: h.PbxSaid) -> Iterator[Happening]:
 
 
 def _replaced(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[h.PartyReplaced]:
-    """Somebody in the bridge whom we don't know has taken the place of one who is no longer there."""
+    """A channel in the bridge that we don't know has taken the place of a party that is no longer there."""
     joined = (leg for leg in (call.caller, *call.our_legs) if leg.joined and leg.id in said.asked)
     missing = [leg for leg in joined if leg.id not in facts or not facts[leg.id].bridged]
     for newcomer, old in zip_longest(said.newcomers, missing):
@@ -110,8 +111,8 @@ def lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Iterat
         for leg in (call.caller, *call.our_legs)
         if leg.state is LegState.LEAVING and leg.id in facts
     )
-    already = {_kind_and_target(order) for order in given}
-    return (order for order in lost if _kind_and_target(order) not in already)
+    already = {(type(order), target) for order in given for target in targets(order)}
+    return (order for order in lost if any((type(order), one) not in already for one in targets(order)))
 
 
 def _lost_while_calling(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
@@ -124,7 +125,7 @@ def _lost_while_calling(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelF
 
 
 def _lost_in_the_bridge(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
-    """Give once more what is to be heard in the bridge, who is to be in it, and its recording."""
+    """Order once more the ringing in the bridge, the channels that belong in it, and its recording."""
     if call.plays_ringing:
         yield PlayRinging(call.bridge_id, call.ringing_name)
     elif call.stage is Stage.TALKING and call.played_ringing:
@@ -139,7 +140,7 @@ def _lost_in_the_bridge(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelF
 
 
 def _lost_while_talking(call: Call, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
-    """Answer who waits, and join those who talk, or who waits with the one to come."""
+    """Answer the waiting party, and join it with the talker, or with the party that is to come."""
     caller = facts.get(call.caller.id)
     if caller is not None and call.caller.state is not LegState.LEAVING and caller.state != "Up":
         yield Answer(caller.id)
@@ -153,7 +154,7 @@ def _lost_while_talking(call: Call, facts: dict[str, h.ChannelFact]) -> Iterator
 
 
 def _lost_while_ringing(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
-    """Make legs that were never made, and join those that were to be."""
+    """Make legs that were never made, and join those that were to be in the bridge."""
     waiter = facts.get(call.waiter.id)
     for leg in call.our_legs:
         fact = facts.get(leg.id)
@@ -167,7 +168,3 @@ def _lost_while_ringing(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelF
             outside = tuple(one.id for one in (waiter, fact) if not one.bridged)
             if outside:
                 yield from (OpenBridge(call.bridge_id), Join(call.bridge_id, outside))
-
-
-def _kind_and_target(order: Order) -> tuple[type, str]:
-    return type(order), str(getattr(order, "channel", getattr(order, "leg", "")))

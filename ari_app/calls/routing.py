@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from ari_app.calls.numbers import LONGEST_INTERNAL
+
 IN_TURN_SECONDS = 20.0
 """How long each phone of a group rings when they ring in turn."""
 
@@ -95,6 +97,11 @@ class Policy:
 def is_extension(code: str) -> bool:
     """Tell whether a text may become a part of an endpoint's name: digits, ``*`` and ``#`` only."""
     return _CODE.fullmatch(code) is not None
+
+
+def is_internal(code: str) -> bool:
+    """Tell whether a text is an extension, and too short for a number outside."""
+    return len(code) <= LONGEST_INTERNAL and is_extension(code)
 
 
 def parse_destinations(text: str, together_seconds: float) -> tuple[Destination, ...]:

@@ -1,4 +1,4 @@
-"""The moves of a call while two talk, and the one that lets them."""
+"""The moves of a call while customer and manager talk, and the step that joins them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ari_app.calls.turn import Turn
 
 
 def talk(turn: Turn, leg: Leg, code: str | None) -> None:
-    """Let who waits talk to who has answered on a leg; `code` is the extension of the shop's side."""
+    """Let the waiting party talk to the party that answered on a leg; `code` is the shop's extension."""
     call, waiter = turn.call, turn.call.waiter
     manager = call.caller if leg.role is Role.CUSTOMER else leg
     turn.call = replace(
@@ -46,7 +46,7 @@ def talk(turn: Turn, leg: Leg, code: str | None) -> None:
 
 
 def wait_for(turn: Turn, leg: Leg) -> None:
-    """Let the customer wait for whom a leg leads to."""
+    """Let the customer wait for the person to whom a leg leads."""
     turn.call = replace(turn.call, stage=Stage.TRANSFERRING, talker_leg=leg.id, timers=(), keys="")
 
 
@@ -57,12 +57,12 @@ def tell_out(turn: Turn) -> None:
 
 
 def caller_hung_up(turn: Turn, ended: h.CallerEnded) -> None:
-    """When it is one of the two who talk, the other is hung up, the recording closed, the CRM told."""
+    """When the caller is one of the two who talk, the other is hung up, recording closed, the CRM told."""
     _hung_up(turn, turn.call.caller, ended.known_up_at)
 
 
 def leg_hung_up(turn: Turn, ended: h.LegEnded) -> None:
-    """When it is one of the two who talk, the other is hung up too; a losing leg is only noted."""
+    """When the leg is one of the two who talk, the other is hung up too; a losing leg is only noted."""
     leg = turn.call.leg(ended.leg)
     if leg is not None and leg.alive:
         leg = replace(leg, result=leg.result or became_of(turn.call, leg, ended))

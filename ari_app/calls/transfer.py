@@ -16,13 +16,13 @@ from ari_app.calls.members import member_answered
 from ari_app.calls.orders import FindFarHalf, HangUpReason, Watch
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.outgoing import manager_answered, stand_for_the_manager
-from ari_app.calls.routing import is_extension
+from ari_app.calls.routing import is_internal
 from ari_app.calls.talking import leg_hung_up, talk, wait_for
 from ari_app.calls.trying import fallback, ring_again
 from ari_app.calls.turn import Turn
 
 ATTENDED = "_attended"
-"""What Asterisk's Local channel dials when a manager transfers to whom they have called themselves. It is
+"""What Asterisk's Local channel dials when a manager transfers to a colleague called before by hand. It is
 answered at once; when that phone still rings, only what goes on behind the channel tells of the answer.
 """
 
@@ -30,7 +30,7 @@ answered at once; when that phone still rings, only what goes on behind the chan
 
 
 def replaced_while_talking(turn: Turn, replaced: h.PartyReplaced) -> None:
-    """A transfer: who gave the customer away is hung up, and the customer hears the next one being rung."""
+    """A transfer: the manager who transferred is hung up, the customer hears the next person being rung."""
     call, old = turn.call, turn.call.party(replaced.old)
     if call.party(replaced.channel) is not None:
         return
@@ -59,7 +59,7 @@ def replaced_while_ringing(turn: Turn, replaced: h.PartyReplaced) -> None:
     old = turn.call.leg(replaced.old)
     if turn.call.party(replaced.channel) is not None:
         return
-    if replaced.old == turn.call.waiter.id:  # who waits went elsewhere
+    if replaced.old == turn.call.waiter.id:  # the waiting party went elsewhere
         turn_away(turn, replaced)
         turn.finish(Ending.GAVE_UP)
     elif old is None or not old.pending or old.role is not Role.MANAGER:
@@ -91,7 +91,7 @@ def replaced_while_calling(turn: Turn, replaced: h.PartyReplaced) -> None:
 
 
 def turn_away(turn: Turn, replaced: h.PartyReplaced) -> None:
-    """Who has taken the place of one who is no longer in the call is hung up."""
+    """A channel that has taken the place of a party no longer in the call is hung up."""
     old = turn.call.party(replaced.old)
     if turn.call.party(replaced.channel) is None:
         new = replace(_newcomer(turn, replaced, joined=False), code=None)
@@ -113,13 +113,13 @@ def _newcomer(turn: Turn, replaced: h.PartyReplaced, *, joined: bool) -> Leg:
 
 
 def _leave(turn: Turn, old: Leg, result: LegResult | None = None) -> None:
-    """Let go of who is no longer in the call; the PBX tells nothing more of them unless it is asked to."""
+    """Let go of a party no longer in the call; the PBX tells nothing more of it unless it is asked to."""
     if old.alive:
         turn.order(Watch(old.id))
         turn.hang_up(old, HangUpReason.NORMAL, result)
 
 
-# -- the one to whom the customer was transferred ---------------------------------------------------------
+# -- the person to whom the customer was transferred -------------------------------------------------------
 
 
 def far_half_found(turn: Turn, found: h.FarHalfFound) -> None:
@@ -136,7 +136,7 @@ def far_half_found(turn: Turn, found: h.FarHalfFound) -> None:
 
 
 def target_ringing(turn: Turn, ringing: h.LegRinging) -> None:
-    """The customer hears ringing; the CRM is told who is rung, unless that is known from behind the leg."""
+    """The customer hears ringing; the CRM is told of the phone that rings, if no member tells it."""
     leg = turn.call.leg(ringing.leg)
     if leg is None or not leg.pending or leg.id != turn.call.talker_leg:
         return
@@ -148,7 +148,7 @@ def target_ringing(turn: Turn, ringing: h.LegRinging) -> None:
 
 
 def target_answered(turn: Turn, answered: h.LegAnswered) -> None:
-    """The one to whom the customer was transferred talks, unless behind the leg somebody is still rung."""
+    """The target of the transfer talks, unless somebody behind the leg is still rung."""
     leg = turn.call.leg(answered.leg)
     if leg is None or not leg.pending or leg.id != turn.call.talker_leg:
         return
@@ -158,7 +158,7 @@ def target_answered(turn: Turn, answered: h.LegAnswered) -> None:
 
 
 def target_ended(turn: Turn, ended: h.LegEnded) -> None:
-    """Nobody took the transfer: the fallback is rung for the customer, unless it is they who hung up."""
+    """Nobody took the transfer: the fallback is rung for the customer, unless the customer hung up."""
     call, leg = turn.call, turn.call.leg(ended.leg)
     if leg is None or leg.id != call.talker_leg:
         leg_hung_up(turn, ended)
@@ -168,11 +168,11 @@ def target_ended(turn: Turn, ended: h.LegEnded) -> None:
 
 
 def round_told(turn: Turn, expired: h.TimerExpired) -> None:
-    """The CRM is told who is being rung."""
+    """The CRM is told which extensions are being rung."""
     if expired.timer is TimerName.ROUND:
         turn.tell_round()
 
 
 def _extension(target: str | None) -> str | None:
     """An extension, and not a number outside."""
-    return target if target is not None and len(target) <= 6 and is_extension(target) else None
+    return target if target is not None and is_internal(target) else None

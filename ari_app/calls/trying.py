@@ -1,4 +1,4 @@
-"""Whom a call tries, one after another: they are rung, or the caller is sent into the dialplan."""
+"""What a call tries, one after another: people are rung, or the caller is sent into the dialplan."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def try_next(turn: Turn) -> None:
 
 
 def try_next_when_done(turn: Turn) -> None:
-    """Go on when nobody is left of those who are tried now."""
+    """Go on to the next destination when no leg of the present one is left."""
     tried = any(leg.alive and leg.state is not LegState.LEAVING for leg in current(turn.call))
     if not tried and not turn.call.sought:
         try_next(turn)
@@ -82,7 +82,7 @@ def ring_again(turn: Turn, places: tuple[Destination, ...]) -> None:
 
 
 def fallback(call: Call) -> tuple[Destination, ...]:
-    """List who is rung when nobody takes a transfer; a customer whom we have called isn't sent elsewhere."""
+    """List what is tried when nobody takes a transfer; a customer whom we called isn't sent elsewhere."""
     places = call.policy.fallback
     return places if call.direction is Direction.IN else without_dialplan(places)
 
@@ -93,7 +93,7 @@ def without_dialplan(places: tuple[Destination, ...]) -> tuple[Destination, ...]
 
 
 def _results(call: Call) -> Iterator[LegResult]:
-    """List what became of those who were tried."""
+    """List what became of the people who were tried."""
     people = (Role.MANAGER, Role.MEMBER) if call.direction is Direction.IN else (Role.CUSTOMER,)
     for leg in call.legs:
         dead = leg.result is LegResult.UNREACHABLE and _others_of(call, leg)
@@ -114,7 +114,7 @@ def _others_of(call: Call, leg: Leg) -> bool:
 
 
 def _ring_people(turn: Turn, codes: tuple[str, ...], seconds: float) -> None:
-    """Ring those who are free; when all are busy the next destination is tried at once."""
+    """Ring the managers who are free; when all are busy the next destination is tried at once."""
     free = free_of(turn, codes)
     if not free:
         try_next(turn)
@@ -182,7 +182,7 @@ def _is_set(call: Call, name: TimerName) -> bool:
 
 
 def _let_hear_ringing(turn: Turn) -> None:
-    if turn.call.attempt > 0 or turn.call.answered_at is not None:  # the first time they hear it already
+    if turn.call.attempt > 0 or turn.call.answered_at is not None:  # at first the caller hears it already
         turn.let_hear_ringing()
 
 
@@ -228,7 +228,7 @@ def current(call: Call) -> tuple[Leg, ...]:
 
 
 def send_to_dialplan(turn: Turn, place: Dialplan) -> None:
-    """Let the caller go on in the shop's dialplan; whoever rings is hung up."""
+    """Let the caller go on in the shop's dialplan; phones that still ring are hung up."""
     for leg in turn.call.our_legs:
         turn.hang_up(leg, HangUpReason.NORMAL, LegResult.NO_ANSWER)
     turn.tell_round()

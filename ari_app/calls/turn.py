@@ -159,12 +159,12 @@ class Turn:
             self.order(HangUp(leg.id, reason))
 
     def answer(self, leg: Leg) -> None:
-        """Answer who waits, if that wasn't done yet."""
+        """Answer the waiting party, if that wasn't done yet."""
         if leg.state is not LegState.UP:
             self.order(Answer(leg.id))
 
     def let_hear_ringing(self) -> None:
-        """Let who waits hear ringing: by the PBX before they are answered, and from then on in the bridge."""
+        """Let the waiting party hear ringing: by the PBX until it is answered, then in the bridge."""
         call = self.call
         if call.waiter.state is not LegState.UP and call.answered_at is None:
             self.order(Ringback(call.waiter.id))
@@ -204,7 +204,7 @@ class Turn:
     # -- what the CRM is told -----------------------------------------------------------------------------
 
     def tell_ringing(self, codes: tuple[str, ...]) -> None:
-        """Tell the CRM of those who are being rung, or who call, each once a call."""
+        """Tell the CRM which extensions are being rung, or call, each once a call."""
         number = self.call.number
         new = tuple(dict.fromkeys(code for code in codes if code not in self.call.told))
         if new and number is not None:
@@ -212,7 +212,7 @@ class Turn:
             self.order(TellRinging(self.at, number, self.call.external, new, self.call.direction))
 
     def tell_round(self, *also: str) -> None:
-        """Tell the CRM of those who were gathered in this round."""
+        """Tell the CRM of the members who were gathered in this round."""
         gathered = (*self.call.round, *also)
         self.clear_timer(TimerName.ROUND)
         self.call = replace(self.call, round=())
@@ -221,9 +221,9 @@ class Turn:
     def report(self) -> None:
         """Tell the CRM what the call was, once."""
         call = self.call
-        if call.reported:
+        if call.result_told:
             return
-        self.call = replace(call, reported=True).without_timer(TimerName.RECORDING)
+        self.call = replace(call, result_told=True).without_timer(TimerName.RECORDING)
         if call.number is None or call.ending is None:
             return
         answered = call.ending is Ending.ANSWERED
@@ -295,12 +295,12 @@ class Turn:
         if call.bridge_open:
             self.order(CloseBridge(call.bridge_id))
             self.call = call = replace(call, bridge_open=False)
-        if call.stage is Stage.ENDING and call.reported and not call.recording.awaited:
+        if call.stage is Stage.ENDING and call.result_told and not call.recording.awaited:
             self.call = replace(call, stage=Stage.ENDED, timers=())
 
 
 def whose(call: Call) -> str | None:
-    """Say whose call it was: who talked last, or else who should have."""
+    """Name the manager whose call it was: the one who talked last, or else the one who should have."""
     if call.direction is Direction.OUT:
         return call.talker or call.caller.code
     if call.ending is Ending.ANSWERED:

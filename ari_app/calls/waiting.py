@@ -33,7 +33,7 @@ LOOK_UP_SECONDS = 2.0
 
 
 def greet(turn: Turn, _: h.CallArrived) -> None:
-    """The caller hears ringing; the CRM is asked who it is (a withheld number is routed as unknown)."""
+    """The caller hears ringing; the CRM is asked who calls (a withheld number is routed as unknown)."""
     caller = turn.call.caller.id
     turn.order(Watch(caller), Ringback(caller))
     if turn.call.number is None:
@@ -106,7 +106,7 @@ def leg_ringing(turn: Turn, ringing: h.LegRinging) -> None:
 
 
 def leg_answered(turn: Turn, answered: h.LegAnswered) -> None:
-    """The first answer wins: who waits is answered and joined, the others hung up as answered elsewhere."""
+    """The first answer wins: the waiting party is answered and joined, the other phones are hung up."""
     leg = turn.call.leg(answered.leg)
     if leg is None or not leg.pending:
         return
@@ -145,7 +145,7 @@ def leg_refused(turn: Turn, refused: h.LegRefused) -> None:
 
 
 def ring_expired(turn: Turn, expired: h.TimerExpired) -> None:
-    """Who didn't answer in time is hung up and the next destination is tried; a queue's round is told.
+    """Phones not answered in time are hung up, the next destination is tried; a queue's round is told.
 
     Where the PBX doesn't say in time which telephones there are, it is to choose one; a telephone that gives
     no sign of life is given up when its manager has refused at another.
@@ -165,7 +165,7 @@ def ring_expired(turn: Turn, expired: h.TimerExpired) -> None:
 
 
 def caller_ended(turn: Turn, ended: h.CallerEnded) -> None:
-    """The one who waits hung up (or the line failed): everyone is hung up and the CRM is told."""
+    """The waiting caller hung up (or the line failed): everyone is hung up and the CRM is told."""
     if turn.call.waiter.id == turn.call.caller.id:
         _gave_up(turn, turn.call.caller, ended.cause, ended.known_up_at)
     else:  # a manager who has transferred the customer

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from ari_app.accounts.account import Registration
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.check.findings import Finding, Findings, bad, good, unknown, warning
 from ari_app.check.look import LOOK_SECONDS, NothingThere, clock_finding, look
 from ari_app.retailcrm.client import Credentials, RetailCrm, User
@@ -41,10 +41,10 @@ class Crm:
     """One shop's CRM; what the check of the key finds out, the others rely on."""
 
     session: aiohttp.ClientSession
-    shop: Registration
+    shop: RegisteredAccount
     public_url: str
     pace: Pace = field(default_factory=Pace)
-    """The pace of all who ask with this key: the CRM counts by it."""
+    """The pace of all requests with this key: the CRM counts by it."""
     rights: Credentials | None = None
     """What the key may do; None while the CRM doesn't let us in."""
     client: RetailCrm = field(init=False)
@@ -140,7 +140,7 @@ async def timezone(crm: Crm) -> Findings:
 
 
 async def users(crm: Crm) -> Findings:
-    """Do the extensions belong to users whom the CRM has?"""
+    """Do the extensions belong to users that the CRM has?"""
     if not _may(crm, "user_read"):
         return
     try:

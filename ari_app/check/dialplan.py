@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ari_app.asterisk.ajam_wire import AjamEvent
-from ari_app.asterisk.errors import AjamError
+from ari_app.asterisk.errors import PbxError
 from ari_app.check.findings import Finding, Findings, bad, good, unknown, warning
 from ari_app.check.pbx import CannotRead, Pbx
 
@@ -87,7 +87,7 @@ async def entry(pbx: Pbx) -> Findings:
     if "ShowDialPlan" in pbx.commands:
         try:
             dialplan = Dialplan.of((await pbx.act("ShowDialPlan")).events)
-        except (AjamError, ValueError):
+        except (PbxError, ValueError):
             dialplan = None
     if dialplan is None or not dialplan.steps:
         yield await _by_name(pbx)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ari_app.asterisk.errors import AjamDenied, AjamError, AjamUnavailable
+from ari_app.asterisk.errors import PbxDenied, PbxError, PbxUnavailable
 from ari_app.check.findings import Finding, Findings, bad, good, unknown, warning
 from ari_app.check.look import Look, NothingThere, clock_finding
 from ari_app.check.pbx import CannotRead, Pbx
@@ -11,7 +11,7 @@ OLDEST = 16
 CLOCKS_SECONDS = 5.0
 """How far the PBX's clock may be from ours."""
 _NOBODY = "check-whether-we-may-change-things"
-"""A bridge that nobody has: its removal is harmless, and refused to who may only look."""
+"""A bridge that nobody has: its removal is harmless, and refused to a user who may only look."""
 
 
 async def ari(pbx: Pbx) -> Findings:
@@ -115,10 +115,10 @@ async def ajam(pbx: Pbx) -> Findings:
         return
     try:
         answer = await pbx.log_in()
-    except AjamDenied as problem:
+    except PbxDenied as problem:
         yield bad("AJAM", str(problem), "check the restrictions of http.conf")
         return
-    except AjamUnavailable as problem:
+    except PbxUnavailable as problem:
         yield bad(
             "AJAM",
             str(problem),
@@ -126,7 +126,7 @@ async def ajam(pbx: Pbx) -> Findings:
             "then: module reload manager, module reload http",
         )
         return
-    except AjamError as problem:
+    except PbxError as problem:
         yield bad("AJAM", str(problem), "look at the PBX's log, and at whether it is overloaded")
         return
     user = pbx.settings.ami_username

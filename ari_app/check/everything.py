@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 
-from ari_app.accounts.account import Account, Registration
+from ari_app.accounts.account import Account, RegisteredAccount
 from ari_app.check import asterisk, crm, dialplan, doors, machine, places, public
 from ari_app.check.findings import Check, Finding, bad, carry_out, unknown
 from ari_app.check.pbx import Pbx
-from ari_app.reach import IPNetwork, Reach, way
+from ari_app.reach import IPNetwork, Reach, passage
 from ari_app.retailcrm.pace import Pace
 from ari_app.settings import Settings
 from ari_app.store.connection import Redis
@@ -47,7 +47,7 @@ def of_service(
 
 async def of_shop(
     client: aiohttp.ClientSession,
-    shop: Registration,
+    shop: RegisteredAccount,
     public_url: str,
     service_runs: bool,
     networks: tuple[IPNetwork, ...] = (),
@@ -59,7 +59,7 @@ async def of_shop(
     """
     if isinstance(shop, Account):
         reach = Reach(networks, anywhere=not shop.pbx.guarded)
-        async with way(reach) as to_pbx:
+        async with passage(reach) as to_pbx:
             async for finding in _of_pbx(to_pbx.session, shop, service_runs):
                 yield finding
     else:

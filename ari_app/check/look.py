@@ -57,7 +57,7 @@ async def look(
     """Ask once.
 
     Raises:
-        NothingThere
+        NothingThere: no answer came.
     """
     sent = clock()
     try:
@@ -118,7 +118,7 @@ async def certificate_days(url: str, trusted: ssl.SSLContext | None = None) -> f
     """Say for how many days the certificate of an https address is still valid.
 
     Raises:
-        NothingThere
+        NothingThere: nobody answers with TLS, or the certificate is not trusted.
     """
     parts = urlsplit(url)
     context = trusted or ssl.create_default_context()

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import aiohttp
 
 from ari_app.accounts.account import PbxSettings
-from ari_app.asterisk.errors import AjamDenied, AjamError, AjamUnavailable
+from ari_app.asterisk.errors import PbxDenied, PbxError, PbxUnavailable
 from ari_app.check.look import Look, NothingThere
 from ari_app.check.pbx import Pbx
-from ari_app.reach import IPNetwork, NotOutside, Reach, way
+from ari_app.reach import IPNetwork, NotOutside, Reach, passage
 
 TRY_SECONDS = 5.0
 """How long ARI and AJAM, which are tried side by side, may take."""
@@ -21,7 +21,7 @@ TRY_SECONDS = 5.0
 _NEEDED = {"Originate": "originate", "CoreShowChannels": "reporting"}
 """The actions that AMI must allow, and the right (manager.conf: write) that each needs."""
 _NOBODY = "check-whether-we-may-change-things"
-"""A bridge that nobody has: its removal is harmless, and refused to who may only look."""
+"""A bridge that nobody has: its removal is harmless, and refused to a user who may only look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ _AMI = ("ami_username", "ami_password")
 
 async def try_pbx(settings: PbxSettings, networks: tuple[IPNetwork, ...]) -> tuple[Tried, Tried]:
     """Try ARI and AJAM. `networks` are those of ours in which a guarded PBX may be."""
-    async with way(Reach(networks, anywhere=not settings.guarded)) as to:
+    async with passage(Reach(networks, anywhere=not settings.guarded)) as to:
         ari, ajam = await asyncio.gather(
             _in_time("ari", _ari(to.session, settings)), _in_time("ajam", _ajam(to.session, settings))
         )
@@ -131,9 +131,9 @@ async def _ajam(session: aiohttp.ClientSession, settings: PbxSettings) -> Tried:
     async with Pbx.reached(session, settings) as pbx:
         try:
             answer = await pbx.log_in()
-        except AjamDenied:
+        except PbxDenied:
             return Tried("ajam", "admitted", "403")
-        except AjamError as problem:
+        except PbxError as problem:
             return _without_ajam(problem)
         if answer.message == "Login Already In Use":
             return Tried("ajam", "in_use")
@@ -143,10 +143,10 @@ async def _ajam(session: aiohttp.ClientSession, settings: PbxSettings) -> Tried:
     return Tried("ajam", "rights", f"write = {','.join(lacking)}") if lacking else Tried("ajam", "works")
 
 
-def _without_ajam(problem: AjamError) -> Tried:
+def _without_ajam(problem: PbxError) -> Tried:
     if isinstance(problem.__cause__, aiohttp.ClientError | OSError):
         return Tried("ajam", *_reason(problem.__cause__))
-    return Tried("ajam", "absent" if isinstance(problem, AjamUnavailable) else "other", str(problem))
+    return Tried("ajam", "absent" if isinstance(problem, PbxUnavailable) else "other", str(problem))
 
 
 def _reason(problem: BaseException | None) -> tuple[str, str]:

@@ -151,7 +151,7 @@ async def _line(pbx: Pbx, field: str, line: Outside, numbers: list[str]) -> list
 
 
 async def destinations(pbx: Pbx, account: Account) -> Findings:
-    """Are the places there to which callers go whom nobody answers, or who aren't known?"""
+    """Are the places there to which unanswered and unknown callers are sent?"""
     policy = account.policy()
     if not policy.fallback:
         yield warning(

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ari_app.accounts.account import Account, Registration, read_account
+from ari_app.accounts.account import Account, RegisteredAccount, read_account
 from ari_app.calls.routing import Outside, People
 from ari_app.commands import fail, run, store
 from ari_app.settings import load_secret_key, read_settings
@@ -58,7 +58,7 @@ def apply(file: Annotated[Path, typer.Argument(help="The account's TOML file.")]
 def list_() -> None:
     """List the shops."""
 
-    async def work() -> list[Registration]:
+    async def work() -> list[RegisteredAccount]:
         async with _accounts() as accounts:
             return await accounts.registered()
 
@@ -80,7 +80,7 @@ def list_() -> None:
 def show(account: Annotated[str, typer.Argument(help="The account, as `account list` names it.")]) -> None:
     """Show a shop's settings; secrets are not printed."""
 
-    async def work() -> Registration | None:
+    async def work() -> RegisteredAccount | None:
         async with _accounts() as accounts:
             return await accounts.find(account)
 

@@ -16,15 +16,16 @@ from rich.table import Table
 from rich.text import Text
 
 from ari_app.calls.call import Call
-from ari_app.calls.journal import Line, dump_line, tagged
+from ari_app.calls.journal import JournalLine, dump_line, tagged
 from ari_app.calls.orders import TellHangup, TellResult, TellRinging
+from ari_app.calls.stored import dump_call
 from ari_app.commands import fail, run, store
 from ari_app.settings import load_secret_key, read_settings
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore, Refusal
 from ari_app.store.connection import Redis
 from ari_app.timeline.colours import COLOURS
-from ari_app.timeline.timeline import Sentence, summary, tell
+from ari_app.timeline.timeline import Sentence, narrate, summary
 
 app = typer.Typer(help="Calls: live ones, ended ones, and what happened to each.", no_args_is_help=True)
 
@@ -66,7 +67,7 @@ def list_(
     calls = run(work())
     if as_json:
         for call in calls:
-            typer.echo(orjson.dumps(call))
+            typer.echo(dump_call(call))
         return
     if not calls:
         typer.echo("There are no calls yet.")
@@ -89,7 +90,7 @@ def show(
 ) -> None:
     """Show a call's timeline."""
 
-    async def work() -> tuple[Call, list[Line]] | None:
+    async def work() -> tuple[Call, list[JournalLine]] | None:
         async with _stores(None) as stores:
             for calls in stores:
                 found = await calls.get(call)
@@ -103,14 +104,14 @@ def show(
     found, lines = known
     if as_json:
         journal = [orjson.loads(dump_line(line)) for line in lines]
-        typer.echo(orjson.dumps({"call": found, "journal": journal}))
+        typer.echo(orjson.dumps({"call": orjson.Fragment(dump_call(found)), "journal": journal}))
         return
     console = Console(highlight=False)
     console.print(
         Text.assemble((found.id, "bold"), f"  {found.number or 'withheld number'}  {summary(found)}")
     )
     for line in lines:
-        for sentence in tell(line, found):
+        for sentence in narrate(line, found):
             console.print(written(sentence, found.started_at))
 
 
@@ -125,7 +126,8 @@ def refused(account: AccountOption = None, as_json: JsonOption = False) -> None:
     refusals = run(work())
     if as_json:
         for refusal in refusals:
-            typer.echo(orjson.dumps({**asdict(refusal), "tell": tagged(refusal.tell)}))
+            tell = tagged(refusal.tell) if refusal.tell is not None else None
+            typer.echo(orjson.dumps({**asdict(refusal), "tell": tell}))
         return
     if not refusals:
         typer.echo("The CRM has refused nothing.")
@@ -133,7 +135,7 @@ def refused(account: AccountOption = None, as_json: JsonOption = False) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for refusal in refusals:
         moment = datetime.fromtimestamp(refusal.at).strftime("%d.%m %H:%M:%S")
-        what = CRM_MESSAGES[type(refusal.tell)]
+        what = CRM_MESSAGES[type(refusal.tell)] if refusal.tell is not None else "?"
         console.print(Text.assemble((f"{moment}  {refusal.call}  {what}: ", ""), (refusal.problem, "yellow")))
 
 
@@ -161,7 +163,7 @@ async def _watch(calls: CallStore, as_json: bool) -> None:
         call = await calls.get(line.call)
         if call is None:
             continue
-        for sentence in tell(line, call):
+        for sentence in narrate(line, call):
             text = written(sentence, call.started_at)
             console.print(Text.assemble((f"{call.id[-4:]} ", "dim"), text))
 

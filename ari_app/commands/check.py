@@ -13,7 +13,7 @@ import orjson
 import structlog
 import typer
 
-from ari_app.accounts.account import Registration
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.check import everything
 from ari_app.check.findings import Finding, Findings, State, bad
 from ari_app.commands import fail, run, store
@@ -112,7 +112,7 @@ async def _check(account: str | None, report: _Report) -> None:
         report.add(MACHINE, bad("secret key", "it doesn't open the accounts", str(problem)))
 
 
-async def _shops(account: str | None, redis: Redis, settings: Settings) -> list[Registration]:
+async def _shops(account: str | None, redis: Redis, settings: Settings) -> list[RegisteredAccount]:
     key = existing_secret_key(settings) or secrets.token_hex(SECRET_KEY_LENGTH)  # one that opens nothing
     accounts = Accounts(redis, key)
     if account is None:

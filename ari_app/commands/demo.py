@@ -23,8 +23,8 @@ from ari_app.demo.pbx.preparation import interrupt_when_told, prepare_visibly
 from ari_app.demo.pbx.sipp import SippFailed
 from ari_app.demo.show.plans import PLANS
 from ari_app.demo.show.run import run
-from ari_app.demo.show.stage import DemoFailed
 from ari_app.demo.show.story import Json, Narrator, NobodyListens, Performance, Story, Terminal
+from ari_app.demo.show.theatre import DemoFailed
 
 INTERRUPTED = 130
 _TROUBLE = (*EXPECTED, AsteriskFailed, SippFailed, NoFreePorts, DemoFailed, NobodyListens, OSError)

@@ -11,11 +11,12 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from typing import Protocol
 
 import structlog
 
 from ari_app.asterisk.ajam import Ajam, AjamChannel, AjamEvent
-from ari_app.asterisk.errors import AjamError, AjamRefused
+from ari_app.asterisk.errors import PbxError, PbxRefused
 from ari_app.asterisk.events import Extensions
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
@@ -31,24 +32,25 @@ NO_ROUTE = 20
 _HAS_CHANNEL = re.compile(r"-[0-9a-f]{8}(;[12])?$")
 
 
+class Calls(Protocol):
+    """The live calls of a line."""
+
+    @property
+    def calls(self) -> Iterable[Call]:
+        """The live calls, also those that go by ARI."""
+        ...
+
+    def put(self, call_id: str, happening: h.Happening) -> None:
+        """Put what happened to a call into its mailbox, if it is live."""
+        ...
+
+
 class AjamLine:
-    """One account's calls that go by AJAM.
+    """One account's calls that go by AJAM."""
 
-    `calls` gives the live ones, `tell` puts what happened to a call (by its id) into its mailbox.
-    """
-
-    def __init__(
-        self,
-        ajam: Ajam,
-        extensions: Extensions,
-        calls: Callable[[], Iterable[Call]],
-        tell: Callable[[str, h.Happening], None],
-        clock: Callable[[], float],
-    ) -> None:
-        self.ajam = ajam
+    def __init__(self, ajam: Ajam, extensions: Extensions, clock: Callable[[], float]) -> None:
+        self._ajam = ajam
         self._extensions = extensions
-        self._calls = calls
-        self._tell = tell
         self._clock = clock
         self._seen: dict[str, float] = {}
         self._placed = asyncio.Event()
@@ -56,18 +58,18 @@ class AjamLine:
     @property
     def usable(self) -> bool:
         """Whether a call may be placed, as far as is known."""
-        return self.ajam.usable
+        return self._ajam.usable
 
     async def carry_out(self, order: Order) -> None:
         """Carry an order out.
 
         Raises:
-            AjamError
+            PbxError: the order was refused, not carried out, or its answer was lost.
         """
         match order:
             case o.Originate():
                 self._placed.set()
-                await self.ajam.originate(
+                await self._ajam.originate(
                     channel_id=order.leg,
                     channel=order.endpoint,
                     caller_name=order.name,
@@ -78,8 +80,8 @@ class AjamLine:
                     ring_seconds=order.seconds,
                 )
             case o.HangUp(channel):
-                with suppress(AjamRefused):  # the documented user may not: people hang up by themselves
-                    await self.ajam.hang_up(channel)
+                with suppress(PbxRefused):  # the documented user may not: people hang up by themselves
+                    await self._ajam.hang_up(channel)
             case _:
                 raise TypeError(f"{type(order).__name__} is not an order for AJAM")
 
@@ -87,48 +89,48 @@ class AjamLine:
         """Say what is true of a call.
 
         Raises:
-            AjamError
+            PbxError: AJAM does not answer, or not to us.
         """
         at = self._clock()
-        channels = {channel.id: channel for channel in await self.ajam.channels()}
+        channels = {channel.id: channel for channel in await self._ajam.channels()}
         return self._facts(call, asked, channels, at)
 
-    async def run(self) -> None:
-        """Know whether AJAM works, and follow the calls, for ever."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.ajam.run())
-            tasks.create_task(self._follow())
+    def look_again(self) -> None:
+        """Find out soon whether AJAM works: ARI does not."""
+        self._ajam.look_again()
 
-    async def _follow(self) -> None:
+    async def run(self, line: Calls) -> None:
+        """Know whether AJAM works, and follow the calls of a line, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._ajam.run())
+            tasks.create_task(self._follow(line))
+
+    async def _follow(self, line: Calls) -> None:
         while True:
-            if not self._live:
+            if not _by_ajam(line):
                 self._placed.clear()
                 await self._placed.wait()
             async with asyncio.TaskGroup() as tasks:
-                listening = tasks.create_task(self._listen())
-                await self._look()
+                listening = tasks.create_task(self._listen(line))
+                await self._look(line)
                 listening.cancel()
 
-    @property
-    def _live(self) -> list[Call]:
-        return [call for call in self._calls() if call.way is Way.AJAM]
-
-    async def _look(self) -> None:
+    async def _look(self, line: Calls) -> None:
         """Look every 2 s until no call is left."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            live = self._live
+            live = _by_ajam(line)
             self._seen = {call.id: self._seen[call.id] for call in live if call.id in self._seen}
             if not live:
                 return
             at = self._clock()
             try:
-                channels = {channel.id: channel for channel in await self.ajam.channels()}
-            except AjamError:
+                channels = {channel.id: channel for channel in await self._ajam.channels()}
+            except PbxError:
                 continue  # Ajam itself says what is wrong
             for call in live:
                 asked = tuple(leg.id for leg in (call.caller, *call.our_legs) if leg.alive)
-                self._tell(call.id, self._facts(call, asked, channels, at))
+                line.put(call.id, self._facts(call, asked, channels, at))
 
     def _facts(
         self, call: Call, asked: tuple[str, ...], channels: dict[str, AjamChannel], at: float
@@ -143,12 +145,16 @@ class AjamLine:
         facts = () if caller is None else _of_both(call, caller, channels.values())
         return h.PbxSaid(at, asked, tuple(facts), recording=False, known_up_at=known_up_at)
 
-    async def _listen(self) -> None:
-        async for event in self.ajam.events():
+    async def _listen(self, line: Calls) -> None:
+        async for event in self._ajam.events():
             at = self._clock()
-            for call in self._live:
+            for call in _by_ajam(line):
                 for happening in read_event(event, call, at, self._extensions):
-                    self._tell(call.id, happening)
+                    line.put(call.id, happening)
+
+
+def _by_ajam(line: Calls) -> list[Call]:
+    return [call for call in line.calls if call.way is Way.AJAM]
 
 
 def _of_both(call: Call, caller: AjamChannel, channels: Iterable[AjamChannel]) -> Iterator[h.ChannelFact]:

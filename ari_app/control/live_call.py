@@ -14,19 +14,13 @@ from typing import Any, Protocol
 
 import structlog
 
-from ari_app.asterisk.errors import (
-    AjamRefused,
-    AjamUnavailable,
-    AriError,
-    AriRefused,
-    AriUnavailable,
-    PbxError,
-)
+from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnavailable
+from ari_app.backoff import BackOff
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
 from ari_app.calls.call import Call, Stage, TimerName, Way
 from ari_app.calls.flow import First, advance, known_as
-from ari_app.calls.journal import Line as JournalLine
+from ari_app.calls.journal import JournalLine
 from ari_app.calls.numbers import masked
 from ari_app.calls.orders import Order
 from ari_app.calls.routing import Outside, Policy
@@ -49,7 +43,10 @@ class Desk(Protocol):
     """What a line needs of the rest of the application."""
 
     account: str
-    policy: Policy
+
+    @property
+    def policy(self) -> Policy:
+        """How calls are handled that begin now."""
 
     @property
     def away(self) -> frozenset[str]:
@@ -65,7 +62,7 @@ class Desk(Protocol):
         """Bring a number into the form in which numbers are compared; None when it is withheld."""
 
     async def look_up(self, number: str, at: Callable[[], float]) -> h.CustomerFound | h.CustomerUnknown:
-        """Ask the CRM who has a number; never raises."""
+        """Ask the CRM which customer has a number; never raises."""
 
     async def fetch_recording(self, name: str, at: Callable[[], float]) -> h.Happening:
         """Bring a recording into our store; never raises."""
@@ -103,14 +100,14 @@ class LiveCall:
     def __init__(self, line: Around, call: Call) -> None:
         self.call = call
         self.strangers: set[str] = set()
-        """Its channels whose ids aren't of our making, by which the line finds it."""
+        """Its channels with ids that aren't of our making; the line finds the call by them."""
         self._line = line
         self._mailbox: asyncio.Queue[h.Happening] = asyncio.Queue()
         self._errands: dict[str, asyncio.Task[None]] = {}
         self.task: asyncio.Task[None]
         self._asking = 0
         self._questions = itertools.count()
-        self._doubts = 0
+        self._doubts = BackOff(DOUBT_FIRST_SECONDS, DOUBT_LAST_SECONDS)
         self._unwatched = [o.Watch(call.caller.id)] if not call.clicked else []
         """Channels that may not be followed to their end."""
         self._log = log.bind(account=call.account, call=call.id)
@@ -248,9 +245,9 @@ class LiveCall:
     async def _find_far_half(self, leg: str) -> h.Happening | None:
         try:
             return await self._line.far_half(self.call, leg)
-        except AriRefused:
+        except PbxRefused:
             return None  # it is gone
-        except AriError as error:
+        except PbxError as error:
             self._doubt(f"the other half of {leg} could not be found: {error}")
             return None
 
@@ -265,23 +262,23 @@ class LiveCall:
             self._asking -= 1
 
     async def _watch_again(self) -> None:
-        """Follow what could not be followed at first; only then is it asked whether it is there still."""
+        """Watch the channels that could not be watched at first; only then ask whether they still exist."""
         while self._unwatched:
             order = self._unwatched.pop()  # another question may be under way
             try:
-                with suppress(AriRefused):  # it is gone
+                with suppress(PbxRefused):  # it is gone
                     await self._line.carry_out(self.call, order)
-            except AriError:
+            except PbxError:
                 self._unwatched.append(order)
                 raise
 
     async def _at_the_pbx(self, order: Order) -> None:
         try:
             await self._line.carry_out(self.call, order)
-        except (AriRefused, AjamRefused) as refusal:
+        except PbxRefused as refusal:
             self._refused(order, refusal)
         except PbxError as error:
-            if isinstance(error, AriUnavailable | AjamUnavailable) and self.call.stage is Stage.CALLING:
+            if isinstance(error, PbxUnavailable) and self.call.stage is Stage.CALLING:
                 self.put(h.WayBlocked(self._line.clock(), self.call.caller.id, str(error)))
                 return
             if isinstance(order, o.Watch):
@@ -289,15 +286,14 @@ class LiveCall:
             dialling = order.leg if isinstance(order, o.Dial) else None
             self._doubt(f"{type(order).__name__}: {error}", dialling)
 
-    def _refused(self, order: Order, refusal: AriRefused | AjamRefused) -> None:
+    def _refused(self, order: Order, refusal: PbxRefused) -> None:
         at = self._line.clock()
-        status = refusal.status if isinstance(refusal, AriRefused) else None
         match order:
             case o.Ring(leg) | o.Originate(leg) | o.Dial(leg):
                 self.put(h.LegRefused(at, leg, str(refusal)))
-            case o.Record() if status != 404:  # 404: the bridge is not there yet
+            case o.Record() if refusal.status != 404:  # 404: the bridge is not there yet
                 self.put(h.RecordingFailed(at, str(refusal)))
-            case o.StopRecording() if status == 404:
+            case o.StopRecording() if refusal.status == 404:
                 self.put(h.RecordingFinished(at))
             case _:
                 self._doubt(f"{type(order).__name__}: {refusal}")
@@ -307,12 +303,11 @@ class LiveCall:
 
         While the PBX is away this is not needed: it is asked as soon as it is back.
         """
-        delay = min(DOUBT_FIRST_SECONDS * 2**self._doubts, DOUBT_LAST_SECONDS)
+        if dialling is None and not self._heard:
+            return
+        delay = self._doubts.pause()
         if dialling is not None:
             delay = max(delay, DIAL_SECONDS)
-        elif not self._heard:
-            return
-        self._doubts += 1
         self._log.debug("in doubt", why=why)
         loop = asyncio.get_running_loop()
         loop.call_later(delay, lambda: self.put(h.OutcomeUnknown(self._line.clock(), why, dialling)))

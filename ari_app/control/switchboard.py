@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from ari_app.asterisk.errors import AriError, AriRefused, AriUnavailable
+from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnavailable
 from ari_app.asterisk.events import Heard, NewCaller, new_caller, newcomer
 from ari_app.asterisk.pbx import Pbx, Snapshot
 from ari_app.asterisk.phones import telephones
@@ -48,11 +48,11 @@ _MAY_RING = frozenset({Stage.ARRIVING, Stage.RINGING, Stage.TRANSFERRING, Stage.
 class Line:
     """One account's telephone line."""
 
-    def __init__(self, desk: Desk, pbx: Callable[[Line], Pbx], clock: Callable[[], float]) -> None:
+    def __init__(self, desk: Desk, pbx: Pbx, ajam: AjamLine | None, clock: Callable[[], float]) -> None:
         self.desk = desk
         self.clock = clock
-        self.pbx = pbx(self)
-        self.ajam: AjamLine | None = None
+        self.pbx = pbx
+        self.ajam = ajam
         self.listening = False
         self._calls: dict[str, LiveCall] = {}
         self._strangers: dict[str, LiveCall] = {}
@@ -79,11 +79,17 @@ class Line:
         for call in calls:
             self._start(LiveCall(self, call), None, ())
 
-    def tell(self, call_id: str, happening: h.Happening) -> None:
+    def put(self, call_id: str, happening: h.Happening) -> None:
         """Put what happened to a call into its mailbox, if it is live."""
         live = self._calls.get(call_id)
         if live is not None:
             live.put(happening)
+
+    def runs(self, channel: str) -> bool:
+        """Tell whether a channel is of a live call, or of our making."""
+        if self.pbx.ids.call_of(channel) is not None:
+            return True
+        return any(call.party(channel) is not None for call in self.calls)
 
     # -- what the PBX says --------------------------------------------------------------------------------
 
@@ -142,10 +148,10 @@ class Line:
             self._heard_until = self.clock()
         self.listening = False
         if self.ajam is not None:
-            self.ajam.ajam.look_again()
+            self.ajam.look_again()
 
     async def connected(self, startup: str) -> None:
-        """Make up for what was missed: every live call asks what is true, and strangers are dealt with."""
+        """Make up for what was missed: every live call asks what is true; see `adopt` for the rest."""
         if self._startup is not None and startup != self._startup:
             self._restart_seen_at = self.clock()
             self._log.warning("the PBX was restarted", calls_in_progress=len(self._calls))
@@ -157,10 +163,10 @@ class Line:
             live.put(h.OutcomeUnknown(self.clock(), "the PBX is connected again"))
 
     async def adopt(self) -> None:
-        """Take callers of whom we know nothing, and remove legs and bridges that belong to no call.
+        """Take callers that no call of ours knows, and remove legs and bridges that belong to no call.
 
         Raises:
-            AriError
+            PbxError: the PBX does not answer, or says no.
         """
         snapshot = await self.pbx.snapshot()
         ids, at = self.pbx.ids, self.clock()
@@ -183,7 +189,7 @@ class Line:
         """Say what is true of some channels of a call.
 
         Raises:
-            AriError
+            PbxError: the PBX does not answer, or says no.
         """
         if call.way is Way.AJAM and self.ajam is not None:
             return await self.ajam.facts(call, channels)
@@ -219,7 +225,7 @@ class Line:
         """Find and watch the half of a Local channel that runs the dialplan; None when it is gone.
 
         Raises:
-            AriError
+            PbxError: the PBX does not answer, or says no.
         """
         found, live = await self.pbx.far_half(leg_id), self._calls.get(call.id)
         if found is None or live is None:
@@ -227,7 +233,7 @@ class Line:
         far, up = found
         self._know(far, live)
         await self.pbx.carry_out(o.Watch(far))
-        member = await self.pbx.bridge_peer(far)  # who answered before we watched
+        member = await self.pbx.bridge_peer(far)  # the member who answered before we watched
         code = self.pbx.extensions.code_of(member) if member is not None else None
         return h.FarHalfFound(self.clock(), leg_id, far, up, member, code)
 
@@ -242,7 +248,7 @@ class Line:
     async def _telephones(self, call: Call, order: o.FindTelephones, code: str) -> h.Telephones:
         try:
             found = await telephones(self.pbx.ari, order.channel, call.policy.endpoint(code))
-        except AriError as error:
+        except PbxError as error:
             self._log.debug("the telephones could not be found", call=call.id, code=code, problem=str(error))
             found = None
         return h.Telephones(code, found)
@@ -258,6 +264,15 @@ class Line:
             return fact
         return replace(fact, member=member, code=self.pbx.extensions.code_of(member))
 
+    async def listen(self) -> None:
+        """Hear what the PBX says, until another process takes the application over."""
+        await self.pbx.run(self)
+
+    async def follow_ajam(self) -> None:
+        """Follow the calls that go by AJAM, for ever; return at once when there is none."""
+        if self.ajam is not None:
+            await self.ajam.run(self)
+
     async def audit(self) -> None:
         """Compare the live calls with what the PBX says, for ever, in case an event was lost."""
         while True:
@@ -265,7 +280,7 @@ class Line:
             if not self.listening or not self._calls:
                 continue
             before = self.clock() - AUDIT_SECONDS / 2
-            with suppress(AriError):
+            with suppress(PbxError):
                 exist = (await self.pbx.snapshot()).channels
                 for live in [live for live in self._calls.values() if live.call.way is Way.ARI]:
                     legs = [live.call.caller, *live.call.our_legs]
@@ -275,8 +290,8 @@ class Line:
     # -- the end of the service ---------------------------------------------------------------------------
 
     async def drain(self, seconds: float) -> None:
-        """Send on who still waits, and leave the talking calls talking; at most so many seconds."""
-        with suppress(AriError, TimeoutError):
+        """Send on the callers who still wait, and let people who talk go on; at most so many seconds."""
+        with suppress(PbxError, TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.adopt()
         for live in self._calls.values():
@@ -334,20 +349,20 @@ class Line:
         if call.stage not in _MAY_RING or call.policy.ignore_manager_status:
             return frozenset()
         others = (live.call for ident, live in self._calls.items() if ident != call.id)
-        return self.desk.away.union(*map(talking, others))
+        return self.desk.away.union(*map(kept_busy, others))
 
     async def carry_out(self, call: Call, order: Order) -> None:
         """Let the PBX carry out an order, in the way that the call goes.
 
         Raises:
-            AriError
+            PbxError: the order was refused, not carried out, or its answer was lost.
         """
         if call.way is Way.ARI:
             await self.pbx.carry_out(order)
         elif self.ajam is not None:
             await self.ajam.carry_out(order)
         else:
-            raise AriUnavailable("the account has no AJAM any more")
+            raise PbxUnavailable(Way.AJAM, "the account has no AJAM any more")
 
     def _begin(self, first: First) -> str:
         call_id = f"{self.pbx.ids.prefix}{secrets.token_hex(8)}"
@@ -359,7 +374,7 @@ class Line:
     def _busy_for_a_new_call(self) -> frozenset[str]:
         if self.desk.policy.ignore_manager_status:
             return frozenset()
-        return self.desk.away.union(*map(talking, self.calls))
+        return self.desk.away.union(*map(kept_busy, self.calls))
 
     def _start(self, live: LiveCall, first: First | None, orders: tuple[Order, ...]) -> None:
         call = live.call
@@ -390,7 +405,7 @@ class Line:
             where = {"context": place.context, "extension": place.number, "priority": place.priority}
 
         async def go() -> None:
-            with suppress(AriError):
+            with suppress(PbxError):
                 await self.pbx.ari("channels", "continueInDialplan", channelId=channel, **where)
 
         task = asyncio.create_task(go())
@@ -399,14 +414,14 @@ class Line:
 
     async def _remove(self, order: o.HangUp | o.CloseBridge) -> None:
         self._log.info("something of a call that is over is removed", what=str(order))
-        with suppress(AriRefused):
+        with suppress(PbxRefused):
             await self.pbx.carry_out(order)
 
 
 def _stasis_arguments(channel: dict[str, Any], stasis_app: str) -> tuple[str, ...] | None:
     """Read the arguments of ``Stasis(APP,...)`` off a channel that is in it.
 
-    Who took another's place has none.
+    A channel that took another's place has none.
     """
     dialplan = channel["dialplan"]
     if dialplan.get("app_name") != "Stasis":
@@ -416,7 +431,7 @@ def _stasis_arguments(channel: dict[str, Any], stasis_app: str) -> tuple[str, ..
 
 
 def _channels(call: Call) -> Iterator[str]:
-    """List the channels of a call whose ids aren't of our making."""
+    """List the channels of a call with ids that aren't of our making."""
     yield call.caller.id
     for leg in call.our_legs:
         yield leg.id
@@ -424,8 +439,8 @@ def _channels(call: Call) -> Iterator[str]:
             yield leg.far
 
 
-def talking(call: Call) -> frozenset[str]:
-    """Give the extensions that a call keeps busy: who talks in it, and who makes it."""
+def kept_busy(call: Call) -> frozenset[str]:
+    """Give the extensions that a call keeps busy: those that talk in it, and the one that makes it."""
     busy = {leg.code for leg in call.legs if leg.state is LegState.UP}
     if call.direction is Direction.OUT and call.caller.alive:
         busy.add(call.caller.code)

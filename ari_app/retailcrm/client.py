@@ -40,7 +40,7 @@ from ari_app.retailcrm.messages import (
     errors_as_lines,
 )
 from ari_app.retailcrm.module import Module, ModuleBody
-from ari_app.retailcrm.pace import Pace, Turn
+from ari_app.retailcrm.pace import Pace, Urgency
 from ari_app.retailcrm.registration import EditBody, IntegrationModule, Unknown
 from ari_app.retailcrm.sites import Site, SitesBody
 
@@ -64,9 +64,9 @@ __all__ = [
 
 log = structlog.get_logger(__name__)
 
-HOLD_SECONDS = 1.0
+PAUSE_SECONDS = 1.0
 """How long all but look-ups hold off after a 503 or 429 that names no time itself: the limit's own window."""
-LONGEST_HOLD_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 60.0
 _LONGEST_ANSWER = 4 * 1024 * 1024  # bytes; a page of 100 users is far below
 
 _LONGEST_SENTENCE, _MOST_ERRORS = 500, 10  # characters that are kept of what a refusal says, and sentences
@@ -109,7 +109,7 @@ class RetailCrm:
         return f"RetailCrm({str(self._url)!r})"
 
     async def manager_for(self, phone: str, *, timeout: float = 2.0, ignore_status: bool = True) -> LookUp:
-        """Who is calling and who is responsible for them.
+        """Ask which customer has a number, and which manager is responsible for them.
 
         Without `ignore_status` a manager who is busy or away, as the CRM says, is not named.
         """
@@ -117,16 +117,16 @@ class RetailCrm:
             "GET",
             "v5/telephony/manager",
             ManagerBody,
-            Turn.LOOK_UP,
+            Urgency.LOOK_UP,
             timeout,
             params={"phone": phone, "details": "1", "ignoreStatus": "1" if ignore_status else "0"},
         )
 
     async def call_event(self, event: CallEvent, *, timeout: float = 10.0) -> EventAnswer:
         """Tell of a call that rings (`in`, `out`) or is over (`hangup`)."""
-        turn = Turn.REPORT if event.type is EventType.HANGUP else Turn.POPUP
+        urgency = Urgency.REPORT if event.type is EventType.HANGUP else Urgency.POPUP
         form = {"event": event.as_json()}
-        return await self._ask("POST", "v5/telephony/call/event", EventBody, turn, timeout, form=form)
+        return await self._ask("POST", "v5/telephony/call/event", EventBody, urgency, timeout, form=form)
 
     async def upload_calls(self, calls: Sequence[UploadedCall], *, timeout: float = 30.0) -> UploadAnswer:
         """Report 1 to 50 finished calls; those known already are named in the answer and not an error."""
@@ -134,33 +134,33 @@ class RetailCrm:
             raise ValueError(f"expected 1 to {CALLS_IN_ONE_UPLOAD} calls, got {len(calls)}")
         form = {"calls": f"[{','.join(call.as_json() for call in calls)}]"}
         return await self._ask(
-            "POST", "v5/telephony/calls/upload", UploadBody, Turn.REPORT, timeout, form=form
+            "POST", "v5/telephony/calls/upload", UploadBody, Urgency.REPORT, timeout, form=form
         )
 
     async def timezone(self, *, timeout: float = 10.0) -> str | None:
         """The account's time zone (IANA name), None when its settings name none."""
-        return await self._ask("GET", "v5/settings", SettingsBody, Turn.OTHER, timeout)
+        return await self._ask("GET", "v5/settings", SettingsBody, Urgency.OTHER, timeout)
 
     async def users(
         self, page: int = 1, limit: int = 100, *, everybody: bool = False, timeout: float = 10.0
     ) -> UsersPage:
         """One page of the CRM's active users, or of `everybody`, from 1; `limit` is 20, 50 or 100."""
         params = {"page": str(page), "limit": str(limit)} | ({} if everybody else {"filter[active]": "1"})
-        return await self._ask("GET", "v5/users", UsersBody, Turn.OTHER, timeout, params=params)
+        return await self._ask("GET", "v5/users", UsersBody, Urgency.OTHER, timeout, params=params)
 
     async def sites(self, *, timeout: float = 10.0) -> tuple[Site, ...]:
         """The CRM's shops."""
-        return await self._ask("GET", "v5/reference/sites", SitesBody, Turn.OTHER, timeout)
+        return await self._ask("GET", "v5/reference/sites", SitesBody, Urgency.OTHER, timeout)
 
     async def credentials(self, *, timeout: float = 10.0) -> Credentials:
         """What the key may do; the cheapest way to try a key."""
-        return await self._ask("GET", "credentials", CredentialsBody, Turn.OTHER, timeout)
+        return await self._ask("GET", "credentials", CredentialsBody, Urgency.OTHER, timeout)
 
     async def module(self, code: str, *, timeout: float = 10.0) -> Module | None:
         """The integration module with a code, None when none is registered."""
         path = f"v5/integration-modules/{code}"
         try:
-            return await self._ask("GET", path, ModuleBody, Turn.OTHER, timeout)
+            return await self._ask("GET", path, ModuleBody, Urgency.OTHER, timeout)
         except CrmRefused as refusal:
             if refusal.error_msg.lower().startswith("not found"):
                 return None
@@ -170,21 +170,21 @@ class RetailCrm:
         """Register a module, or change it; the answer names what of it the CRM doesn't know."""
         path = f"v5/integration-modules/{module.code}/edit"
         form = {"integrationModule": module.as_json()}
-        return await self._ask("POST", path, EditBody, Turn.OTHER, timeout, form=form)
+        return await self._ask("POST", path, EditBody, Urgency.OTHER, timeout, form=form)
 
     async def _ask(
         self,
         method: str,
         path: str,
         body: type[_Body[T_co]],
-        turn: Turn,
+        urgency: Urgency,
         timeout: float,
         params: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
     ) -> T_co:
         """Ask, and note how the CRM does."""
         try:
-            answer = await self._ask_once(method, path, body, turn, timeout, params, form)
+            answer = await self._ask_once(method, path, body, urgency, timeout, params, form)
         except CrmLimited:
             raise
         except CrmError as problem:
@@ -201,7 +201,7 @@ class RetailCrm:
         method: str,
         path: str,
         body: type[_Body[T_co]],
-        turn: Turn,
+        urgency: Urgency,
         timeout: float,
         params: Mapping[str, str] | None,
         form: Mapping[str, str] | None,
@@ -209,7 +209,7 @@ class RetailCrm:
         where = f"{method} {path}"
         began, sent = time.monotonic(), False
         try:
-            async with asyncio.timeout(timeout), self.pace.turn(turn):
+            async with asyncio.timeout(timeout), self.pace.place(urgency):
                 sent = True
                 status, retry_after, text = await self._request(method, path, params, form)
             answer = _judge(where, status, retry_after, text)
@@ -242,7 +242,7 @@ class RetailCrm:
         ) as response:
             retry_after = _seconds(response.headers.get("Retry-After"))
             if response.status in (429, 503):
-                self.pace.hold(min(retry_after or HOLD_SECONDS, LONGEST_HOLD_SECONDS))
+                self.pace.pause(min(retry_after or PAUSE_SECONDS, LONGEST_PAUSE_SECONDS))
             raw = await _read(response)
             return response.status, retry_after, self._without_key(raw.decode("utf-8", "replace"))
 

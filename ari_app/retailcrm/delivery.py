@@ -1,8 +1,9 @@
 """The outbox's consumer: tells the CRM what calls have to say, in order per call, at least once.
 
 While the CRM is away, limits us or answers nonsense, everything stays in the outbox and is tried again, at
-first soon and then every half minute. What it refuses for good is put where a person can see it. A popup that
-is 30 s old is worth nothing any more and is not sent; a result always is.
+first soon and then every half minute. What it refuses for good is put where a person can see it, and so is
+what another version wanted told and this one can't read. A popup that is 30 s old is worth nothing any more
+and is not sent; a result always is.
 
 While telephony is switched off in the CRM nothing is sent. What happened then is not told later; what
 happened before, and still waits, is.
@@ -11,15 +12,15 @@ happened before, and still waits, is.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
 import structlog
 
-from ari_app.accounts.activity import Activity
-from ari_app.calls.journal import OutboxEntry
+from ari_app.accounts.current import Current
+from ari_app.backoff import BackOff, spread
+from ari_app.calls.journal import OutboxEntry, UnreadableEntry
 from ari_app.calls.orders import Tell, TellHangup, TellResult, TellRinging
 from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.client import CALLS_IN_ONE_UPLOAD, RetailCrm
@@ -39,7 +40,7 @@ REMEMBERED = 20_000
 class Outbox(Protocol):
     """Where entries wait; its methods raise `StoreUnavailable`."""
 
-    async def outbox(self, after: str = "0", limit: int = 500) -> list[OutboxEntry]:
+    async def outbox(self, after: str = "0", limit: int = 500) -> list[OutboxEntry | UnreadableEntry]:
         """Give entries behind an id, oldest first."""
 
     async def told(self, entries: Iterable[OutboxEntry], at: float, problem: str | None = None) -> None:
@@ -47,6 +48,9 @@ class Outbox(Protocol):
 
     async def refused(self, entry: OutboxEntry, at: float, problem: str) -> None:
         """Put an entry where a person can see it."""
+
+    async def set_aside(self, entry: UnreadableEntry, at: float) -> None:
+        """Put an entry that can't be read where a person can see it."""
 
 
 class Delivery:
@@ -57,16 +61,15 @@ class Delivery:
         outbox: Outbox,
         crm: RetailCrm,
         wording: Wording,
-        account: str,
+        current: Current,
         clock: Callable[[], float],
-        activity: Callable[[], Activity] = Activity,
     ) -> None:
-        self._activity = activity
+        self._current = current
         self._outbox = outbox
         self._crm = crm
         self._wording = wording
         self._clock = clock
-        self._log = log.bind(account=account)
+        self._log = log.bind(account=current.account.id)
         self._waiting: dict[str, deque[OutboxEntry]] = {}
         self._busy: set[str] = set()
         self._uploading = False
@@ -77,7 +80,8 @@ class Delivery:
         self._remembered: dict[tuple[object, ...], None] = {}
         self._never_told: dict[str, set[str]] = {}
         self._unsettled: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
-        self._failures = 0
+        self._failing = False
+        self._back_off = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         self._resting = False
         self.problem: str | None = None
         self.since = clock()
@@ -120,7 +124,10 @@ class Delivery:
                 return
             for entry in entries:
                 self._last_id = entry.id
-                await self._take_in(entry)
+                if isinstance(entry, UnreadableEntry):
+                    await self._set_aside(entry)
+                else:
+                    await self._take_in(entry)
             if len(entries) < READ_AT_ONCE:
                 return
 
@@ -131,7 +138,7 @@ class Delivery:
             await self._remove([entry], "written twice")
             return
         self._remembered[key] = None
-        if not self._activity().covers(entry.tell.at):
+        if not self._current.activity.covers(entry.tell.at):
             self._leave_out(entry)
             await self._remove([entry], "not told: telephony was switched off in the CRM")
             return
@@ -139,11 +146,16 @@ class Delivery:
             self._remembered.pop(next(iter(self._remembered)))
         self._waiting.setdefault(entry.call, deque()).append(entry)
 
+    async def _set_aside(self, entry: UnreadableEntry) -> None:
+        self._log.error("what the CRM is to be told is set aside", call=entry.call, problem=entry.problem)
+        at = self._clock()
+        await self._settle(lambda: self._outbox.set_aside(entry, at))
+
     def _start(self) -> None:
         """Send what can be sent now; after a failure one entry goes alone, to see whether the CRM is back."""
-        if self._resting or not self._activity().on:
+        if self._resting or not self._current.activity.on:
             return
-        at_once = EVENTS_AT_ONCE if self._failures == 0 else 1
+        at_once = 1 if self._failing else EVENTS_AT_ONCE
         uploads: list[OutboxEntry] = []
         for call, queue in self._waiting.items():
             if call in self._busy:
@@ -153,7 +165,7 @@ class Delivery:
                     uploads.append(queue[0])
             elif len(self._tasks) < at_once:
                 self._spawn([queue[0]], self._send_event(queue[0]))
-        if uploads and not self._uploading and (self._failures == 0 or not self._tasks):
+        if uploads and not self._uploading and not (self._failing and self._tasks):
             self._uploading = True
             self._spawn(uploads, self._send_uploads(uploads))
 
@@ -198,7 +210,7 @@ class Delivery:
             await self._remove([entry])
 
     def _leave_out(self, entry: OutboxEntry) -> None:
-        """Note of whom the CRM isn't told, so that it isn't told of their end either."""
+        """Note the extensions that the CRM isn't told of, so that it isn't told of their end either."""
         if isinstance(entry.tell, TellRinging):
             self._never_told.setdefault(entry.call, set()).update(entry.tell.codes)
 
@@ -222,7 +234,7 @@ class Delivery:
                 return
             for entry in entries:  # one of them is wrong; the others must not suffer for it
                 await self._upload([entry])
-                if self._failures:
+                if self._failing:
                     return
         except CrmError as error:
             await self._failed(entries[0], error)
@@ -246,7 +258,7 @@ class Delivery:
                 self._rest(min(error.retry_after, LAST_RETRY_SECONDS))
             case CrmUnavailable() | CrmError():
                 self._trouble(str(error))
-                self._rest(min(FIRST_RETRY_SECONDS * 2**self._failures, LAST_RETRY_SECONDS))
+                self._rest()
 
     async def _remove(self, entries: list[OutboxEntry], problem: str | None = None) -> None:
         """Take entries out of the outbox, now or as soon as Redis is back."""
@@ -275,17 +287,19 @@ class Delivery:
 
     # -- how the CRM does ---------------------------------------------------------------------------------
 
-    def _rest(self, seconds: float) -> None:
-        self._failures += 1
+    def _rest(self, seconds: float | None = None) -> None:
+        """Leave the CRM alone: for about so many seconds, or else longer with each failure."""
+        self._failing = True
         if self._resting:
             return
         self._resting = True
+        pause = self._back_off.pause() if seconds is None else seconds
 
         def rested() -> None:
             self._resting = False
             self._wake.set()
 
-        asyncio.get_running_loop().call_later(seconds * random.uniform(0.8, 1.2), rested)
+        asyncio.get_running_loop().call_later(spread(pause), rested)
 
     def _trouble(self, problem: str) -> None:
         if self.problem is None:
@@ -294,7 +308,8 @@ class Delivery:
         self.problem = problem
 
     def _well(self) -> None:
-        self._failures = 0
+        self._failing = False
+        self._back_off.well()
         if self.problem is not None:
             self._log.info("the CRM is back", waiting=self.backlog)
             self.problem, self.since = None, self._clock()

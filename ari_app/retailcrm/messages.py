@@ -137,7 +137,7 @@ class UploadedCall(Sent):
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """Whose number it is, as far as the CRM knows; all None for a stranger.
+    """The customer with a number, as far as the CRM knows; all None for a stranger.
 
     `customer_name` is "last first patronymic", as the CRM itself shows it. `manager_code` is the responsible
     manager's extension.
@@ -151,7 +151,7 @@ class LookUp:
 
 @dataclass(frozen=True, slots=True)
 class EventAnswer:
-    """Who of those named in an event the CRM doesn't know."""
+    """The extensions and users named in an event that the CRM doesn't know."""
 
     not_exist_codes: tuple[str, ...] = ()
     not_exist_users: tuple[int, ...] = ()

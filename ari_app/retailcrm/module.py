@@ -20,13 +20,13 @@ class Module:
     telephony: bool
     """Whether it is one for telephones at all."""
     call_url: str | None
-    """Where the CRM asks for calls."""
+    """The address at which the CRM asks for calls."""
     status_url: str | None
-    """Where the CRM says who is away."""
+    """The address at which the CRM says that a manager is away, or back."""
     told: bool
     """Whether the CRM takes incoming, outgoing and ended calls from it."""
     account_url: str | None
-    """Where the CRM sends people to the cabinet."""
+    """The address at which the CRM sends people to the cabinet."""
     codes: dict[int, str]
     """The extension of each of the CRM's users, by the user's id."""
 

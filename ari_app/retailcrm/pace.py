@@ -1,4 +1,4 @@
-"""How fast one account may be asked, and who goes first when not everyone can.
+"""How fast one account may be asked, and which requests go first when not all can.
 
 retailCRM takes 40 requests a second on /telephony routes and 10 on the others, per key; one more is answered
 503. The server counts when a request arrives, we only know when it left and when its answer was back. So a
@@ -21,8 +21,8 @@ LONGEST_WAY_SECONDS = 0.5
 """A request whose answer takes longer than this is taken to have arrived by then."""
 
 
-class Turn(IntEnum):
-    """Whose turn it is: the lower goes first."""
+class Urgency(IntEnum):
+    """How urgent a request is: the lower goes first."""
 
     LOOK_UP = 0  # a caller hears ringing and waits for the answer
     POPUP = 1  # an `in` or `out` event: worthless when late
@@ -30,8 +30,8 @@ class Turn(IntEnum):
     OTHER = 3  # routes outside telephony: counted apart
 
 
-_LEFT_FREE = {Turn.LOOK_UP: 0, Turn.POPUP: 1 / 10, Turn.REPORT: 1 / 4, Turn.OTHER: 0}
-"""The share of places a turn leaves to those before it, so that a burst of reports delays no look-up."""
+_LEFT_FREE = {Urgency.LOOK_UP: 0, Urgency.POPUP: 1 / 10, Urgency.REPORT: 1 / 4, Urgency.OTHER: 0}
+"""The share of places that is left to more urgent requests, so that a burst of reports delays no look-up."""
 
 
 @dataclass(slots=True, eq=False)
@@ -40,28 +40,30 @@ class _Place:
 
 
 class _Lane:
-    """One limit of the CRM's: its places, and who waits for one."""
+    """One limit of the CRM's: its places, and the requests that wait for one."""
 
     def __init__(self, places: int | None, window: float) -> None:
         self._limit = places
         self._window = window
         self._taken: list[_Place] = []
-        self._waiting: dict[Turn, deque[asyncio.Future[_Place]]] = {turn: deque() for turn in Turn}
-        self._held_until = 0.0
+        self._waiting: dict[Urgency, deque[asyncio.Future[_Place]]] = {
+            urgency: deque() for urgency in Urgency
+        }
+        self._paused_until = 0.0
         self._alarm: asyncio.TimerHandle | None = None
 
-    async def enter(self, turn: Turn) -> _Place:
+    async def enter(self, urgency: Urgency) -> _Place:
         """Wait for a place; a cancelled wait takes none."""
         waiter: asyncio.Future[_Place] = asyncio.get_running_loop().create_future()
-        self._waiting[turn].append(waiter)
+        self._waiting[urgency].append(waiter)
         self._serve()
         try:
             return await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
                 self._taken = [place for place in self._taken if place is not waiter.result()]
-            elif waiter in self._waiting[turn]:
-                self._waiting[turn].remove(waiter)
+            elif waiter in self._waiting[urgency]:
+                self._waiting[urgency].remove(waiter)
             self._serve()
             raise
 
@@ -70,26 +72,26 @@ class _Lane:
         place.free_at = min(place.free_at, asyncio.get_running_loop().time() + self._window)
         self._serve()
 
-    def hold(self, until: float) -> None:
-        self._held_until = max(self._held_until, until)
+    def pause(self, until: float) -> None:
+        self._paused_until = max(self._paused_until, until)
 
     @property
     def waiting(self) -> int:
         return sum(map(len, self._waiting.values()))
 
     def _serve(self) -> None:
-        """Give places to those who wait, in order, and set the alarm for the next chance."""
+        """Give places to the waiting requests, in order, and set the alarm for the next chance."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
         self._taken = [place for place in self._taken if place.free_at > now]
-        held = now < self._held_until
-        for turn, queue in self._waiting.items():
-            if held and turn is not Turn.LOOK_UP:
+        paused = now < self._paused_until
+        for urgency, queue in self._waiting.items():
+            if paused and urgency is not Urgency.LOOK_UP:
                 continue
-            while queue and self._has_place_for(turn):
+            while queue and self._has_place_for(urgency):
                 waiter = queue.popleft()
                 if waiter.done():  # given up; its task has yet to wake up
                     continue
@@ -99,21 +101,21 @@ class _Lane:
                 waiter.set_result(place)
         if self.waiting:
             chances = [place.free_at for place in self._taken]
-            if held:
-                chances.append(self._held_until)
+            if paused:
+                chances.append(self._paused_until)
             if chances:
                 self._alarm = loop.call_at(min(chances), self._serve)
 
-    def _has_place_for(self, turn: Turn) -> bool:
+    def _has_place_for(self, urgency: Urgency) -> bool:
         if self._limit is None:
             return True
-        return len(self._taken) < self._limit - int(self._limit * _LEFT_FREE[turn])
+        return len(self._taken) < self._limit - int(self._limit * _LEFT_FREE[urgency])
 
 
 class Pace:
-    """The rate of one account's requests: `async with pace.turn(Turn.LOOK_UP): ...` around each of them.
+    """The rate of one account's requests: `async with pace.place(Urgency.LOOK_UP): ...` around each of them.
 
-    Within a turn first come, first served. `window` is in seconds; None for a limit means no limit.
+    Within an urgency, first come, first served. `window` is in seconds; None for a limit means no limit.
     Times are the running loop's.
     """
 
@@ -128,26 +130,26 @@ class Pace:
 
     @classmethod
     def unlimited(cls) -> "Pace":
-        """For measurements against a CRM that counts nothing; `hold` still works."""
+        """For measurements against a CRM that counts nothing; `pause` still works."""
         return cls(telephony=None, others=None)
 
     @property
     def waiting(self) -> int:
-        """How many requests wait for their turn."""
+        """How many requests wait for a place."""
         return self._telephony.waiting + self._others.waiting
 
     @asynccontextmanager
-    async def turn(self, turn: Turn) -> AsyncIterator[None]:
-        """Wait for this request's turn, and keep its place for as long as the block runs."""
-        lane = self._others if turn is Turn.OTHER else self._telephony
-        place = await lane.enter(turn)
+    async def place(self, urgency: Urgency) -> AsyncIterator[None]:
+        """Wait for a place for this request, and keep it for as long as the block runs."""
+        lane = self._others if urgency is Urgency.OTHER else self._telephony
+        place = await lane.enter(urgency)
         try:
             yield
         finally:
             lane.leave(place)
 
-    def hold(self, seconds: float) -> None:
-        """Let nothing but look-ups start for that long; a longer hold that runs already stays."""
+    def pause(self, seconds: float) -> None:
+        """Let nothing but look-ups start for that long; a longer pause that runs already stays."""
         until = asyncio.get_running_loop().time() + seconds
-        self._telephony.hold(until)
-        self._others.hold(until)
+        self._telephony.pause(until)
+        self._others.pause(until)

@@ -78,7 +78,7 @@ class IntegrationModule(Sent):
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Whom and what of a registration the CRM doesn't know."""
+    """What is named in a registration that the CRM doesn't know: users, shops."""
 
     users: tuple[int, ...] = ()
     sites: tuple[str, ...] = ()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
+from ari_app.accounts.current import Current
 from ari_app.calls.orders import TellHangup, TellResult, TellRinging, WebAnalytics
 from ari_app.calls.outcome import CRM_WORDS
 from ari_app.retailcrm.messages import (
@@ -25,12 +24,11 @@ from ari_app.retailcrm.messages import (
 
 @dataclass
 class Wording:
-    """How one account puts things: its time zone (a change holds for what is sent from then on), the shop
-    that a number of its belongs to, and where its recordings are found (an address without a final slash).
+    """How one account puts things: in its time zone and with the shops of its numbers, as they are when it is
+    sent; its recordings are found at `recordings_url` (an address without a final slash).
     """
 
-    zone: ZoneInfo
-    site_of: Callable[[str | None], str | None]
+    current: Current
     recordings_url: str
 
     def event(self, call_id: str, tell: TellRinging | TellHangup) -> CallEvent:
@@ -43,13 +41,13 @@ class Wording:
             hangup_status=HangupStatus(over) if over else None,
             call_external_id=call_id,
             external_phone=tell.external,
-            site=self.site_of(tell.external),
+            site=self.current.account.site_of(tell.external),
             web_analytics_data=_analytics(tell.analytics) if isinstance(tell, TellRinging) else None,
         )
 
     def uploaded_call(self, call_id: str, tell: TellResult) -> UploadedCall:
         """Put a finished call into a line of the call history."""
-        began = datetime.fromtimestamp(tell.started_at, self.zone).replace(tzinfo=None)
+        began = datetime.fromtimestamp(tell.started_at, self.current.zone()).replace(tzinfo=None)
         file = f"{self.recordings_url}/{tell.recording}" if tell.recording else None
         source = tell.source
         return UploadedCall(
@@ -64,7 +62,7 @@ class Wording:
             record_url=tell.link or file,
             source=CallSource.model_validate(asdict(source)) if source is not None else None,
             external_phone=tell.external,
-            site=self.site_of(tell.external),
+            site=self.current.account.site_of(tell.external),
         )
 
 

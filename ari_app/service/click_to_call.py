@@ -15,12 +15,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from ari_app.accounts.account import Account
+from ari_app.accounts.current import Current
 from ari_app.accounts.managers import NoExtension, extension_of
 from ari_app.calls.numbers import NotDialled, dialled, e164
 
 MOST_CALLS = 10
-"""Accepted calls of an extension within `WINDOW_SECONDS`: whoever steals a clientId gets no further."""
+"""Accepted calls of an extension within `WINDOW_SECONDS`: a thief of a clientId gets no further."""
 WINDOW_SECONDS = 60.0
 
 
@@ -71,10 +71,8 @@ class Telephone(Protocol):
 class Clicks:
     """The click-to-calls of one account; `clock` is seconds and never goes back."""
 
-    def __init__(
-        self, account: Callable[[], Account], telephone: Telephone, clock: Callable[[], float]
-    ) -> None:
-        self._account = account
+    def __init__(self, current: Current, telephone: Telephone, clock: Callable[[], float]) -> None:
+        self._current = current
         self._telephone = telephone
         self._clock = clock
         self._accepted: dict[str, deque[float]] = {}
@@ -86,9 +84,9 @@ class Clicks:
         chooses the line when it is one of the account's, else the ordinary one is taken.
 
         Raises:
-            NotPlaced
+            NotPlaced: the call is not placed; its kinds say why.
         """
-        account = self._account()
+        account = self._current.account
         try:
             extension, number = extension_of(account, code, user_id), dialled(phone)
         except (NoExtension, NotDialled) as problem:

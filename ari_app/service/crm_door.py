@@ -1,4 +1,4 @@
-"""Who may have an account: whoever shows an API key that may do what the module needs."""
+"""Who may have an account: the holder of an API key that may do what the module needs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import aiohttp
 import structlog
 from pydantic import SecretStr, ValidationError
 
-from ari_app.accounts.account import Crm, Registration
+from ari_app.accounts.account import Crm, RegisteredAccount
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.errors import CrmDenied, CrmError, CrmRefused, CrmUnavailable
 from ari_app.retailcrm.registration import missing_permissions
-from ari_app.service.crm_module import Serving, Telling
+from ari_app.service.crm_module import Informing, Serving
 from ari_app.store.accounts import AccountConflict
 
 log = structlog.get_logger(__name__)
@@ -44,14 +44,14 @@ class Shown:
     @property
     def account(self) -> str:
         """The account's name that it would be."""
-        return Registration(crm=Crm(url=self.url, api_key=SecretStr(self.key))).id
+        return RegisteredAccount(crm=Crm(url=self.url, api_key=SecretStr(self.key))).id
 
 
 def read_shown(crm: str, key: str, domains: tuple[str, ...]) -> Shown:
     """Read what was typed: the address as people copy it, with a path or without https://.
 
     Raises:
-        NotLetIn
+        NotLetIn: the address is none of a CRM's, or the key can't be one.
     """
     url = _address(crm.strip(), domains)
     if not key:
@@ -90,19 +90,20 @@ def _is_loopback(host: str) -> bool:
 
 
 async def let_in(
-    service: Serving, session: aiohttp.ClientSession, telling: Telling, shown: Shown
-) -> Registration:
+    service: Serving, session: aiohttp.ClientSession, informing: Informing, shown: Shown
+) -> RegisteredAccount:
     """Try the key, and give the account: the one that there is, or a new one whose module is registered.
 
     A key that works takes the place of the one that was known: that may be the very thing to be mended.
 
     Raises:
-        NotLetIn, StoreUnavailable
+        NotLetIn: the CRM does not let us in, or the key may not do what is needed.
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     crm = RetailCrm(session, shown.url, shown.key, service.pace_of(shown.key))
     await _try_key(crm)
     known = await service.accounts.at(shown.url)
-    account = known or Registration(crm=Crm(url=shown.url, api_key=SecretStr(shown.key)))
+    account = known or RegisteredAccount(crm=Crm(url=shown.url, api_key=SecretStr(shown.key)))
     if known is not None and known.crm.api_key.get_secret_value() != shown.key:
         changed = known.crm.model_copy(update={"api_key": SecretStr(shown.key)})
         account = known.model_copy(update={"crm": changed})
@@ -113,7 +114,7 @@ async def let_in(
             log.warning("an account can't be made", crm=shown.url, problem=str(problem))
             raise NotLetIn("crm", "taken") from None
     try:
-        await telling.tell(account.id)
+        await informing.inform(account.id)
     except CrmError as problem:
         log.warning("the module can't be registered", account=account.id, problem=str(problem))
         if known is None:

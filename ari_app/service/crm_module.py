@@ -1,7 +1,7 @@
 """What the CRM is told of our module, and what people entered there: extensions, numbers, addresses.
 
-Whoever changes what the CRM should know calls `Telling.tell_soon` afterwards; a CRM that doesn't answer is
-told in the background as soon as it does.
+Whoever changes what the CRM should know calls `Informing.inform_soon` afterwards; a CRM that doesn't answer
+is told in the background as soon as it does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Protocol
 import aiohttp
 import structlog
 
-from ari_app.accounts.account import Account, Registration
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.accounts.extensions import Merged, merge
 from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.client import RetailCrm
@@ -23,6 +23,7 @@ from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.module import MODULE_CODE
 from ari_app.retailcrm.pace import Pace
 from ari_app.retailcrm.registration import IntegrationModule, describe
+from ari_app.service.changes import Changes
 from ari_app.store.accounts import Accounts, WrongSecretKey
 from ari_app.store.connection import Redis
 from ari_app.store.staff import StaffStore
@@ -44,25 +45,32 @@ class Serving(Protocol):
     public_url: str
     pace_of: Callable[[str], Pace]
 
+    def changes_of(self, account: str) -> Changes:
+        """Give what wakes those who show an account."""
+        ...
+
     async def switch_telephony(self, account: str, on: bool) -> None:
         """Take note of whether the CRM of an account has telephony switched on."""
         ...
 
 
-def crm_of(service: Serving, session: aiohttp.ClientSession, account: Registration) -> RetailCrm:
+def crm_of(service: Serving, session: aiohttp.ClientSession, account: RegisteredAccount) -> RetailCrm:
     """Give the account's CRM."""
     key = account.crm.api_key.get_secret_value()
     return RetailCrm(session, account.crm.url, key, service.pace_of(key))
 
 
-async def register(service: Serving, crm: RetailCrm, account: Registration) -> tuple[Registration, Merged]:
+async def register(
+    service: Serving, crm: RetailCrm, account: RegisteredAccount
+) -> tuple[RegisteredAccount, Merged]:
     """Take over the extensions that were entered in the CRM, and tell it of us.
 
     Whether telephony is on there is read, too, and not changed: it might not have reached us. Give the
     account as it is then, and what was taken.
 
     Raises:
-        CrmError, StoreUnavailable
+        CrmError: the CRM doesn't take it.
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     store = StaffStore(service.redis, account.id)
     there = await crm.module(MODULE_CODE)
@@ -70,13 +78,12 @@ async def register(service: Serving, crm: RetailCrm, account: Registration) -> t
     changes, told = await store.changes(), await store.told_codes()
     merged = Merged(account.extensions)
 
-    def take(now: Registration) -> Registration:
+    def take(now: RegisteredAccount) -> RegisteredAccount:
         nonlocal merged
         merged = merge(now.extensions, there.codes if there else {}, told)
         if not merged.taken:
             return now
-        kind = Account if isinstance(now, Account) else Registration
-        return kind.model_validate(now.model_copy(update={"extensions": merged.extensions}).model_dump())
+        return now.altered(extensions=merged.extensions)
 
     take(account)
     if merged.taken:
@@ -94,7 +101,7 @@ async def register(service: Serving, crm: RetailCrm, account: Registration) -> t
     return account, merged
 
 
-def _description(service: Serving, account: Registration, active: bool) -> IntegrationModule:
+def _description(service: Serving, account: RegisteredAccount, active: bool) -> IntegrationModule:
     assert account.crm.cabinet_secret is not None
     return describe(
         service.public_url,
@@ -106,13 +113,13 @@ def _description(service: Serving, account: Registration, active: bool) -> Integ
     )
 
 
-def _digest(service: Serving, account: Registration) -> str:
+def _digest(service: Serving, account: RegisteredAccount) -> str:
     """Give what stands for all that the CRM is told of an account, by this version of ours."""
     told = _description(service, account, active=True).model_dump_json()
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-class Telling:
+class Informing:
     """Keeps the CRMs of all accounts informed: one telling at a time for each, the newest settings last."""
 
     def __init__(self, service: Serving) -> None:
@@ -123,16 +130,17 @@ class Telling:
         self._unregistered: set[str] = set()
         """Accounts of which nobody has signed in: their CRMs don't know of us."""
 
-    def crm(self, account: Registration) -> RetailCrm:
+    def crm(self, account: RegisteredAccount) -> RetailCrm:
         """Give the account's CRM, to be asked."""
         assert self._session is not None, "the service isn't running"
         return crm_of(self._service, self._session, account)
 
-    async def tell(self, account_id: str) -> Merged | None:
+    async def inform(self, account_id: str) -> Merged | None:
         """Tell the CRM of an account as it is stored now; None when there is no such account.
 
         Raises:
-            CrmError, StoreUnavailable
+            CrmError: the CRM doesn't take it.
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         async with self._locks.setdefault(account_id, asyncio.Lock()):
             account = await self._service.accounts.find(account_id)
@@ -140,11 +148,11 @@ class Telling:
                 return None
             return (await register(self._service, self.crm(account), account))[1]
 
-    async def tell_soon(self, account_id: str) -> bool:
+    async def inform_soon(self, account_id: str) -> bool:
         """Tell the CRM of a change that is stored; say whether it knows it by now. Else it is told later.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         await StaffStore(self._service.redis, account_id).changed()
         task = asyncio.create_task(self._try(account_id), name=f"telling the CRM of {account_id}")
@@ -157,9 +165,9 @@ class Telling:
         """Tell what couldn't be told before, and what another version of ours or the command line changed."""
         turns = asyncio.Semaphore(AT_ONCE)
         accounts = await self._service.accounts.registered()
-        await asyncio.gather(*(self._tell_if_needed(account, turns) for account in accounts))
+        await asyncio.gather(*(self._inform_if_needed(account, turns) for account in accounts))
 
-    async def _tell_if_needed(self, account: Registration, turns: asyncio.Semaphore) -> None:
+    async def _inform_if_needed(self, account: RegisteredAccount, turns: asyncio.Semaphore) -> None:
         store = StaffStore(self._service.redis, account.id)
         async with turns:
             try:
@@ -170,7 +178,7 @@ class Telling:
             except Exception:
                 log.exception("the CRM can't be told", account=account.id)
 
-    async def _differs(self, account: Registration, told: str | None) -> bool:
+    async def _differs(self, account: RegisteredAccount, told: str | None) -> bool:
         """Say whether the CRM knows us otherwise than we are. One that doesn't know us isn't told."""
         secret = account.crm.cabinet_secret
         if secret is None or (told is None and account.id in self._unregistered):
@@ -203,7 +211,7 @@ class Telling:
 
     async def _try(self, account_id: str) -> bool:
         try:
-            await self.tell(account_id)
+            await self.inform(account_id)
         except (CrmError, StoreUnavailable) as problem:
             log.warning("the CRM isn't told of a change yet", account=account_id, problem=str(problem))
             return False

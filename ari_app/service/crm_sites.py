@@ -7,10 +7,10 @@ import time
 
 import structlog
 
-from ari_app.accounts.account import Registration
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.errors import CrmError
-from ari_app.service.crm_module import Telling
+from ari_app.service.crm_module import Informing
 from ari_app.store.staff import StaffStore
 
 log = structlog.get_logger(__name__)
@@ -23,15 +23,15 @@ WAIT_SECONDS = 2.0
 class Sites:
     """The shops of all accounts' CRMs."""
 
-    def __init__(self, telling: Telling) -> None:
-        self._telling = telling
+    def __init__(self, informing: Informing) -> None:
+        self._informing = informing
         self._asked: dict[str, float] = {}
 
-    async def of(self, account: Registration, store: StaffStore) -> tuple[dict[str, str], bool]:
+    async def of(self, account: RegisteredAccount, store: StaffStore) -> tuple[dict[str, str], bool]:
         """Give the shops' names by their codes, and whether the CRM said so just now.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         known = await store.sites()
         asked = self._asked.get(account.id)
@@ -39,7 +39,7 @@ class Sites:
             return known, True
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                said = await self._telling.crm(account).sites()
+                said = await self._informing.crm(account).sites()
         except (CrmError, TimeoutError) as problem:
             log.info("the CRM doesn't name its shops", account=account.id, problem=str(problem))
             return known, False

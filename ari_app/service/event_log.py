@@ -33,6 +33,15 @@ class Connection(Protocol):
     problem: str | None
 
 
+class Messenger(Protocol):
+    """What tells the CRM of calls."""
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with it; None when all is well."""
+        ...
+
+
 class Notes:
     """The notes of one account."""
 
@@ -71,13 +80,13 @@ class Notes:
 
 
 @dataclass(slots=True)
-class Watch:
+class TroubleWatch:
     """Looks at the connections of an account, and notes when one is lost or found."""
 
     notes: Notes
     ari: Connection
     ajam: Connection | None
-    crm_problem: Callable[[], str | None]
+    delivery: Messenger
     _ari_up: bool | None = None
     _ajam_up: bool | None = None
     _crm_well: bool = True
@@ -104,7 +113,7 @@ class Watch:
             yield (What.AJAM_CONNECTED, None) if up else (What.AJAM_LOST, self.ajam.problem)
 
     def _of_crm(self) -> Iterator[tuple[What, str | None]]:
-        problem = self.crm_problem()
+        problem = self.delivery.problem
         if (problem is None) is not self._crm_well:
             self._crm_well = problem is None
             yield (What.CRM_BACK, None) if problem is None else (What.CRM_AWAY, problem)

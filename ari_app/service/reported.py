@@ -16,13 +16,14 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from ari_app.accounts.current import Current
 from ari_app.calls.call import Call
 from ari_app.calls.happenings import TimerExpired
-from ari_app.calls.journal import Line
+from ari_app.calls.journal import JournalLine
 from ari_app.calls.numbers import masked
 from ari_app.calls.reported import CallTakenOver, Report, advance, begin
-from ari_app.calls.routing import Policy
 from ari_app.errors import StoreUnavailable
+from ari_app.service.changes import Changes
 from ari_app.store.calls import CallStore, Step
 
 log = structlog.get_logger(__name__)
@@ -44,28 +45,29 @@ class ReportedCalls:
     """The reported calls of one account.
 
     `ours` tells whether a channel belongs to a live call of ours; `told` is called when there may
-    be something new to tell the CRM.
+    be something new to tell the CRM, and `changes` wake those who show the calls.
     """
 
     def __init__(
         self,
-        account: str,
+        current: Current,
         store: CallStore,
-        policy: Callable[[], Policy],
         ours: Callable[[str], bool],
         told: Callable[[], None],
+        changes: Changes,
         clock: Callable[[], float],
     ) -> None:
-        self._account = account
+        self._current = current
+        self._account = current.account.id
         self._store = store
-        self._policy = policy
         self._ours = ours
         self._told = told
+        self._changes = changes
         self._clock = clock
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._due: dict[str, float] = {}
         self._changed = asyncio.Event()
-        self._log = log.bind(account=account)
+        self._log = log.bind(account=self._account)
 
     def id_of(self, channel: str) -> str:
         """Name the call of a channel, whatever that is made of: the same for each of its reports."""
@@ -92,7 +94,7 @@ class ReportedCalls:
                     )
                     return Taken.OURS
                 report = CallTakenOver(report.at, report.channel)
-            call = known or begin(call_id, self._account, self._policy(), report)
+            call = known or begin(call_id, self._account, self._current.policy, report)
             changed = await self._step(known, call, report)
         if isinstance(report, CallTakenOver):
             return Taken.OURS
@@ -133,9 +135,10 @@ class ReportedCalls:
         after, orders = advance(call, report)
         before = known.stage if known is not None else None
         try:
-            line = Line(report.at, call.id, before, after.stage, report, orders)
+            line = JournalLine(report.at, call.id, before, after.stage, report, orders)
             await self._store.write([Step(after, line)])
         finally:
+            self._changes.note()
             self._told()  # if only Redis' answer was lost, there is something to tell all the same
         self._look_after(after)
         if after.stage is not before:

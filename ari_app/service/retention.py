@@ -74,7 +74,7 @@ class Keeping:
         """Count the calls that ended before there were statistics.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         if await store.all_counted():
             return
@@ -92,7 +92,7 @@ class Keeping:
         """Remove the calls that are too old; give how many.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
             OSError: a recording can't be removed, so its call stays.
         """
         now, gone = self._clock(), 0

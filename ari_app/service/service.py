@@ -14,9 +14,10 @@ from ari_app.accounts.account import Account
 from ari_app.asterisk.pbx import PbxState
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.errors import StoreUnavailable
-from ari_app.reach import ANYWHERE, Reach, Ways, way
+from ari_app.reach import ANYWHERE, Passages, Reach, passage
 from ari_app.retailcrm.pace import Pace
-from ari_app.service.crm_module import Telling
+from ari_app.service.changes import Changes
+from ari_app.service.crm_module import Informing
 from ari_app.service.crm_sites import Sites
 from ari_app.service.retention import Keeping
 from ari_app.service.shop import Shop
@@ -56,11 +57,11 @@ class Service:
         self._secret_key = secret_key
         self._holder = Holder(redis, holder_id)
         self.pace_of: Callable[[str], Pace] = lru_cache(maxsize=10_000)(lambda api_key: pace())
-        """The pace at which an API key's CRM is asked, whoever of us asks: it counts them all."""
-        self.telling = Telling(self)
+        """The pace at which an API key's CRM is asked by all parts of ours: the CRM counts every request."""
+        self.informing = Informing(self)
         """What keeps the CRMs informed of us, while `run` works."""
-        self.synchronising = Synchronising(self, self.telling)
-        self.sites = Sites(self.telling)
+        self.synchronising = Synchronising(self, self.informing)
+        self.sites = Sites(self.informing)
         self._clock = clock
         self._keeping = Keeping(
             lambda: [shop.calls for shop in self.shops.values()],
@@ -71,6 +72,7 @@ class Service:
         self._revision = -1
         self._reopening: set[str] = set()
         self._absent: set[str] = set()
+        self._changes: dict[str, Changes] = {}
         self.loaded = asyncio.Event()
         """Set when the accounts were read for the first time."""
 
@@ -95,20 +97,24 @@ class Service:
         """Take note of whether the CRM of an account has telephony switched on.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         shop = self.shops.get(account)
         kept = await ModuleStore(self.redis, account).switch(on, self._clock())
         if shop is not None:
             shop.take_activity(kept)
 
+    def changes_of(self, account: str) -> Changes:
+        """Give what wakes those who show an account, whether it is at work or not."""
+        return self._changes.setdefault(account, Changes())
+
     def key_for(self, purpose: str) -> bytes:
         """Derive a key from the secret one, another for each purpose."""
         return hmac.digest(self._secret_key.encode(), purpose.encode(), "sha256")
 
     async def run(self) -> None:
-        """Work until cancelled; then send on who waits, and end."""
-        async with self.telling.at_work(), self.synchronising.at_work():
+        """Work until cancelled; then send on the callers who wait, and end."""
+        async with self.informing.at_work(), self.synchronising.at_work():
             await self._run()
 
     async def _run(self) -> None:
@@ -118,9 +124,9 @@ class Service:
         problem = await check_persistence(self.redis)
         if problem:
             log.warning(problem)
-        async with way(ANYWHERE) as operators, way(Reach(self.settings.pbx_networks)) as others:
+        async with passage(ANYWHERE) as operators, passage(Reach(self.settings.pbx_networks)) as others:
             try:
-                await self._follow_accounts(Ways(operators, others))
+                await self._follow_accounts(Passages(operators, others))
             finally:
                 await asyncio.shield(self._stop())
                 holding.cancel()
@@ -128,11 +134,11 @@ class Service:
                 await asyncio.gather(holding, keeping, return_exceptions=True)
                 await self._holder.leave()
 
-    async def _follow_accounts(self, ways: Ways) -> None:
+    async def _follow_accounts(self, passages: Passages) -> None:
         trouble: str | None = None
         while True:
             try:
-                await self._take_changes(ways)
+                await self._take_changes(passages)
             except (StoreUnavailable, WrongSecretKey, _NotOpened) as error:
                 if str(error) != trouble:
                     known = isinstance(error.__cause__, StoreUnavailable | None)
@@ -146,7 +152,7 @@ class Service:
                 trouble = None
             await asyncio.sleep(REVISION_SECONDS)
 
-    async def _take_changes(self, ways: Ways) -> None:
+    async def _take_changes(self, passages: Passages) -> None:
         revision = await self.accounts.revision()
         if revision == self._revision and not self._reopening:
             return
@@ -155,10 +161,11 @@ class Service:
         for gone in self.shops.keys() - accounts.keys():
             log.info("account removed", account=gone)
             await self.shops.pop(gone).stop(drain_seconds=None)
+            self.changes_of(gone).note()
         problem: Exception | None = None
         for account in accounts.values():
             try:
-                await self._take_account(account, ways)
+                await self._take_account(account, passages)
             except Exception as error:  # what is wrong with one keeps no other closed
                 problem = problem or _NotOpened(account.id, error)
         if problem is not None:
@@ -166,7 +173,7 @@ class Service:
         self._revision = revision
         self.loaded.set()
 
-    async def _take_account(self, account: Account, ways: Ways) -> None:
+    async def _take_account(self, account: Account, passages: Passages) -> None:
         shop = self.shops.get(account.id)
         if shop is not None and shop.settings == account:
             return
@@ -190,17 +197,19 @@ class Service:
         shop = Shop(
             account,
             self.redis,
-            ways.operators.session,
+            passages.operators.session,
             self.recordings,
             self.settings.recordings_url,
             self.pace_of(account.crm.api_key.get_secret_value()),
             self._clock,
-            ways.to(account.pbx.guarded),
+            passages.to(account.pbx.guarded),
+            self.changes_of(account.id),
         )
         await shop.open()
         shop.notes.take_change(before, account)
         self.shops[account.id] = shop  # only now: one that Redis kept from being opened is opened later
         self._absent.discard(account.id)
+        self.changes_of(account.id).note()
         await shop.reread_activity()
 
     async def _stop(self) -> None:

@@ -14,30 +14,29 @@ import structlog
 
 from ari_app.accounts.account import Account
 from ari_app.accounts.activity import Activity, CrmSettings
+from ari_app.accounts.current import Current
 from ari_app.asterisk.ajam import Ajam, AjamTarget
 from ari_app.asterisk.pbx import Pbx, PbxTarget
-from ari_app.asterisk.recordings import NoRecording, RecordingStore, fetch_recording
+from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import forget_drafts
-from ari_app.calls import happenings as h
-from ari_app.calls.call import Call
-from ari_app.calls.journal import Line as JournalLine
-from ari_app.calls.numbers import e164
-from ari_app.calls.routing import Outside, Policy
+from ari_app.calls.routing import Policy
 from ari_app.control.ajam_line import AjamLine
 from ari_app.control.switchboard import Line
 from ari_app.errors import StoreUnavailable
-from ari_app.reach import ANYWHERE, Way
+from ari_app.reach import ANYWHERE, Passage
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.delivery import Delivery
 from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.health import Health
 from ari_app.retailcrm.pace import Pace
 from ari_app.retailcrm.wording import Wording
+from ari_app.service.changes import Changes
 from ari_app.service.click_to_call import Clicks
-from ari_app.service.event_log import Notes, Watch
+from ari_app.service.desk import ShopDesk
+from ari_app.service.event_log import Notes, TroubleWatch
 from ari_app.service.reported import ReportedCalls
 from ari_app.service.statuses import Statuses
-from ari_app.store.calls import CallStore, Step
+from ari_app.store.calls import CallStore
 from ari_app.store.connection import Redis
 from ari_app.store.events import EventStore, What
 from ari_app.store.ledger import Ledger
@@ -46,7 +45,6 @@ from ari_app.store.statuses import StatusStore
 
 log = structlog.get_logger(__name__)
 
-LOOK_UP_SECONDS = 2.0
 SEEN_SECONDS = 1.0
 """How often the moment is kept at which the PBX was last heard, while there are calls."""
 ZONE_SECONDS = 3600.0
@@ -54,7 +52,7 @@ ZONE_RETRY_SECONDS = 60.0
 
 
 class Shop:
-    """One account at work. It is the desk of its line (`ari_app.control.live_call.Desk`)."""
+    """One account at work."""
 
     def __init__(
         self,
@@ -65,48 +63,37 @@ class Shop:
         recordings_url: str,
         pace: Pace,
         clock: Callable[[], float],
-        way: Way | None = None,
+        passage: Passage | None = None,
+        changes: Changes | None = None,
     ) -> None:
-        """Build it; `session` reaches its CRM, `way` its PBX (by default as `session` does)."""
-        way = way or Way(ANYWHERE, session)
-        self.settings = account
+        """Build it; `session` reaches its CRM, `passage` its PBX (by default as `session` does)."""
+        passage = passage or Passage(ANYWHERE, session)
         self.account = account.id
-        self.policy: Policy = account.policy()
-        self.calls = CallStore(redis, account.id, lambda: self.zone)
+        self.current = current = Current(account)
+        self.changes = changes or Changes()
+        """What wakes those who show its calls."""
         self._log = log.bind(account=account.id)
         self._clock = clock
         self._recordings = recordings
-        self._wording = Wording(
-            ZoneInfo(account.timezone_name), lambda number: self.settings.site_of(number), recordings_url
-        )
-        self._crm = RetailCrm(session, account.crm.url, account.crm.api_key.get_secret_value(), pace)
-        self.statuses = Statuses(lambda: self.settings, StatusStore(redis, account.id), self._crm, clock)
         self._module = ModuleStore(redis, account.id)
-        self.activity = Activity()
-        """Whether telephony is switched on in the CRM."""
-        self.delivery = Delivery(
-            self.calls, self._crm, self._wording, account.id, clock, lambda: self.activity
-        )
-        self.ledger = Ledger(self.calls, account.id, self.delivery.wake)
-        self.line = Line(self, lambda line: Pbx(_target(account), way, line, account.id, clock), clock)
-        if account.pbx.ami_password is not None:
-            target = AjamTarget(
-                account.pbx.ari_url, account.pbx.ami_username, account.pbx.ami_password.get_secret_value()
-            )
-            self.line.ajam = AjamLine(
-                Ajam(target, way.session, account.id, clock),
-                self.line.pbx.extensions,
-                lambda: self.line.calls,
-                self.line.tell,
-                clock,
-            )
-        self.clicks = Clicks(lambda: self.settings, self.line, time.monotonic)
-        self.reported = ReportedCalls(
-            account.id, self.calls, lambda: self.policy, self._runs, self.delivery.wake, clock
-        )
+        self.calls = CallStore(redis, account.id, current.zone)
         self.notes = Notes(EventStore(redis, account.id), clock)
-        ajam = self.line.ajam.ajam if self.line.ajam is not None else None
-        self._watch = Watch(self.notes, self.line.pbx, ajam, lambda: self.delivery.problem)
+        self._crm = RetailCrm(session, account.crm.url, account.crm.api_key.get_secret_value(), pace)
+        self.statuses = Statuses(current, StatusStore(redis, account.id), self._crm, clock)
+        self.delivery = Delivery(self.calls, self._crm, Wording(current, recordings_url), current, clock)
+        self.ledger = Ledger(self.calls, account.id, self.delivery.wake)
+        pbx = Pbx(_target(account), passage, account.id, clock)
+        self.ajam = _ajam(account, passage, clock)
+        self.desk = ShopDesk(
+            current, self._crm, self.statuses, pbx, recordings, self.ledger, self.notes, self.changes
+        )
+        ajam_line = AjamLine(self.ajam, pbx.extensions, clock) if self.ajam is not None else None
+        self.line = Line(self.desk, pbx, ajam_line, clock)
+        self.clicks = Clicks(current, self.line, time.monotonic)
+        self.reported = ReportedCalls(
+            current, self.calls, self.line.runs, self.delivery.wake, self.changes, clock
+        )
+        self._watch = TroubleWatch(self.notes, pbx, self.ajam, self.delivery)
         self._tasks: list[asyncio.Task[None]] = []
         self._listening: asyncio.Task[None] | None = None
 
@@ -116,12 +103,12 @@ class Shop:
         """Take up the calls that were live, and begin to work.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         live, seen = await self.calls.live(), await self.calls.last_seen()
         self.reported.resume(await self.calls.reported())
         await self.statuses.load()
-        self.activity = await self._module.activity()
+        self.current.activity = await self._module.activity()
         self.take_crm_settings(await self._module.settings())
         if live:
             self._log.info("calls are taken up again", calls=len(live))
@@ -129,9 +116,8 @@ class Shop:
         self._work("ledger", self.ledger.run)
         self._work("delivery", self.delivery.run)
         self.line.resume(live, seen)
-        self._listening = self._work("pbx", self.line.pbx.run)
-        if self.line.ajam is not None:
-            self._work("ajam", self.line.ajam.run)
+        self._listening = self._work("pbx", self.line.listen)
+        self._work("ajam", self.line.follow_ajam)
         self._work("reported calls", self.reported.run)
         self._work("audit", self.line.audit)
         self._work("statuses", self.statuses.run)
@@ -143,8 +129,9 @@ class Shop:
     def change(self, account: Account) -> None:
         """Take changed settings that need no new connection; calls in progress keep what they began with."""
         self.notes.take_change(self.settings, account)
-        self.settings, self.policy = account, account.policy()
+        self.current.change(account)
         self.statuses.account_changed()
+        self.changes.note()
 
     def take_activity(self, activity: Activity) -> None:
         """Take note that the CRM switches telephony on or off; older news than what is known is none."""
@@ -153,7 +140,7 @@ class Shop:
         if activity.on != self.activity.on:
             self._log.info(f"telephony is switched {'on' if activity.on else 'off'} in the CRM")
             self.notes.take(What.TELEPHONY_ON if activity.on else What.TELEPHONY_OFF)
-        self.activity = activity
+        self.current.activity = activity
         self.delivery.wake()
 
     async def reread_activity(self) -> None:
@@ -163,7 +150,7 @@ class Shop:
 
     def take_crm_settings(self, settings: CrmSettings) -> None:
         """Take the settings that the CRM tells of itself."""
-        self._wording.zone = settings.zone or self._wording.zone
+        self.current.take_zone(settings.zone)
 
     async def stop(self, drain_seconds: float | None) -> None:
         """End the work; with `drain_seconds` callers who wait are sent on first."""
@@ -207,9 +194,24 @@ class Shop:
     @property
     def zone(self) -> ZoneInfo:
         """The shop's time zone."""
-        return self._wording.zone
+        return self.current.zone()
 
-    # -- the line's desk ----------------------------------------------------------------------------------
+    # -- what others ask ------------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Account:
+        """The account's settings at this moment."""
+        return self.current.account
+
+    @property
+    def policy(self) -> Policy:
+        """How calls are handled that begin now."""
+        return self.current.policy
+
+    @property
+    def activity(self) -> Activity:
+        """Whether telephony is switched on in the CRM."""
+        return self.current.activity
 
     @property
     def away(self) -> frozenset[str]:
@@ -219,60 +221,6 @@ class Shop:
     def note_status(self, code: str, status: str) -> None:
         """Take note of what the CRM says of a manager: free, busy, dinner or break."""
         self.statuses.set(code, status, self._clock())
-
-    def outside(self, number: str, line: str | None = None) -> Outside:
-        """Say how a number outside is dialled."""
-        return self.settings.outside(number, line)
-
-    def is_extension(self, code: str) -> bool:
-        """Tell whether the account has an extension."""
-        return code in self.settings.codes
-
-    def normal_form(self, number: str | None) -> str | None:
-        """Bring a number into E.164, the account's country first; None when it is withheld."""
-        return e164(number, self.settings.crm.country)
-
-    async def look_up(
-        self,
-        number: str,
-        at: Callable[[], float],
-        seconds: float = LOOK_UP_SECONDS,
-        ignore_status: bool = True,
-    ) -> h.CustomerFound | h.CustomerUnknown:
-        """Ask the CRM who has a number, and who is responsible: without `ignore_status` only if free."""
-        try:
-            found = await self._crm.manager_for(number, timeout=seconds, ignore_status=ignore_status)
-        except CrmError as error:
-            return h.CustomerUnknown(at(), problem=str(error))
-        code = found.manager_code
-        if code is None and found.manager_id is not None:
-            code = self.settings.code_of_user(found.manager_id)
-        if found.customer_id is None and found.customer_name is None and code is None:
-            return h.CustomerUnknown(at())
-        return h.CustomerFound(at(), found.customer_name, code)
-
-    async def fetch_recording(self, name: str, at: Callable[[], float]) -> h.Happening:
-        """Bring a call's recording into our store."""
-        try:
-            stored = await fetch_recording(self.line.pbx, self._recordings, name)
-        except NoRecording as error:
-            return h.RecordingFailed(at(), str(error))
-        except OSError as error:
-            self._log.error("recordings cannot be stored", problem=str(error))
-            return h.RecordingFailed(at(), f"the recording can't be stored: {error.strerror or error}")
-        return h.RecordingStored(at(), stored.name, stored.seconds)
-
-    async def write(self, call: Call, line: JournalLine) -> None:
-        """Keep a step of a call."""
-        if isinstance(line.event, h.RecordingFailed):
-            self.notes.take(What.RECORDING_LOST, call=call.id, problem=line.event.problem)
-        await self.ledger.write(Step(call, line))
-
-    def _runs(self, channel: str) -> bool:
-        """Tell whether a channel is of a live call of ours, or of our making."""
-        if self.line.pbx.ids.call_of(channel) is not None:
-            return True
-        return any(call.party(channel) is not None for call in self.line.calls)
 
     # -- beside the calls ---------------------------------------------------------------------------------
 
@@ -292,7 +240,7 @@ class Shop:
             try:
                 name = await self._crm.timezone()
                 if name:
-                    self._wording.zone = ZoneInfo(name)
+                    self.current.take_zone(ZoneInfo(name))
                 pause = ZONE_SECONDS
             except CrmError:
                 pause = ZONE_RETRY_SECONDS
@@ -300,6 +248,14 @@ class Shop:
                 self._log.warning("the CRM names a time zone that is not known here", zone=name)
                 pause = ZONE_SECONDS
             await asyncio.sleep(pause)
+
+
+def _ajam(account: Account, passage: Passage, clock: Callable[[], float]) -> Ajam | None:
+    password = account.pbx.ami_password
+    if password is None:
+        return None
+    target = AjamTarget(account.pbx.ari_url, account.pbx.ami_username, password.get_secret_value())
+    return Ajam(target, passage.session, account.id, clock)
 
 
 def _target(account: Account) -> PbxTarget:

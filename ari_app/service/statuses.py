@@ -8,7 +8,8 @@ from typing import Protocol
 
 import structlog
 
-from ari_app.accounts.account import Account
+from ari_app.accounts.current import Current
+from ari_app.backoff import BackOff
 from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.client import User, UsersPage
 from ari_app.retailcrm.errors import CrmError
@@ -38,10 +39,8 @@ class Users(Protocol):
 class Statuses:
     """The managers' states of one account, by extension; `clock` is Unix time."""
 
-    def __init__(
-        self, account: Callable[[], Account], store: StatusStore, crm: Users, clock: Callable[[], float]
-    ) -> None:
-        self._account = account
+    def __init__(self, current: Current, store: StatusStore, crm: Users, clock: Callable[[], float]) -> None:
+        self._current = current
         self._store = store
         self._crm = crm
         self._clock = clock
@@ -51,12 +50,12 @@ class Statuses:
         self._to_ask = asyncio.Event()
         self._said: set[str] = set()
         """The extensions that the CRM's callback spoke of while a page of users was on its way."""
-        self._log = log.bind(account=account().id)
+        self._log = log.bind(account=current.account.id)
 
     @property
     def away(self) -> frozenset[str]:
         """The extensions whose managers are busy, at dinner or on a break."""
-        return frozenset(code for code in self._account().codes if self.is_away(code))
+        return frozenset(code for code in self._current.account.codes if self.is_away(code))
 
     def is_away(self, code: str) -> bool:
         """Tell whether the manager with an extension is busy, at dinner or on a break."""
@@ -81,7 +80,7 @@ class Statuses:
         """Take up what was known when the service ended.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         self._known = await self._store.load() | self._known
 
@@ -98,20 +97,20 @@ class Statuses:
     # -- the CRM's list of users --------------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        failures = 0
+        trouble, back_off = False, BackOff(FIRST_RETRY_SECONDS, EVERY_SECONDS)
         while True:
             self._to_ask.clear()
             try:
                 await self._ask()
             except CrmError as error:
-                if not failures:
+                if not trouble:
                     self._log.warning("the CRM doesn't say who is free", problem=str(error))
-                pause = min(FIRST_RETRY_SECONDS * 2**failures, EVERY_SECONDS)
-                failures = min(failures + 1, 10)
+                trouble, pause = True, back_off.pause()
             else:
-                if failures:
+                if trouble:
                     self._log.info("the CRM says again who is free")
-                failures, pause = 0, EVERY_SECONDS
+                trouble, pause = False, EVERY_SECONDS
+                back_off.well()
             await self._pause(pause)
 
     async def _pause(self, seconds: float) -> None:
@@ -132,7 +131,7 @@ class Statuses:
             page, pages = page + 1, answer.pages
 
     def _take_user(self, user: User) -> None:
-        code = self._account().code_of_user(user.id)
+        code = self._current.account.code_of_user(user.id)
         if not user.active or user.status not in WORDS or code is None or code in self._said:
             return
         known = self._known.get(code)

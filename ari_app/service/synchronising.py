@@ -14,7 +14,7 @@ from ari_app.accounts.staff import Synchronisation, compare
 from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.client import RetailCrm, User
 from ari_app.retailcrm.errors import CrmDenied, CrmError, CrmLimited, CrmRefused
-from ari_app.service.crm_module import Serving, Telling
+from ari_app.service.crm_module import Informing, Serving
 from ari_app.store.staff import StaffStore
 
 log = structlog.get_logger(__name__)
@@ -34,16 +34,16 @@ class TooManyUsers(Exception):
 class Synchronising:
     """The synchronisations that are under way. What is known stays untouched until all pages have come."""
 
-    def __init__(self, service: Serving, telling: Telling) -> None:
-        self._telling = telling
+    def __init__(self, service: Serving, informing: Informing) -> None:
+        self._informing = informing
         self._service = service
         self._running: dict[str, asyncio.Task[None] | None] = {}
 
-    async def begin(self, account_id: str, *, tell: bool = True) -> None:
-        """Begin, unless it is under way. Without `tell` only people are read, and no extensions merged.
+    async def begin(self, account_id: str, *, inform: bool = True) -> None:
+        """Begin, unless it is under way. Without `inform` only people are read, and no extensions merged.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         if account_id in self._running:
             return
@@ -55,23 +55,23 @@ class Synchronising:
             del self._running[account_id]
             raise
         self._running[account_id] = asyncio.create_task(
-            self._carry_out(account_id, how, tell), name=f"synchronising the users of {account_id}"
+            self._carry_out(account_id, how, inform), name=f"synchronising the users of {account_id}"
         )
 
     async def begin_first(self, account_id: str) -> None:
-        """Begin, if it was never begun: whoever signs in to a new account finds the employees by name.
+        """Begin, if it was never begun: in a new account the administrator finds the employees by name.
 
         Extensions were merged a moment ago, when the module was registered.
         """
         with suppress(StoreUnavailable):  # it can be begun by hand
             if await StaffStore(self._service.redis, account_id).synchronisation() is None:
-                await self.begin(account_id, tell=False)
+                await self.begin(account_id, inform=False)
 
     async def of(self, account_id: str) -> Synchronisation | None:
         """Say how it goes or went. One that isn't under way and never ended was cut off by a restart.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         known = await StaffStore(self._service.redis, account_id).synchronisation()
         if known is not None and known.ended_at is None and account_id not in self._running:
@@ -89,11 +89,11 @@ class Synchronising:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _carry_out(self, account_id: str, how: Synchronisation, tell: bool) -> None:
+    async def _carry_out(self, account_id: str, how: Synchronisation, inform: bool) -> None:
         store = StaffStore(self._service.redis, account_id)
         try:
             how = await self._synchronise(account_id, store, how)
-            how = await self._compare_extensions(account_id, store, how) if tell else how
+            how = await self._compare_extensions(account_id, store, how) if inform else how
         except StoreUnavailable as problem:
             how = replace(how, problem="store", detail=str(problem))
         except Exception:
@@ -111,7 +111,7 @@ class Synchronising:
         if account is None:
             return replace(how, problem="stopped")
         users: dict[int, User] = {}
-        crm = self._telling.crm(account)
+        crm = self._informing.crm(account)
         try:
             async for page, pages, found in _pages(crm):
                 users |= {user.id: user for user in found}
@@ -122,6 +122,7 @@ class Synchronising:
             return replace(how, problem=_word(problem), detail=str(problem))
         people = compare(await store.people(), users.values())
         await store.keep(people.values())
+        self._service.changes_of(account_id).note()
         there = [one for one in people.values() if not one.left]
         return replace(
             how,
@@ -137,7 +138,7 @@ class Synchronising:
         if how.problem:
             return how
         try:
-            merged = await self._telling.tell(account_id)
+            merged = await self._informing.inform(account_id)
         except CrmError as problem:
             await store.changed()
             return replace(how, untold=str(problem))

@@ -14,15 +14,15 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, WatchError
+from redis.exceptions import WatchError
 
-from ari_app.accounts.account import SECRETS, Account, Registration
-from ari_app.store.connection import unavailable
+from ari_app.accounts.account import SECRETS, Account, RegisteredAccount, checked_account
+from ari_app.store.connection import ask, asking
 from ari_app.store.keys import ACCOUNTS, REVISION, Keys
 
 log = structlog.get_logger(__name__)
 
-Shop = TypeVar("Shop", bound=Registration)
+AnAccount = TypeVar("AnAccount", bound=RegisteredAccount)
 
 
 class AccountConflict(Exception):
@@ -40,11 +40,11 @@ class Accounts:
         self._redis = redis
         key = HKDF(SHA256(), 32, salt=None, info=b"ari-app account secrets").derive(secret_key.encode())
         self._cipher = Fernet(base64.urlsafe_b64encode(key))
-        self._known: dict[str, tuple[Any, Registration | None]] = {}
+        self._known: dict[str, tuple[Any, RegisteredAccount | None]] = {}
         """The accounts as they were read last, and from what: to decrypt them all takes long, and a stranger
         who guesses at the address of a cabinet makes us look at all of them."""
 
-    async def apply(self, account: Shop, keep_client_id: bool) -> Shop:
+    async def apply(self, account: AnAccount, keep_client_id: bool) -> AnAccount:
         """Store an account, new or changed, and give it as it is stored.
 
         The account at the same CRM is the same account, whatever its name. With `keep_client_id` (the file
@@ -54,10 +54,10 @@ class Accounts:
         Raises:
             AccountConflict: another account uses the same application of the same PBX, or the same client_id;
                 or the CRM has moved from this address.
-            WrongSecretKey
+            WrongSecretKey: the accounts were encrypted with another key.
         """
 
-        async def change(pipe: Any) -> Shop:
+        async def change(pipe: Any) -> AnAccount:
             others = {other.id: other for other in self._read(await pipe.hgetall(ACCOUNTS))}
             before = _at(account.crm.url, others.values())
             if before is not None:
@@ -76,12 +76,12 @@ class Accounts:
             self._store(pipe, stored, others)
             return stored
 
-        stored: Shop = await self._transaction(change)
+        stored: AnAccount = await self._transaction(change)
         return stored
 
     async def change(
-        self, account_id: str, alter: Callable[[Registration], Registration]
-    ) -> Registration | None:
+        self, account_id: str, alter: Callable[[RegisteredAccount], RegisteredAccount]
+    ) -> RegisteredAccount | None:
         """Change an account, and give it as it is stored; None when there is none.
 
         `alter` gets the account as it is stored at this moment, so that nobody's change is lost: it is called
@@ -89,10 +89,10 @@ class Accounts:
 
         Raises:
             AccountConflict: as `apply` does.
-            WrongSecretKey
+            WrongSecretKey: the accounts were encrypted with another key.
         """
 
-        async def change(pipe: Any) -> Registration | None:
+        async def change(pipe: Any) -> RegisteredAccount | None:
             others = {other.id: other for other in self._read(await pipe.hgetall(ACCOUNTS))}
             before = others.pop(account_id, None)
             if before is None:
@@ -104,10 +104,10 @@ class Accounts:
             self._store(pipe, stored, others)
             return stored
 
-        stored: Registration | None = await self._transaction(change)
+        stored: RegisteredAccount | None = await self._transaction(change)
         return stored
 
-    def _store(self, pipe: Any, stored: Registration, others: Mapping[str, Registration]) -> None:
+    def _store(self, pipe: Any, stored: RegisteredAccount, others: Mapping[str, RegisteredAccount]) -> None:
         for other in others.values():
             if other.crm.url == stored.crm.url:
                 raise AccountConflict(f"{other.id} is at {other.crm.url} already")
@@ -162,20 +162,17 @@ class Accounts:
         """Give the accounts whose PBX is known, by name.
 
         Raises:
-            WrongSecretKey
+            WrongSecretKey: the accounts were encrypted with another key.
         """
         return [account for account in await self.registered() if isinstance(account, Account)]
 
-    async def registered(self) -> list[Registration]:
+    async def registered(self) -> list[RegisteredAccount]:
         """Give all accounts, by name, also those whose PBX is still to be set up.
 
         Raises:
-            WrongSecretKey
+            WrongSecretKey: the accounts were encrypted with another key.
         """
-        try:
-            found = await self._redis.hgetall(ACCOUNTS)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise unavailable(error) from error
+        found = await ask(self._redis.hgetall(ACCOUNTS))
         accounts = self._read(found)
         for gone in self._known.keys() - set(map(_text, found)):
             del self._known[gone]
@@ -186,27 +183,21 @@ class Accounts:
         found = await self.find(account_id)
         return found if isinstance(found, Account) else None
 
-    async def find(self, account_id: str) -> Registration | None:
+    async def find(self, account_id: str) -> RegisteredAccount | None:
         """Give one account, also when its PBX is still to be set up."""
-        try:
-            found = await self._redis.hget(ACCOUNTS, account_id)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise unavailable(error) from error
+        found = await ask(self._redis.hget(ACCOUNTS, account_id))
         return next(iter(self._read({account_id: found})), None) if found is not None else None
 
-    async def at(self, crm_url: str) -> Registration | None:
+    async def at(self, crm_url: str) -> RegisteredAccount | None:
         """Give the account whose CRM is at an address: an account may be named after a former one."""
         return _at(crm_url, await self.registered())
 
     async def revision(self) -> int:
         """Give a number that grows with every change."""
-        try:
-            return int(await self._redis.get(REVISION) or 0)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise unavailable(error) from error
+        return int(await ask(self._redis.get(REVISION)) or 0)
 
     async def _transaction(self, change: Callable[[Any], Any]) -> Any:
-        try:
+        with asking():
             async with self._redis.pipeline(transaction=True) as pipe:
                 while True:
                     await pipe.watch(ACCOUNTS)
@@ -216,17 +207,13 @@ class Accounts:
                     except WatchError:
                         continue
                     return result
-        except (RedisError, OSError, TimeoutError) as error:
-            raise unavailable(error) from error
 
     async def _forget(self, pattern: str) -> None:
-        try:
+        with asking():
             async for key in self._redis.scan_iter(match=pattern, count=500):
                 await self._redis.unlink(key)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise unavailable(error) from error
 
-    def _write(self, account: Registration) -> bytes:
+    def _write(self, account: RegisteredAccount) -> bytes:
         data = account.model_dump(mode="json")
         for section, name in SECRETS:
             secret: SecretStr | None = getattr(getattr(account, section), name, None)
@@ -234,8 +221,8 @@ class Accounts:
                 data[section][name] = self._cipher.encrypt(secret.get_secret_value().encode()).decode()
         return orjson.dumps(data)
 
-    def _read(self, found: Mapping[Any, Any]) -> list[Registration]:
-        accounts: list[Registration] = []
+    def _read(self, found: Mapping[Any, Any]) -> list[RegisteredAccount]:
+        accounts: list[RegisteredAccount] = []
         for ident in sorted(found):
             raw, name = found[ident], _text(ident)
             before, account = self._known.get(name, (None, None))
@@ -246,15 +233,14 @@ class Accounts:
                 accounts.append(account)
         return accounts
 
-    def _read_one(self, ident: str, raw: Any) -> Registration | None:
+    def _read_one(self, ident: str, raw: Any) -> RegisteredAccount | None:
         try:
             data = orjson.loads(raw)
             for section, name in SECRETS:
                 sealed = (data[section] or {}).get(name)
                 if sealed is not None:
                     data[section][name] = self._open(sealed)
-            kind = Registration if data["pbx"] is None else Account
-            return kind.model_validate(data)
+            return checked_account(data)
         except (ValueError, LookupError, TypeError, AttributeError):
             log.error("an account can't be read and is left out: apply its file again", account=ident)
             return None
@@ -269,11 +255,11 @@ class Accounts:
             ) from None
 
 
-def _at(crm_url: str, accounts: Iterable[Registration]) -> Registration | None:
+def _at(crm_url: str, accounts: Iterable[RegisteredAccount]) -> RegisteredAccount | None:
     return next((account for account in accounts if account.crm.url == crm_url), None)
 
 
-def _cabinet_secret(account: Registration, before: Registration | None) -> SecretStr:
+def _cabinet_secret(account: RegisteredAccount, before: RegisteredAccount | None) -> SecretStr:
     known = account.crm.cabinet_secret or (before.crm.cabinet_secret if before is not None else None)
     return known or SecretStr(secrets.token_urlsafe(32))
 

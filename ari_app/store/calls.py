@@ -13,17 +13,32 @@ from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import orjson
-from pydantic import TypeAdapter
+import structlog
+from pydantic import ValidationError
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from ari_app.calls.call import Call, Way
-from ari_app.calls.journal import CrmTold, Line, OutboxEntry, dump_line, load_line, order_from, tagged
+from ari_app.calls.journal import (
+    NOT_KNOWN,
+    CrmTold,
+    JournalLine,
+    OutboxEntry,
+    UnreadableEntry,
+    dump_line,
+    kind_of,
+    line_at,
+    order_from,
+    read_lines,
+    tagged,
+)
 from ari_app.calls.orders import Tell
-from ari_app.errors import StoreUnavailable
+from ari_app.calls.stored import load_call
+from ari_app.store.connection import ask
 from ari_app.store.events import Event, What, add_to
 from ari_app.store.keys import Keys
 from ari_app.store.statistics import COUNT_OLD, WRITE, is_counted, state_of
+
+log = structlog.get_logger(__name__)
 
 WATCHED_LINES = 10_000
 """How many of the newest journal lines of an account can be watched; each call keeps all of its own."""
@@ -33,7 +48,7 @@ CHANNEL_SECONDS = 86_400
 
 _AT_ONCE = 200
 _AT_FIRST = 64
-"""So many calls are read first by who walks the log, then more: most have seen enough on the first page."""
+"""So many calls are read first, then more: most readers of the log have seen enough on the first page."""
 
 _AGAIN = """
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
@@ -42,7 +57,6 @@ redis.call('XADD', KEYS[2], '*', 'call', ARGV[3], 'tell', ARGV[4])
 return 1
 """
 _UTC = ZoneInfo("UTC")
-_CALL = TypeAdapter(Call)
 _TELLS = get_args(Tell)
 
 
@@ -51,7 +65,7 @@ class Step:
     """One step of a call: its new state, and the line for the journal."""
 
     call: Call
-    line: Line
+    line: JournalLine
 
     @property
     def tells(self) -> list[Tell]:
@@ -61,11 +75,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Something that the CRM refused for good, kept for a person to see."""
+    """Something that the CRM refused for good, kept for a person to see.
+
+    `tell` is None when another version wanted it told, and this one can't read it.
+    """
 
     id: str
     call: str
-    tell: Tell
+    tell: Tell | None
     at: float
     problem: str
 
@@ -101,6 +118,9 @@ class CallStore:
 
     `zone` is the time zone in whose days and hours calls are counted when they are written; who only reads
     need not give it.
+
+    Another version may have stored what this one does not know. What can't be read stays as it is and is left
+    out, with a line in the log; the version that knows it reads it.
     """
 
     def __init__(self, redis: Redis, account: str, zone: Callable[[], ZoneInfo] = lambda: _UTC) -> None:
@@ -108,6 +128,9 @@ class CallStore:
         self._redis = redis
         self._keys = Keys(account)
         self._zone = zone
+        self._log = log.bind(account=account)
+        self._said: set[str] = set()
+        """What was said of what can't be read: it is said once."""
 
     # -- writing ------------------------------------------------------------------------------------------
 
@@ -136,15 +159,15 @@ class CallStore:
             self._add_line(pipe, step.line)
             for tell in step.tells:
                 pipe.xadd(keys.outbox, {"call": step.call.id, "tell": orjson.dumps(tagged(tell))})
-        await self._execute(pipe)
+        await ask(pipe.execute())
 
     async def told(self, entries: Iterable[OutboxEntry], at: float, problem: str | None = None) -> None:
         """Take entries out of the outbox: the CRM was told, or (`problem`) need not be told any more."""
         pipe = self._redis.pipeline(transaction=True)
         for entry in entries:
             pipe.xdel(self._keys.outbox, entry.id)
-            self._add_line(pipe, Line(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
-        await self._execute(pipe)
+            self._add_line(pipe, JournalLine(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
+        await ask(pipe.execute())
 
     async def refused(self, entry: OutboxEntry, at: float, problem: str) -> None:
         """Move an entry that the CRM refused for good to the list that a person can see."""
@@ -153,46 +176,63 @@ class CallStore:
         data = {"id": entry.id, "call": entry.call, "at": at, "problem": problem, "tell": tagged(entry.tell)}
         pipe.hset(self._keys.refused, entry.id, orjson.dumps(data).decode())
         add_to(pipe, self.account, Event(at, What.CRM_REFUSED, {"call": entry.call, "problem": problem}))
-        self._add_line(pipe, Line(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
-        await self._execute(pipe)
+        self._add_line(pipe, JournalLine(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
+        await ask(pipe.execute())
+
+    async def set_aside(self, entry: UnreadableEntry, at: float) -> None:
+        """Move an entry that this version can't read to the list that a person can see."""
+        try:
+            tell = orjson.loads(entry.stored)
+        except ValueError:
+            tell = entry.stored.decode(errors="replace")
+        data = {"id": entry.id, "call": entry.call, "at": at, "problem": entry.problem, "tell": tell}
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.xdel(self._keys.outbox, entry.id)
+        pipe.hset(self._keys.refused, entry.id, orjson.dumps(data).decode())
+        values = {"call": entry.call, "problem": entry.problem}
+        add_to(pipe, self.account, Event(at, What.UNREADABLE, values))
+        await ask(pipe.execute())
 
     async def send_again(self, refusal: str) -> str | None:
         """Move what the CRM refused back into the outbox, once; name its call, None if it was moved already.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         keys = self._keys
-        found = await self._ask(self._redis.hget(keys.refused, refusal))
+        found = await ask(self._redis.hget(keys.refused, refusal))
         if found is None:
             return None
         data = orjson.loads(found)
         tell = orjson.dumps(data["tell"])
         again = self._redis.eval(_AGAIN, 2, keys.refused, keys.outbox, refusal, found, data["call"], tell)
-        return str(data["call"]) if await self._ask(again) else None
+        return str(data["call"]) if await ask(again) else None
 
     async def count_old(self, calls: Iterable[Call]) -> None:
         """Count calls that ended before there were counters; one that is counted stays as it is.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         keys = [self._keys.call(call.id) for call in calls]
-        found = await self._ask(self._redis.mget(keys)) if keys else []
+        found = await ask(self._redis.mget(keys)) if keys else []
         pipe = self._redis.pipeline(transaction=False)
         for key, state in zip(keys, found, strict=True):
-            if state is not None and not is_counted(state):
-                counted = state_of(_CALL.validate_json(state), self._zone())
+            if state is None or is_counted(state):
+                continue
+            call = self._read(key, state)
+            if call is not None:
+                counted = state_of(call, self._zone())
                 pipe.eval(COUNT_OLD, 1, key, self._keys.statistics(""), counted, state)
-        await self._execute(pipe)
+        await ask(pipe.execute())
 
     async def all_counted(self) -> bool:
         """Tell whether the calls from before there were counters are counted."""
-        return bool(await self._ask(self._redis.exists(self._keys.counted)))
+        return bool(await ask(self._redis.exists(self._keys.counted)))
 
     async def note_all_counted(self) -> None:
         """Remember that they are."""
-        await self._ask(self._redis.set(self._keys.counted, 1))
+        await ask(self._redis.set(self._keys.counted, 1))
 
     async def settled(self, calls: Sequence[Call], before: float) -> list[Call]:
         """Give those that are over, of which the CRM is told all, and with which nothing happened since
@@ -202,11 +242,11 @@ class CallStore:
         pipe: Any = self._redis.pipeline(transaction=False)
         for call in calls:
             pipe.lindex(self._keys.journal(call.id), -1)
-        newest = await self._ask(pipe.execute())
+        newest = await ask(pipe.execute())
         return [
             call
             for call, line in zip(calls, newest, strict=True)
-            if call.over and call.id not in waiting and (line is None or load_line(line).at < before)
+            if call.over and call.id not in waiting and (line is None or (line_at(line) or 0.0) < before)
         ]
 
     async def forget(self, calls: Sequence[Call], before: float) -> None:
@@ -227,51 +267,42 @@ class CallStore:
         if refused:
             pipe.hdel(keys.refused, *refused)
         pipe.xtrim(keys.watched, minid=max(0, int(before * 1000)))
-        await self._execute(pipe)
+        await ask(pipe.execute())
 
     async def _calls_to_tell(self) -> set[str]:
         found: set[str] = set()
         after = "0"
         while True:
-            entries = await self._ask(self._redis.xrange(self._keys.outbox, min=f"({after}", count=_AT_ONCE))
-            found.update(fields[b"call"].decode() for _, fields in entries)
+            entries = await ask(self._redis.xrange(self._keys.outbox, min=f"({after}", count=_AT_ONCE))
+            found.update(fields.get(b"call", b"").decode() for _, fields in entries)
             if len(entries) < _AT_ONCE:
                 return found
             after = entries[-1][0].decode()
 
     async def seen(self, at: float, startup: str) -> None:
         """Note the last moment at which the PBX was connected, and when it had been started."""
-        try:
-            await self._redis.hset(self._keys.pbx, mapping={"seen": repr(at), "startup": startup})
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(str(error)) from error
+        await ask(self._redis.hset(self._keys.pbx, mapping={"seen": repr(at), "startup": startup}))
 
-    def _add_line(self, pipe: Any, line: Line) -> None:
+    def _add_line(self, pipe: Any, line: JournalLine) -> None:
         data = dump_line(line)
         pipe.rpush(self._keys.journal(line.call), data)
         pipe.xadd(self._keys.watched, {"line": data}, maxlen=WATCHED_LINES, approximate=True)
-
-    async def _execute(self, pipe: Any) -> None:
-        try:
-            await pipe.execute()
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(str(error)) from error
 
     # -- reading ------------------------------------------------------------------------------------------
 
     async def live(self) -> list[Call]:
         """Give the calls of ours that are not over, oldest first."""
-        ids = await self._ask(self._redis.smembers(self._keys.live))
+        ids = await ask(self._redis.smembers(self._keys.live))
         return sorted(await self._load(ids), key=lambda call: call.started_at)
 
     async def reported(self) -> list[Call]:
         """Give the calls that are not over and that a dialplan of the shop's own reports, oldest first."""
-        ids = await self._ask(self._redis.smembers(self._keys.reported))
+        ids = await ask(self._redis.smembers(self._keys.reported))
         return sorted(await self._load(ids), key=lambda call: call.started_at)
 
     async def began_with(self, channel: str) -> str | None:
         """Name the call of ours that began with a channel in the last day."""
-        found = await self._ask(self._redis.get(self._keys.channel(channel)))
+        found = await ask(self._redis.get(self._keys.channel(channel)))
         return found.decode() if found else None
 
     async def ended(
@@ -284,7 +315,7 @@ class CallStore:
         """
         key = self._keys.ended if number is None else self._keys.number(number)
         if behind is None:
-            return await self._load(await self._ask(self._redis.zrevrange(key, skip, skip + limit - 1)))
+            return await self._load(await ask(self._redis.zrevrange(key, skip, skip + limit - 1)))
         places, _ = await self._behind(key, -math.inf, math.inf, behind, skip + limit)
         return await self._load(place.id.encode() for place in places[skip : skip + limit])
 
@@ -318,8 +349,8 @@ class CallStore:
         newest, same = f"({until!r}", 0
         if behind is not None and behind.at < until:
             newest = repr(behind.at)
-            same = await self._ask(self._redis.zcount(key, newest, newest))
-        found = await self._ask(
+            same = await ask(self._redis.zcount(key, newest, newest))
+        found = await ask(
             self._redis.zrevrangebyscore(key, newest, since, start=0, num=limit + same, withscores=True)
         )
         places = [Place(at, ident.decode()) for ident, at in found]
@@ -333,46 +364,47 @@ class CallStore:
         found = await self._load([call_id.encode()])
         return found[0] if found else None
 
-    async def journal(self, call_id: str) -> list[Line]:
+    async def journal(self, call_id: str) -> list[JournalLine]:
         """Give a call's lines, oldest first; one written twice (Redis' answer was lost) counts once."""
-        lines = await self._ask(self._redis.lrange(self._keys.journal(call_id), 0, -1))
-        return [load_line(line) for line in dict.fromkeys(lines)]
+        lines = await ask(self._redis.lrange(self._keys.journal(call_id), 0, -1))
+        return self._lines(dict.fromkeys(lines))
 
-    async def watch(self, since: str = "$") -> AsyncIterator[Line]:
+    async def watch(self, since: str = "$") -> AsyncIterator[JournalLine]:
         """Give the account's new lines as they are written, for ever. `since` is a stream id."""
         while True:
-            found = await self._ask(self._redis.xread({self._keys.watched: since}, block=1000, count=500))
+            found = await ask(self._redis.xread({self._keys.watched: since}, block=1000, count=500))
             for _, entries in found or []:
                 for ident, fields in entries:
                     since = ident.decode()
-                    yield load_line(fields[b"line"])
+                    for line in self._lines([fields[b"line"]]):
+                        yield line
 
     async def watched_until(self) -> str:
         """Give the stream id after which `watch` gives only what is still to come."""
-        newest = await self._ask(self._redis.xrevrange(self._keys.watched, count=1))
+        newest = await ask(self._redis.xrevrange(self._keys.watched, count=1))
         return newest[0][0].decode() if newest else "0"
 
-    async def outbox(self, after: str = "0", limit: int = 500) -> list[OutboxEntry]:
+    async def outbox(self, after: str = "0", limit: int = 500) -> list[OutboxEntry | UnreadableEntry]:
         """Give what the CRM is still to be told, behind an entry's id, oldest first."""
-        entries = await self._ask(self._redis.xrange(self._keys.outbox, min=f"({after}", count=limit))
-        return [
-            OutboxEntry(ident.decode(), fields[b"call"].decode(), order_from(orjson.loads(fields[b"tell"])))
-            for ident, fields in entries
-        ]
+        entries = await ask(self._redis.xrange(self._keys.outbox, min=f"({after}", count=limit))
+        return [_entry(ident.decode(), fields) for ident, fields in entries]
 
     async def refusals(self) -> list[Refusal]:
         """Give what the CRM refused for good, oldest first."""
-        found = await self._ask(self._redis.hvals(self._keys.refused))
-        read = (orjson.loads(data) for data in found)
-        refusals = (
-            Refusal(data["id"], data["call"], order_from(data["tell"]), data["at"], data["problem"])
-            for data in read
-        )
+        found = await ask(self._redis.hvals(self._keys.refused))
+        refusals = []
+        for stored in found:
+            try:
+                data = orjson.loads(stored)
+                tell = _tell_from(data["tell"])
+                refusals.append(Refusal(data["id"], data["call"], tell, data["at"], data["problem"]))
+            except NOT_KNOWN as error:
+                self._leave_out("something that the CRM refused can't be read", problem=_why(error))
         return sorted(refusals, key=lambda refusal: refusal.at)
 
     async def last_seen(self) -> tuple[float, str] | None:
         """Give the last moment at which the PBX was connected, and when it had been started."""
-        fields = await self._ask(self._redis.hgetall(self._keys.pbx))
+        fields = await ask(self._redis.hgetall(self._keys.pbx))
         if not fields:
             return None
         return float(fields[b"seen"]), fields[b"startup"].decode()
@@ -381,11 +413,60 @@ class CallStore:
         keys = [self._keys.call(ident.decode()) for ident in ids]
         if not keys:
             return []
-        found = await self._ask(self._redis.mget(keys))
-        return [_CALL.validate_json(data) for data in found if data is not None]
+        found = await ask(self._redis.mget(keys))
+        states = zip(keys, found, strict=True)
+        read = (self._read(key, state) for key, state in states if state is not None)
+        return [call for call in read if call is not None]
 
-    async def _ask(self, request: Any) -> Any:
+    def _read(self, key: str, state: bytes) -> Call | None:
         try:
-            return await request
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(str(error)) from error
+            return load_call(state)
+        except NOT_KNOWN as error:
+            call = key.removeprefix(self._keys.call(""))
+            self._leave_out("a call can't be read; it stays as it is", call=call, problem=_why(error))
+            return None
+
+    def _lines(self, stored: Iterable[bytes]) -> list[JournalLine]:
+        lines, left_out = read_lines(stored)
+        new = [kind for kind in left_out if kind not in self._said]
+        if new:
+            self._said.update(new)
+            self._log.error("of a journal is left out what is not known", what=", ".join(new))
+        return lines
+
+    def _leave_out(self, saying: str, /, **values: str) -> None:
+        said = f"{saying} {values}"
+        if said not in self._said:
+            self._said.add(said)
+            self._log.error(saying, **values)
+
+
+def _entry(ident: str, fields: dict[bytes, bytes]) -> OutboxEntry | UnreadableEntry:
+    call, stored = fields.get(b"call", b"").decode(errors="replace"), fields.get(b"tell", b"")
+    kind = None
+    try:
+        data = orjson.loads(stored)
+        kind = kind_of(data)
+        tell = order_from(data)
+        if isinstance(tell, _TELLS):
+            return OutboxEntry(ident, call, tell)
+        why = "not for the CRM"
+    except NOT_KNOWN as error:
+        why = _why(error)
+    return UnreadableEntry(ident, call, stored, f"this version can't read it: {kind or 'no kind'} ({why})")
+
+
+def _tell_from(data: Any) -> Tell | None:
+    try:
+        tell = order_from(data)
+    except NOT_KNOWN:
+        return None
+    return tell if isinstance(tell, _TELLS) else None
+
+
+def _why(error: Exception) -> str:
+    """Say what is wrong with something that was stored, but not what stands there: it may be anybody's."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_input=False, include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['type']}"
+    return "not known" if isinstance(error, KeyError) else "no JSON of ours"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
@@ -13,14 +15,14 @@ from redis.exceptions import RedisError
 
 from ari_app.errors import StoreUnavailable
 
-__all__ = ["Redis", "check_persistence", "connect", "ping", "running_for", "unavailable"]
+__all__ = ["Redis", "ask", "asking", "check_persistence", "connect", "ping", "running_for"]
 
 ANSWER_SECONDS = 2.0
 CONNECTIONS = 64
 
 
 def connect(url: str) -> Redis:
-    """Make a client; it connects when it is used. It doesn't retry by itself: whoever asks decides."""
+    """Make a client; it connects when it is used. It doesn't retry by itself: the caller decides."""
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=CONNECTIONS,
@@ -53,28 +55,39 @@ class _Cancellable(AbstractConnection):
             self.socket_timeout = seconds
 
 
-def unavailable(error: Exception) -> StoreUnavailable:
-    """Put what the client says into our words."""
-    return StoreUnavailable(f"Redis does not do what it is asked: {error}")
+@contextmanager
+def asking() -> Iterator[None]:
+    """Put whatever the client raises when Redis can't be reached, is silent or refuses into our words.
+
+    Raises:
+        StoreUnavailable: nothing was done, or it is not known whether it was.
+    """
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable(f"Redis does not do what it is asked: {error}") from error
+
+
+async def ask(request: Any) -> Any:
+    """Give Redis' answer to one request; raises as `asking` does."""
+    with asking():
+        return await request
 
 
 async def ping(redis: Redis) -> None:
     """Make sure that Redis answers.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
-    try:
-        await redis.ping()
-    except (RedisError, OSError, TimeoutError) as error:
-        raise unavailable(error) from error
+    await ask(redis.ping())
 
 
 async def check_persistence(redis: Redis) -> str | None:
     """Say what is wrong when Redis would forget everything at its own restart."""
     try:
-        info = await redis.info("persistence")
-    except (RedisError, OSError, TimeoutError):
+        info = await ask(redis.info("persistence"))
+    except StoreUnavailable:
         return None  # it will be asked again soon enough by everybody else
     if info.get("aof_enabled"):
         return None
@@ -85,10 +98,6 @@ async def running_for(redis: Redis) -> float:
     """Say for how many seconds Redis has been running.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
-    try:
-        info = await redis.info("server")
-    except (RedisError, OSError, TimeoutError) as error:
-        raise unavailable(error) from error
-    return float(info["uptime_in_seconds"])
+    return float((await ask(redis.info("server")))["uptime_in_seconds"])

@@ -11,9 +11,8 @@ from typing import Any
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from ari_app.store.connection import unavailable
+from ari_app.store.connection import ask
 from ari_app.store.keys import Keys
 
 KEPT = 5_000
@@ -56,6 +55,8 @@ class What(StrEnum):
     CRM_BACK = "crm back"
     CRM_REFUSED = "crm refused"
     """It refused for good to hear something of a call (call, problem)."""
+    UNREADABLE = "unreadable"
+    """Another version wanted the CRM to be told something that this one can't read (call, problem)."""
     SENT_AGAIN = "sent again"
     """A person had what it refused sent again (call, address)."""
     SIGNED_IN = "signed in"
@@ -88,7 +89,8 @@ class What(StrEnum):
 
 _KINDS = {
     **dict.fromkeys((What.PBX_CONNECTED, What.PBX_LOST, What.AJAM_CONNECTED, What.AJAM_LOST), Kind.PBX),
-    **dict.fromkeys((What.CRM_AWAY, What.CRM_BACK, What.CRM_REFUSED, What.SENT_AGAIN), Kind.CRM),
+    **dict.fromkeys((What.CRM_AWAY, What.CRM_BACK, What.CRM_REFUSED), Kind.CRM),
+    **dict.fromkeys((What.UNREADABLE, What.SENT_AGAIN), Kind.CRM),
     **dict.fromkeys((What.SIGNED_IN, What.SIGN_IN_FAILED, What.LOCKED_OUT), Kind.ACCESS),
     **dict.fromkeys((What.TOKEN_MADE, What.TOKEN_REVOKED), Kind.ACCESS),
     What.SETTINGS_CHANGED: Kind.SETTINGS,
@@ -97,7 +99,7 @@ _KINDS = {
     What.RECORDING_LOST: Kind.RECORDING,
 }
 _SEVERITIES = {
-    **dict.fromkeys((What.PBX_LOST, What.CRM_AWAY, What.CRM_REFUSED), Severity.ERROR),
+    **dict.fromkeys((What.PBX_LOST, What.CRM_AWAY, What.CRM_REFUSED, What.UNREADABLE), Severity.ERROR),
     **dict.fromkeys((What.AJAM_LOST, What.TELEPHONY_OFF, What.RECORDING_LOST), Severity.WARNING),
     **dict.fromkeys((What.SIGN_IN_FAILED, What.LOCKED_OUT), Severity.WARNING),
 }
@@ -152,7 +154,7 @@ class EventStore:
         """Keep an event; those that are older than the newest few thousand go."""
         pipe = self._redis.pipeline(transaction=False)
         add_to(pipe, self._account, event)
-        await _ask(pipe.execute())
+        await ask(pipe.execute())
 
     async def newest(
         self, most: int, wanted: Wanted = Wanted(), behind: str = ""
@@ -165,7 +167,7 @@ class EventStore:
         until = f"({behind}" if _ID.fullmatch(behind) else "+"
         while True:
             key = Keys(self._account).events
-            entries = await _ask(self._redis.xrevrange(key, max=until, min="-", count=_AT_ONCE))
+            entries = await ask(self._redis.xrevrange(key, max=until, min="-", count=_AT_ONCE))
             for ident, fields in entries:
                 event = _read(ident, fields)
                 if event is None or not wanted.lets_through(event):
@@ -185,10 +187,3 @@ def _read(ident: bytes, fields: Mapping[bytes, bytes]) -> Event | None:
     except ValueError:
         return None
     return Event(float(fields[b"at"]), what, orjson.loads(fields[b"values"]), ident.decode())
-
-
-async def _ask(request: Any) -> Any:
-    try:
-        return await request
-    except (RedisError, OSError, TimeoutError) as error:
-        raise unavailable(error) from error

@@ -1,4 +1,4 @@
-"""What Redis says of itself, for who looks a set-up over."""
+"""What Redis says of itself, for a person who looks a set-up over."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from ari_app.store.connection import unavailable
+from ari_app.store.connection import ask
 from ari_app.store.keys import HOLDER
 
 
@@ -32,13 +31,10 @@ async def keeping(redis: Redis) -> Keeping:
     """Ask Redis how it keeps what it is given.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
-    try:
-        persistence: dict[str, Any] = await redis.info("persistence")
-        memory: dict[str, Any] = await redis.info("memory")
-    except (RedisError, OSError, TimeoutError) as error:
-        raise unavailable(error) from error
+    persistence: dict[str, Any] = await ask(redis.info("persistence"))
+    memory: dict[str, Any] = await ask(redis.info("memory"))
     written = persistence.get("aof_last_write_status")
     return Keeping(
         appendonly=bool(persistence["aof_enabled"]) if "aof_enabled" in persistence else None,
@@ -53,9 +49,6 @@ async def held(redis: Redis) -> bool:
     """Tell whether a service works with this Redis: it holds the PBXs.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
-    try:
-        return bool(await redis.exists(HOLDER))
-    except (RedisError, OSError, TimeoutError) as error:
-        raise unavailable(error) from error
+    return bool(await ask(redis.exists(HOLDER)))

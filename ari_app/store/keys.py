@@ -11,7 +11,7 @@ HOLDER = "holder"
 
 
 def session(digest: str) -> str:
-    """String: whose session in the cabinet it is; it expires."""
+    """String: the account to which a session in the cabinet belongs; it expires."""
     return f"session:{digest}"
 
 

@@ -10,8 +10,9 @@ import asyncio
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
+from ari_app.errors import StoreUnavailable
+from ari_app.store.connection import ask
 from ari_app.store.keys import HOLDER
 
 log = structlog.get_logger(__name__)
@@ -34,14 +35,14 @@ class Holder:
         waiting = False
         while True:
             try:
-                if await self._redis.set(HOLDER, self._ident, nx=True, ex=HOLD_SECONDS):
+                if await ask(self._redis.set(HOLDER, self._ident, nx=True, ex=HOLD_SECONDS)):
                     return
-                if await self._redis.get(HOLDER) == self._ident.encode():
-                    await self._redis.expire(HOLDER, HOLD_SECONDS)
+                if await ask(self._redis.get(HOLDER)) == self._ident.encode():
+                    await ask(self._redis.expire(HOLDER, HOLD_SECONDS))
                     return
                 if not waiting:
                     log.warning("another service holds the PBXs of this Redis; waiting until it ends")
-            except (RedisError, OSError) as error:
+            except StoreUnavailable as error:
                 if not waiting:
                     log.warning("Redis is away; waiting for it", problem=str(error))
             waiting = True
@@ -52,13 +53,13 @@ class Holder:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             try:
-                await self._redis.set(HOLDER, self._ident, ex=HOLD_SECONDS)
-            except (RedisError, OSError):
+                await ask(self._redis.set(HOLDER, self._ident, ex=HOLD_SECONDS))
+            except StoreUnavailable:
                 continue  # the ledger says that Redis is away
 
     async def leave(self) -> None:
         """Give the key back."""
         try:
-            await self._redis.eval(_LEAVE, 1, HOLDER, self._ident)
-        except (RedisError, OSError) as error:
+            await ask(self._redis.eval(_LEAVE, 1, HOLDER, self._ident))
+        except StoreUnavailable as error:
             log.debug("the holder's key could not be given back", problem=str(error))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import structlog
 
+from ari_app.backoff import BackOff
 from ari_app.errors import StoreUnavailable
 from ari_app.store.calls import CallStore, Step
 
@@ -85,7 +86,7 @@ class Ledger:
             self._empty.set()
 
     async def _write(self, steps: list[Step]) -> None:
-        delay = FIRST_RETRY_SECONDS
+        back_off = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         while True:
             try:
                 await self._store.write(steps)
@@ -101,5 +102,4 @@ class Ledger:
                     self._log.info("Redis is back", steps_written_late=len(self._waiting))
                 self.behind = self._said = False
                 return
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, LAST_RETRY_SECONDS)
+            await asyncio.sleep(back_off.pause())

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import structlog
 from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, WatchError
+from redis.exceptions import WatchError
 
 from ari_app.accounts.activity import Activity, CrmSettings
-from ari_app.store.connection import unavailable
+from ari_app.store.connection import ask, asking
 from ari_app.store.keys import Keys
 
 log = structlog.get_logger(__name__)
@@ -31,24 +31,22 @@ class ModuleStore:
 
     async def activity(self) -> Activity:
         """Say whether telephony is switched on."""
-        return self._read(await _ask(self._redis.hget(self._key, "activity")), _ACTIVITY, Activity())
+        return self._read(await ask(self._redis.hget(self._key, "activity")), _ACTIVITY, Activity())
 
     async def settings(self) -> CrmSettings:
         """Give the settings that the CRM told."""
-        return self._read(await _ask(self._redis.hget(self._key, "settings")), _SETTINGS, CrmSettings())
+        return self._read(await ask(self._redis.hget(self._key, "settings")), _SETTINGS, CrmSettings())
 
     async def switch(self, on: bool, at: float) -> Activity:
         """Keep that telephony was switched on or off, and give what came of it."""
-        try:
+        with asking():
             async with self._redis.pipeline(transaction=True) as pipe:
                 return await self._switch(pipe, on, at)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise unavailable(error) from error
 
     async def keep_settings(self, settings: CrmSettings) -> None:
         """Keep the settings that the CRM tells."""
         data: Any = _SETTINGS.dump_json(settings)
-        await _ask(self._redis.hset(self._key, "settings", data))
+        await ask(self._redis.hset(self._key, "settings", data))
 
     async def _switch(self, pipe: Any, on: bool, at: float) -> Activity:
         while True:
@@ -71,10 +69,3 @@ class ModuleStore:
         except ValidationError:
             self._log.warning("what the CRM said of the module can't be read in Redis")
             return otherwise
-
-
-async def _ask(request: Any) -> Any:
-    try:
-        return await request
-    except (RedisError, OSError, TimeoutError) as error:
-        raise unavailable(error) from error

@@ -23,10 +23,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import structlog
-from redis.exceptions import BusyLoadingError, RedisError
+from redis.exceptions import BusyLoadingError
 
+from ari_app.backoff import BackOff
 from ari_app.errors import StoreUnavailable
-from ari_app.store.connection import connect
+from ari_app.store.connection import ask, connect, ping
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +103,7 @@ class _Server:
         if self.socket.parent != self.folder:
             _make_ours(self.socket.parent)
         loop = asyncio.get_running_loop()
-        started, silent_since, delay = False, loop.time(), 0.005
+        started, silent_since, back_off = False, loop.time(), BackOff(0.005, 0.2)
         while True:
             if not self._running():
                 if started:
@@ -118,8 +119,7 @@ class _Server:
                         raise StoreUnavailable(
                             f"the redis-server of {self.folder} runs but is silent: {self._last_words()}"
                         )
-            await asyncio.sleep(delay)
-            delay = min(delay * 1.5, 0.2)
+            await asyncio.sleep(back_off.pause())
 
     async def keep_alive(self) -> None:
         """Start the server again whenever it is gone, for ever."""
@@ -174,8 +174,8 @@ class _Server:
                     log.warning("the private redis-server does not end", problem=str(problem))
                     return
                 try:
-                    await redis.shutdown()
-                except (RedisError, OSError, TimeoutError) as error:
+                    await ask(redis.shutdown())
+                except StoreUnavailable as error:
                     problem = error
                 await asyncio.sleep(0.01)
         finally:
@@ -184,11 +184,9 @@ class _Server:
     async def _ask(self) -> _Answer:
         redis = connect(self.url)
         try:
-            await redis.ping()
-        except BusyLoadingError:
-            return _Answer.LOADING
-        except (RedisError, OSError, TimeoutError):
-            return _Answer.NONE
+            await ping(redis)
+        except StoreUnavailable as error:
+            return _Answer.LOADING if isinstance(error.__cause__, BusyLoadingError) else _Answer.NONE
         finally:
             await redis.aclose()
         return _Answer.READY

@@ -10,14 +10,12 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from ari_app.store import keys
-from ari_app.store.connection import unavailable
+from ari_app.store.connection import ask
 
 IDLE_SECONDS = 8 * 3600
 """A session ends when nothing was asked for so long,"""
@@ -48,12 +46,12 @@ class Sessions:
         """Begin a session; give its id, which nobody can guess."""
         ident = secrets.token_urlsafe(32)
         data = orjson.dumps(asdict(Session(account, self._clock(), seal)))
-        await _ask(self._redis.set(_key(ident), data, ex=IDLE_SECONDS))
+        await ask(self._redis.set(_key(ident), data, ex=IDLE_SECONDS))
         return ident
 
     async def find(self, ident: str) -> Session | None:
         """Give a session that is not over, and let its idle time begin anew."""
-        found = await _ask(self._redis.getex(_key(ident), ex=IDLE_SECONDS))
+        found = await ask(self._redis.getex(_key(ident), ex=IDLE_SECONDS))
         if found is None:
             return None
         session = Session(**orjson.loads(found))
@@ -64,7 +62,7 @@ class Sessions:
 
     async def end(self, ident: str) -> None:
         """End a session."""
-        await _ask(self._redis.unlink(_key(ident)))
+        await ask(self._redis.unlink(_key(ident)))
 
 
 class Attempts:
@@ -79,31 +77,24 @@ class Attempts:
         """Count an attempt; None if it may be made, else the seconds to wait.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         pipe = self._redis.pipeline(transaction=True)
         key = keys.attempts(who)
         pipe.set(key, 0, ex=self._seconds, nx=True)
         pipe.incr(key)
         pipe.ttl(key)
-        _, made, left = await _ask(pipe.execute())
+        _, made, left = await ask(pipe.execute())
         return None if made <= self._most else max(1, int(left))
 
     async def forget(self, who: str) -> None:
         """Begin to count anew: an attempt was right.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
-        await _ask(self._redis.unlink(keys.attempts(who)))
+        await ask(self._redis.unlink(keys.attempts(who)))
 
 
 def _key(ident: str) -> str:
     return keys.session(hashlib.sha256(ident.encode("utf-8", "replace")).hexdigest())
-
-
-async def _ask(request: Any) -> Any:
-    try:
-        return await request
-    except (RedisError, OSError, TimeoutError) as error:
-        raise unavailable(error) from error

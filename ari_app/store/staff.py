@@ -8,10 +8,9 @@ from typing import Any, TypeVar
 import structlog
 from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from ari_app.accounts.staff import Person, Synchronisation
-from ari_app.store.connection import unavailable
+from ari_app.store.connection import ask
 from ari_app.store.keys import Keys
 
 log = structlog.get_logger(__name__)
@@ -25,7 +24,7 @@ _CODES = TypeAdapter(dict[int, str])
 
 
 class StaffStore:
-    """One account's. Every method may raise `StoreUnavailable`."""
+    """The staff of one account. Every method may raise `StoreUnavailable`."""
 
     def __init__(self, redis: Redis, account: str) -> None:
         self._redis = redis
@@ -35,21 +34,21 @@ class StaffStore:
 
     async def people(self) -> dict[int, Person]:
         """Give everybody who was ever named, by their id."""
-        found: dict[Any, Any] = await _ask(self._redis.hgetall(self._people))
+        found: dict[Any, Any] = await ask(self._redis.hgetall(self._people))
         people = (self._read(data, _PERSON, None) for data in found.values())
         return {one.id: one for one in people if one is not None}
 
     async def keep(self, people: Iterable[Person]) -> None:
         """Keep people, who take the place of what was known of them."""
         data: dict[Any, Any] = {str(one.id): _PERSON.dump_json(one) for one in people}
-        await _ask(self._redis.hset(self._people, mapping=data))
+        await ask(self._redis.hset(self._people, mapping=data))
 
     async def synchronisation(self) -> Synchronisation | None:
-        """Say how the last one goes or went; None when there was none."""
+        """Say how the last synchronisation goes or went; None when there was none."""
         return self._read(await self._get("sync"), _SYNC, None)
 
     async def note(self, how: Synchronisation) -> None:
-        """Keep how it goes."""
+        """Keep how a synchronisation goes."""
         await self._set("sync", _SYNC.dump_json(how))
 
     async def sites(self) -> dict[str, str]:
@@ -68,7 +67,7 @@ class StaffStore:
 
     async def changed(self) -> None:
         """Note that the CRM is to be told anew."""
-        await _ask(self._redis.hincrby(self._about, "changes", 1))
+        await ask(self._redis.hincrby(self._about, "changes", 1))
 
     async def changes(self) -> int:
         """Give how many changes there were that the CRM is told."""
@@ -81,7 +80,7 @@ class StaffStore:
             "codes": _CODES.dump_json(dict(codes)),
             "digest": digest,
         }
-        await _ask(self._redis.hset(self._about, mapping=data))
+        await ask(self._redis.hset(self._about, mapping=data))
 
     async def told_digest(self) -> str | None:
         """Give what stands for all that the CRM was told last; None if it is from before that was noted."""
@@ -90,14 +89,14 @@ class StaffStore:
 
     async def to_tell(self) -> bool:
         """Say whether there is something that the CRM wasn't told yet."""
-        changes, told = await _ask(self._redis.hmget(self._about, ["changes", "told"]))
+        changes, told = await ask(self._redis.hmget(self._about, ["changes", "told"]))
         return int(changes or 0) > int(told or 0)
 
     async def _get(self, name: str) -> Any:
-        return await _ask(self._redis.hget(self._about, name))
+        return await ask(self._redis.hget(self._about, name))
 
     async def _set(self, name: str, data: Any) -> None:
-        await _ask(self._redis.hset(self._about, name, data))
+        await ask(self._redis.hset(self._about, name, data))
 
     def _read(self, data: Any, kind: TypeAdapter[Read], otherwise: Read) -> Read:
         if data is None:
@@ -107,10 +106,3 @@ class StaffStore:
         except ValidationError:
             self._log.warning("what is known of the CRM's users can't be read in Redis")
             return otherwise
-
-
-async def _ask(request: Any) -> Any:
-    try:
-        return await request
-    except (RedisError, OSError, TimeoutError) as error:
-        raise unavailable(error) from error

@@ -21,12 +21,12 @@ from zoneinfo import ZoneInfo
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from ari_app.calls import reported, turn
 from ari_app.calls.call import Call, Direction, Way
 from ari_app.calls.outcome import Ending
-from ari_app.errors import StoreUnavailable
+from ari_app.calls.stored import dump_call
+from ari_app.store.connection import ask, asking
 from ari_app.store.keys import Keys
 
 _Key = TypeVar("_Key")
@@ -213,7 +213,7 @@ def counted_as(call: Call, zone: ZoneInfo) -> list[str | int] | None:
 
 def state_of(call: Call, zone: ZoneInfo) -> bytes:
     """Write a call's state as JSON, with what it counts as in front."""
-    state, counts = orjson.dumps(call), counted_as(call, zone)
+    state, counts = dump_call(call), counted_as(call, zone)
     return state if counts is None else _MARK + orjson.dumps(counts) + b"," + state[1:]
 
 
@@ -233,7 +233,7 @@ class StatisticsStore:
         """Add up the days from the first to the last.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         found, sums = list(days(first, last)), _Sums()
         for start in range(0, len(found), _DAYS_AT_ONCE):
@@ -248,16 +248,14 @@ class StatisticsStore:
         They are counted from the newest to the oldest, so some of the oldest tell.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
         redis: Any = self._redis
-        try:
+        with asking():
             if await redis.exists(self._keys.counted):
                 return True
             oldest = await redis.zrange(self._keys.ended, 0, _OLDEST - 1)
             states = [await redis.get(self._keys.call(ident.decode())) for ident in oldest]
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(str(error)) from error
         uncounted = (orjson.loads(state) for state in states if state is not None and not is_counted(state))
         return all(state.get("ending") is None for state in uncounted)
 
@@ -265,8 +263,5 @@ class StatisticsStore:
         pipe: Any = self._redis.pipeline(transaction=False)
         for day in some:
             pipe.hgetall(self._keys.statistics(day.isoformat()))
-        try:
-            found: list[dict[bytes, bytes]] = await pipe.execute()
-        except (RedisError, OSError, TimeoutError) as error:
-            raise StoreUnavailable(str(error)) from error
+        found: list[dict[bytes, bytes]] = await ask(pipe.execute())
         return found

@@ -9,9 +9,8 @@ from typing import Any
 import structlog
 from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from ari_app.store.connection import unavailable
+from ari_app.store.connection import ask
 from ari_app.store.keys import Keys
 
 log = structlog.get_logger(__name__)
@@ -40,12 +39,9 @@ class StatusStore:
         """Give each extension's state; one that can't be read is left out.
 
         Raises:
-            StoreUnavailable
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
-        try:
-            kept: dict[Any, Any] = await self._redis.hgetall(self._key)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise unavailable(error) from error
+        kept: dict[Any, Any] = await ask(self._redis.hgetall(self._key))
         found = {}
         for code, data in kept.items():
             try:
@@ -61,7 +57,4 @@ class StatusStore:
             StoreUnavailable: nothing was kept, or it is not known whether it was.
         """
         data: dict[Any, Any] = {code: _STATUS.dump_json(status) for code, status in statuses.items()}
-        try:
-            await self._redis.hset(self._key, mapping=data)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise unavailable(error) from error
+        await ask(self._redis.hset(self._key, mapping=data))

@@ -12,13 +12,11 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from ari_app.store.connection import unavailable
+from ari_app.store.connection import ask
 from ari_app.store.keys import Keys
 
 LONGEST_NAME = 60
@@ -63,11 +61,11 @@ class Tokens:
         """Make a token and give it; nobody can read it again. Of its name the first 60 characters are kept.
 
         Raises:
-            TooManyTokens
+            TooManyTokens: the account has as many as it may have.
         """
         text = f"{account}.{secrets.token_urlsafe(32)}"
         known = orjson.dumps({"name": name.strip()[:LONGEST_NAME], "made_at": self._clock()})
-        made = await _ask(self._redis.eval(_MAKE, 1, Keys(account).tokens, _digest(text), known, MOST))
+        made = await ask(self._redis.eval(_MAKE, 1, Keys(account).tokens, _digest(text), known, MOST))
         if not made:
             raise TooManyTokens
         return text
@@ -78,7 +76,7 @@ class Tokens:
         pipe = self._redis.pipeline(transaction=True)
         pipe.hgetall(keys.tokens)
         pipe.hgetall(keys.tokens_used)
-        known, used = await _ask(pipe.execute())
+        known, used = await ask(pipe.execute())
         tokens = [
             Token(ident.decode(), **orjson.loads(data), used_at=float(used[ident]) if ident in used else None)
             for ident, data in known.items()
@@ -91,7 +89,7 @@ class Tokens:
         pipe = self._redis.pipeline(transaction=True)
         pipe.hdel(keys.tokens, ident)
         pipe.hdel(keys.tokens_used, ident)
-        gone, _ = await _ask(pipe.execute())
+        gone, _ = await ask(pipe.execute())
         return bool(gone)
 
     async def find(self, text: str) -> str | None:
@@ -101,7 +99,7 @@ class Tokens:
             return None
         account = read[1]
         keys = Keys(account)
-        found = await _ask(
+        found = await ask(
             self._redis.eval(_USE, 2, keys.tokens, keys.tokens_used, _digest(text), repr(self._clock()))
         )
         return account if found else None
@@ -109,10 +107,3 @@ class Tokens:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-async def _ask(request: Any) -> Any:
-    try:
-        return await request
-    except (RedisError, OSError, TimeoutError) as error:
-        raise unavailable(error) from error

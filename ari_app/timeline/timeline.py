@@ -10,7 +10,7 @@ from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
 from ari_app.calls import reported as r
 from ari_app.calls.call import Call, Direction, Leg, Role, Stage, TimerName, Way
-from ari_app.calls.journal import CrmTold, Line
+from ari_app.calls.journal import CrmTold, JournalLine
 from ari_app.calls.outcome import CRM_WORDS, Ending, LegResult
 from ari_app.timeline.saying import Saying, Value, say
 
@@ -40,7 +40,7 @@ class Sentence:
         return str(self.said)
 
 
-def tell(line: Line, call: Call) -> list[Sentence]:
+def narrate(line: JournalLine, call: Call) -> list[Sentence]:
     """Tell one line of a call's journal; `call` is the call as it is now, for the names of its legs."""
     return [Sentence(line.at, said, tone) for said, tone in (*_event(line, call), *_orders(line, call))]
 
@@ -103,7 +103,7 @@ def _summary(call: Call, ending: Ending) -> Saying:
     return say("answered %(who)s after %(waiting)s s, talked %(talking)s s", **values)
 
 
-def _event(line: Line, call: Call) -> Iterator[tuple[Saying, Tone]]:
+def _event(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
     match line.event:
         case h.CallArrived(_, _, number, external):
             who, whom = number or say("withheld number"), external or say("us")
@@ -192,7 +192,7 @@ def _telephones(found: tuple[h.Telephones, ...]) -> Iterator[tuple[Saying, Tone]
             yield say("%(code)s has %(count)s telephones", code=each.code, count=telephones), Tone.QUIET
 
 
-def _report(report: r.Report, line: Line, call: Call) -> Iterator[tuple[Saying, Tone]]:
+def _report(report: r.Report, line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
     """Tell what the shop's own dialplan says; the reports' own numbers, not ours."""
     late = line.before in (Stage.ENDING, Stage.ENDED)
     match report:
@@ -222,13 +222,13 @@ def _report(report: r.Report, line: Line, call: Call) -> Iterator[tuple[Saying, 
             yield say("the call has come to us: it is told under another id"), Tone.QUIET
 
 
-def _caller_ended(line: Line, call: Call, known_up_at: float | None) -> Iterator[tuple[Saying, Tone]]:
+def _caller_ended(line: JournalLine, call: Call, known_up_at: float | None) -> Iterator[tuple[Saying, Tone]]:
     who = _who(call.caller)
     if line.before is Stage.ENDING:
         said, tone = say("%(who)s is gone", who=who), Tone.QUIET
     elif line.before is Stage.CALLING and call.caller.result is not None:
         said, tone = say("%(who)s: %(result)s", who=who, result=_RESULTS[call.caller.result]), Tone.BAD
-    elif call.way is Way.AJAM and call.answered_at is not None:  # it doesn't tell who
+    elif call.way is Way.AJAM and call.answered_at is not None:  # the dialplan doesn't tell who hung up
         said, tone = say("one of the two hung up"), Tone.CALLER
     else:
         said, tone = say("%(who)s hung up", who=who), Tone.CALLER
@@ -250,7 +250,7 @@ def _replaced(replaced: h.PartyReplaced, call: Call) -> Saying:
     return say("%(new)s takes the call of %(old)s", new=new, old=old)
 
 
-def _leg_event(line: Line, call: Call) -> Iterator[tuple[Saying, Tone]]:
+def _leg_event(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
     match line.event:
         case h.LegRinging(_, leg):
             yield say("%(who)s rings", who=_who(call.party(leg))), Tone.PHONE
@@ -277,7 +277,7 @@ def _leg_event(line: Line, call: Call) -> Iterator[tuple[Saying, Tone]]:
             )
 
 
-def _answered(line: Line, leg: Leg | None) -> Iterator[tuple[Saying, Tone]]:
+def _answered(line: JournalLine, leg: Leg | None) -> Iterator[tuple[Saying, Tone]]:
     """Tell that a leg is up; one into the dialplan only if the talk begins so, else its member is told."""
     if leg is None or leg.role not in (Role.MANAGER, Role.CUSTOMER, Role.TARGET):
         return
@@ -288,7 +288,7 @@ def _answered(line: Line, leg: Leg | None) -> Iterator[tuple[Saying, Tone]]:
 
 
 def _member_rings(call: Call, leg: Leg | None, member: str) -> Iterator[tuple[Saying, Tone]]:
-    """Tell whom the dialplan rings, where the leg that leads there doesn't ring by itself."""
+    """Tell which member the dialplan rings, where the leg that leads there doesn't ring by itself."""
     if leg is not None and leg.role is Role.CUSTOMER:
         if call.way is Way.AJAM:
             yield say("%(who)s rings", who=say("the customer")), Tone.PHONE
@@ -296,15 +296,15 @@ def _member_rings(call: Call, leg: Leg | None, member: str) -> Iterator[tuple[Sa
         yield say("%(who)s rings %(member)s", who=_who(leg), member=member), Tone.PHONE
 
 
-def _member_answered(line: Line, leg: Leg | None, member: str) -> Iterator[tuple[Saying, Tone]]:
-    """Tell who answered behind a leg into the dialplan; not again, if the leg itself has told it."""
+def _member_answered(line: JournalLine, leg: Leg | None, member: str) -> Iterator[tuple[Saying, Tone]]:
+    """Tell which member answered behind a leg into the dialplan; not again, if the leg itself has told it."""
     if leg is None or (leg.role is not Role.CUSTOMER and leg.target != member):
         yield say("%(member)s answered %(who)s", member=member, who=_who(leg)), Tone.GOOD
     elif line.before is not Stage.TALKING:
         yield say("%(who)s answered", who=_who(leg)), Tone.GOOD
 
 
-def _leg_ended(line: Line, leg: Leg | None) -> Iterator[tuple[Saying, Tone]]:
+def _leg_ended(line: JournalLine, leg: Leg | None) -> Iterator[tuple[Saying, Tone]]:
     if leg is None or leg.result is None:
         return
     if leg.result is LegResult.ANSWERED:
@@ -361,7 +361,7 @@ def _told(told: o.Tell, problem: str | None) -> Iterator[tuple[Saying, Tone]]:
         yield Saying(f"CRM told: {text}"), Tone.CRM
 
 
-def _orders(line: Line, call: Call) -> Iterator[tuple[Saying, Tone]]:
+def _orders(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
     for order in line.orders:
         if isinstance(order, o.PassOver):
             one = say("%(codes)s is busy: passed over", codes=order.codes)

@@ -1,4 +1,4 @@
-"""``GET /api/calls``: the call log, for a shop's own programs and for who is signed in to the cabinet."""
+"""``GET /api/calls``: the call log, for a shop's own programs and for readers of the cabinet."""
 
 from __future__ import annotations
 

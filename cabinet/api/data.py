@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from ari_app.accounts.account import Registration
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.errors import StoreUnavailable
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.visits import find_visit
@@ -12,7 +12,7 @@ from stasis_dialplan.event2 import event2
 
 
 async def script(request: web.Request) -> web.Response:
-    """Fill in the clientId for who is signed in; all others get the script too, and do it themselves."""
+    """Give the script, with the clientId for a reader who is signed in; strangers fill it in themselves."""
     try:
         visit = await find_visit(request)
     except StoreUnavailable:
@@ -20,7 +20,7 @@ async def script(request: web.Request) -> web.Response:
     return event2_script(request.app[SERVICE].public_url, visit.account if visit else None)
 
 
-def event2_script(public_url: str, account: Registration | None = None) -> web.Response:
+def event2_script(public_url: str, account: RegisteredAccount | None = None) -> web.Response:
     """Answer with the script: an account's own, or the one that says where the clientId belongs."""
     client_id = account.crm.client_id.get_secret_value() if account else ""
     return web.Response(

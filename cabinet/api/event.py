@@ -133,5 +133,5 @@ def _end(shop: Shop, fields: Fields, at: float) -> EndReported:
 
 def _number(shop: Shop, fields: Fields, name: str) -> str | None:
     """Give a number in E.164; None when it is withheld, or of a kind that the CRM has no customers for."""
-    number = shop.normal_form(fields.phone(name))
+    number = shop.desk.normal_form(fields.phone(name))
     return number if number is not None and _TELLABLE.fullmatch(number) else None

@@ -86,7 +86,7 @@ class Fields:
         """Make sure that parameters were given; they may be empty.
 
         Raises:
-            Wrong
+            Wrong: one was not given.
         """
         for name in names:
             if name not in self:
@@ -96,7 +96,7 @@ class Fields:
         """Give one of some words.
 
         Raises:
-            Wrong
+            Wrong: it is none of them.
         """
         word = self.text(name).lower()
         if word not in words:
@@ -107,7 +107,7 @@ class Fields:
         """Give the extensions of ``code``: a list with commas, an array, or both.
 
         Raises:
-            Wrong
+            Wrong: one is no extension, or there are too many.
         """
         given = [_plain(text) for text in self._given.get("code", ())]
         if sum(map(len, given)) > MOST_CODES * 21:
@@ -122,7 +122,7 @@ class Fields:
         """Give ``uniqueid``.
 
         Raises:
-            Wrong
+            Wrong: it is empty, too long, or has characters that no id has.
         """
         text = self.text("uniqueid", LONGEST_UNIQUE_ID)
         if _UNIQUE_ID.fullmatch(text) is None:
@@ -148,7 +148,7 @@ class Fields:
         """Give whole seconds; 0 when it is empty or was not given.
 
         Raises:
-            Wrong
+            Wrong: it is no whole number, or too great a one.
         """
         text = self.text(name)
         match = _SECONDS.fullmatch(text or "0")

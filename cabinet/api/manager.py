@@ -47,7 +47,7 @@ async def _who(request: web.Request, fields: Fields) -> tuple[str, str]:
     phone = fields.phone("phone")
     if shop is None:  # the service has only just started: nobody knows anybody yet
         return _unknown(phone), ""
-    if fields.may_have_lost_plus("phone") and shop.normal_form(phone) == f"+{phone}":
+    if fields.may_have_lost_plus("phone") and shop.desk.normal_form(phone) == f"+{phone}":
         phone = f"+{phone}"
     found = await _ask(shop, phone, "ignoreStatus" in fields)
     if found is not None and (name := clean_name(found.name)):
@@ -64,13 +64,13 @@ def _unknown(phone: str) -> str:
 
 async def _ask(shop: Shop, phone: str, ignore_status: bool) -> CustomerFound | None:
     """Ask the CRM; None for a number that it doesn't know, and when it says nothing in time."""
-    number = shop.normal_form(phone)
+    number = shop.desk.normal_form(phone)
     if number is None or "*" in number or "#" in number:
         return None
     ignore = ignore_status or shop.policy.ignore_manager_status
     try:
         async with asyncio.timeout(CRM_SECONDS + 0.1):
-            found = await shop.look_up(number, lambda: 0.0, CRM_SECONDS, ignore)
+            found = await shop.desk.look_up(number, lambda: 0.0, CRM_SECONDS, ignore)
     except TimeoutError:
         return None
     return found if isinstance(found, CustomerFound) else None

@@ -1,4 +1,4 @@
-"""Recordings, for whoever knows their names."""
+"""Recordings, for anybody who knows their names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TYPES = {".wav": "audio/wav", ".mp3": "audio/mpeg"}
 
 
 async def recording(request: web.Request) -> web.StreamResponse:
-    """Give a recording to whoever knows its name; range requests are answered."""
+    """Give a recording to anybody who knows its name; range requests are answered."""
     name = request.match_info["name"]
     path = request.app[SERVICE].recordings.path_of(name)
     if _RECORDING.fullmatch(name) is None or not path.is_file():

@@ -43,7 +43,7 @@ class Body:
         """Add the body's fields to the others, and give the file if there is one.
 
         Raises:
-            Wrong
+            Wrong: a field is wrong, or no file is wanted here.
             web.HTTPException: it is no body of its kind, or too long.
         """
         request = self._request

@@ -17,7 +17,8 @@ from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.registration import PERMISSIONS, account_address
 from ari_app.service.crm_door import NotLetIn, let_in, read_shown
 from ari_app.store.sessions import Attempts
-from cabinet.callbacks.clicks import LONGEST_FORM, Refused, answer, no, read_fields
+from cabinet.callbacks.answers import Refused, answer, no
+from cabinet.callbacks.fields import LONGEST_FORM, read_fields
 from cabinet.frame.clients import HTTP, SERVICE
 from cabinet.frame.security import ATTEMPTS, ATTEMPTS_SECONDS, address_of, counted_as
 
@@ -34,7 +35,7 @@ _SENTENCES = {
     "address": "systemUrl is not an address",
     "empty": "systemUrl or apiKey is empty",
 }
-"""What is said of who isn't let in (`NotLetIn.why`)."""
+"""The sentence for each reason for which a key isn't let in (`NotLetIn.why`)."""
 
 
 async def config(request: web.Request) -> web.Response:
@@ -79,7 +80,7 @@ async def _register(request: web.Request, secret: SecretStr) -> str:
     await attempts.forget(who)  # the CRM's own address brings many accounts
     try:
         shown = read_shown(given["systemUrl"], given["apiKey"], service.settings.crm_domains)
-        account = await let_in(service, request.app[HTTP], service.telling, shown)
+        account = await let_in(service, request.app[HTTP], service.informing, shown)
     except NotLetIn as refused:
         said = ", ".join(refused.missing) or refused.detail
         raise Refused(400, _SENTENCES.get(refused.why, refused.why).format(said)) from None

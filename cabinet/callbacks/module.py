@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import structlog
 from aiohttp import web
 
-from ari_app.accounts.account import Registration
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.accounts.activity import CrmSettings
 from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.client import RetailCrm
@@ -26,7 +26,8 @@ from ari_app.retailcrm.registration import account_address, callback_key
 from ari_app.service.crm_door import NotLetIn, Shown, read_shown
 from ari_app.store.accounts import AccountConflict
 from ari_app.store.module import ModuleStore
-from cabinet.callbacks.clicks import LONGEST_FORM, LONGEST_VALUE, Fields, Refused, answer, no, read_fields
+from cabinet.callbacks.answers import Refused, answer, no
+from cabinet.callbacks.fields import LONGEST_FORM, LONGEST_VALUE, Fields, read_fields
 from cabinet.frame.clients import HTTP, SERVICE
 
 log = structlog.get_logger(__name__)
@@ -34,7 +35,7 @@ log = structlog.get_logger(__name__)
 MOST_TIMES = 100
 """Working times and free days that are kept."""
 
-Callback: TypeAlias = Callable[[web.Request, Registration, Fields], Awaitable[None]]
+Callback: TypeAlias = Callable[[web.Request, RegisteredAccount, Fields], Awaitable[None]]
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
 
 
@@ -62,7 +63,7 @@ def _kind(request: web.Request) -> str:
     return request.path.rpartition("/")[0]  # the rest is a secret
 
 
-async def _account_of(request: web.Request, client_id: str) -> Registration:
+async def _account_of(request: web.Request, client_id: str) -> RegisteredAccount:
     """Find the account. All are compared, each in constant time: the time tells nothing."""
     found, asked = None, (client_id + "/" + request.match_info["key"]).encode("utf-8", "replace")
     for account in await request.app[SERVICE].accounts.registered():
@@ -79,7 +80,7 @@ async def _account_of(request: web.Request, client_id: str) -> Registration:
 
 
 @_callback
-async def activity(request: web.Request, account: Registration, fields: Fields) -> None:
+async def activity(request: web.Request, account: RegisteredAccount, fields: Fields) -> None:
     """Switch telephony on or off; follow the CRM to where it has moved."""
     if "activity" not in fields and "systemUrl" not in fields:
         raise Refused(400, "activity is missing")
@@ -94,7 +95,7 @@ async def activity(request: web.Request, account: Registration, fields: Fields) 
         await _follow(request, account, fields["systemUrl"])
 
 
-async def _follow(request: web.Request, account: Registration, address: str) -> None:
+async def _follow(request: web.Request, account: RegisteredAccount, address: str) -> None:
     service = request.app[SERVICE]
     try:
         shown = read_shown(address, account.crm.api_key.get_secret_value(), service.settings.crm_domains)
@@ -104,7 +105,7 @@ async def _follow(request: web.Request, account: Registration, address: str) -> 
         return
     await _see_that_we_are_known(request, account, shown)
 
-    def moved(now: Registration) -> Registration:
+    def moved(now: RegisteredAccount) -> RegisteredAccount:
         return now.model_copy(
             update={"name": account.id, "crm": now.crm.model_copy(update={"url": shown.url})}
         )
@@ -117,7 +118,7 @@ async def _follow(request: web.Request, account: Registration, address: str) -> 
     log.info("the CRM has moved", account=account.id, to=shown.url)
 
 
-async def _see_that_we_are_known(request: web.Request, account: Registration, shown: Shown) -> None:
+async def _see_that_we_are_known(request: web.Request, account: RegisteredAccount, shown: Shown) -> None:
     """Make sure that the new address knows our key, and our module with the secret of its cabinet."""
     crm = RetailCrm(request.app[HTTP], shown.url, shown.key, request.app[SERVICE].pace_of(shown.key))
     try:
@@ -135,7 +136,7 @@ async def _see_that_we_are_known(request: web.Request, account: Registration, sh
 
 
 @_callback
-async def settings(request: web.Request, account: Registration, fields: Fields) -> None:
+async def settings(request: web.Request, account: RegisteredAccount, fields: Fields) -> None:
     """Keep the settings that the CRM tells; its time zone is used at once."""
     if "settings" not in fields:
         raise Refused(400, "settings is missing")

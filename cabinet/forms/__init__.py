@@ -1,1 +1,1 @@
-"""Settings typed into forms, and filters typed into addresses."""
+"""What is typed into forms: settings, rows of a list, the door; and filters typed into addresses."""

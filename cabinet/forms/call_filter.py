@@ -142,7 +142,7 @@ async def find(
     """Give the newest calls that are wanted, at most so many.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     calls: list[Call] = []
     looked_at, last = 0, behind
@@ -162,7 +162,7 @@ async def find_all(
     """Give every call that is wanted, the newest first.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     async for call in store.walk(*span, number):
         if wanted.lets_through(call):

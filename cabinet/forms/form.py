@@ -2,7 +2,7 @@
 
 How a page has one::
 
-    FORM = Form(Registration, Text("calls.manager_caller_name"), Number("calls.ring_manager_seconds"),
+    FORM = Form(RegisteredAccount, Text("calls.manager_caller_name"), Number("calls.ring_manager_seconds"),
                 Flag("calls.record"), Secret("pbx.ari_password"))
 
     async def show(request, visit):
@@ -60,7 +60,7 @@ from aiohttp import web
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from ari_app.accounts.account import Account, Registration
+from ari_app.accounts.account import RegisteredAccount, checked_account
 from cabinet.forms.fields import FORGET, Field, Flag, Number, Secret, Text
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.visits import Form as Sent
@@ -130,7 +130,7 @@ class Filled(Generic[Model]):
         """Give what is stored with what was typed.
 
         Raises:
-            ValidationError
+            ValidationError: the model does not take it.
         """
         return self.form.apply(stored, self.values)
 
@@ -230,29 +230,34 @@ class Form(Generic[Model]):
             there={name: text for name, text in there.items() if text != filled.texts[name]},
         )
 
-    async def store(self: Form[Registration], request: web.Request, account_id: str) -> Filled[Registration]:
+    async def store(
+        self: Form[RegisteredAccount], request: web.Request, account_id: str
+    ) -> Filled[RegisteredAccount]:
         """Read the form that was sent, and store it if it is right: `Filled.bad` tells.
 
         Raises:
-            AccountConflict, StoreUnavailable, HTTPForbidden
+            AccountConflict: another account has what was typed.
+            StoreUnavailable: Redis can't be reached, or does not answer.
+            HTTPForbidden: it is no form of ours.
         """
         sent = await form_of(request)
         return await self.put(request, account_id, lambda account: self.take(request, sent, account))
 
     async def put(
-        self: Form[Registration],
+        self: Form[RegisteredAccount],
         request: web.Request,
         account_id: str,
-        read: Callable[[Registration], Filled[Registration]],
-    ) -> Filled[Registration]:
+        read: Callable[[RegisteredAccount], Filled[RegisteredAccount]],
+    ) -> Filled[RegisteredAccount]:
         """Store what `read` makes of the account as it is stored at the moment, unless it is bad.
 
         Raises:
-            AccountConflict, StoreUnavailable
+            AccountConflict: another account has what was typed.
+            StoreUnavailable: Redis can't be reached, or does not answer.
         """
-        filled: Filled[Registration] | None = None
+        filled: Filled[RegisteredAccount] | None = None
 
-        def alter(account: Registration) -> Registration:
+        def alter(account: RegisteredAccount) -> RegisteredAccount:
             nonlocal filled
             filled = read(account)
             if filled.bad:
@@ -269,7 +274,7 @@ class Form(Generic[Model]):
         """Give what is stored with other values, by their paths.
 
         Raises:
-            ValidationError
+            ValidationError: the model does not take it.
         """
         data = stored.model_dump()
         for path, value in values.items():
@@ -279,10 +284,9 @@ class Form(Generic[Model]):
                 inner[section] = dict(inner[section] or {})
                 inner = inner[section]
             inner[name] = value
-        kind: type[BaseModel] = type(stored)
-        if kind is Registration and data["pbx"] is not None:
-            kind = Account
-        return kind.model_validate(data)  # type: ignore[return-value]  # an Account is a Registration
+        if isinstance(stored, RegisteredAccount):
+            return checked_account(data)  # type: ignore[return-value]  # an Account when it has a PBX now
+        return type(stored).model_validate(data)
 
     # -- inside -------------------------------------------------------------------------------------------
 

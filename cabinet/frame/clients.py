@@ -1,4 +1,4 @@
-"""Who asks: the account whose clientId a request names; and by what we ask others."""
+"""The account that a request names by its clientId; and the session with which we ask others."""
 
 from __future__ import annotations
 

@@ -10,6 +10,6 @@ async def names_of(visit: Visit) -> dict[str, str]:
     """Give the name of each extension whose manager's name is known.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     return names(visit.account, await visit.staff.people())

@@ -29,11 +29,11 @@ UNREADABLE = (
 """How aiohttp says that a form's text, parts, headers or packing are not what they are said to be."""
 
 ATTEMPTS, ATTEMPTS_SECONDS = 10, 600
-"""So often an address may try, and so often an account may be tried, in so many seconds. Who is locked out of
-an account by a stranger's attempts still gets in from the CRM."""
+"""So often an address may try, and so often an account may be tried, in so many seconds. An administrator who
+is locked out of an account by a stranger's attempts still gets in from the CRM."""
 
 _PASSED_ON = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
-"""What proxies say of whom they heard."""
+"""The header in which proxies name the address that asked them."""
 _IDENT = re.compile(r"[A-Za-z0-9_-]{20,80}")
 _FRESH = web.RequestKey("fresh reader", str)
 
@@ -78,7 +78,9 @@ async def read_form(request: web.Request) -> MultiMapping[str]:
     """Read a form that was sent from a page of ours.
 
     Raises:
-        BadToken, HTTPBadRequest, HTTPRequestTimeout
+        BadToken: it comes from no page of ours, or from one that is too old.
+        HTTPBadRequest: it can't be read.
+        HTTPRequestTimeout: it did not come in time.
     """
     form = await sent_form(request)
     given = form.get(TOKEN_FIELD)
@@ -94,10 +96,11 @@ async def read_form(request: web.Request) -> MultiMapping[str]:
 
 
 async def sent_form(request: web.Request) -> MultiMapping[object]:
-    """Read a form, whoever has sent it.
+    """Read a form, from a page of ours or not.
 
     Raises:
-        HTTPBadRequest, HTTPRequestTimeout
+        HTTPBadRequest: it can't be read.
+        HTTPRequestTimeout: it did not come in time.
     """
     try:
         async with asyncio.timeout(FORM_SECONDS):
@@ -109,7 +112,7 @@ async def sent_form(request: web.Request) -> MultiMapping[object]:
 
 
 def address_of(request: web.Request) -> str:
-    """Give the address of whoever asks, behind the operator's own proxies."""
+    """Give the address that a request comes from, behind the operator's own proxies."""
     proxies = request.config_dict[SERVICE].settings.proxies
     passed_on = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",") if proxies else []
     heard = [part.strip() for part in passed_on if part.strip()]
@@ -117,8 +120,8 @@ def address_of(request: web.Request) -> str:
 
 
 def counted_as(request: web.Request) -> str:
-    """Name whoever asks where attempts are counted: by their address, or in IPv6 by the network of 64 bits in
-    which anybody has as many addresses as they like.
+    """Name the asking client where attempts are counted: by its address, or in IPv6 by the network of
+    64 bits in which anybody has as many addresses as they like.
     """
     address = address_of(request)
     try:

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 from multidict import MultiMapping
 
-from ari_app.accounts.account import Registration
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.service.service import Service
 from ari_app.service.shop import Shop
 from ari_app.store.calls import CallStore
@@ -33,7 +33,7 @@ SESSIONS = web.AppKey("sessions", Sessions)
 class Visit:
     """Somebody who is signed in, and the account that they are signed in to."""
 
-    account: Registration
+    account: RegisteredAccount
     shop: Shop | None
     """The account at work; None while its PBX is not set up, or the service only starts."""
     calls: CallStore
@@ -54,10 +54,10 @@ Form: TypeAlias = MultiMapping[str]
 
 
 async def find_visit(request: web.Request, *, again: bool = False) -> Visit | None:
-    """Find whose session the request belongs to, once a request or `again`; None for a stranger.
+    """Find the session that the request belongs to, once a request or `again`; None for a stranger.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     if again or _VISIT not in request:
         visit = await _look_for(request)
@@ -78,9 +78,9 @@ async def _look_for(request: web.Request) -> Visit | None:
     return None
 
 
-def seal_of(service: Service, account: Registration) -> str:
-    """Give what a session in an account lasts for: who knew a key or secret that was given up, or the account
-    that was here before, has to come in anew.
+def seal_of(service: Service, account: RegisteredAccount) -> str:
+    """Give what a session in an account lasts for: a reader who knew a key or secret that was given up,
+    or the account that was here before, has to come in anew.
     """
     secret = account.crm.cabinet_secret
     known = (account.id, account.crm.api_key.get_secret_value(), secret.get_secret_value() if secret else "")
@@ -91,7 +91,7 @@ async def visit_to(service: Service, account_id: str) -> Visit | None:
     """Let somebody see an account who is known to be allowed to; None when it is gone.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable: Redis can't be reached, or does not answer.
     """
     account = await service.accounts.find(account_id)
     if account is None:
@@ -101,7 +101,7 @@ async def visit_to(service: Service, account_id: str) -> Visit | None:
 
 
 def signed_in(page: Page) -> Handler:
-    """Make a handler of a page; who isn't signed in is asked to, and comes back here then."""
+    """Make a handler of a page; a reader who isn't signed in is asked to, and comes back here then."""
 
     @wraps(page)
     async def handler(request: web.Request) -> web.StreamResponse:

@@ -9,10 +9,11 @@ import structlog
 from aiohttp import web
 from pydantic import SecretStr
 
-from ari_app.accounts.account import Account, Registration
+from ari_app.accounts.account import Account, RegisteredAccount
 from ari_app.retailcrm.errors import CrmError
 from ari_app.store.events import What
 from ari_app.store.tokens import LONGEST_NAME, MOST, Tokens, TooManyTokens
+from cabinet.forms.typed import Typed, texts_in
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.noting import note
 from cabinet.frame.rendering import page
@@ -24,6 +25,8 @@ from stasis_dialplan.event2 import event2
 log = structlog.get_logger(__name__)
 
 PATH = "/api-access"
+_LONGEST = 4000
+"""Characters that are read of what is typed, and shown again."""
 
 
 async def show(request: web.Request, visit: Visit) -> web.Response:
@@ -36,22 +39,26 @@ async def renew(request: web.Request, visit: Visit) -> web.Response:
     form = await form_of(request)
     if form.get("sure") != "yes":
         return await _page(request, visit, status=422, problem="sure")
-    accounts, account, telling = request.app[SERVICE].accounts, visit.account, request.app[SERVICE].telling
+    accounts, account, informing = (
+        request.app[SERVICE].accounts,
+        visit.account,
+        request.app[SERVICE].informing,
+    )
     before, fresh = account.crm.client_id, SecretStr(secrets.token_hex(16))
     changed = await accounts.change(account.id, lambda now: _with(now, fresh))
     if changed is None:
         raise web.HTTPNotFound
     try:
-        await telling.tell(account.id)
+        await informing.inform(account.id)
     except CrmError as problem:
         await accounts.change(account.id, lambda now: _with(now, before))
-        await telling.tell_soon(account.id)  # it may have taken the new one, and only its answer be lost
+        await informing.inform_soon(account.id)  # it may have taken the new one, and only its answer be lost
         return await _page(request, visit, status=502, problem="crm", detail=str(problem))
     log.info("the clientId is renewed", account=account.id)
     return web.Response(status=303, headers={"Location": f"{PATH}?said=renewed"})
 
 
-def _with(account: Registration, client_id: SecretStr) -> Registration:
+def _with(account: RegisteredAccount, client_id: SecretStr) -> RegisteredAccount:
     return account.model_copy(update={"crm": account.crm.model_copy(update={"client_id": client_id})})
 
 
@@ -76,18 +83,23 @@ def _files(kind: Kind, account: Account, public_url: str) -> dict[str, str]:
 
 async def make_token(request: web.Request, visit: Visit) -> web.Response:
     """Make a token, and show it this once."""
-    name = (await form_of(request)).get("name", "").strip()
+    typed = Typed(texts_in(await form_of(request), "name", longest=_LONGEST))
+    name = typed.texts["name"]
     if not name:
-        return await _page(request, visit, status=422, wrong_name="empty")
+        return await _refused(request, visit, typed.refused(name="empty"))
     if len(name) > LONGEST_NAME or not name.isprintable():
-        return await _page(request, visit, status=422, wrong_name="long", name=name)
+        return await _refused(request, visit, typed.refused(name="long"))
     try:
         token = await Tokens(request.app[SERVICE].redis).make(visit.account.id, name)
     except TooManyTokens:
-        return await _page(request, visit, status=422, wrong_name="many", name=name)
+        return await _refused(request, visit, typed.refused(name="many"))
     log.info("a token is made", account=visit.account.id, name=name)
     await note(request, visit.account.id, What.TOKEN_MADE, name=name)
     return await _page(request, visit, token=token, token_name=name)
+
+
+async def _refused(request: web.Request, visit: Visit, typed: Typed) -> web.Response:
+    return await _page(request, visit, status=typed.status, typed=typed)
 
 
 async def revoke_token(request: web.Request, visit: Visit) -> web.Response:
@@ -108,8 +120,7 @@ async def _page(request: web.Request, visit: Visit, *, status: int = 200, **more
         "said": "",
         "problem": "",
         "detail": "",
-        "wrong_name": "",
-        "name": "",
+        "typed": Typed({"name": ""}),
         "token": "",
         "token_name": "",
         "client_id": visit.account.crm.client_id.get_secret_value(),
@@ -123,7 +134,7 @@ async def _page(request: web.Request, visit: Visit, *, status: int = 200, **more
     return page(request, "api_access.html", visit, status=status, **context)
 
 
-def _unwritable(account: Registration, public_url: str) -> str:
+def _unwritable(account: RegisteredAccount, public_url: str) -> str:
     """Say why the files for the PBX can't be written; empty if they can."""
     if not isinstance(account, Account):
         return "pbx"

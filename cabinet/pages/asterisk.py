@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
-from ari_app.accounts.account import Account, PbxSettings, Registration
+from ari_app.accounts.account import Account, PbxSettings, RegisteredAccount
 from ari_app.check.pbx_door import Tried, try_pbx
 from ari_app.store.accounts import AccountConflict
 from ari_app.store.sessions import Attempts
@@ -23,7 +23,7 @@ from stasis_dialplan import CannotRender, Kind, Settings, render
 log = structlog.get_logger(__name__)
 
 FORM = Form(
-    Registration,
+    RegisteredAccount,
     Text("calls.caller_name_prefix"),
     Text("pbx.outgoing"),
     Text("calls.manager_caller_name"),
@@ -39,11 +39,11 @@ FORM = Form(
     Text("pbx.stasis_app"),
 )
 KINDS: tuple[Kind, ...] = ("asterisk", "freepbx")
-"""Whose files are given; a shop that keeps its own dialplan finds its files in the tab API."""
+"""The PBXs for which files are given; a shop that keeps its own dialplan finds its files in the tab API."""
 SECRETS = ("ari_password", "ami_password")
 
 AT_ONCE = 8
-"""So many PBXs are tried at the same time, whoever asks: one that answers without end holds memory."""
+"""So many PBXs are tried at the same time, for all accounts: one that answers without end holds memory."""
 TRIES, TRIES_SECONDS = 30, 600
 """So often an account may have a PBX tried, in so many seconds: we are no tool for looking into networks."""
 
@@ -55,7 +55,7 @@ _TURNS = web.AppKey("turns to try a PBX", asyncio.Semaphore)
 class Attempt:
     """A form that was sent, and what came of trying the PBX; nothing is tried while the form is wrong."""
 
-    filled: Filled[Registration]
+    filled: Filled[RegisteredAccount]
     tried: tuple[Tried, ...] = ()
     minutes: int = 0
     """How long to wait before the next attempt."""
@@ -82,7 +82,8 @@ async def files(request: web.Request, visit: Visit) -> web.Response:
     filled = _read(request, visit.account, await form_of(request))
     if filled.bad:
         return _page(request, visit, Attempt(filled))
-    account = Account.model_validate(filled.onto(visit.account).model_dump())
+    account = filled.onto(visit.account)
+    assert isinstance(account, Account)  # a form that isn't bad has a PBX
     try:
         settings = Settings.of(account, request.app[SERVICE].public_url)
         written = {f"{kind}/{name}": text for kind in KINDS for name, text in render(kind, settings).items()}
@@ -107,7 +108,7 @@ async def save(request: web.Request, visit: Visit) -> web.Response:
     return saved("/asterisk")
 
 
-async def _try(request: web.Request, account: Registration, sent: Sent) -> Attempt:
+async def _try(request: web.Request, account: RegisteredAccount, sent: Sent) -> Attempt:
     filled = _read(request, account, sent)
     if filled.bad:
         return Attempt(filled)
@@ -124,7 +125,7 @@ async def _try(request: web.Request, account: Registration, sent: Sent) -> Attem
     return Attempt(filled.refused(no_access, **wrong), tried)
 
 
-def _read(request: web.Request, account: Registration, sent: Sent) -> Filled[Registration]:
+def _read(request: web.Request, account: RegisteredAccount, sent: Sent) -> Filled[RegisteredAccount]:
     """Read the form. A stored password goes to no other address than the one that it was typed for."""
     filled = FORM.take(request, sent, account)
     if filled.bad:

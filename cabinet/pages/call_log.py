@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from aiohttp import web
 
 from ari_app.calls.call import Call, Leg, Role
-from ari_app.calls.journal import CrmTold, Line
-from ari_app.calls.orders import Tell, TellHangup, TellRinging
+from ari_app.calls.journal import CrmTold, JournalLine
 from ari_app.calls.turn import whose
 from ari_app.store.calls import Place
-from ari_app.timeline.timeline import Sentence, tell
+from ari_app.timeline.timeline import Sentence, narrate
 from cabinet.forms.call_filter import DIRECTIONS, PERIODS, RESULTS, CallFilter, Found, find, find_all
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.language import chosen
@@ -22,25 +20,10 @@ from cabinet.frame.people import names_of
 from cabinet.frame.rendering import page
 from cabinet.frame.visits import Visit
 from cabinet.pages import call_sheet
+from cabinet.pages.telling import Told
 
 ON_A_PAGE = 50
 _REPEAT_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Something that the CRM was told, refused to hear, or is still to be told; `at` is when, in seconds."""
-
-    tell: Tell
-    at: float | None = None
-    problem: str | None = None
-
-    @property
-    def kind(self) -> str:
-        """``ringing``, ``hangup`` or ``result``."""
-        if isinstance(self.tell, TellRinging):
-            return "ringing"
-        return "hangup" if isinstance(self.tell, TellHangup) else "result"
 
 
 async def show(request: web.Request, visit: Visit) -> web.Response:
@@ -103,7 +86,8 @@ async def show_one(request: web.Request, visit: Visit) -> web.Response:
     if call is None:
         raise web.HTTPNotFound
     journal = await visit.calls.journal(call.id)
-    waiting = [Told(entry.tell) for entry in await visit.calls.outbox() if entry.call == call.id]
+    outbox = [entry for entry in await visit.calls.outbox() if entry.call == call.id]
+    waiting = [Told(entry.tell) for entry in outbox if entry.tell is not None]
     return page(
         request,
         "call.html",
@@ -124,13 +108,13 @@ def _rung(call: Call) -> list[Leg]:
     return [leg for leg in rang if leg.role is not Role.MEMBER or leg.code not in handed_to]
 
 
-def _told(line: Line) -> CrmTold | None:
+def _told(line: JournalLine) -> CrmTold | None:
     return line.event if isinstance(line.event, CrmTold) else None
 
 
-def _sentences(journal: list[Line], call: Call) -> list[Sentence]:
+def _sentences(journal: list[JournalLine], call: Call) -> list[Sentence]:
     """Tell the call; what is said twice within a second, as of both halves of a channel, is said once."""
-    said = [sentence for line in journal if not _told(line) for sentence in tell(line, call)]
+    said = [sentence for line in journal if not _told(line) for sentence in narrate(line, call)]
     again = {
         id(later)
         for sooner, later in pairwise(said)

@@ -12,7 +12,7 @@ from typing import cast
 import structlog
 from aiohttp import web
 
-from ari_app.accounts.account import Registration
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.check import everything
 from ari_app.check.findings import Finding, Findings, State, bad
 from ari_app.service.service import Service
@@ -52,11 +52,11 @@ class Checks:
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(AT_ONCE)
 
-    def of(self, account: Registration) -> Run | None:
+    def of(self, account: RegisteredAccount) -> Run | None:
         """Give the last check of an account."""
         return self._runs.get(account.id)
 
-    def begin(self, account: Registration) -> None:
+    def begin(self, account: RegisteredAccount) -> None:
         """Check an account, unless that is under way."""
         before = self._runs.get(account.id)
         if before is not None and before.ended_at is None:
@@ -72,7 +72,7 @@ class Checks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _carry_out(self, account: Registration, run: Run) -> None:
+    async def _carry_out(self, account: RegisteredAccount, run: Run) -> None:
         try:
             async with asyncio.timeout(LONGEST_SECONDS), self._turns, everything.session() as session:
                 service = self._service

@@ -9,11 +9,12 @@ import structlog
 from aiohttp import web
 from pydantic import SecretStr
 
-from ari_app.accounts.account import Registration
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.retailcrm.registration import PERMISSIONS
 from ari_app.service.crm_door import NotLetIn, Shown, let_in, read_shown
 from ari_app.store.events import What
 from ari_app.store.sessions import Attempts
+from cabinet.forms.typed import Typed, texts_in
 from cabinet.frame.clients import HTTP, SERVICE
 from cabinet.frame.noting import note
 from cabinet.frame.rendering import page
@@ -41,7 +42,7 @@ async def ask(request: web.Request) -> web.Response:
     """Ask for the address and the key."""
     if await find_visit(request) is not None:
         raise web.HTTPSeeOther("/")
-    return _ask(request, next=own_path(request.query.get("next")))
+    return _ask(request, Typed({"crm": "", "key": ""}), own_path(request.query.get("next")))
 
 
 async def sign_in(request: web.Request) -> web.Response:
@@ -50,18 +51,17 @@ async def sign_in(request: web.Request) -> web.Response:
         form, problem = await read_form(request), ""
     except BadToken:  # what was typed is shown again, and tried no earlier than it is sent again
         form, problem = texts_of(await sent_form(request)), "form"
-    typed = {name: form.get(name, "").strip()[:_LONGEST] for name in ("crm", "key")}
-    shown = {**typed, "next": own_path(form.get("next"))}
+    typed, then = Typed(texts_in(form, "crm", "key", longest=_LONGEST)), own_path(form.get("next"))
     if problem:
-        return _ask(request, status=403, problem=problem, **shown)
+        return _ask(request, typed.refused(problem), then, status=403)
     try:
-        account = await _try(request, **typed)
+        account = await _try(request, typed.texts["crm"], typed.texts["key"])
     except NotLetIn as no:
-        wrong = {f"wrong_{no.field}": no.why} if no.field else {"problem": no.why}
-        return _ask(request, status=422, missing=no.missing, detail=no.detail, **wrong, **shown)
+        refused = typed.refused(**{no.field: no.why}) if no.field else typed.refused(no.why)
+        return _ask(request, refused, then, missing=no.missing, detail=no.detail)
     except _TooMany as wait:
-        return _ask(request, status=429, problem="wait", minutes=-(-wait.seconds // 60), **shown)
-    return await _open(request, account, shown["next"])
+        return _ask(request, typed.refused("wait"), then, status=429, minutes=-(-wait.seconds // 60))
+    return await _open(request, account, then)
 
 
 async def sign_out(request: web.Request) -> web.Response:
@@ -88,8 +88,8 @@ def _same(given: object, known: SecretStr) -> bool:
     return hmac.compare_digest(known.get_secret_value().encode(), said)
 
 
-async def _account_with(request: web.Request, secret: str) -> Registration | None:
-    """Find it. All are compared, each in constant time: the time tells nothing."""
+async def _account_with(request: web.Request, secret: str) -> RegisteredAccount | None:
+    """Find the account with a secret. All are compared, each in constant time: the time tells nothing."""
     found, asked = None, secret.encode("utf-8", "replace")
     for account in await request.app[SERVICE].accounts.registered():
         known = account.crm.cabinet_secret
@@ -104,7 +104,7 @@ class _TooMany(Exception):
         self.seconds = seconds
 
 
-async def _try(request: web.Request, crm: str, key: str) -> Registration:
+async def _try(request: web.Request, crm: str, key: str) -> RegisteredAccount:
     service = request.app[SERVICE]
     shown = read_shown(crm, key, service.settings.crm_domains)
     attempts = Attempts(service.redis, ATTEMPTS, ATTEMPTS_SECONDS)
@@ -116,7 +116,7 @@ async def _try(request: web.Request, crm: str, key: str) -> Registration:
             await _note_failure(request, shown, What.LOCKED_OUT)
             raise _TooMany(wait)
     try:
-        account = await let_in(service, request.app[HTTP], service.telling, shown)
+        account = await let_in(service, request.app[HTTP], service.informing, shown)
     except NotLetIn as no:
         if no.field == "key":
             await _note_failure(request, shown, What.SIGN_IN_FAILED)
@@ -140,7 +140,7 @@ async def _note_failure(request: web.Request, shown: Shown, what: What) -> None:
     await note(request, known.id, what)
 
 
-async def _open(request: web.Request, account: Registration, then: str) -> web.Response:
+async def _open(request: web.Request, account: RegisteredAccount, then: str) -> web.Response:
     """Begin a session under a new id, so that nobody can have known it before."""
     sessions = request.app[SESSIONS]
     await sessions.end(reader_id(request))
@@ -152,18 +152,16 @@ async def _open(request: web.Request, account: Registration, then: str) -> web.R
     return answer
 
 
-def _ask(request: web.Request, *, status: int = 200, **more: Any) -> web.Response:
+def _ask(
+    request: web.Request, typed: Typed, then: str, *, status: int | None = None, **more: Any
+) -> web.Response:
     context: dict[str, Any] = {
-        "crm": "",
-        "key": "",
-        "next": "/",
-        "problem": "",
-        "wrong_crm": "",
-        "wrong_key": "",
+        "typed": typed,
+        "next": then,
         "missing": (),
         "detail": "",
         "minutes": 0,
         "needed": list(PERMISSIONS),
         **more,
     }
-    return page(request, "sign_in.html", status=status, **context)
+    return page(request, "sign_in.html", status=status or typed.status, **context)

@@ -13,7 +13,7 @@ from cabinet.frame.clients import SERVICE
 from cabinet.frame.noting import note
 from cabinet.frame.rendering import page
 from cabinet.frame.visits import Visit, form_of
-from cabinet.pages.call_log import Told
+from cabinet.pages.telling import Told
 
 ON_A_PAGE = 50
 REFUSALS = 100
@@ -66,7 +66,10 @@ async def show(request: web.Request, visit: Visit) -> web.Response:
 async def _refused(visit: Visit, sent: str) -> dict[str, Any]:
     refusals = list(reversed(await visit.calls.refusals()))
     return {
-        "refusals": [(refusal, Told(refusal.tell)) for refusal in refusals[:REFUSALS]],
+        "refusals": [
+            (refusal, Told(refusal.tell) if refusal.tell is not None else None)
+            for refusal in refusals[:REFUSALS]
+        ],
         "refused": len(refusals),
         "sent": int(sent) if sent.isascii() and sent.isdecimal() and len(sent) < 6 else None,
     }

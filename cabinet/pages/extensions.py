@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from aiohttp import web
 from pydantic import ValidationError
 
-from ari_app.accounts.account import Account, ExtensionOf, Registration
+from ari_app.accounts.account import ExtensionOf, RegisteredAccount
 from ari_app.accounts.staff import Person
 from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.phones import Endpoints, endpoints, state_of
-from ari_app.control.switchboard import talking
+from ari_app.control.switchboard import kept_busy
 from ari_app.service.shop import Shop
+from cabinet.forms.rows import NotTaken, Row, put, read_row
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.rendering import page
 from cabinet.frame.visits import Visit, form_of
@@ -27,15 +28,15 @@ _LONGEST = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Employee:
     """An employee."""
 
     id: int
     name: str | None
     person: Person | None
-    """None for somebody of whom only the extension is known."""
+    """None for an employee of whom only the extension is known."""
     code: str
-    """The extension, empty for who has none."""
+    """The extension, empty for an employee who has none."""
     status: str
     """talking, or as the CRM says: free, busy, dinner, break; empty when it isn't known."""
     phone: str
@@ -45,25 +46,6 @@ class Row:
     def works(self) -> bool:
         """Whether they are in the CRM and not blocked."""
         return self.person is None or self.person.works
-
-
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """What was typed for an employee, and what is wrong with it."""
-
-    user: int
-    code: str
-    was: str
-    wrong: str
-    """A word: empty, letters, twice, old."""
-    holder: int | None = None
-
-
-class _NotTaken(Exception):
-    def __init__(self, wrong: str, holder: int | None = None) -> None:
-        super().__init__(wrong)
-        self.wrong = wrong
-        self.holder = holder
 
 
 async def show(request: web.Request, visit: Visit) -> web.Response:
@@ -89,63 +71,49 @@ async def progress(request: web.Request, visit: Visit) -> web.Response:
 
 async def save(request: web.Request, visit: Visit) -> web.Response:
     """Give an employee another extension, or take it away."""
-    form, user = await form_of(request), int(request.match_info["user"])
-    code, was = form.get("code", "").strip()[:_LONGEST], form.get("was", "").strip()[:_LONGEST]
-    remove = "remove" in form
+    sent, user = await form_of(request), int(request.match_info["user"])
     if user not in await visit.staff.people() and user not in _codes(visit.account):
         raise web.HTTPNotFound
-    changed = False
-
-    def alter(now: Registration) -> Registration:
-        nonlocal changed
-        altered = _altered(now, user, "" if remove else code, was, remove)
-        changed = altered is not now
-        return altered
-
+    row = read_row(sent, str(user), "code")
     try:
-        if await request.app[SERVICE].accounts.change(visit.account.id, alter) is None:
-            raise web.HTTPNotFound
-    except _NotTaken as problem:
+        await put(request, visit.account.id, lambda now: _altered(now, user, row))
+    except NotTaken as refused:
         stored = await request.app[SERVICE].accounts.find(visit.account.id)
-        now = _codes(stored or visit.account).get(user, "")
-        typed = Typed(user, now if remove else code, now, problem.wrong, problem.holder)
-        return await _page(request, visit, typed)
-    if changed:
-        await request.app[SERVICE].telling.tell_soon(visit.account.id)
-    query = urlencode({"saved": user} | ({"q": form["q"][:_LONGEST]} if form.get("q") else {}))
+        code = _codes(stored or visit.account).get(user, "")
+        shown = replace(refused.row, was=code)
+        return await _page(request, visit, shown.with_texts(code=code) if shown.remove else shown)
+    query = urlencode({"saved": user} | ({"q": sent["q"][:_LONGEST]} if sent.get("q") else {}))
     return web.Response(status=303, headers={"Location": f"{PATH}?{query}#row-{user}"})
 
 
-def _altered(now: Registration, user: int, code: str, was: str, remove: bool) -> Registration:
-    """Give the account with another extension of a user; raises `_NotTaken`."""
-    codes = _codes(now)
+def _altered(now: RegisteredAccount, user: int, row: Row) -> RegisteredAccount:
+    """Give the account with another extension of a user; raises `NotTaken`."""
+    codes, code = _codes(now), "" if row.remove else row.texts["code"]
     if codes.get(user, "") == code:
         return now
-    if codes.get(user, "") != was:
-        raise _NotTaken("old")
-    if not code and not remove:
-        raise _NotTaken("empty")
+    if codes.get(user, "") != row.was:
+        raise NotTaken(row.refused("old"))
+    if not code and not row.remove:
+        raise NotTaken(row.refused(code="empty"))
     if code:
         try:
             ExtensionOf(user_id=user, code=code)
         except ValidationError:
-            raise _NotTaken("letters") from None
-        holder = next((other for other, its in codes.items() if its == code), None)
+            raise NotTaken(row.refused(code="letters")) from None
+        holder = next((one for one in now.extensions if one.code == code), None)
         if holder is not None:
-            raise _NotTaken("twice", holder)
+            raise NotTaken(replace(row, holder=holder).refused(code="twice"))
         codes[user] = code
     else:
         del codes[user]
-    kept = tuple(ExtensionOf(user_id=one, code=its) for one, its in codes.items())
-    kind = Account if isinstance(now, Account) else Registration
-    return kind.model_validate(now.model_copy(update={"extensions": kept}).model_dump())
+    return now.altered(extensions=tuple(ExtensionOf(user_id=one, code=its) for one, its in codes.items()))
 
 
-def _codes(account: Registration) -> dict[int, str]:
+def _codes(account: RegisteredAccount) -> dict[int, str]:
     return {one.user_id: one.code for one in account.extensions}
 
 
-async def _page(request: web.Request, visit: Visit, typed: Typed | None = None) -> web.Response:
+async def _page(request: web.Request, visit: Visit, typed: Row | None = None) -> web.Response:
     account = await request.app[SERVICE].accounts.find(visit.account.id) or visit.account
     people = await visit.staff.people()
     known = await _phones(visit.shop)
@@ -156,14 +124,14 @@ async def _page(request: web.Request, visit: Visit, typed: Typed | None = None) 
     ]
     query = request.query.get("q", "").strip()[:_LONGEST]
     found = sorted(_fitting(everybody, query), key=_order)
-    editing = typed.user if typed else _number(request.query.get("edit", ""))
+    editing = int(typed.key) if typed else _number(request.query.get("edit", ""))
     pages = max(1, -(-len(found) // ROWS))
     at = min(max(1, _number(request.query.get("page", "")) or _page_with(found, editing)), pages)
     return page(
         request,
         "extensions.html",
         visit,
-        status=409 if typed and typed.wrong == "old" else 422 if typed else 200,
+        status=typed.status if typed else 200,
         rows=found[(at - 1) * ROWS : at * ROWS],
         count=len(found),
         everybody=len(everybody),
@@ -182,14 +150,18 @@ async def _page(request: web.Request, visit: Visit, typed: Typed | None = None) 
     )
 
 
-def _row(ident: int, person: Person | None, code: str, shop: Shop | None, known: Endpoints | None) -> Row:
+def _row(
+    ident: int, person: Person | None, code: str, shop: Shop | None, known: Endpoints | None
+) -> Employee:
     name = person.name if person is not None else None
     if shop is None or not code:
-        return Row(ident, name, person, code, "", "")
-    busy = any(code in talking(call) for call in shop.line.calls)
+        return Employee(ident, name, person, code, "", "")
+    busy = any(code in kept_busy(call) for call in shop.line.calls)
     status = "talking" if busy else shop.statuses.word_of(code) or ""
     phone = state_of(shop.policy.endpoint(code), known) if known is not None else ""
-    return Row(ident, name, person, code, status, phone if phone in ("online", "offline", "missing") else "")
+    return Employee(
+        ident, name, person, code, status, phone if phone in ("online", "offline", "missing") else ""
+    )
 
 
 async def _phones(shop: Shop | None) -> Endpoints | None:
@@ -202,16 +174,16 @@ async def _phones(shop: Shop | None) -> Endpoints | None:
         return None
 
 
-def _fitting(rows: Iterable[Row], query: str) -> list[Row]:
+def _fitting(rows: Iterable[Employee], query: str) -> list[Employee]:
     words = query.casefold().split()
     return [row for row in rows if all(word in f"{row.name or ''} {row.code}".casefold() for word in words)]
 
 
-def _order(row: Row) -> tuple[bool, bool, str, int]:
+def _order(row: Employee) -> tuple[bool, bool, str, int]:
     return not row.works, not row.works and not row.code, (row.name or "\uffff").casefold(), row.id
 
 
-def _page_with(rows: list[Row], user: int | None) -> int:
+def _page_with(rows: list[Employee], user: int | None) -> int:
     place = next((index for index, row in enumerate(rows) if row.id == user), 0)
     return place // ROWS + 1
 

@@ -56,8 +56,7 @@ async def _of_newcomer(visit: Visit) -> list[Health]:
 
 
 def _of_shop(shop: Shop) -> list[Health]:
-    pbx, delivery = shop.line.pbx, shop.delivery
-    ajam = shop.line.ajam.ajam if shop.line.ajam else None
+    pbx, ajam, delivery = shop.line.pbx, shop.ajam, shop.delivery
     return [
         _of_crm(shop),
         Health("ari", _state(pbx.state), pbx.since, pbx.problem),

@@ -11,7 +11,7 @@ from aiohttp import web
 from babel import Locale
 from babel.core import get_global
 
-from ari_app.accounts.account import DEFAULT_TIMEZONE, Registration
+from ari_app.accounts.account import DEFAULT_TIMEZONE, RegisteredAccount
 from ari_app.retailcrm.registration import COUNTRIES
 from cabinet.forms.destinations import Destinations, read_steps, shown_steps
 from cabinet.forms.form import Filled, Flag, Form, Number, Text, saved
@@ -21,7 +21,7 @@ from cabinet.frame.rendering import page
 from cabinet.frame.visits import Visit
 
 FORM = Form(
-    Registration,
+    RegisteredAccount,
     Text("calls.caller_name_prefix"),
     Text("calls.manager_caller_name"),
     Flag("calls.blank_unknown_caller"),
@@ -57,7 +57,7 @@ class Choice(NamedTuple):
     shown: str
 
 
-async def _page(request: web.Request, visit: Visit, filled: Filled[Registration]) -> web.Response:
+async def _page(request: web.Request, visit: Visit, filled: Filled[RegisteredAccount]) -> web.Response:
     locale = Locale.parse(chosen(request).language)
     texts = (filled.texts["fallback"], filled.texts["unknown"])
     return page(

@@ -14,7 +14,7 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from ari_app.asterisk.ajam import Ajam, AjamChannel, AjamEvent, AjamTarget
-from ari_app.asterisk.errors import AjamDenied, AjamError, AjamRefused, AjamUnavailable
+from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable
 from ari_app.asterisk.pbx import PbxState
 from ari_app.demo.pbx.asterisk import UNREACHABLE
 from ari_app.demo.pbx.lab import Lab
@@ -130,7 +130,7 @@ async def test_it_is_known_at_once_that_ajam_works(desk: Desk) -> None:
 
 async def test_a_wrong_password_is_told_from_an_absent_pbx_and_is_shown_nowhere(lab: Lab) -> None:
     async with at_desk(lab, password="hunter2-wrong") as desk:
-        with capture_logs() as logs, pytest.raises(AjamDenied) as denied:
+        with capture_logs() as logs, pytest.raises(PbxDenied) as denied:
             await desk.ajam.channels()
         assert (desk.ajam.state, desk.ajam.usable) == (PbxState.DENIED, False)
         assert "refuses user and password" in str(desk.ajam.problem)
@@ -142,7 +142,7 @@ async def test_a_wrong_prefix_says_what_to_mend(lab: Lab) -> None:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         url = f"http://{lab.asterisk.host}:{lab.asterisk.http_port}/pbx/"
         ajam = Ajam(AjamTarget(url, "a", "b"), session, "shop")
-        with pytest.raises(AjamUnavailable, match=r"http_prefix.*webenabled=yes"):
+        with pytest.raises(PbxUnavailable, match=r"http_prefix.*webenabled=yes"):
             await ajam.channels()
 
 
@@ -192,10 +192,10 @@ async def test_a_call_that_leads_nowhere_is_refused_and_rings_nobody(
     desk: Desk, extension: str, where: dict[str, Any]
 ) -> None:
     async with desk.lab.phone(extension, Rings()) as phone:
-        with pytest.raises(AjamRefused) as refused:
+        with pytest.raises(PbxRefused) as refused:
             await desk.place(extension, **where)
         assert await desk.ajam.channels() == []
-    assert refused.value.message == "Extension does not exist."
+    assert refused.value.said == "Extension does not exist."
     assert phone.calls == []
     assert desk.ajam.usable
 
@@ -435,7 +435,7 @@ async def test_the_documented_rights_suffice_to_call_and_to_see_but_not_to_hang_
         ident = await desk.place(extension)
         await phone.rings()
         await desk.until(ident, lambda legs: [leg.state for leg in legs] == ["Ringing"])
-        with pytest.raises(AjamRefused, match="lacks the right"):
+        with pytest.raises(PbxRefused, match="lacks the right"):
             await desk.ajam.hang_up(ident)
         phone.decline()
         await phone.is_free()
@@ -446,7 +446,7 @@ async def test_the_documented_rights_suffice_to_call_and_to_see_but_not_to_hang_
 @pytest.mark.usefixtures("users")
 async def test_a_user_who_may_not_place_calls_is_told_from_the_start(lab: Lab) -> None:
     async with at_desk(lab, "reporter", "secret") as desk:
-        with pytest.raises(AjamError):
+        with pytest.raises(PbxError):
             await desk.ajam.channels()
     assert desk.ajam.problem == "the AMI user lacks a right: write = originate in manager.conf"
     assert not desk.ajam.usable

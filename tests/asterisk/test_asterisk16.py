@@ -170,6 +170,6 @@ async def test_a_customer_is_handed_over_to_a_colleague_and_the_recording_goes_o
 
 
 @pytest.mark.parametrize("way", [keys.in_a_queue, keys.after_a_transfer, keys.called_from_a_telephone])
-async def test_no_customer_transfers_or_parks_by_keys(office: Office, way: keys.Way) -> None:
+async def test_no_customer_transfers_or_parks_by_keys(office: Office, way: keys.Scenery) -> None:
     async with keys.listening(office.lab) as heard:
         await keys.presses_in_vain(office, heard, way)

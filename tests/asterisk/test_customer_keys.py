@@ -40,7 +40,7 @@ class Scene:
     """The telephone of those who are called through the trunk, when the customer is one of them."""
 
 
-Way = Callable[[Office, AsyncExitStack, str, str], AbstractAsyncContextManager[Scene]]
+Scenery = Callable[[Office, AsyncExitStack, str, str], AbstractAsyncContextManager[Scene]]
 
 
 async def talks(office: Office, leg: str) -> None:
@@ -236,12 +236,12 @@ async def heard(lab: Lab) -> AsyncIterator[Callable[[], str]]:
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: str(way.__name__))
 async def test_a_customer_who_presses_feature_codes_goes_on_talking_and_calls_nobody(
-    office: Office, heard: Callable[[], str], way: Way
+    office: Office, heard: Callable[[], str], way: Scenery
 ) -> None:
     await presses_in_vain(office, heard, way)
 
 
-async def presses_in_vain(office: Office, heard: Callable[[], str], way: Way) -> None:
+async def presses_in_vain(office: Office, heard: Callable[[], str], way: Scenery) -> None:
     """In one way in which we reach people, the customer presses all that transfers and parks."""
     olga, boris = office.managers(2)
     async with AsyncExitStack() as stack:

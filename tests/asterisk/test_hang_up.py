@@ -12,7 +12,7 @@ def end_the_call(office: Office) -> None:
     assert office.service is not None
     line = office.service.shops[office.account.id].line
     (call,) = line.calls
-    line.tell(call.id, HangUpAsked(line.clock(), "192.0.2.7"))
+    line.put(call.id, HangUpAsked(line.clock(), "192.0.2.7"))
 
 
 async def test_two_who_talk_are_parted_and_their_recording_is_kept(office: Office) -> None:

@@ -1,6 +1,6 @@
 """The module's life in the CRM, as callers and managers at a real Asterisk see it."""
 
-from ari_app.accounts.account import Registration
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.demo.pbx.phones import Answers
 from ari_app.store.accounts import Accounts
 from tests.support.office import SECRET_KEY, Office
@@ -43,7 +43,7 @@ async def test_a_talk_goes_on_while_the_crm_moves_and_is_told_at_its_new_address
         before = office.shop
         office.crm.move(office.crm_account)
 
-        def moved(now: Registration) -> Registration:
+        def moved(now: RegisteredAccount) -> RegisteredAccount:
             crm = now.crm.model_copy(update={"url": office.crm_account.url})
             return now.model_copy(update={"crm": crm, "name": now.id})
 

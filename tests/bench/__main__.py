@@ -16,7 +16,7 @@ from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import CannotPrepare, Installation
 from ari_app.demo.pbx.phones import Answers
 from ari_app.demo.pbx.preparation import interrupt_when_told, prepare_visibly
-from tests.bench.phase import Measured, Way, measure
+from tests.bench.phase import Measured, Through, measure
 from tests.bench.report import machine, shares, table
 
 PHONE_SECONDS = 0.2
@@ -41,7 +41,7 @@ async def _run(installation: Installation, rates: list[int], seconds: float) -> 
         pids = {f"phones {index + 1}": phone.pid or 0 for index, phone in enumerate(phones)}
         pids |= {"Asterisk": asterisk.pid or 0, "benchmark": os.getpid()}
         for rate in rates:
-            for way in Way:
+            for way in Through:
                 try:
                     results.append(await measure(lab, pids, way, rate, seconds))
                 except Exception as error:

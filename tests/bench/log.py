@@ -30,7 +30,7 @@ from aiohttp.typedefs import Handler
 from ari_app.accounts.account import read_account
 from ari_app.calls.call import Call, Direction, Stage
 from ari_app.calls.happenings import RecordingFinished, RecordingStored
-from ari_app.calls.journal import Line
+from ari_app.calls.journal import JournalLine
 from ari_app.calls.outcome import Ending
 from ari_app.service.service import Service
 from ari_app.settings import Settings
@@ -86,7 +86,7 @@ class Page:
         return _COLUMNS.format(self.name, len(ordered), *times, limit, round(self.size / 1000))
 
 
-def plain_call() -> tuple[Call, Line]:
+def plain_call() -> tuple[Call, JournalLine]:
     """One call as the service leaves it: a customer whose own manager answered, recorded."""
     story = Story().found("101").wait(5)
     story.answers("101").wait(60).caller_hangs_up().settle()
@@ -95,7 +95,7 @@ def plain_call() -> tuple[Call, Line]:
     stored = RecordingStored(story.now, f"{'0' * 40}.wav", 60.0)
     story.happens(stored)
     assert story.call.stage is Stage.ENDED, story.call
-    return story.call, Line(story.now, "", before, Stage.ENDED, stored, story.last)
+    return story.call, JournalLine(story.now, "", before, Stage.ENDED, stored, story.last)
 
 
 def calls(count: int, until: float) -> Iterator[Step]:

@@ -19,7 +19,7 @@ WARM_UP_CALLS_A_SECOND, WARM_UP_SECONDS = 10, 2.0
 IDLE_SECONDS = 3.0
 
 
-class Way(StrEnum):
+class Through(StrEnum):
     """How the calls go."""
 
     PLAIN = "plain Dial()"
@@ -32,16 +32,16 @@ class Measured:
     """What came of one measurement; CPU in seconds, by who took it."""
 
     rate: int
-    way: Way
+    way: Through
     load: LoadResult
     seconds: float
     cpu: Mapping[str, float]
     problems: list[str] = field(default_factory=list)
 
 
-async def measure(lab: Lab, pids: Mapping[str, int], way: Way, rate: int, seconds: float) -> Measured:
+async def measure(lab: Lab, pids: Mapping[str, int], way: Through, rate: int, seconds: float) -> Measured:
     """Place `rate` calls a second for so many seconds; `pids` are the processes that all ways share."""
-    if way is Way.PLAIN:
+    if way is Through.PLAIN:
         return await _measure_plain(lab, pids, rate, seconds)
     return await _measure_us(lab, pids, way, rate, seconds)
 
@@ -52,13 +52,13 @@ async def _measure_plain(lab: Lab, pids: Mapping[str, int], rate: int, seconds: 
     await lab.load(WARM_UP_CALLS_A_SECOND, WARM_UP_SECONDS, called, talks=TALK_SECONDS)
     meter = _Meter(pids)
     load = await lab.load(rate, seconds, called, talks=TALK_SECONDS)
-    return Measured(rate, Way.PLAIN, load, meter.seconds, meter.read())
+    return Measured(rate, Through.PLAIN, load, meter.seconds, meter.read())
 
 
-async def _measure_us(lab: Lab, pids: Mapping[str, int], way: Way, rate: int, seconds: float) -> Measured:
+async def _measure_us(lab: Lab, pids: Mapping[str, int], way: Through, rate: int, seconds: float) -> Measured:
     """Place calls of known customers, each of whom has a responsible manager."""
     calls = round(rate * seconds)
-    async with open_shop(lab.asterisk, len(lab.asterisk.phones), calls, record=way is Way.US) as shop:
+    async with open_shop(lab.asterisk, len(lab.asterisk.phones), calls, record=way is Through.US) as shop:
         warm_up = await lab.load(WARM_UP_CALLS_A_SECOND, WARM_UP_SECONDS, [NUMBER], talks=TALK_SECONDS)
         await shop.settled()
         idle = await _idle(shop)

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench.phase import Measured, Way
+from tests.bench.phase import Measured, Through
 
 _COLUMNS = "{:>7}  {:<14} {:>6} {:>7} {:>8} {:>8} {:>9} {:>10} {:>11}"
 _FULL = 0.95
@@ -36,13 +36,13 @@ def table(results: Sequence[Measured], phone_seconds: float) -> str:
             *("calls/s", "way", "calls", "failed", "p50", "p99", "p99 more", "CPU a call", "problems")
         ),
     ]
-    plain = {one.rate: one for one in results if one.way is Way.PLAIN}
+    plain = {one.rate: one for one in results if one.way is Through.PLAIN}
     return "\n".join([*lines, *(_row(one, plain.get(one.rate)) for one in results)])
 
 
 def _row(one: Measured, plain: Measured | None) -> str:
     more = cpu = problems = ""
-    if one.way is not Way.PLAIN:
+    if one.way is not Through.PLAIN:
         cpu = f"{one.cpu['us'] / max(1, one.load.placed) * 1000:.2f}"
         problems = str(len(one.problems)) if one.problems else "none"
         if plain is not None:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import Registration
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.calls.call import Call, Direction
 from ari_app.calls.outcome import Ending
 from ari_app.store.calls import CallStore
@@ -42,7 +42,9 @@ _ENDINGS = (
 _HOURS = (9, 10, 10, 11, 11, 11, 12, 12, 13, 14, 14, 15, 15, 16, 16, 17, 18, 19)
 
 
-async def fill(redis: Redis, account: Registration, codes: list[str], numbers: list[str], days: int) -> None:
+async def fill(
+    redis: Redis, account: RegisteredAccount, codes: list[str], numbers: list[str], days: int
+) -> None:
     """Write the calls of so many days into an account's log, the same ones each time."""
     zone = ZoneInfo(account.timezone_name)
     store = CallStore(redis, account.id, lambda: zone)

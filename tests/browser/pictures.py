@@ -20,7 +20,7 @@ from ari_app.demo.pbx.machine import prepare, prepare_browser
 from ari_app.demo.pbx.phones import Answers, Rings
 from ari_app.demo.show.people import ANNA, BORIS, MANAGERS, OLGA, PYOTR, SHOP, STRANGER, VERA
 from ari_app.demo.show.plans import PLANS
-from ari_app.demo.show.stage import Stage, set_up
+from ari_app.demo.show.theatre import Theatre, set_up
 from tests.browser import lively
 from tests.browser.png import pack
 from tests.browser.windows import Window, chromium, window
@@ -37,49 +37,51 @@ async def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="pictures-"))
     settings = {"fallback": f"group:{BORIS},{VERA}", "unknown": f"group:{BORIS},{VERA}"}
-    async with chromium(prepare_browser()) as browser, set_up(prepare(), folder, settings) as stage:
-        assert stage.shop is not None
+    async with chromium(prepare_browser()) as browser, set_up(prepare(), folder, settings) as theatre:
+        assert theatre.shop is not None
         codes = [manager.code for manager in MANAGERS if manager.code]
-        await lively.fill(stage.service.redis, stage.shop.settings, codes, [SHOP, "+74957770011"], 7 * WEEKS)
-        await _learn_names(browser, stage)
-        call = await _hand_over(stage)
+        await lively.fill(
+            theatre.service.redis, theatre.shop.settings, codes, [SHOP, "+74957770011"], 7 * WEEKS
+        )
+        await _learn_names(browser, theatre)
+        call = await _hand_over(theatre)
         for language, ending in _ENDINGS.items():
-            await _picture(browser, stage, language, f"/calls/{call}", f"call{ending}")
-            await _picture(browser, stage, language, "/statistics", f"statistics{ending}")
-        await _live(browser, stage)
+            await _picture(browser, theatre, language, f"/calls/{call}", f"call{ending}")
+            await _picture(browser, theatre, language, "/statistics", f"statistics{ending}")
+        await _live(browser, theatre)
 
 
-async def _learn_names(browser: Browser, stage: Stage) -> None:
+async def _learn_names(browser: Browser, theatre: Theatre) -> None:
     """Let the cabinet ask the CRM what the employees are called."""
-    async with _reader(browser, stage, "en") as reader:
+    async with _reader(browser, theatre, "en") as reader:
         await reader.open("/extensions")
         await reader.page.get_by_role("button", name="Synchronise users").click()
         await expect(reader.page.get_by_text("Смирнова").first).to_be_visible()
 
 
 @asynccontextmanager
-async def _reader(browser: Browser, stage: Stage, language: str) -> AsyncIterator[Window]:
-    async with window(browser, stage.settings.public_url, language=language) as reader:
-        await reader.open(stage.cabinet.removeprefix(stage.settings.public_url))
+async def _reader(browser: Browser, theatre: Theatre, language: str) -> AsyncIterator[Window]:
+    async with window(browser, theatre.settings.public_url, language=language) as reader:
+        await reader.open(theatre.cabinet.removeprefix(theatre.settings.public_url))
         yield reader
 
 
-async def _hand_over(stage: Stage) -> str:
+async def _hand_over(theatre: Theatre) -> str:
     """Let a customer be handed over by a manager to a colleague; give the call's id."""
     plan = next(plan for plan in PLANS if plan.name == "transfer")
     async with AsyncExitStack() as stack:
         phones = {
-            code: await stack.enter_async_context(stage.lab.phone(code, behaviour))
+            code: await stack.enter_async_context(theatre.lab.phone(code, behaviour))
             for code, behaviour in plan.phones.items()
         }
-        await plan.act.play(stage, phones)
-    await stage.until(lambda: bool(stage.crm_account.uploads), "the CRM was not told of the call")
-    return stage.crm_account.uploads[0].call.external_id
+        await plan.act.play(theatre, phones)
+    await theatre.until(lambda: bool(theatre.crm_account.uploads), "the CRM was not told of the call")
+    return theatre.crm_account.uploads[0].call.external_id
 
 
-async def _live(browser: Browser, stage: Stage) -> None:
+async def _live(browser: Browser, theatre: Theatre) -> None:
     """Draw three calls of this moment: one talks, one is rung, one waits for the group."""
-    lab: Lab = stage.lab
+    lab: Lab = theatre.lab
     async with (
         lab.phone(OLGA, Answers(after=0.1)) as olga,
         lab.phone(BORIS, Answers(after=0.1)) as boris,
@@ -92,7 +94,7 @@ async def _live(browser: Browser, stage: Stage) -> None:
             async with lab.call(STRANGER, SHOP.lstrip("+")) as stranger:
                 await stranger.ringing()
                 for language, ending in _ENDINGS.items():
-                    await _picture(browser, stage, language, "/live", f"live{ending}")
+                    await _picture(browser, theatre, language, "/live", f"live{ending}")
                 stranger.hang_up()
                 await stranger.ended()
             pyotr.hang_up()
@@ -104,8 +106,8 @@ async def _live(browser: Browser, stage: Stage) -> None:
         assert vera.calls
 
 
-async def _picture(browser: Browser, stage: Stage, language: str, path: str, name: str) -> None:
-    async with _reader(browser, stage, language) as reader:
+async def _picture(browser: Browser, theatre: Theatre, language: str, path: str, name: str) -> None:
+    async with _reader(browser, theatre, language) as reader:
         await reader.open(path)
         await expect(reader.page.locator("h1")).to_be_visible()
         if path == "/live":  # the first call has gone on for a while

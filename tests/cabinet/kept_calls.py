@@ -7,7 +7,7 @@ from typing import Any
 
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call, Direction, Leg, LegState, Recording, RecordingState, Role, Stage
-from ari_app.calls.journal import Line
+from ari_app.calls.journal import JournalLine
 from ari_app.calls.outcome import Ending
 from ari_app.calls.routing import Policy
 from ari_app.store.calls import CallStore, Step
@@ -44,7 +44,7 @@ def over(
         answered_at=at + 5 if answered else None,
         ended_at=at + 65 if answered else at + 5,
         ending=ending,
-        reported=True,
+        result_told=True,
     )
     return replace(call, **more)
 
@@ -55,7 +55,7 @@ async def keep(store: CallStore, *calls: Call) -> None:
         [
             Step(
                 call,
-                Line(
+                JournalLine(
                     call.started_at,
                     call.id,
                     None,

@@ -21,7 +21,7 @@ from ari_app.service.shop import Shop
 from ari_app.settings import Settings
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore
-from ari_app.timeline.timeline import tell
+from ari_app.timeline.timeline import narrate
 from cabinet.api.fields import LONGEST_LINE
 from cabinet.app import make_app
 
@@ -183,7 +183,9 @@ class ReportingShop:
     async def story(self) -> list[str]:
         """Tell the call's journal."""
         call = await self.call()
-        return [sentence.text for line in await self.calls.journal(call.id) for sentence in tell(line, call)]
+        return [
+            sentence.text for line in await self.calls.journal(call.id) for sentence in narrate(line, call)
+        ]
 
 
 @asynccontextmanager

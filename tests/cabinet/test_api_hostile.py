@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from ari_app.calls import happenings as h
 from ari_app.calls.flow import begin
-from ari_app.calls.journal import Line
+from ari_app.calls.journal import JournalLine
 from ari_app.store.calls import Step
 from tests.cabinet.shop import ANNA, CHANNEL, CLIENT_ID, ReportingShop
 from tests.cabinet.test_api_event import END
@@ -189,7 +189,7 @@ async def our_call(shop: ReportingShop) -> None:
     """Let a call of ours begin with the channel that the dialplan reports too."""
     arrived = h.CallArrived(1.0, CHANNEL, ANNA, None)
     call, orders = begin("retailcrm-0123456789abcdef", shop.account.id, shop.shop.policy, arrived)
-    await shop.calls.write([Step(call, Line(1.0, call.id, None, call.stage, arrived, orders))])
+    await shop.calls.write([Step(call, JournalLine(1.0, call.id, None, call.stage, arrived, orders))])
 
 
 async def test_a_call_that_we_run_is_not_told_by_the_dialplan_too(shop: ReportingShop) -> None:

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import Account, PbxSettings, Registration
+from ari_app.accounts.account import Account, PbxSettings, RegisteredAccount
 from cabinet.pages.asterisk import TRIES
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 
@@ -139,7 +139,7 @@ async def send(reader: Reader, fields: dict[str, str], path: str = "/asterisk") 
     return answer.status, answer.headers.get("Location") or await answer.text()
 
 
-async def stored(cabinet: CabinetShop, account: Registration | None = None) -> Registration:
+async def stored(cabinet: CabinetShop, account: RegisteredAccount | None = None) -> RegisteredAccount:
     found = await cabinet.shop.service.accounts.find((account or cabinet.shop.account).id)
     assert found is not None
     return found
@@ -424,8 +424,8 @@ async def _problems(cabinet: CabinetShop, pbx: PbxSettings) -> tuple[str, str]:
     deadline = asyncio.get_running_loop().time() + 10
     while asyncio.get_running_loop().time() < deadline:
         shop = cabinet.shop.service.shops.get(cabinet.shop.account.id)
-        if shop is not None and shop.settings.pbx == pbx and shop.line.ajam is not None:
-            ari, ajam = shop.line.pbx.problem, shop.line.ajam.ajam.problem
+        if shop is not None and shop.settings.pbx == pbx and shop.ajam is not None:
+            ari, ajam = shop.line.pbx.problem, shop.ajam.problem
             if ari and ajam:
                 return ari, ajam
         await asyncio.sleep(0.02)  # looking again, not waiting for luck: the deadline decides

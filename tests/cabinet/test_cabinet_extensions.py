@@ -135,7 +135,7 @@ async def test_a_crm_that_does_not_answer_leaves_the_change_saved_and_is_told_la
     assert "It is told by itself as soon as it answers" in text
     assert "Saved, and retailCRM knows it" not in text
     cabinet.shop.crm_account.heal()
-    await cabinet.shop.service.telling.retry()
+    await cabinet.shop.service.informing.retry()
     assert told(cabinet) == STORED | {4: "104"}
     assert "It is told by itself" not in await reader.text("/extensions")
 
@@ -143,11 +143,11 @@ async def test_a_crm_that_does_not_answer_leaves_the_change_saved_and_is_told_la
 async def test_a_removed_extension_does_not_come_back_from_a_crm_that_was_away(
     cabinet: CabinetShop, reader: Reader
 ) -> None:
-    await cabinet.shop.service.telling.tell(cabinet.shop.account.id)
+    await cabinet.shop.service.informing.inform(cabinet.shop.account.id)
     cabinet.shop.crm_account.fault(Status(500), route="edit")
     assert (await send(reader, 1, "101", "", remove="yes"))[0] == 303
     cabinet.shop.crm_account.heal()
-    await cabinet.shop.service.telling.retry()
+    await cabinet.shop.service.informing.retry()
     assert 1 not in await codes(cabinet)
     assert 1 not in told(cabinet)
 

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from ari_app.accounts.account import Registration
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.demo.crm.simulator import Silent
 from ari_app.store.keys import Keys
 from ari_app.store.staff import StaffStore
@@ -112,7 +112,7 @@ async def test_a_session_goes_on_when_other_settings_change(cabinet: CabinetShop
     assert (await reader.get("/calls")).status == 200
 
 
-def _with(account: Registration, **crm: str) -> Registration:
+def _with(account: RegisteredAccount, **crm: str) -> RegisteredAccount:
     secrets = {name: SecretStr(text) for name, text in crm.items()}
     return account.model_copy(update={"crm": account.crm.model_copy(update=secrets)})
 
@@ -155,7 +155,7 @@ async def test_an_account_whose_state_is_damaged_keeps_no_other_crm_from_being_t
         await StaffStore(redis, one).changed()
     first, last = sorted((newcomer.id, cabinet.shop.account.id))
     await redis.hset(Keys(first).staff_about, "changes", "nonsense")
-    await cabinet.shop.service.telling.retry()
+    await cabinet.shop.service.informing.retry()
     assert not await StaffStore(redis, last).to_tell()
 
 
@@ -170,7 +170,7 @@ async def test_a_silent_crm_keeps_no_other_crm_from_being_told(
     crms[first].fault(Silent())
     for one in crms:
         await StaffStore(redis, one).changed()
-    telling = asyncio.create_task(cabinet.shop.service.telling.retry())
+    telling = asyncio.create_task(cabinet.shop.service.informing.retry())
     async with asyncio.timeout(5):
         while await StaffStore(redis, last).to_tell():  # noqa: ASYNC110
             await asyncio.sleep(0.02)

@@ -6,14 +6,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientResponse
 from redis.asyncio import Redis
 
 from ari_app.asterisk.events import NewCaller
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call
-from ari_app.timeline.timeline import tell
+from ari_app.store.accounts import Accounts
+from ari_app.timeline.timeline import narrate
 from cabinet.pages import live
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
+from tests.cabinet.shop import SECRET_KEY
 
 
 @pytest.fixture
@@ -72,7 +75,7 @@ async def test_a_call_is_ended_when_it_is_sure_that_this_is_wanted(
     assert f'value="{call.id}"' not in text
     assert "is being ended" in await reader.text("/live?hung-up=yes")
     journal = await cabinet.shop.calls.journal(call.id)
-    told = [sentence.text for line in journal for sentence in tell(line, call)]
+    told = [sentence.text for line in journal for sentence in narrate(line, call)]
     assert "the call is ended from the cabinet, by 127.0.0.1" in told
 
 
@@ -80,7 +83,7 @@ async def test_a_call_that_is_over_already_cant_be_ended(cabinet: CabinetShop, r
     call = await calls_in(cabinet)
     token = await reader.token("/live")
     await comes_to(reader, 'data-stage="ringing"')
-    cabinet.shop.shop.line.tell(call.id, h.CallerEnded(time.time(), 16))
+    cabinet.shop.shop.line.put(call.id, h.CallerEnded(time.time(), 16))
     await comes_to(reader, 'data-stage="ending"')
     answer = await reader.post("/live/hang-up", token=token, call=call.id, sure="yes")
     assert answer.headers["Location"] == "/live?hung-up=gone"
@@ -117,6 +120,80 @@ async def test_the_list_is_sent_again_when_something_changes_and_not_otherwise(
     answer.close()
 
 
+async def listed(stream: ClientResponse, words: str) -> str:
+    """Wait until a list that is sent says something."""
+    async with asyncio.timeout(5):
+        while True:
+            sent = (await stream.content.readuntil(b"\n\n")).decode()
+            if words in sent:
+                return sent
+
+
+async def asked(redis: Redis, command: str) -> int:
+    """Say how often Redis was asked by a command."""
+    found = await redis.info("commandstats")
+    return int(found.get(f"cmdstat_{command}", {"calls": 0})["calls"])
+
+
+async def looked_for_changed_accounts(redis: Redis, times: int) -> None:
+    """Wait until the service has looked so often for changed accounts, which it does twice a second."""
+    before = await asked(redis, "get")
+    async with asyncio.timeout(10):
+        while True:
+            if await asked(redis, "get") >= before + times:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_a_reader_of_a_quiet_account_costs_nothing(
+    cabinet: CabinetShop, reader: Reader, redis: Redis
+) -> None:
+    streams = [await reader.get("/live/calls") for _ in range(5)]
+    for stream in streams:
+        await listed(stream, "Nobody is calling just now")
+    before = await asked(redis, "smembers"), await asked(redis, "hgetall")
+    await looked_for_changed_accounts(redis, 5)
+    assert (await asked(redis, "smembers"), await asked(redis, "hgetall")) == before
+    for stream in streams:
+        stream.close()
+
+
+async def test_what_changes_is_read_once_however_many_have_the_list_open(
+    cabinet: CabinetShop, reader: Reader, redis: Redis
+) -> None:
+    async with cabinet.reader("ru") as other:
+        await other.enter(cabinet)
+        streams = [await reader.get("/live/calls") for _ in range(5)]
+        streams += [await other.get("/live/calls") for _ in range(5)]
+        for stream in streams:
+            await stream.content.readuntil(b"\n\n")
+        before, seen = await asked(redis, "smembers"), cabinet.shop.shop.changes.count
+        call = await calls_in(cabinet)
+        sent = [await listed(stream, call.id) for stream in streams]
+        assert ["With whom" in text for text in sent] == [True] * 5 + [False] * 5
+        assert ["С кем" in text for text in sent] == [False] * 5 + [True] * 5
+        assert await asked(redis, "smembers") - before <= cabinet.shop.shop.changes.count - seen < 5
+        for stream in streams:
+            stream.close()
+
+
+async def test_the_list_goes_on_when_the_account_is_opened_anew(
+    cabinet: CabinetShop, reader: Reader, redis: Redis
+) -> None:
+    before, changes = cabinet.shop.shop, cabinet.shop.shop.changes
+    answer = await reader.get("/live/calls")
+    await listed(answer, "Nobody is calling just now")
+    account = cabinet.shop.account
+    pbx = account.pbx.model_copy(update={"http_port": 10})
+    await Accounts(redis, SECRET_KEY).apply(account.model_copy(update={"pbx": pbx}), keep_client_id=True)
+    async with asyncio.timeout(10):
+        await changes.behind(changes.count)
+    assert cabinet.shop.shop is not before
+    call = await calls_in(cabinet)
+    await listed(answer, call.id)
+    answer.close()
+
+
 async def test_an_account_has_so_many_lists_open_and_no_more(
     cabinet: CabinetShop, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,10 +219,14 @@ async def test_an_account_has_so_many_lists_open_and_no_more(
 async def test_a_call_that_the_shops_own_dialplan_reports_is_shown_until_it_reports_the_end(
     cabinet: CabinetShop, reader: Reader
 ) -> None:
+    answer = await reader.get("/live/calls")
     await cabinet.shop.reports("in")
+    await listed(answer, "+7 916 123-45-67")
     text = await comes_to(reader, "+7 916 123-45-67")
     assert "in the dialplan" in text
     assert "101" in text
     assert "data-confirm" not in text  # it isn't ours to end
     await cabinet.shop.reports("hangup", status="ANSWER", duration="5")
+    await listed(answer, "Nobody is calling just now")
+    answer.close()
     await comes_to(reader, "Nobody is calling just now")

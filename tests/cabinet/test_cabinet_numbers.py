@@ -152,7 +152,7 @@ async def test_while_the_crm_is_away_the_shops_are_those_that_it_had(
 ) -> None:
     await reader.text("/numbers")
     cabinet.crm.fault(Status(500))
-    cabinet.shop.service.sites = Sites(cabinet.shop.service.telling)  # as a restart makes it
+    cabinet.shop.service.sites = Sites(cabinet.shop.service.informing)  # as a restart makes it
     server: TestServer = TestServer(make_app(cabinet.shop.service))
     async with server:
         client: Client = TestClient(server)
@@ -172,7 +172,7 @@ async def test_a_crm_that_does_not_answer_leaves_the_number_saved_and_is_told_la
     assert len(await phones(cabinet)) == 2
     assert "It is told by itself as soon as it answers" in await reader.text("/numbers?saved=yes")
     cabinet.shop.crm_account.heal()
-    await cabinet.shop.service.telling.retry()
+    await cabinet.shop.service.informing.retry()
     assert told(cabinet) == {"+74951112233": "shop", "+78007000600": "shop"}
 
 

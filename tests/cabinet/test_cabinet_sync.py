@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import ExtensionOf, Registration
+from ari_app.accounts.account import ExtensionOf, RegisteredAccount
 from ari_app.accounts.extensions import Conflict, merge
 from ari_app.accounts.staff import Synchronisation
 from ari_app.demo.crm.simulator import HtmlPage, Manager, Nonsense, Silent, Slow, Status
@@ -229,7 +229,7 @@ async def test_names_are_taken_also_when_the_crm_does_not_tell_of_our_module(
     assert (how.problem, how.users) == ("", 3)
     assert "could not be compared" in await reader.text("/extensions")
     cabinet.shop.crm_account.heal()
-    await cabinet.shop.service.telling.retry()
+    await cabinet.shop.service.informing.retry()
     assert not await store(cabinet).to_tell()
 
 
@@ -259,7 +259,7 @@ def test_what_was_changed_in_one_place_holds_and_in_both_ours(
     assert merged.conflicts == conflicts
 
 
-async def of_newcomer(cabinet: CabinetShop) -> tuple[Registration, Synchronisation]:
+async def of_newcomer(cabinet: CabinetShop) -> tuple[RegisteredAccount, Synchronisation]:
     """The account that was made just now, and how its first synchronisation went."""
     accounts = await cabinet.shop.service.accounts.registered()
     [made] = (one for one in accounts if one.crm.url == cabinet.newcomer.url)

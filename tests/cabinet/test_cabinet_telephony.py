@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import CallSettings, ExternalPhone, Registration
+from ari_app.accounts.account import CallSettings, ExternalPhone, RegisteredAccount
 from ari_app.calls.routing import Dialplan, People, Queue
 from cabinet.forms.destinations import MOST_STEPS, Step, read_steps
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
@@ -54,7 +54,7 @@ async def send(reader: Reader, *typed: tuple[str, str]) -> tuple[int, str]:
     return answer.status, answer.headers.get("Location") or await answer.text()
 
 
-async def stored(cabinet: CabinetShop) -> Registration:
+async def stored(cabinet: CabinetShop) -> RegisteredAccount:
     found = await cabinet.shop.service.accounts.find(cabinet.shop.account.id)
     assert found is not None
     return found

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import ExtensionOf, Registration
+from ari_app.accounts.account import ExtensionOf, RegisteredAccount
 from ari_app.demo.crm.simulator import Status
 from ari_app.retailcrm.module import MODULE_CODE
 from ari_app.store.keys import Keys
@@ -54,7 +54,7 @@ async def test_the_crm_is_told_what_the_module_can_and_where_it_is(cabinet: Cabi
 
 async def look(cabinet: CabinetShop) -> None:
     """Let the service look whom it has to tell something, as it does all the time."""
-    await cabinet.shop.service.telling.retry()
+    await cabinet.shop.service.informing.retry()
 
 
 async def test_a_module_that_an_older_version_registered_is_registered_anew_once(
@@ -90,7 +90,7 @@ async def test_that_the_module_is_switched_off_in_the_crm_stays_so(cabinet: Cabi
 
 
 async def test_extensions_that_the_operator_changes_by_a_file_are_told(cabinet: CabinetShop) -> None:
-    def changed(now: Registration) -> Registration:
+    def changed(now: RegisteredAccount) -> RegisteredAccount:
         extensions = tuple(
             ExtensionOf(user_id=one.user_id, code="109" if one.code == "101" else one.code)
             for one in now.extensions

@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import Registration
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.store.tokens import Tokens
 from tests.browser.lively import sound
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
@@ -329,7 +329,7 @@ async def _some(answer: ClientResponse) -> str:
     return (await answer.read()).decode("utf-8", "replace")
 
 
-async def _account(shop: Rich) -> Registration:
+async def _account(shop: Rich) -> RegisteredAccount:
     found = await shop.cabinet.shop.service.accounts.find(shop.cabinet.shop.account.id)
     assert found is not None
     return found

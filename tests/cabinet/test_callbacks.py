@@ -29,7 +29,7 @@ def shop(service: Service) -> Shop:
 @pytest.fixture
 def line(shop: Shop) -> Line:
     line = Line()
-    shop.clicks = Clicks(lambda: shop.settings, line, lambda: 0.0)
+    shop.clicks = Clicks(shop.current, line, lambda: 0.0)
     return line
 
 

@@ -14,7 +14,7 @@ from ari_app.service.click_to_call import Clicks
 from ari_app.service.service import Service
 from ari_app.service.shop import Shop
 from cabinet.app import make_app
-from cabinet.callbacks import clicks
+from cabinet.callbacks import fields
 from tests.cabinet.clicking import ID, Client, Line, ask, asking, two_shops
 
 
@@ -32,7 +32,7 @@ def shop(service: Service) -> Shop:
 @pytest.fixture
 def line(shop: Shop) -> Line:
     line = Line()
-    shop.clicks = Clicks(lambda: shop.settings, line, lambda: 0.0)
+    shop.clicks = Clicks(shop.current, line, lambda: 0.0)
     return line
 
 
@@ -95,7 +95,7 @@ async def test_a_huge_form_is_not_read(client: Client, line: Line, chunked: bool
 async def test_a_form_that_never_comes_is_not_waited_for(
     client: Client, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clicks, "FORM_SECONDS", 0.05)
+    monkeypatch.setattr(fields, "FORM_SECONDS", 0.05)
     over = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:

@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ari_app.calls.orders import TellHangup, TellResult, TellRinging
+from ari_app.calls.waiting import LOOK_UP_SECONDS
 from ari_app.demo.crm.faults import Kind
 from ari_app.demo.crm.simulator import (
     AnswerLost,
@@ -24,7 +25,6 @@ from ari_app.store.calls import Refusal as Refused
 from tests.support.office import OUR_NUMBER, Office
 
 ANNA = "+79161234567"
-LOOK_UP_SECONDS = 2.0
 
 AWAY: dict[str, Kind] = {
     "silent": Silent(),

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import Account, Crm, Registration, read_account
+from ari_app.accounts.account import Account, Crm, RegisteredAccount, read_account
 from ari_app.errors import StoreUnavailable
 from ari_app.store.accounts import AccountConflict, Accounts, WrongSecretKey
 from ari_app.store.connection import connect
@@ -111,7 +111,7 @@ async def test_the_secret_that_opens_the_cabinet_is_made_once_and_kept_encrypted
 
 async def test_a_shop_may_be_known_before_its_pbx_is(accounts: Accounts) -> None:
     crm = Crm(url="https://new.retailcrm.ru", api_key=SecretStr("hunter2-api"))
-    stored = await accounts.apply(Registration(crm=crm), keep_client_id=True)
+    stored = await accounts.apply(RegisteredAccount(crm=crm), keep_client_id=True)
     assert await accounts.find("new.retailcrm.ru") == stored
     assert await accounts.registered() == [stored]
     assert await accounts.all() == []
@@ -120,7 +120,7 @@ async def test_a_shop_may_be_known_before_its_pbx_is(accounts: Accounts) -> None
 
 async def test_a_pbx_that_is_set_up_later_finds_the_account_as_it_was(accounts: Accounts) -> None:
     crm = Crm(url="https://shop.retailcrm.ru", api_key=SecretStr("hunter2-api"))
-    before = await accounts.apply(Registration(crm=crm), keep_client_id=True)
+    before = await accounts.apply(RegisteredAccount(crm=crm), keep_client_id=True)
     after = await accounts.apply(shop(), keep_client_id=True)
     assert after.crm.client_id == before.crm.client_id
     assert after.crm.cabinet_secret == before.crm.cabinet_secret
@@ -161,7 +161,7 @@ async def test_accounts_applied_at_once_are_all_kept_and_counted(redis: Redis, a
 async def test_two_who_change_an_account_at_once_lose_nothing(redis: Redis, accounts: Accounts) -> None:
     await accounts.apply(shop(), keep_client_id=True)
 
-    def renamed(section: str, **fields: object) -> Callable[[Registration], Registration]:
+    def renamed(section: str, **fields: object) -> Callable[[RegisteredAccount], RegisteredAccount]:
         return lambda now: now.model_copy(update={section: getattr(now, section).model_copy(update=fields)})
 
     one, other = Accounts(redis, KEY), Accounts(redis, KEY)
@@ -188,7 +188,7 @@ async def test_a_change_that_cannot_be_leaves_the_account_as_it_is(accounts: Acc
     assert await accounts.change("nobody.retailcrm.ru", lambda now: now) is None
 
 
-def moved(account: Registration, host: str) -> Registration:
+def moved(account: RegisteredAccount, host: str) -> RegisteredAccount:
     crm = account.crm.model_copy(update={"url": f"https://{host}.retailcrm.ru"})
     return account.model_copy(update={"crm": crm, "name": account.id})
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 from ari_app.accounts.account import read_account
 from ari_app.calls import happenings as h
 from ari_app.calls.flow import advance, begin
-from ari_app.calls.journal import Line, OutboxEntry
+from ari_app.calls.journal import JournalLine, OutboxEntry
 from ari_app.calls.orders import TellHangup
 from ari_app.calls.outcome import Ending
 from ari_app.cli import app
@@ -52,14 +52,14 @@ async def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def steps(call_id: str, account: str, gives_up: bool) -> list[Step]:
     arrived = h.CallArrived(1.0, f"channel of {call_id}", "+79161234567", "+74951112233")
     call, orders = begin(call_id, account, read_account(ACCOUNT).policy(), arrived)
-    taken = [Step(call, Line(1.0, call_id, None, call.stage, arrived, orders))]
+    taken = [Step(call, JournalLine(1.0, call_id, None, call.stage, arrived, orders))]
     happened: list[h.Happening] = [h.CustomerUnknown(1.1)]
     if gives_up:
         happened += [h.CallerEnded(2.0, 16), h.LegEnded(2.1, f"{call_id}-1", 16)]
     for happening in happened:
         before = call.stage
         call, orders = advance(call, happening)
-        taken.append(Step(call, Line(happening.at, call_id, before, call.stage, happening, orders)))
+        taken.append(Step(call, JournalLine(happening.at, call_id, before, call.stage, happening, orders)))
     return taken
 
 

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.calls.call import Call, Recording, RecordingState, Stage
 from ari_app.calls.happenings import ServiceStopping
-from ari_app.calls.journal import Line, OutboxEntry
+from ari_app.calls.journal import JournalLine, OutboxEntry
 from ari_app.calls.orders import TellHangup, TellResult
 from ari_app.calls.outcome import Ending
 from ari_app.demo.crm.simulator import SimulatedCrm
@@ -84,9 +84,9 @@ async def test_what_the_crm_is_still_to_be_told_or_heard_just_now_stays(
     told = TellResult(OLD, OLD, "+79161234567", None, "101", Ending.ANSWERED, 5, 60, old[0].recording.file)
     for one in old:
         await store.write(
-            [Step(one, Line(OLD, one.id, Stage.TALKING, one.stage, ServiceStopping(OLD), (told,)))]
+            [Step(one, JournalLine(OLD, one.id, Stage.TALKING, one.stage, ServiceStopping(OLD), (told,)))]
         )
-    entries = {entry.call: entry for entry in await store.outbox()}
+    entries = {entry.call: entry for entry in await store.outbox() if isinstance(entry, OutboxEntry)}
     await store.told([entries["told just now"]], NOW - 3600)
     await store.told([entries["told long ago"]], OLD + 60)
     assert await keeping.let_go(store) == 1
@@ -120,7 +120,9 @@ async def test_many_go_in_portions_and_those_that_stay_are_not_in_the_way(
     calls = [call(f"c{number:03}", OLD - number) for number in range(250)]
     for one in calls:
         touched = NOW if one.id.endswith("0") else OLD
-        await store.write([Step(one, Line(touched, one.id, None, one.stage, ServiceStopping(touched)))])
+        await store.write(
+            [Step(one, JournalLine(touched, one.id, None, one.stage, ServiceStopping(touched)))]
+        )
     assert await keeping.let_go(store) == 225
     assert await kept(store) == {one.id for one in calls if one.id.endswith("0")}
     assert await keeping.let_go(store) == 0

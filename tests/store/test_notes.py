@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from ari_app.asterisk.pbx import PbxState
 from ari_app.errors import StoreUnavailable
-from ari_app.service.event_log import WAITING, Notes, Watch
+from ari_app.service.event_log import WAITING, Notes, TroubleWatch
 from ari_app.store.events import Event, EventStore, What
 
 
@@ -64,17 +64,17 @@ async def test_while_redis_is_away_only_so_many_notes_wait(redis: Redis) -> None
 async def test_a_connection_that_is_lost_or_found_is_noted_once(redis: Redis) -> None:
     notes = Notes(EventStore(redis, "shop"), lambda: 0.0)
     ari, ajam = FakeConnection(), FakeConnection(PbxState.CONNECTED)
-    problem: list[str | None] = [None]
-    watch = Watch(notes, ari, ajam, lambda: problem[0])
+    crm = FakeConnection()
+    watch = TroubleWatch(notes, ari, ajam, crm)
     watch.look()
     assert taken(notes) == [What.AJAM_CONNECTED]
-    ari.state, ari.problem, problem[0] = PbxState.DENIED, "401", "500 oops"
+    ari.state, ari.problem, crm.problem = PbxState.DENIED, "401", "500 oops"
     watch.look()
     watch.look()
     assert taken(notes) == [What.PBX_LOST, What.CRM_AWAY]
     ari.state = PbxState.CONNECTING
     watch.look()
     assert taken(notes) == []
-    ari.state, problem[0] = PbxState.CONNECTED, None
+    ari.state, crm.problem = PbxState.CONNECTED, None
     watch.look()
     assert taken(notes) == [What.PBX_CONNECTED, What.CRM_BACK]

@@ -1,19 +1,22 @@
 """Reports of calls and a Redis that fails: what was kept is told, what wasn't may be sent again."""
 
 import asyncio
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 from redis.asyncio import Redis
 
+from ari_app.accounts.account import read_account
+from ari_app.accounts.current import Current
 from ari_app.calls.call import AsGiven, Direction
 from ari_app.calls.orders import TellHangup, TellResult, TellRinging
 from ari_app.calls.outcome import Ending
 from ari_app.calls.reported import EndReported, RingingReported
-from ari_app.calls.routing import Policy
 from ari_app.errors import StoreUnavailable
+from ari_app.service.changes import Changes
 from ari_app.service.reported import ReportedCalls, Taken
-from ari_app.store.calls import CallStore
+from ari_app.store.calls import CallStore, Step
+from tests.unit.test_clicks import ACCOUNT
 
 CHANNEL = "1700000000.42"
 RINGS = RingingReported(100.0, CHANNEL, Direction.IN, "+79161234567", None, ("101",))
@@ -27,21 +30,20 @@ class LosesAnswers(CallStore):
 
     lost = 1
 
-    async def _execute(self, pipe: Any) -> None:
-        await super()._execute(pipe)
+    async def write(self, steps: Sequence[Step]) -> None:
+        await super().write(steps)
         if self.lost:
             self.lost -= 1
             raise StoreUnavailable("the answer was lost")
 
 
 def reported(store: CallStore, told: list[None] | None = None) -> ReportedCalls:
-    policy = Policy("PJSIP/##", (), ())
     return ReportedCalls(
-        "shop",
+        Current(read_account(ACCOUNT)),
         store,
-        lambda: policy,
         lambda _: False,
         lambda: told.append(None) if told is not None else None,
+        Changes(),
         lambda: 100.0,
     )
 

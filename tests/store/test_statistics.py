@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from ari_app.calls.call import Call, Direction, Leg, LegState, Role, Stage, Way
 from ari_app.calls.happenings import ServiceStopping
-from ari_app.calls.journal import Line
+from ari_app.calls.journal import JournalLine
 from ari_app.calls.outcome import Ending
 from ari_app.calls.routing import Policy
 from ari_app.store.calls import CallStore, Step
@@ -45,7 +45,7 @@ def call(call_id: str = "c1", at: float = MIDNIGHT + 3600, **more: Any) -> Call:
         "answered_at": at + 5,
         "ended_at": at + 65,
         "talker": "101",
-        "reported": True,
+        "result_told": True,
     }
     return replace(plain, **talk | more)
 
@@ -62,7 +62,7 @@ def missed(call_id: str = "c2", at: float = MIDNIGHT + 3600, **more: Any) -> Cal
 
 
 def step(call: Call) -> Step:
-    return Step(call, Line(call.started_at, call.id, Stage.TALKING, call.stage, ServiceStopping(1.0)))
+    return Step(call, JournalLine(call.started_at, call.id, Stage.TALKING, call.stage, ServiceStopping(1.0)))
 
 
 async def write(store: CallStore, *calls: Call) -> None:

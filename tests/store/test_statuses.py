@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from ari_app.accounts.account import Account, read_account
+from ari_app.accounts.current import Current
 from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.client import User, UsersPage
 from ari_app.retailcrm.errors import CrmError, CrmLimited, CrmUnavailable
@@ -72,7 +73,7 @@ class Office:
     """The states of one account's managers: 101 is user 1's, 102 user 2's, 103 user 3's."""
 
     def __init__(self, redis: Redis) -> None:
-        self.account = account(c101=1, c102=2, c103=3)
+        self.current = Current(account(c101=1, c102=2, c103=3))
         self.crm = Crm()
         self.redis = redis
         self.now = 1000.0
@@ -80,7 +81,7 @@ class Office:
         self.statuses = self.opened()
 
     def opened(self) -> Statuses:
-        return Statuses(lambda: self.account, self.store, self.crm, lambda: self.now)
+        return Statuses(self.current, self.store, self.crm, lambda: self.now)
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
@@ -268,7 +269,7 @@ async def test_the_crm_is_asked_every_few_minutes(office: Office, monkeypatch: p
 
 async def test_an_extension_that_is_gone_is_away_from_nobody(office: Office) -> None:
     office.statuses.set("101", "busy", 5.0)
-    office.account = account(c102=2)
+    office.current.change(account(c102=2))
     assert office.statuses.away == frozenset()
 
 
@@ -277,7 +278,7 @@ async def test_another_person_at_an_extension_is_asked_for_at_once(office: Offic
         await office.crm.is_asked()
         office.crm.answers((1, "busy"), (9, "free"))
         await until(lambda: office.statuses.away == {"101"})
-        office.account = account(c101=9)
+        office.current.change(account(c101=9))
         office.statuses.account_changed()
         await office.crm.is_asked()
         office.crm.answers((1, "busy"), (9, "free"))

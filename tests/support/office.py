@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 
 from ari_app.accounts.account import Account, read_account
 from ari_app.calls.call import Call
-from ari_app.calls.journal import Line
+from ari_app.calls.journal import JournalLine
 from ari_app.demo.crm.account import CallUploaded, CrmAccount, EventTold
 from ari_app.demo.crm.people import Customer as CrmCustomer
 from ari_app.demo.crm.people import Manager as CrmManager
@@ -33,7 +33,7 @@ from ari_app.service.shop import Shop
 from ari_app.settings import Settings
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore
-from ari_app.timeline.timeline import tell
+from ari_app.timeline.timeline import narrate
 from cabinet.app import make_app
 
 API_KEY = "k" * 32
@@ -270,8 +270,8 @@ class Office:
 
     async def story(self, call: Call) -> list[str]:
         """Tell a call's journal."""
-        lines: list[Line] = await self.calls.journal(call.id)
-        return [sentence.text for line in lines for sentence in tell(line, call)]
+        lines: list[JournalLine] = await self.calls.journal(call.id)
+        return [sentence.text for line in lines for sentence in narrate(line, call)]
 
     async def until(self, predicate: Callable[[], bool], complaint: str, seconds: float = 20) -> None:
         """Wait until something holds."""

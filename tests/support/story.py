@@ -8,7 +8,7 @@ from typing import TypeVar
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
 from ari_app.calls.call import Leg, LegState, Role, Way
-from ari_app.calls.flow import First, advance, begin
+from ari_app.calls.flow import First, advance, begin, known_as
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
 from ari_app.calls.routing import Outside, Policy, parse_destinations
@@ -55,7 +55,7 @@ class Story:
 
     def happens(self, happening: h.Happening) -> Story:
         """Let something happen now."""
-        self.call, orders = advance(self.call, happening, self.busy)
+        self.call, orders = advance(self.call, known_as(self.call, happening), self.busy)
         self._given(orders)
         return self
 

@@ -16,8 +16,9 @@ from structlog.testing import capture_logs
 from ari_app.asterisk import ajam as ajam_module
 from ari_app.asterisk import ajam_wire
 from ari_app.asterisk.ajam import Ajam, AjamTarget
-from ari_app.asterisk.errors import AjamDenied, AjamError, AjamRefused, AjamUnavailable, AjamUnknown
+from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable, PbxUnknown
 from ari_app.asterisk.pbx import PbxState
+from ari_app.calls.call import Way
 
 Reaction = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -187,7 +188,7 @@ async def test_a_call_is_not_placed_when_there_is_no_logging_in(
     pbx: FakePbx, ajam: Ajam, misbehaviour: Reaction
 ) -> None:
     pbx.reactions["Login"] = misbehaviour
-    with pytest.raises(AjamUnavailable) as error:
+    with pytest.raises(PbxUnavailable) as error:
         await place(ajam)
     assert pbx.count("Originate") == 0
     assert (ajam.state, ajam.usable, ajam.problem) == (PbxState.UNREACHABLE, False, str(error.value))
@@ -196,8 +197,9 @@ async def test_a_call_is_not_placed_when_there_is_no_logging_in(
 async def test_nobody_at_the_address_is_unavailable() -> None:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         ajam = Ajam(AjamTarget(f"http://127.0.0.1:{unused_port()}/asterisk/", "a", "b"), session, "shop")
-        with pytest.raises(AjamUnavailable):
+        with pytest.raises(PbxUnavailable) as error:
             await place(ajam)
+    assert error.value.way is Way.AJAM
     assert not ajam.usable
 
 
@@ -206,20 +208,20 @@ async def test_another_server_at_the_address_is_named(
     pbx: FakePbx, ajam: Ajam, code: int, words: str
 ) -> None:
     pbx.reactions[""] = status(code)
-    with pytest.raises(AjamUnavailable, match=words):
+    with pytest.raises(PbxUnavailable, match=words):
         await ajam.channels()
 
 
 async def test_a_wrong_password_is_denied(pbx: FakePbx) -> None:
     async with at(pbx, password="wrong") as ajam:
-        with pytest.raises(AjamDenied):
+        with pytest.raises(PbxDenied):
             await place(ajam)
     assert ajam.state is PbxState.DENIED
 
 
 async def test_an_address_that_may_not_reach_the_pbx_is_denied(pbx: FakePbx, ajam: Ajam) -> None:
     pbx.reactions[""] = status(403)
-    with pytest.raises(AjamDenied):
+    with pytest.raises(PbxDenied):
         await place(ajam)
 
 
@@ -228,7 +230,7 @@ async def test_a_session_without_a_cookie_is_none(pbx: FakePbx, ajam: Ajam) -> N
         return _text("Success", "Message: Authentication accepted")
 
     pbx.reactions["Login"] = no_cookie
-    with pytest.raises(AjamUnavailable, match="cookie"):
+    with pytest.raises(PbxUnavailable, match="cookie"):
         await ajam.channels()
 
 
@@ -240,7 +242,7 @@ async def test_a_call_whose_answer_is_lost_is_neither_placed_again_nor_given_up(
     pbx: FakePbx, ajam: Ajam, misbehaviour: Reaction
 ) -> None:
     pbx.reactions["Originate"] = misbehaviour
-    with pytest.raises(AjamUnknown):
+    with pytest.raises(PbxUnknown):
         await place(ajam)
     assert pbx.count("Originate") == 1
     del pbx.reactions["Originate"]
@@ -269,7 +271,7 @@ async def test_actions_at_the_same_time_open_one_session(pbx: FakePbx, ajam: Aja
 async def test_a_right_that_is_lacking_is_no_session_that_is_over(pbx: FakePbx, ajam: Ajam) -> None:
     pbx.allowed = ("Originate", "CoreShowChannels", "Ping")
     await ajam.channels()
-    with pytest.raises(AjamRefused, match="lacks the right"):
+    with pytest.raises(PbxRefused, match="lacks the right"):
         await ajam.hang_up("shop-1-1")
     assert pbx.count("Login") == 1
     assert ajam.usable
@@ -277,7 +279,7 @@ async def test_a_right_that_is_lacking_is_no_session_that_is_over(pbx: FakePbx, 
 
 async def test_a_user_who_may_not_place_calls_is_told_before_a_call(pbx: FakePbx, ajam: Ajam) -> None:
     pbx.allowed = ("Ping",)
-    with pytest.raises(AjamDenied, match="write = originate,reporting"):
+    with pytest.raises(PbxDenied, match="write = originate,reporting"):
         await place(ajam)
     assert pbx.count("Originate") == 0
 
@@ -308,7 +310,7 @@ async def test_one_line_says_that_it_broke_and_one_that_it_is_back(pbx: FakePbx,
     with capture_logs() as logs:
         pbx.reactions[""] = close
         for _ in range(3):
-            with pytest.raises(AjamError):
+            with pytest.raises(PbxError):
                 await ajam.channels()
         pbx.reactions.clear()
         for _ in range(3):
@@ -320,7 +322,7 @@ async def test_one_line_says_that_it_broke_and_one_that_it_is_back(pbx: FakePbx,
 @pytest.mark.parametrize("misbehaviour", [*MISBEHAVIOURS, status(404), status(403)])
 async def test_no_error_shows_the_password(pbx: FakePbx, ajam: Ajam, misbehaviour: Reaction) -> None:
     pbx.reactions[""] = misbehaviour
-    with pytest.raises(AjamError) as error:
+    with pytest.raises(PbxError) as error:
         await ajam.channels()
     cause = error.value.__cause__
     assert PASSWORD not in f"{error.value!r} {cause!r} {ajam.problem}"
@@ -372,7 +374,7 @@ async def test_what_broke_in_a_call_is_looked_at_at_once(pbx: FakePbx, ajam: Aja
     async with running(ajam):
         await until(ajam, PbxState.CONNECTED)
         pbx.reactions["Originate"] = close
-        with pytest.raises(AjamUnknown):
+        with pytest.raises(PbxUnknown):
             await place(ajam)
         assert ajam.state is PbxState.UNREACHABLE
         await until(ajam, PbxState.CONNECTED)

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ari_app.accounts.account import Account, read_account
+from ari_app.accounts.account import read_account
+from ari_app.accounts.current import Current
 from ari_app.service.click_to_call import MOST_CALLS, BadRequest, Clicks, NotPlaced, NoWay, TooMany
 
 ACCOUNT = """
@@ -56,10 +57,10 @@ class Shop:
     """The click-to-calls of an account, its line, and a clock that a test puts forward."""
 
     def __init__(self) -> None:
-        self.account: Account = read_account(ACCOUNT)
+        self.current = Current(read_account(ACCOUNT))
         self.line = Line()
         self.now = 1000.0
-        self.clicks = Clicks(lambda: self.account, self.line, lambda: self.now)
+        self.clicks = Clicks(self.current, self.line, lambda: self.now)
 
     def click(self, phone: str = ANNA, code: str = "101", user_id: str = "", external: str = "") -> str:
         return self.clicks.place(code, user_id, phone, external)
@@ -202,7 +203,7 @@ def test_without_a_way_to_the_pbx_nothing_is_placed_and_nothing_counts(shop: Sho
 
 
 def test_a_changed_account_counts_at_once(shop: Shop) -> None:
-    shop.account = read_account(ACCOUNT.replace('"102"', '"104"').replace("default,1", "gsm"))
+    shop.current.change(read_account(ACCOUNT.replace('"102"', '"104"').replace("default,1", "gsm")))
     with pytest.raises(BadRequest):
         shop.click(code="102")
     shop.click(code="104")

@@ -34,7 +34,7 @@ from ari_app.retailcrm.client import (
     UploadedCall,
 )
 from ari_app.retailcrm.errors import CrmDenied, CrmError, CrmLimited, CrmRefused, CrmUnavailable
-from ari_app.retailcrm.pace import Pace, Turn
+from ari_app.retailcrm.pace import Pace, Urgency
 
 KEY = "secret-key"
 POPUP = CallEvent(phone="+79161234567", type=EventType.IN, codes=("101",), call_external_id="c1")
@@ -376,7 +376,7 @@ def jump(scenario: Callable[[], Coroutine[None, None, None]]) -> None:
         runner.run(scenario())
 
 
-class Line:
+class Crowd:
     """Requests that are started together; each notes when it was let in, then takes `lasts` seconds."""
 
     def __init__(self, pace: Pace, lasts: float = 0.0) -> None:
@@ -384,9 +384,9 @@ class Line:
         self.lasts = lasts
         self.let_in: list[tuple[float, str]] = []
 
-    async def request(self, turn: Turn, name: str = "") -> None:
-        async with self.pace.turn(turn):
-            self.let_in.append((round(asyncio.get_running_loop().time(), 3), name or turn.name))
+    async def request(self, urgency: Urgency, name: str = "") -> None:
+        async with self.pace.place(urgency):
+            self.let_in.append((round(asyncio.get_running_loop().time(), 3), name or urgency.name))
             await asyncio.sleep(self.lasts)
 
     @property
@@ -397,9 +397,9 @@ class Line:
 @pytest.mark.parametrize("lasts", [0.0, 0.07, 0.4, 3.0])
 def test_no_second_sees_more_requests_than_the_limit_whatever_the_network_does(lasts: float) -> None:
     async def scenario() -> None:
-        line = Line(Pace(telephony=38), lasts)
-        await asyncio.gather(*(line.request(Turn.LOOK_UP) for _ in range(200)))
-        starts = [start for start, _ in line.let_in]
+        crowd = Crowd(Pace(telephony=38), lasts)
+        await asyncio.gather(*(crowd.request(Urgency.LOOK_UP) for _ in range(200)))
+        starts = [start for start, _ in crowd.let_in]
         latest_arrivals = [start + min(lasts, 0.5) for start in starts]
         for number, arrival in enumerate(latest_arrivals):
             later = [start for start in starts[number + 1 :] if start < arrival + 1 - 1e-6]
@@ -410,16 +410,16 @@ def test_no_second_sees_more_requests_than_the_limit_whatever_the_network_does(l
 
 def test_look_ups_go_first_then_popups_then_reports_each_in_the_order_they_came() -> None:
     async def scenario() -> None:
-        line = Line(Pace(telephony=1))
-        await line.request(Turn.REPORT, "first")
+        crowd = Crowd(Pace(telephony=1))
+        await crowd.request(Urgency.REPORT, "first")
         await asyncio.gather(
             *(
-                line.request(turn, f"{turn.name} {n}")
+                crowd.request(urgency, f"{urgency.name} {n}")
                 for n in (1, 2)
-                for turn in (Turn.REPORT, Turn.POPUP, Turn.LOOK_UP)
+                for urgency in (Urgency.REPORT, Urgency.POPUP, Urgency.LOOK_UP)
             )
         )
-        assert line.names == [
+        assert crowd.names == [
             "first", "LOOK_UP 1", "LOOK_UP 2", "POPUP 1", "POPUP 2", "REPORT 1", "REPORT 2",
         ]  # fmt: skip
 
@@ -428,12 +428,12 @@ def test_look_ups_go_first_then_popups_then_reports_each_in_the_order_they_came(
 
 def test_a_burst_of_reports_leaves_room_for_a_look_up() -> None:
     async def scenario() -> None:
-        line = Line(Pace(telephony=40))
-        reports = [asyncio.create_task(line.request(Turn.REPORT)) for _ in range(100)]
+        crowd = Crowd(Pace(telephony=40))
+        reports = [asyncio.create_task(crowd.request(Urgency.REPORT)) for _ in range(100)]
         await asyncio.sleep(0)
-        await line.request(Turn.LOOK_UP)
-        assert line.let_in[-1] == (0, "LOOK_UP")
-        assert line.names.count("REPORT") == 30
+        await crowd.request(Urgency.LOOK_UP)
+        assert crowd.let_in[-1] == (0, "LOOK_UP")
+        assert crowd.names.count("REPORT") == 30
         await asyncio.gather(*reports)
 
     jump(scenario)
@@ -441,78 +441,80 @@ def test_a_burst_of_reports_leaves_room_for_a_look_up() -> None:
 
 def test_one_who_gives_up_takes_no_place() -> None:
     async def scenario() -> None:
-        line = Line(Pace(telephony=1))
-        await line.request(Turn.LOOK_UP, "first")
-        impatient = asyncio.create_task(line.request(Turn.LOOK_UP, "impatient"))
-        patient = asyncio.create_task(line.request(Turn.REPORT, "patient"))
+        crowd = Crowd(Pace(telephony=1))
+        await crowd.request(Urgency.LOOK_UP, "first")
+        impatient = asyncio.create_task(crowd.request(Urgency.LOOK_UP, "impatient"))
+        patient = asyncio.create_task(crowd.request(Urgency.REPORT, "patient"))
         await asyncio.sleep(0.5)
         impatient.cancel()
         await patient
         assert impatient.cancelled()
-        assert line.let_in == [(0, "first"), (1, "patient")]
+        assert crowd.let_in == [(0, "first"), (1, "patient")]
 
     jump(scenario)
 
 
 def test_one_who_is_cancelled_in_the_moment_of_being_let_in_gives_the_place_back() -> None:
     async def scenario() -> None:
-        line = Line(Pace(telephony=1))
-        await line.request(Turn.LOOK_UP, "first")
-        unlucky = asyncio.create_task(line.request(Turn.LOOK_UP, "unlucky"))
-        next_one = asyncio.create_task(line.request(Turn.REPORT, "next"))
+        crowd = Crowd(Pace(telephony=1))
+        await crowd.request(Urgency.LOOK_UP, "first")
+        unlucky = asyncio.create_task(crowd.request(Urgency.LOOK_UP, "unlucky"))
+        next_one = asyncio.create_task(crowd.request(Urgency.REPORT, "next"))
         await asyncio.sleep(0)
         # in the loop's same round as the alarm that lets it in, and just after it
         asyncio.get_running_loop().call_at(1 + 5e-10, unlucky.cancel)
         await next_one
         assert unlucky.cancelled()
-        assert line.let_in == [(0, "first"), (1, "next")]
+        assert crowd.let_in == [(0, "first"), (1, "next")]
 
     jump(scenario)
 
 
-def test_a_hold_keeps_back_all_but_look_ups_and_a_shorter_one_does_not_end_it() -> None:
+def test_a_pause_keeps_back_all_but_look_ups_and_a_shorter_one_does_not_end_it() -> None:
     async def scenario() -> None:
         pace = Pace()
-        line = Line(pace)
-        pace.hold(5)
-        pace.hold(1)
-        await asyncio.gather(*(line.request(turn) for turn in (Turn.POPUP, Turn.OTHER, Turn.LOOK_UP)))
-        assert sorted(line.let_in) == [(0, "LOOK_UP"), (5, "OTHER"), (5, "POPUP")]
+        crowd = Crowd(pace)
+        pace.pause(5)
+        pace.pause(1)
+        await asyncio.gather(
+            *(crowd.request(urgency) for urgency in (Urgency.POPUP, Urgency.OTHER, Urgency.LOOK_UP))
+        )
+        assert sorted(crowd.let_in) == [(0, "LOOK_UP"), (5, "OTHER"), (5, "POPUP")]
 
     jump(scenario)
 
 
-def test_a_hold_also_stops_those_who_wait_already() -> None:
+def test_a_pause_also_stops_those_who_wait_already() -> None:
     async def scenario() -> None:
         pace = Pace(telephony=1)
-        line = Line(pace)
-        await line.request(Turn.POPUP, "first")
-        waiting = asyncio.create_task(line.request(Turn.POPUP, "waiting"))
+        crowd = Crowd(pace)
+        await crowd.request(Urgency.POPUP, "first")
+        waiting = asyncio.create_task(crowd.request(Urgency.POPUP, "waiting"))
         await asyncio.sleep(0.5)
-        pace.hold(3)
+        pace.pause(3)
         await waiting
-        assert line.let_in == [(0, "first"), (3.5, "waiting")]
+        assert crowd.let_in == [(0, "first"), (3.5, "waiting")]
 
     jump(scenario)
 
 
 def test_other_routes_are_counted_apart() -> None:
     async def scenario() -> None:
-        line = Line(Pace(telephony=1, others=1))
-        await asyncio.gather(line.request(Turn.LOOK_UP), line.request(Turn.OTHER))
-        assert [at for at, _ in line.let_in] == [0, 0]
+        crowd = Crowd(Pace(telephony=1, others=1))
+        await asyncio.gather(crowd.request(Urgency.LOOK_UP), crowd.request(Urgency.OTHER))
+        assert [at for at, _ in crowd.let_in] == [0, 0]
 
     jump(scenario)
 
 
-def test_without_a_limit_nobody_waits_but_for_a_hold() -> None:
+def test_without_a_limit_nobody_waits_but_for_a_pause() -> None:
     async def scenario() -> None:
         pace = Pace.unlimited()
-        line = Line(pace)
-        await asyncio.gather(*(line.request(Turn.REPORT) for _ in range(1000)))
-        pace.hold(2)
-        await line.request(Turn.REPORT, "last")
-        assert {at for at, name in line.let_in if name == "REPORT"} == {0}
-        assert line.let_in[-1] == (2, "last")
+        crowd = Crowd(pace)
+        await asyncio.gather(*(crowd.request(Urgency.REPORT) for _ in range(1000)))
+        pace.pause(2)
+        await crowd.request(Urgency.REPORT, "last")
+        assert {at for at, name in crowd.let_in if name == "REPORT"} == {0}
+        assert crowd.let_in[-1] == (2, "last")
 
     jump(scenario)

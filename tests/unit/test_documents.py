@@ -1,6 +1,7 @@
 """What the documents show works."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from ari_app.accounts.account import read_account
@@ -20,6 +21,35 @@ def test_the_account_of_the_readme_can_be_applied() -> None:
 
 
 def test_every_document_that_is_named_is_there() -> None:
-    for document in (DOCS / "README.md", *DOCS.glob("docs/**/*.md")):
+    for document in (DOCS / "README.md", DOCS / "CONTRIBUTING.md", *DOCS.glob("docs/**/*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8")):
             assert (document.parent / target).exists(), f"{document.name} names {target}"
+
+
+def test_a_newcomer_finds_the_words_and_the_recipes() -> None:
+    readme, architecture = DOCS / "README.md", DOCS / "docs/architecture.md"
+    for document in (readme, architecture):
+        text = document.read_text("utf-8")
+        assert "glossary.md)" in text
+        assert "CONTRIBUTING.md)" in text
+
+
+def test_every_place_that_a_recipe_names_is_there() -> None:
+    recipes = (DOCS / "CONTRIBUTING.md").read_text("utf-8")
+    named = set(re.findall(r"`([\w/.-]+\.(?:py|html|css|po|sh|toml|md|j2))`", recipes))
+    assert len(named) > 40
+    files = [f"/{path.relative_to(DOCS)}" for path in _sources()]
+    for name in sorted(named):
+        assert "NAME" in name or any(file.endswith(f"/{name}") for file in files), name
+
+
+def _sources() -> Iterator[Path]:
+    yield from DOCS.glob("*.*")
+    for room in ("ari_app", "cabinet", "docs", "stasis_dialplan", "tests"):
+        yield from (DOCS / room).rglob("*.*")
+
+
+def test_make_help_names_every_target() -> None:
+    makefile = (DOCS / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
+    assert set(re.findall(r'@echo "make ([a-z-]+) ', makefile)) == targets

@@ -5,10 +5,10 @@ import pytest
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
 from ari_app.calls.call import Stage, Way
-from ari_app.calls.journal import Line
+from ari_app.calls.journal import JournalLine
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
-from ari_app.timeline.timeline import tell
+from ari_app.timeline.timeline import narrate
 from tests.support.story import CALLER, OUTSIDE, START, Story
 
 
@@ -68,6 +68,6 @@ def test_what_ajam_has_placed_goes_on_for_its_user_may_not_hang_up() -> None:
 @pytest.mark.parametrize("by", ["192.0.2.7", ""])
 def test_the_journal_says_who_did_it(by: str) -> None:
     story = Story()
-    line = Line(START, story.call.id, Stage.RINGING, Stage.ENDING, h.HangUpAsked(START, by))
-    told = [sentence.text for sentence in tell(line, story.call)]
+    line = JournalLine(START, story.call.id, Stage.RINGING, Stage.ENDING, h.HangUpAsked(START, by))
+    told = [sentence.text for sentence in narrate(line, story.call)]
     assert told[0] == "the call is ended from the cabinet" + (f", by {by}" if by else "")

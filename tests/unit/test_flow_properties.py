@@ -8,7 +8,7 @@ import typing
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ari_app.calls import happenings as h
@@ -30,12 +30,9 @@ from tests.support.witness import (
     random_telephones,
 )
 
-steady = settings(
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+steady = settings(derandomize=True, deadline=None, database=None)
+"""The same calls each time. Their chances come from true `Random`s: Hypothesis' own cost it four times as
+much as the calls, and led to fewer kinds of steps."""
 
 
 # -- anything is said of anybody --------------------------------------------------------------------------
@@ -110,8 +107,8 @@ def random_happening(random: Random, call: Call, at: float, about: type) -> h.Ha
     return typing.cast(h.Happening, about(at))
 
 
-@settings(steady, max_examples=400)
-@given(st.randoms(use_true_random=False), st.integers(0, 40), st.integers(1, 60))
+@settings(steady, max_examples=800)
+@given(st.randoms(use_true_random=True), st.integers(0, 40), st.integers(1, 60))
 def test_a_call_keeps_its_word_whatever_is_said_of_it(random: Random, before: int, steps: int) -> None:
     office = Office(random, faulty=False)
     for _ in range(before):
@@ -140,23 +137,24 @@ def test_an_ended_call_is_deaf(happening: type) -> None:
 # -- a PBX that tells the truth ---------------------------------------------------------------------------
 
 
-@settings(steady, max_examples=200)
-@given(st.randoms(use_true_random=False), st.integers(0, 80))
-def test_a_fair_pbx_always_brings_the_call_to_its_end_and_nothing_outlives_it(
-    random: Random, steps: int
-) -> None:
-    pbx = Office(random, faulty=False)
-    for _ in range(steps):
-        pbx.live()
-    pbx.come_to_an_end()
-    assert pbx.call.over
-    assert pbx.channels == {}
-    assert pbx.bridge is None
-    assert not pbx.recording
+def test_a_fair_pbx_brings_every_call_to_its_end_by_the_ways_of_the_diagram_and_nothing_outlives_it() -> None:
+    seen: set[tuple[Stage | None, Stage]] = set()
+    for seed in range(1500):
+        pbx = Office(Random(seed), faulty=False)
+        for _ in range(seed % 81):
+            pbx.live()
+        pbx.come_to_an_end()
+        assert pbx.call.over, seed
+        assert pbx.channels == {}, seed
+        assert pbx.bridge is None, seed
+        assert not pbx.recording, seed
+        seen |= pbx.witness.changes
+    rare = {(Stage.TALKING, Stage.DIALPLAN)}  # told as a story in test_flow_keys.py
+    assert seen | rare == set(CHANGES)
 
 
-@settings(steady, max_examples=200)
-@given(st.randoms(use_true_random=False), st.integers(0, 80))
+@settings(steady, max_examples=400)
+@given(st.randoms(use_true_random=True), st.integers(0, 80))
 def test_a_pbx_that_loses_orders_and_news_is_made_up_for_by_asking_it(random: Random, steps: int) -> None:
     pbx = Office(random, faulty=True)
     for _ in range(steps):
@@ -167,18 +165,6 @@ def test_a_pbx_that_loses_orders_and_news_is_made_up_for_by_asking_it(random: Ra
 
 
 # -- the model as a whole ---------------------------------------------------------------------------------
-
-
-def test_the_stages_change_as_the_diagram_shows() -> None:
-    seen: set[tuple[Stage | None, Stage]] = set()
-    for seed in range(1500):
-        pbx = Office(Random(seed), faulty=False)
-        for _ in range(60):
-            pbx.live()
-        pbx.come_to_an_end()
-        seen |= pbx.witness.changes
-    rare = {(Stage.TALKING, Stage.DIALPLAN)}  # told as a story in test_flow_keys.py
-    assert seen | rare == set(CHANGES)
 
 
 @pytest.mark.parametrize("kinds", [HAPPENINGS, ORDERS], ids=["happenings", "orders"])

@@ -12,6 +12,7 @@ from tests.support.story import (
     CALLER,
     START,
     Story,
+    clicked,
     up,
 )
 
@@ -147,6 +148,20 @@ def test_orders_of_a_talking_call_that_left_no_trace_are_given_again() -> None:
     story.pbx_says(h.ChannelFact(CALLER, "Ring", False), up("c1-1", bridged=False))
     again = (o.OpenBridge("c1"), o.Join("c1", (CALLER, "c1-1")))
     assert story.last == (o.Answer(CALLER), *again, o.Record("c1", "c1"))
+
+
+def test_a_caller_whose_joining_was_lost_is_joined_although_who_answers_is_joined_just_then() -> None:
+    story = Story(fallback="group:103,104").found("101").ends("101", BUSY)
+    story.pbx_says(h.ChannelFact(CALLER, "Ring", False), up("c1-2", bridged=False))
+    joined = [join.channels for join in story.last if isinstance(join, o.Join)]
+    assert joined == [("c1-2",), (CALLER, "c1-2")]
+
+
+def test_who_is_joined_just_now_is_not_joined_twice() -> None:
+    story = clicked().manager_answers()
+    customer = h.ChannelFact(story.customer.id, "Up", False)
+    story.pbx_says(up("c1-1", bridged=False), customer)
+    assert len([order for order in story.last if isinstance(order, o.Join)]) == 1
 
 
 def test_a_call_as_the_pbx_has_it_needs_nothing() -> None:

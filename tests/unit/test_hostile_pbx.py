@@ -12,8 +12,9 @@ from aiohttp.test_utils import TestServer
 from ari_app.asterisk import ari as ari_module
 from ari_app.asterisk import recordings
 from ari_app.asterisk.ari import Ari, AriTransport
-from ari_app.asterisk.errors import AriUnavailable, AriUnknown
+from ari_app.asterisk.errors import PbxUnavailable, PbxUnknown
 from ari_app.asterisk.recordings import NoRecording, RecordingStore
+from ari_app.calls.call import Way
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -50,7 +51,7 @@ async def test_an_answer_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(ari_module, "LONGEST_ANSWER", LIMIT)
     async with pbx(endless) as (session, url):
         transport = AriTransport(session, url, "user", "password")
-        with pytest.raises(AriUnknown, match="no end"):
+        with pytest.raises(PbxUnknown, match="no end"):
             await transport.request("GET", "/ari/channels")
 
 
@@ -64,8 +65,9 @@ async def test_an_answer_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPa
 )
 async def test_a_description_that_is_none_is_no_pbx(said: str) -> None:
     async with pbx(saying(said)) as (session, url):
-        with pytest.raises(AriUnavailable):
+        with pytest.raises(PbxUnavailable) as error:
             await Ari.open(session, url, "user", "password")
+    assert error.value.way is Way.ARI
 
 
 async def test_a_recording_without_an_end_does_not_fill_the_disk(

@@ -9,16 +9,16 @@ from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
 from ari_app.calls.call import Call, Stage
 from ari_app.calls.flow import advance, begin
-from ari_app.calls.journal import CrmTold, Event, Line, dump_line, load_line
+from ari_app.calls.journal import CrmTold, Event, JournalLine, dump_line, load_line
 from ari_app.calls.outcome import Ending
 from ari_app.calls.routing import People, Policy
-from ari_app.timeline.timeline import summary, tell
+from ari_app.timeline.timeline import narrate, summary
 
 POLICY = Policy("PJSIP/##", fallback=(People(("102", "103"), 60.0),), unknown=())
 TOLD = o.TellHangup(2.0, "+79161234567", None, ("101",), Ending.ANSWERED)
 
 
-def story() -> tuple[Call, list[Line]]:
+def story() -> tuple[Call, list[JournalLine]]:
     """A call to 101, who doesn't answer; 103 of the group does."""
     happened: list[h.Happening] = [
         h.CustomerFound(100.1, "Иванова Анна", "101"),
@@ -36,11 +36,11 @@ def story() -> tuple[Call, list[Line]]:
     ]
     arrived = h.CallArrived(100.0, "1.1", "+79161234567", "+74951112233")
     call, orders = begin("app-1", "shop", POLICY, arrived)
-    lines = [Line(100.0, call.id, None, call.stage, arrived, orders)]
+    lines = [JournalLine(100.0, call.id, None, call.stage, arrived, orders)]
     for happening in happened:
         before = call.stage
         call, orders = advance(call, happening)
-        lines.append(Line(happening.at, call.id, before, call.stage, happening, orders))
+        lines.append(JournalLine(happening.at, call.id, before, call.stage, happening, orders))
     return call, lines
 
 
@@ -51,7 +51,7 @@ def test_every_step_of_a_call_is_read_back_as_it_was_written() -> None:
 
 @pytest.mark.parametrize("problem", [None, "400 wrong phone"])
 def test_what_the_crm_answered_is_read_back(problem: str | None) -> None:
-    line = Line(3.0, "app-1", None, None, CrmTold(3.0, TOLD, problem))
+    line = JournalLine(3.0, "app-1", None, None, CrmTold(3.0, TOLD, problem))
     assert load_line(dump_line(line)) == line
 
 
@@ -62,7 +62,7 @@ def test_a_line_that_nobody_wrote_is_an_error() -> None:
 
 def test_a_call_is_told_in_sentences() -> None:
     call, lines = story()
-    assert [sentence.text for line in lines for sentence in tell(line, call)] == [
+    assert [sentence.text for line in lines for sentence in narrate(line, call)] == [
         "+79161234567 calls +74951112233",
         "the CRM knows: Иванова Анна, manager 101",
         "trying 101",
@@ -81,8 +81,10 @@ def test_a_call_is_told_in_sentences() -> None:
 
 def test_what_the_crm_would_not_hear_is_told_with_the_reason() -> None:
     call, _ = story()
-    line = Line(3.0, call.id, None, None, CrmTold(3.0, TOLD, "400 wrong phone"))
-    assert [s.text for s in tell(line, call)] == ["CRM not told (400 wrong phone): hangup, answered, for 101"]
+    line = JournalLine(3.0, call.id, None, None, CrmTold(3.0, TOLD, "400 wrong phone"))
+    assert [s.text for s in narrate(line, call)] == [
+        "CRM not told (400 wrong phone): hangup, answered, for 101"
+    ]
 
 
 EXAMPLES: dict[str, Event] = {
@@ -103,10 +105,10 @@ EXAMPLES: dict[str, Event] = {
 def test_whatever_happens_is_kept_and_told_at_any_stage(event: Event) -> None:
     call, _ = story()
     for stage in Stage:
-        line = Line(1.0, call.id, stage, stage, event)
+        line = JournalLine(1.0, call.id, stage, stage, event)
         assert load_line(dump_line(line)) == line
-        tell(line, call)
-        tell(line, replace(call, legs=()))
+        narrate(line, call)
+        narrate(line, replace(call, legs=()))
 
 
 def test_the_names_of_happenings_and_orders_are_their_own() -> None:

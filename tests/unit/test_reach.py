@@ -11,9 +11,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from ari_app.asterisk.ari import AriTransport
-from ari_app.asterisk.errors import AriUnavailable
+from ari_app.asterisk.errors import PbxUnavailable
 from ari_app.asterisk.pbx import Pbx, PbxState, PbxTarget
-from ari_app.reach import ANYWHERE, NotOutside, Reach, Way, read_networks, way
+from ari_app.reach import ANYWHERE, NotOutside, Passage, Reach, passage, read_networks
 from ari_app.settings import BadSettings, read_settings
 
 INSIDE = [
@@ -99,7 +99,7 @@ async def door() -> AsyncIterator[Door]:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0"])
 async def test_no_door_of_this_machine_is_opened(door: Door, host: str) -> None:
-    async with way(Reach()) as to:
+    async with passage(Reach()) as to:
         with pytest.raises(aiohttp.ClientError):
             await to.session.get(f"http://{host}:{door.port}/")
         with pytest.raises(NotOutside):
@@ -109,7 +109,7 @@ async def test_no_door_of_this_machine_is_opened(door: Door, host: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f000001", "017700000001"])
 async def test_an_odd_spelling_opens_no_door_either(door: Door, host: str) -> None:
-    async with way(Reach()) as to:
+    async with passage(Reach()) as to:
         with pytest.raises(aiohttp.ClientError):
             await to.session.get(f"http://{host}:{door.port}/")
         with pytest.raises(OSError, match=r"own network|not known|No address"):
@@ -126,7 +126,7 @@ async def test_a_name_that_means_something_else_by_then_opens_no_door(
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    async with way(Reach()) as to:
+    async with passage(Reach()) as to:
         with pytest.raises(aiohttp.ClientConnectorError) as refused:
             await to.session.get(f"http://pbx.example.com:{door.port}/")
         assert isinstance(refused.value.os_error, NotOutside)
@@ -137,7 +137,7 @@ async def test_a_name_that_means_something_else_by_then_opens_no_door(
 
 async def test_what_the_operator_allows_is_reached(door: Door) -> None:
     reach = Reach(read_networks(["127.0.0.0/8"]))
-    async with way(reach) as to, to.session.get(f"http://127.0.0.1:{door.port}/") as answer:
+    async with passage(reach) as to, to.session.get(f"http://127.0.0.1:{door.port}/") as answer:
         assert answer.status == 200
     with closing(await reach.connect("localhost", door.port)) as connection:
         assert connection.getpeername()[1] == door.port
@@ -150,7 +150,7 @@ async def test_a_pbx_that_sends_us_elsewhere_is_no_pbx(door: Door) -> None:
     door.elsewhere = "/elsewhere"
     async with aiohttp.ClientSession() as session:
         transport = AriTransport(session, f"http://127.0.0.1:{door.port}/", "user", "password")
-        with pytest.raises(AriUnavailable, match="302"):
+        with pytest.raises(PbxUnavailable, match="302"):
             await transport.request("GET", "/ari/asterisk/info")
         async with await transport.download("recordings/stored/x/file") as answer:
             assert answer.status == 302
@@ -166,15 +166,15 @@ class _Ears:
 
 @asynccontextmanager
 async def _pbx(door: Door, reach: Reach) -> AsyncIterator[Pbx]:
-    async with way(reach) as to:
+    async with passage(reach) as to:
         target = PbxTarget(f"http://127.0.0.1:{door.port}/", "user", "password", "shop", "PJSIP/##")
-        yield Pbx(target, Way(reach, to.session), _Ears(), "shop")
+        yield Pbx(target, Passage(reach, to.session), "shop")
 
 
 async def test_the_event_stream_goes_only_where_a_pbx_may_be(door: Door) -> None:
     async with _pbx(door, Reach()) as pbx:
-        with pytest.raises(AriUnavailable, match="own network"):
-            await pbx._connect_and_listen()
+        with pytest.raises(PbxUnavailable, match="own network"):
+            await pbx._connect_and_listen(_Ears())
         with pytest.raises(NotOutside):
             await pbx._wire()
     assert (door.knocks, pbx.state) == (0, PbxState.CONNECTING)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ari_app.calls.call import AsGiven, Call, Direction, Source, Stage, TimerName, Way
 from ari_app.calls.happenings import TimerExpired
-from ari_app.calls.journal import Line, dump_line, load_line
+from ari_app.calls.journal import JournalLine, dump_line, load_line
 from ari_app.calls.orders import Order, TellHangup, TellResult, TellRinging, WebAnalytics
 from ari_app.calls.outcome import CRM_WORDS, Ending
 from ari_app.calls.reported import (
@@ -25,7 +25,7 @@ from ari_app.calls.reported import (
     ending_of,
 )
 from ari_app.calls.routing import Policy
-from ari_app.timeline.timeline import tell
+from ari_app.timeline.timeline import narrate
 
 ANNA, OURS, CHANNEL = "+79161234567", "+74951112233", "1700000000.42"
 POLICY = Policy("PJSIP/##", (), ())
@@ -128,9 +128,9 @@ def test_its_journal_is_read_back_and_told(first: Report, others: list[Report | 
     before: Stage | None = None
     for report in (first, *others):
         call, orders = advance(call, report)
-        line = Line(report.at, call.id, before, call.stage, report, orders)
+        line = JournalLine(report.at, call.id, before, call.stage, report, orders)
         assert load_line(dump_line(line)) == line
-        assert tell(line, call)
+        assert narrate(line, call)
         before = call.stage
 
 

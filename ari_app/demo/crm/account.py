@@ -1,4 +1,4 @@
-"""One account of the simulated retailCRM: who it knows, what it was told, and waiting for that."""
+"""One account of the simulated retailCRM: its users and customers, what it was told, and waiting for that."""
 
 import asyncio
 import re
@@ -358,7 +358,7 @@ class CrmAccount:
         return links | {"customerLink": f"{self.url}/customers/{customer.id}"}
 
     def _change(self, message: Message | None = None) -> None:
-        """Wake who waits. An event renewed each time, not a Condition: a cancelled handler can't miss it."""
+        """Wake waiters. An event renewed each time, not a Condition: a cancelled handler can't miss it."""
         self._changed.set()
         self._changed = asyncio.Event()
         if message is not None:

@@ -60,7 +60,7 @@ async def ask_config(url: str) -> tuple[set[str], str]:
     """Ask a module which scopes it needs, and where it takes the key.
 
     Raises:
-        NotConnected
+        NotConnected: the module's answer is none, or not what the rules say.
     """
     status, body, _ = await call_back(url, {})
     said = body if isinstance(body, dict) else {}

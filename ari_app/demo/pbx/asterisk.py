@@ -181,7 +181,7 @@ class Asterisk:
         """Return what the CLI command `text` prints, as `asterisk -rx` does."""
         reader, writer = await asyncio.open_unix_connection(self.folder / "run" / "asterisk.ctl")
         try:
-            await reader.readline()  # who it is
+            await reader.readline()  # the greeting names the PBX
             writer.write(b"cli quit after " + text.encode() + b"\0")
             said = await reader.read()
         finally:
@@ -203,7 +203,7 @@ class Asterisk:
             raise ValueError(said)
 
     async def switch_ari(self, on: bool) -> None:
-        """Switch ARI on or off while calls and AJAM go on; off, it answers 404 and cuts off who listens."""
+        """Switch ARI on or off while calls and AJAM go on; off, it answers 404 and cuts off listeners."""
         file = self.folder / "etc" / "ari.conf"
         setting = f"enabled = {'yes' if on else 'no'}"
         file.write_text(re.sub(r"(?m)^enabled = \w+$", setting, file.read_text(), count=1))

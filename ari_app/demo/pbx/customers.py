@@ -55,7 +55,7 @@ class Customer(Keys):
     answered_after: float | None = None
     ended_after: float | None = None
     ended_by: Literal["customer", "manager", "other side"] | None = None
-    """Who ended the call, or the waiting."""
+    """The side that ended the call, or the waiting."""
     reason: str = ""
     """The Reason header that came with the end, such as `Q.850;cause=17`."""
     over: bool = False
@@ -117,7 +117,7 @@ class Customer(Keys):
         if not self._leaves:
             self._leaves = True
             self._gave_up = self.status is None
-            self._sipp.tell("HANGUP", self.id)
+            self._sipp.send("HANGUP", self.id)
 
     async def vanish(self) -> None:
         """Go away without a word."""

@@ -84,7 +84,7 @@ class Keys:
         talk = self._talk()
         for digit in digits:
             confirmed = talk.pressed.digits
-            talk.sipp.tell("PRESS", talk.id, digit)
+            talk.sipp.send("PRESS", talk.id, digit)
             await talk.sipp.until(lambda before=confirmed: talk.pressed.digits > before)  # type: ignore[misc]
 
     async def transfer(self, to: str, *, stays: bool = False) -> int:
@@ -96,7 +96,7 @@ class Keys:
         return await self._transfer(f"<sip:{to}@127.0.0.1>", stays)
 
     async def transfer_to(self, consultation: Consultation, *, stays: bool = False) -> int:
-        """Hand the call over to whom the consultation is with, answered or still ringing (REFER, Replaces).
+        """Hand the call over to the person of the consultation, answered or still ringing (REFER, Replaces).
 
         Returns as `transfer` does.
         """
@@ -106,13 +106,13 @@ class Keys:
 
     async def _hold(self, direction: str) -> None:
         talk = self._talk()
-        talk.sipp.tell("HOLD", talk.id, direction)
+        talk.sipp.send("HOLD", talk.id, direction)
         await talk.sipp.until(lambda: talk.pressed.on_hold == (direction == "sendonly"))
 
     async def _transfer(self, target: str, stays: bool) -> int:
         talk = self._talk()
         talk.pressed.transfer = None
-        talk.sipp.tell("TRANSFER", talk.id, target)
+        talk.sipp.send("TRANSFER", talk.id, target)
         await talk.sipp.until(lambda: talk.pressed.transfer is not None)
         assert talk.pressed.transfer is not None
         if talk.pressed.transfer == 200 and not stays:
@@ -121,7 +121,7 @@ class Keys:
 
 
 def scenario(target: str, near: str, far: str) -> str:
-    """Return the steps to be put into a scenario: whom its requests go to, its From and its To."""
+    """Return the steps to be put into a scenario: where its requests go, its From and its To."""
     refusals = "\n".join(_REFUSAL.format(code=code) for code in REFUSALS)
     received = _filled("keys-received.xml", {"refusals": refusals})
     return _filled("keys.xml", {"target": target, "near": near, "far": far, "received": received})

@@ -62,7 +62,7 @@ _PACKAGES = {
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 """What a Chromium may be called; the first is Debian's."""
 _INCLUDE = "asterisk,asterisk-core-sounds-en-wav,curl"
-"""curl is for event2.sh. Who changes this raises `_RECIPE`: folders that exist are not built again."""
+"""curl is for event2.sh. A change of this raises `_RECIPE`: folders that exist are not built again."""
 _RECIPE = 2
 _LINES = {"Retrieving": 230, "Validating": 230, "Extracting": 60, "Unpacking": 230, "Configuring": 230}
 """About how many lines of each kind debootstrap prints; only the progress shown depends on them."""
@@ -95,7 +95,7 @@ def prepare_browser(progress: Progress = silent) -> Path:
     """Install a Chromium where there is none, for the tests of the cabinet, and give its program.
 
     Raises:
-        CannotPrepare
+        CannotPrepare: the browser is not there and can't be installed.
     """
     if (found := browser()) is None:
         _install_packages([BROWSERS[0]], progress)

@@ -176,7 +176,7 @@ class Phone(Keys):
     def answer(self) -> None:
         """Answer every call that rings now."""
         for call in self.ringing:
-            self._sipp.tell("ANSWER", call.id)
+            self._sipp.send("ANSWER", call.id)
 
     def decline(self) -> None:
         """Decline every call that rings now."""
@@ -198,7 +198,7 @@ class Phone(Keys):
         for call in calls:
             if not call.leaves:
                 call.leaves = True
-                self._sipp.tell("HANGUP", call.id)
+                self._sipp.send("HANGUP", call.id)
 
     async def _leave_all(self) -> None:
         self.hang_up()

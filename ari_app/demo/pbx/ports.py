@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-_FIRST, _LAST, _SIZE = 10_000, 32_700, 3_200
-_PHONES, _SERVICES, _CALLERS = 400, 20, 180
+_FIRST, _LAST, _SIZE = 10_000, 32_700, 2_000
+_PHONES, _SERVICES, _CALLERS = 320, 20, 130
 
 
 class NoFreePorts(Exception):
@@ -33,7 +33,7 @@ class PortBlock:
         self.rtp_start, self.rtp_end = callers + _CALLERS, self._base + _SIZE - 1
 
     def phone(self, index: int) -> int:
-        """Return the port of the phone at `index`, below 400."""
+        """Return the port of the phone at `index`, below 320."""
         if index >= _PHONES:
             raise NoFreePorts(f"a block has ports for {_PHONES} phones")
         return self._base + index
@@ -52,7 +52,7 @@ class PortBlock:
 
 
 def _take() -> tuple[IO[str], int]:
-    for base in range(_FIRST, _LAST - _SIZE, _SIZE):
+    for base in reversed(range(_FIRST, _LAST - _SIZE, _SIZE)):
         lock = (Path(tempfile.gettempdir()) / f"ari-app-ports-{base}.lock").open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

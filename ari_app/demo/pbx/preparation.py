@@ -33,7 +33,7 @@ def prepare_visibly(console: Console, version: int = NEWEST) -> Installation:
     """Prepare the machine and show what is done; nothing is shown when nothing is missing.
 
     Raises:
-        CannotPrepare
+        CannotPrepare: something that is needed is not there and can't be installed.
     """
     return _visibly(console, lambda show: prepare(show, version))
 

@@ -90,7 +90,7 @@ class Sipp:
         if self._failure:
             raise SippFailed(self._failure)
 
-    def tell(self, order: str, call_id: str, what: str = "") -> None:
+    def send(self, order: str, call_id: str, what: str = "") -> None:
         """Send the made-up request `order` (ANSWER, HANGUP, TRANSFER ...) into the call `call_id`."""
         request = (
             f"{order} sip:sipp@127.0.0.1:{self.port} SIP/2.0\r\n"

@@ -11,7 +11,7 @@ from typing import Protocol
 from ari_app.demo.pbx.customers import Customer
 from ari_app.demo.pbx.phones import Answers, Phone, PhoneCall
 from ari_app.demo.show.people import SHOP, USER_IDS
-from ari_app.demo.show.stage import Stage
+from ari_app.demo.show.theatre import Theatre
 
 TALK_SECONDS = 2.5
 
@@ -44,11 +44,11 @@ class Act(Protocol):
         """The customer's number, E.164; `anonymous` when it is withheld."""
         ...
 
-    async def play(self, stage: Stage, phones: Mapping[str, Phone]) -> Seen:
+    async def play(self, theatre: Theatre, phones: Mapping[str, Phone]) -> Seen:
         """Place the call and return when it is over; `phones` are the shop's that are on.
 
         Raises:
-            NotPlayed, TimeoutError
+            NotPlayed, TimeoutError: somebody could not do their part, or not in time.
         """
         ...
 
@@ -62,9 +62,9 @@ class CallsUs:
     """Seconds after the answer until the customer hangs up; None: waits for the other side."""
     gives_up_after: float | None = None
 
-    async def play(self, stage: Stage, phones: Mapping[str, Phone]) -> Seen:
+    async def play(self, theatre: Theatre, phones: Mapping[str, Phone]) -> Seen:
         """See `Act`."""
-        async with stage.lab.call(
+        async with theatre.lab.call(
             self.number, SHOP.lstrip("+"), talks=self.talks, gives_up_after=self.gives_up_after
         ) as customer:
             await customer.ended()
@@ -81,12 +81,12 @@ class IsHandedOver:
     after: float = 1.5
     """Seconds of talking before."""
 
-    async def play(self, stage: Stage, phones: Mapping[str, Phone]) -> Seen:
+    async def play(self, theatre: Theatre, phones: Mapping[str, Phone]) -> Seen:
         """See `Act`."""
         giver, taker = phones[self.giver], phones[self.taker]
-        async with stage.lab.call(self.number, SHOP.lstrip("+")) as customer:
+        async with theatre.lab.call(self.number, SHOP.lstrip("+")) as customer:
             await giver.answers()
-            await stage.lab.bridged(self.giver)
+            await theatre.lab.bridged(self.giver)
             await asyncio.sleep(self.after)
             status = await giver.transfer(self.taker)
             if status != 200:
@@ -107,13 +107,13 @@ class IsClicked:
     code: str
     customer: Answers
 
-    async def play(self, stage: Stage, phones: Mapping[str, Phone]) -> Seen:
+    async def play(self, theatre: Theatre, phones: Mapping[str, Phone]) -> Seen:
         """See `Act`."""
-        async with stage.lab.customer_phone(self.customer) as telephone:
+        async with theatre.lab.customer_phone(self.customer) as telephone:
             began = time.monotonic()
-            answer = await stage.crm_account.click_to_call(
-                stage.settings.public_url,
-                stage.client_id,
+            answer = await theatre.crm_account.click_to_call(
+                theatre.settings.public_url,
+                theatre.client_id,
                 code=self.code,
                 phone=self.written,
                 user_id=USER_IDS[self.code],
@@ -135,11 +135,11 @@ class Dials:
     code: str
     customer: Answers
 
-    async def play(self, stage: Stage, phones: Mapping[str, Phone]) -> Seen:
+    async def play(self, theatre: Theatre, phones: Mapping[str, Phone]) -> Seen:
         """See `Act`."""
         async with (
-            stage.lab.customer_phone(self.customer) as telephone,
-            stage.lab.dial(self.code, self.dialled, talks=TALK_SECONDS) as manager,
+            theatre.lab.customer_phone(self.customer) as telephone,
+            theatre.lab.dial(self.code, self.dialled, talks=TALK_SECONDS) as manager,
         ):
             await manager.ended()
             await telephone.is_free()

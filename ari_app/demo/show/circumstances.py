@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ari_app.demo.crm.faults import Silent
 from ari_app.demo.show.people import USER_IDS
-from ari_app.demo.show.stage import DemoFailed, Stage
+from ari_app.demo.show.theatre import DemoFailed, Theatre
 
 Remark = Callable[[str], None]
 """Tells the audience what can't be seen in the call's own journal."""
@@ -18,7 +18,7 @@ Remark = Callable[[str], None]
 class Circumstance(Protocol):
     """Something that isn't as usual."""
 
-    def during(self, stage: Stage, remark: Remark) -> AbstractAsyncContextManager[None]:
+    def during(self, theatre: Theatre, remark: Remark) -> AbstractAsyncContextManager[None]:
         """Make it so; it is as usual again when the context is left."""
         ...
 
@@ -28,23 +28,23 @@ class AsUsual:
     """Nothing is different."""
 
     @asynccontextmanager
-    async def during(self, stage: Stage, remark: Remark) -> AsyncIterator[None]:
+    async def during(self, theatre: Theatre, remark: Remark) -> AsyncIterator[None]:
         """See `Circumstance`."""
         yield
 
 
 @dataclass(frozen=True, slots=True)
 class CrmIsSilent:
-    """The CRM never answers who calls."""
+    """The CRM never answers the question who calls."""
 
     @asynccontextmanager
-    async def during(self, stage: Stage, remark: Remark) -> AsyncIterator[None]:
+    async def during(self, theatre: Theatre, remark: Remark) -> AsyncIterator[None]:
         """See `Circumstance`."""
-        stage.crm_account.fault(Silent(), route="manager")
+        theatre.crm_account.fault(Silent(), route="manager")
         try:
             yield
         finally:
-            stage.crm_account.heal()
+            theatre.crm_account.heal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +54,23 @@ class AtDinner:
     code: str
 
     @asynccontextmanager
-    async def during(self, stage: Stage, remark: Remark) -> AsyncIterator[None]:
+    async def during(self, theatre: Theatre, remark: Remark) -> AsyncIterator[None]:
         """See `Circumstance`."""
-        await self._tell(stage, "dinner")
+        await self._tell(theatre, "dinner")
         remark(f"the CRM says that {self.code} is at dinner")
         try:
             yield
         finally:
-            await self._tell(stage, "free")
+            await self._tell(theatre, "free")
             remark(f"the CRM says that {self.code} is free again")
 
-    async def _tell(self, stage: Stage, status: str) -> None:
-        answer = await stage.crm_account.change_status(
-            stage.settings.public_url, stage.client_id, status, code=self.code, user_id=USER_IDS[self.code]
+    async def _tell(self, theatre: Theatre, status: str) -> None:
+        answer = await theatre.crm_account.change_status(
+            theatre.settings.public_url,
+            theatre.client_id,
+            status,
+            code=self.code,
+            user_id=USER_IDS[self.code],
         )
         if answer.status != 200:
             raise DemoFailed(f"the service answered {answer.status} to the CRM: {answer.body}")
@@ -77,15 +81,15 @@ class WithoutAri:
     """ARI is switched off in Asterisk's configuration; AJAM works."""
 
     @asynccontextmanager
-    async def during(self, stage: Stage, remark: Remark) -> AsyncIterator[None]:
+    async def during(self, theatre: Theatre, remark: Remark) -> AsyncIterator[None]:
         """See `Circumstance`."""
-        asterisk = stage.lab.asterisk
+        asterisk = theatre.lab.asterisk
         await asterisk.switch_ari(False)
         try:
-            await stage.until(lambda: not stage.listening, "the service did not lose ARI")
+            await theatre.until(lambda: not theatre.listening, "the service did not lose ARI")
             remark("ARI is switched off in Asterisk: only AJAM is left")
             yield
         finally:
             await asterisk.switch_ari(True)
-        await stage.until_listening()
+        await theatre.until_listening()
         remark("ARI is switched on again, and the service has found it")

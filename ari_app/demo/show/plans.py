@@ -21,7 +21,7 @@ from ari_app.demo.show.people import (
     VERA,
     WITHHELD,
 )
-from ari_app.demo.show.stage import CallFields
+from ari_app.demo.show.theatre import CallFields
 from ari_app.demo.show.verdict import Expected, Result, Told
 
 GROUP = f"group:{BORIS},{VERA}"

@@ -20,8 +20,8 @@ from ari_app.demo.pbx.phones import Phone
 from ari_app.demo.show.acts import NotPlayed, Seen
 from ari_app.demo.show.people import SHOP
 from ari_app.demo.show.plans import PLANS, Plan
-from ari_app.demo.show.stage import API_KEY, PORT, Stage, end, set_up
 from ari_app.demo.show.story import Narrator, Opening, Performance
+from ari_app.demo.show.theatre import API_KEY, PORT, Theatre, end, set_up
 from ari_app.demo.show.verdict import Observed, problems
 from ari_app.store.calls import CallStore
 
@@ -49,60 +49,60 @@ async def run(
     `performances`. Whoever sets `stop` cancels too, so that it is at once; but a cancellation may get lost in
     `asyncio.wait_for` of Python 3.11, which redis-py uses.
     """
-    async with set_up(installation, folder, plans[0].calls) as stage:
-        narrator.opens(_opening(stage), _try_this(stage))
+    async with set_up(installation, folder, plans[0].calls) as theatre:
+        narrator.opens(_opening(theatre), _try_this(theatre))
         for index in itertools.count(1) if calls is None else range(1, calls + 1):
             if stop.is_set():
                 return
             plan = plans[(index - 1) % len(plans)]
-            await stage.take_settings(plan.calls)
+            await theatre.take_settings(plan.calls)
             narrator.begins(index, plan)
-            performances.append(await _perform(stage, index, plan, narrator))
+            performances.append(await _perform(theatre, index, plan, narrator))
             narrator.ends(performances[-1])
             if index != calls:
                 await asyncio.sleep(PAUSE_SECONDS)
         if stay:
-            narrator.waits(performances, _try_this(stage))
+            narrator.waits(performances, _try_this(theatre))
             await stop.wait()
 
 
-def _opening(stage: Stage) -> Opening:
+def _opening(theatre: Theatre) -> Opening:
     """Say what there is to be said before the first call."""
-    settings = stage.settings
+    settings = theatre.settings
     return Opening(
-        stage.lab.asterisk.installation.version,
+        theatre.lab.asterisk.installation.version,
         settings.public_url,
-        stage.cabinet,
-        f"the CRM's address {stage.crm_account.url} and the key {API_KEY}",
+        theatre.cabinet,
+        f"the CRM's address {theatre.crm_account.url} and the key {API_KEY}",
         settings.recordings_url,
         usual_port=PORT if settings.port != PORT else None,
     )
 
 
-def _try_this(stage: Stage) -> str:
+def _try_this(theatre: Theatre) -> str:
     """Give a command for another terminal."""
     program = Path(sys.executable).with_name("ari-app")
     with suppress(ValueError):
         program = program.relative_to(Path.cwd())
-    return f"ARI_APP_DATA_DIR={stage.settings.data_dir} {program} calls list"
+    return f"ARI_APP_DATA_DIR={theatre.settings.data_dir} {program} calls list"
 
 
 # -- one call ---------------------------------------------------------------------------------------------
 
 
-async def _perform(stage: Stage, index: int, plan: Plan, narrator: Narrator) -> Performance:
-    crm, violations = stage.crm_account, len(stage.crm.violations)
+async def _perform(theatre: Theatre, index: int, plan: Plan, narrator: Narrator) -> Performance:
+    crm, violations = theatre.crm_account, len(theatre.crm.violations)
     events, uploads = len(crm.events), len(crm.uploads)
     async with AsyncExitStack() as stack:
         phones = {
-            code: await stack.enter_async_context(stage.lab.phone(code, behaviour))
+            code: await stack.enter_async_context(theatre.lab.phone(code, behaviour))
             for code, behaviour in plan.phones.items()
         }
-        await stack.enter_async_context(plan.circumstance.during(stage, narrator.remarks))
-        follower = _Follower(stage.calls, phones, narrator, await stage.calls.watched_until())
+        await stack.enter_async_context(plan.circumstance.during(theatre, narrator.remarks))
+        follower = _Follower(theatre.calls, phones, narrator, await theatre.calls.watched_until())
         following = asyncio.create_task(follower.run())
         stack.push_async_callback(end, following)
-        seen, trouble = await _play(stage, plan, phones)
+        seen, trouble = await _play(theatre, plan, phones)
         try:
             async with asyncio.timeout(TELL_SECONDS):
                 await asyncio.shield(following)
@@ -111,7 +111,7 @@ async def _perform(stage: Stage, index: int, plan: Plan, narrator: Narrator) -> 
     results = tuple(one.call for one in crm.uploads[uploads:])
     url = results[0].record_url if results else None
     if url is None and follower.call is not None and follower.call.recording.file:
-        url = f"{stage.settings.recordings_url}/{follower.call.recording.file}"
+        url = f"{theatre.settings.recordings_url}/{follower.call.recording.file}"
     answered = tuple(code for code, phone in phones.items() if any(c.answered_at for c in phone.calls))
     observed = Observed(
         sip_status=seen.sip_status,
@@ -123,18 +123,18 @@ async def _perform(stage: Stage, index: int, plan: Plan, narrator: Narrator) -> 
         uploads=results,
         rang=tuple(code for code, phone in phones.items() if phone.calls),
         dialled=seen.dialled,
-        recording=await _recording_length(stage.http, url) if url else None,
-        violations=tuple(stage.crm.violations[violations:]),
+        recording=await _recording_length(theatre.http, url) if url else None,
+        violations=tuple(theatre.crm.violations[violations:]),
     )
     found = problems(plan.expected, observed, plan.act.number, SHOP)
     return Performance(index, plan, follower.call, observed, [*trouble, *found], url)
 
 
-async def _play(stage: Stage, plan: Plan, phones: dict[str, Phone]) -> tuple[Seen, list[str]]:
+async def _play(theatre: Theatre, plan: Plan, phones: dict[str, Phone]) -> tuple[Seen, list[str]]:
     """Let the people call; give what was seen, and what hindered them."""
     try:
         async with asyncio.timeout(CALL_SECONDS):
-            return await plan.act.play(stage, phones), []
+            return await plan.act.play(theatre, phones), []
     except TimeoutError:
         return Seen(), [f"the call did not go on to its end within {CALL_SECONDS:.0f} s"]
     except (NotPlayed, NotAnswered) as problem:

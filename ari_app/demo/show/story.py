@@ -17,14 +17,14 @@ from rich.text import Text
 
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call
-from ari_app.calls.journal import Line
+from ari_app.calls.journal import JournalLine
 from ari_app.demo.crm.simulator import Manager
 from ari_app.demo.pbx.phones import Phone
 from ari_app.demo.show.people import MANAGERS, SHOP
 from ari_app.demo.show.plans import Plan
 from ari_app.demo.show.verdict import Observed
 from ari_app.timeline.colours import COLOURS
-from ari_app.timeline.timeline import tell
+from ari_app.timeline.timeline import narrate
 
 ONCE_SECONDS = 1.0
 """A sentence is not said again within this time."""
@@ -91,7 +91,7 @@ class Narrator:
     def remarks(self, text: str) -> None:
         """Something is different around the call, or as usual again."""
 
-    def step(self, line: Line, call: Call, phones: Mapping[str, Phone]) -> None:
+    def step(self, line: JournalLine, call: Call, phones: Mapping[str, Phone]) -> None:
         """Something has happened to it."""
 
     def ends(self, performance: Performance) -> None:
@@ -144,9 +144,9 @@ class Story(Narrator):
         """Write what the call's own timeline doesn't tell."""
         self._print("•", "yellow", named(text), "yellow")
 
-    def step(self, line: Line, call: Call, phones: Mapping[str, Phone]) -> None:
+    def step(self, line: JournalLine, call: Call, phones: Mapping[str, Phone]) -> None:
         """Write a sentence of its timeline."""
-        for sentence in tell(line, call):
+        for sentence in narrate(line, call):
             if sentence.at - self._said.get(sentence.text, 0.0) < ONCE_SECONDS:
                 continue
             self._said[sentence.text] = sentence.at
@@ -182,7 +182,7 @@ class Story(Narrator):
         self._console.print("From another terminal (or `calls watch`, `calls show CALL`):", style="dim")
         self._console.print(f"  {try_this}", style="dim", soft_wrap=True)
 
-    def _link(self, line: Line, text: str) -> tuple[str, str | None]:
+    def _link(self, line: JournalLine, text: str) -> tuple[str, str | None]:
         if not isinstance(line.event, h.RecordingStored):
             return text, None
         link = f"{self._recordings_url}/{line.event.file}"
@@ -249,7 +249,7 @@ def named(text: str) -> str:
     return _CODE.sub(lambda found: f"{found[1]} {_NAMES[found[1]]}", text)
 
 
-def _display(line: Line, call: Call, phones: Mapping[str, Phone]) -> str:
+def _display(line: JournalLine, call: Call, phones: Mapping[str, Phone]) -> str:
     """Say what the display of a phone that begins to ring shows."""
     match line.event:
         case h.LegRinging(_, leg_id):

@@ -51,7 +51,7 @@ class DemoFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Stage:
+class Theatre:
     """Everything that runs."""
 
     lab: Lab
@@ -104,7 +104,7 @@ class Stage:
         """Wait until something holds.
 
         Raises:
-            DemoFailed
+            DemoFailed: it did not hold in time.
         """
         for _ in range(round(START_SECONDS / LOOK_SECONDS)):
             if holds():
@@ -114,7 +114,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def set_up(installation: Installation, folder: Path, calls: CallFields) -> AsyncIterator[Stage]:
+async def set_up(installation: Installation, folder: Path, calls: CallFields) -> AsyncIterator[Theatre]:
     """Start everything; `folder` is the service's data folder, `calls` the account's first settings."""
     async with AsyncExitStack() as stack:
         extensions = [manager.code for manager in MANAGERS if manager.code]
@@ -140,11 +140,11 @@ async def set_up(installation: Installation, folder: Path, calls: CallFields) ->
             Person(manager.id, f"{manager.last_name} {manager.first_name}") for manager in MANAGERS
         )
         store = CallStore(redis, account.id)
-        stage = Stage(lab, crm, crm_account, service, accounts, store, http, settings)
+        theatre = Theatre(lab, crm, crm_account, service, accounts, store, http, settings)
         await stack.enter_async_context(_at_work(service))
         await stack.enter_async_context(_served(service, listener))
-        await stage.until_listening()
-        yield stage
+        await theatre.until_listening()
+        yield theatre
 
 
 def _log_complaints(asterisk: Asterisk) -> None:

@@ -1,0 +1,112 @@
+"""What a shop's line needs of the rest of the application: the settings, the CRM, recordings, Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from ari_app.accounts.current import Current
+from ari_app.asterisk.pbx import Pbx
+from ari_app.asterisk.recordings import NoRecording, RecordingStore, fetch_recording
+from ari_app.calls import happenings as h
+from ari_app.calls.call import Call
+from ari_app.calls.journal import JournalLine
+from ari_app.calls.numbers import e164
+from ari_app.calls.routing import Outside, Policy
+from ari_app.calls.waiting import LOOK_UP_SECONDS
+from ari_app.retailcrm.client import RetailCrm
+from ari_app.retailcrm.errors import CrmError
+from ari_app.service.changes import Changes
+from ari_app.service.event_log import Notes
+from ari_app.service.statuses import Statuses
+from ari_app.store.calls import Step
+from ari_app.store.events import What
+from ari_app.store.ledger import Ledger
+
+log = structlog.get_logger(__name__)
+
+
+class ShopDesk:
+    """The desk (`ari_app.control.live_call.Desk`) of one shop's line."""
+
+    def __init__(
+        self,
+        current: Current,
+        crm: RetailCrm,
+        statuses: Statuses,
+        pbx: Pbx,
+        recordings: RecordingStore,
+        ledger: Ledger,
+        notes: Notes,
+        changes: Changes,
+    ) -> None:
+        self.account = current.account.id
+        self._current = current
+        self._crm = crm
+        self._statuses = statuses
+        self._pbx = pbx
+        self._recordings = recordings
+        self._ledger = ledger
+        self._notes = notes
+        self._changes = changes
+        self._log = log.bind(account=self.account)
+
+    @property
+    def policy(self) -> Policy:
+        """How calls are handled that begin now."""
+        return self._current.policy
+
+    @property
+    def away(self) -> frozenset[str]:
+        """The extensions whose managers are busy, at dinner or on a break, as the CRM says."""
+        return self._statuses.away
+
+    def outside(self, number: str, line: str | None = None) -> Outside:
+        """Say how a number outside is dialled."""
+        return self._current.account.outside(number, line)
+
+    def is_extension(self, code: str) -> bool:
+        """Tell whether the account has an extension."""
+        return code in self._current.account.codes
+
+    def normal_form(self, number: str | None) -> str | None:
+        """Bring a number into E.164, the account's country first; None when it is withheld."""
+        return e164(number, self._current.account.crm.country)
+
+    async def look_up(
+        self,
+        number: str,
+        at: Callable[[], float],
+        seconds: float = LOOK_UP_SECONDS,
+        ignore_status: bool = True,
+    ) -> h.CustomerFound | h.CustomerUnknown:
+        """Ask the CRM who has a number, and who is responsible: without `ignore_status` only if free."""
+        try:
+            found = await self._crm.manager_for(number, timeout=seconds, ignore_status=ignore_status)
+        except CrmError as error:
+            return h.CustomerUnknown(at(), problem=str(error))
+        code = found.manager_code
+        if code is None and found.manager_id is not None:
+            code = self._current.account.code_of_user(found.manager_id)
+        if found.customer_id is None and found.customer_name is None and code is None:
+            return h.CustomerUnknown(at())
+        return h.CustomerFound(at(), found.customer_name, code)
+
+    async def fetch_recording(self, name: str, at: Callable[[], float]) -> h.Happening:
+        """Bring a call's recording into our store."""
+        try:
+            stored = await fetch_recording(self._pbx, self._recordings, name)
+        except NoRecording as error:
+            return h.RecordingFailed(at(), str(error))
+        except OSError as error:
+            self._log.error("recordings cannot be stored", problem=str(error))
+            return h.RecordingFailed(at(), f"the recording can't be stored: {error.strerror or error}")
+        return h.RecordingStored(at(), stored.name, stored.seconds)
+
+    async def write(self, call: Call, line: JournalLine) -> None:
+        """Keep a step of a call."""
+        self._changes.note()
+        if isinstance(line.event, h.RecordingFailed):
+            self._notes.take(What.RECORDING_LOST, call=call.id, problem=line.event.problem)
+        await self._ledger.write(Step(call, line))
