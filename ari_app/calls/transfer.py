@@ -12,7 +12,7 @@ from dataclasses import replace
 from ari_app.calls import happenings as h
 from ari_app.calls.behind import became_of
 from ari_app.calls.call import Leg, LegState, Role, Stage, TimerName
-from ari_app.calls.members import member_answered
+from ari_app.calls.members import member_answered, next_answered
 from ari_app.calls.orders import FindFarHalf, HangUpReason, Watch
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.outgoing import manager_answered, stand_for_the_manager
@@ -127,6 +127,8 @@ def far_half_found(turn: Turn, found: h.FarHalfFound) -> None:
     leg = turn.call.leg(found.leg)
     if leg is not None and leg.far is None:
         turn.call = turn.call.with_leg(replace(leg, far=found.channel))
+    if turn.call.stage is Stage.TALKING and found.member is not None:  # the leg was up before it was followed
+        next_answered(turn, h.MemberAnswered(found.at, found.leg, found.member, found.code))
     if turn.call.stage is not Stage.TRANSFERRING:
         return
     if found.member is not None:

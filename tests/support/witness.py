@@ -181,7 +181,8 @@ class Witness:
         if call.clicked and leg.role is Role.CUSTOMER:
             assert call.caller.answered_at is not None, "the manager is there before the customer is rung"
         known = before is not None and before.leg(ident) is not None
-        if leg.code in busy and not known and before is not None and before.stage is not Stage.CALLING:
+        calling = before is not None and before.stage is Stage.CALLING
+        if leg.code in busy and not known and not calling and leg.role is not Role.FORWARDED:
             assert call.policy.ignore_manager_status, "who is busy is not rung"
 
     def _open(self, which: str, opening: type, closing: type) -> bool:
@@ -296,7 +297,8 @@ class Witness:
             assert call.clicked
             assert not self.told
         if call.number is not None:
-            makers = {leg.id for leg in call.our_legs if leg.attempt < 0 and leg.id.startswith(call.id)}
+            ours = (leg for leg in (call.caller, *call.our_legs) if leg.id.startswith(call.id))
+            makers = {leg.id for leg in ours if leg.attempt < 0}
             untold = customers | makers  # of whom could have made a call, the CRM hears who did
             rung = {leg.code for leg in call.legs if leg.code and leg.id.split("/")[0] not in untold}
             assert rung <= set(self.told), "who was rung was told"
