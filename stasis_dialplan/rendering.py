@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ari_app.accounts.dialplan_names import local_context, named_context, named_exten
-from ari_app.calls.routing import Destination, Dialplan, People, Queue
+from ari_app.calls import Destination, Dialplan, People, Queue
 from stasis_dialplan.settings import SHORTEST_OUTSIDE, Route, Settings
 
 Kind = Literal["asterisk", "freepbx", "old"]

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from urllib.parse import quote
 
 from ari_app.accounts.account import Account
-from ari_app.calls.routing import Destination, Dialplan, People
+from ari_app.calls import Destination, Dialplan, People
 
 SHORTEST_OUTSIDE = 7
 """Digits of the shortest number outside: shorter ones are colleagues, emergency and service numbers."""

@@ -26,8 +26,17 @@ from pydantic import (
 )
 
 from ari_app.accounts.dialplan_names import local_context
-from ari_app.calls.numbers import e164
-from ari_app.calls.routing import BadDestination, Outside, Policy, is_extension, parse_destinations
+from ari_app.accounts.owners import Owners
+from ari_app.calls import (
+    BadDestination,
+    Outside,
+    People,
+    Policy,
+    e164,
+    is_extension,
+    is_persons,
+    parse_destinations,
+)
 
 DEFAULT_TIMEZONE = "Europe/Moscow"
 EXAMPLE_URL = "https://shop.retailcrm.ru"
@@ -38,11 +47,15 @@ SECRETS = (
 )
 """The fields that are never shown and are encrypted where they are kept."""
 
+EXTENSION_EXPECTED = "digits only, such as 101: no * and no #, and not 0"
+NUMBER_EXPECTED = "a phone number with its area code, such as +74951234567"
+
 _PORTS = {"https": 443, "http": 80}
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:]*:[0-9a-f:.]*")
 """What may become a part of a key in Redis and of a file's name."""
 
 
+_SHOPS_NUMBER = re.compile(r"\+[0-9]{7,15}|[0-9]{5,15}")
 _NAME = r"[a-z0-9][a-z0-9._-]{0,254}"
 
 
@@ -71,10 +84,13 @@ def _printable_secret(value: SecretStr) -> SecretStr:
 
 
 Extension = Annotated[
-    str, AfterValidator(lambda code: code if is_extension(code) else _fail("expected digits, * and # only"))
+    str, AfterValidator(lambda code: code if is_extension(code) else _fail(f"expected {EXTENSION_EXPECTED}"))
 ]
 OutgoingLine = Annotated[
     str, _word(r"[A-Za-z0-9_.-]{1,79}(,[1-9][0-9]{0,4})?", "context[,priority], such as default,1")
+]
+Device = Annotated[
+    str, _word(r"([A-Za-z0-9]{1,20}/)?[A-Za-z0-9_.+-]{1,80}", "an endpoint, such as 99302 or PJSIP/99302")
 ]
 Secret = Annotated[SecretStr, AfterValidator(_printable_secret)]
 Seconds = Annotated[int, Field(ge=1, le=600, strict=True)]
@@ -167,6 +183,10 @@ class PbxSettings(_Section):
         str, _word(r"[A-Za-z0-9]+/[^#\s,&]*##[^#\s,&]*", "a channel such as PJSIP/##, ## being the extension")
     ] = "PJSIP/##"
     outgoing: OutgoingLine = "default,1"
+    outside_prefix: Annotated[
+        str, _word(r"[0-9*#]{0,4}", "what is dialled for an outside line, such as 9, or nothing")
+    ] = ""
+    """What the shop's people dial before a number outside; it is no part of the number."""
     guarded: Switch = False
     """Its address was typed into the cabinet: it may not be in the service's own network (`reach.py`)."""
 
@@ -217,6 +237,10 @@ class ExtensionOf(_Section):
 
     user_id: int = Field(ge=1, strict=True)
     code: Extension
+    devices: tuple[Device, ...] = ()
+    """More endpoints that are theirs, such as ``99302``: a softphone beside the desk phone."""
+    mobile: str | None = None
+    """Their mobile, on which a Follow Me reaches them."""
 
 
 class ExternalPhone(_Section):
@@ -252,13 +276,31 @@ class RegisteredAccount(_Section):
     def _numbers(self) -> Self:
         seen: dict[str, int] = {}
         for index, phone in enumerate(self.external_phones):
-            number = e164(phone.number, self.crm.country)
+            number = e164(phone.number, self.crm.country) or re.sub(r"[^0-9]", "", phone.number)
             where = f"external_phones[{index}].number"
-            if number is None or not re.fullmatch(r"\+?\d{2,15}", number):
+            if not re.fullmatch(r"\+?\d{2,15}", number):
                 raise ValueError(f'{where}: found "{phone.number}", expected a phone number')
             if number in seen:
                 raise ValueError(f"{where}: {number} is external_phones[{seen[number]}] already")
             seen[number] = index
+        return self
+
+    @model_validator(mode="after")
+    def _telephones(self) -> Self:
+        codes = {one.code for one in self.extensions}
+        seen: dict[str, str] = {}
+        for index, one in enumerate(self.extensions):
+            for device in one.devices:
+                if device in codes or seen.setdefault(device, one.code) != one.code:
+                    raise ValueError(f"extensions[{index}].devices: {device} is another extension's")
+            if one.mobile is None:
+                continue
+            mobile = e164(one.mobile, self.crm.country)
+            where = f"extensions[{index}].mobile"
+            if mobile is None or not re.fullmatch(r"\+\d{7,15}", mobile):
+                raise ValueError(f'{where}: found "{one.mobile}", expected a phone number')
+            if seen.setdefault(mobile, one.code) != one.code:
+                raise ValueError(f"{where}: {mobile} is another extension's")
         return self
 
     @property
@@ -345,6 +387,16 @@ class Account(RegisteredAccount):
         """The extensions of the account."""
         return frozenset(extension.code for extension in self.extensions)
 
+    @cached_property
+    def owners(self) -> Owners:
+        """Whose the telephones are."""
+        return Owners(
+            self.codes,
+            {device: one.code for one in self.extensions for device in one.devices},
+            {e164(one.mobile, self.crm.country) or "": one.code for one in self.extensions if one.mobile},
+            self.crm.country,
+        )
+
 
 def checked_account(data: Mapping[str, Any]) -> RegisteredAccount:
     """Make an account of its fields: an `Account` when its PBX is among them.
@@ -379,6 +431,34 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def is_shops_number(number: str | None) -> bool:
+    """Tell whether a number (as `e164` gives it) may be one by which customers call a shop."""
+    return number is not None and _SHOPS_NUMBER.fullmatch(number) is not None
+
+
+def _newly_written(account: Account) -> list[str]:
+    """Say what is wrong in a file though an account that is stored may have it: it was taken once."""
+    wrong = [
+        f'extensions[{index}].code: found "{one.code}", expected {EXTENSION_EXPECTED}'
+        for index, one in enumerate(account.extensions)
+        if not is_persons(one.code)
+    ]
+    wrong += [
+        f'external_phones[{index}].number: found "{phone.number}", expected {NUMBER_EXPECTED}'
+        for index, phone in enumerate(account.external_phones)
+        if not is_shops_number(e164(phone.number, account.crm.country))
+    ]
+    for name in ("fallback", "unknown"):
+        places = parse_destinations(getattr(account.calls, name), 60)
+        codes = [code for place in places if isinstance(place, People) for code in place.codes]
+        wrong += [
+            f'calls.{name}: found "{code}" in a group, expected {EXTENSION_EXPECTED}'
+            for code in codes
+            if not is_persons(code)
+        ]
+    return wrong
+
+
 def read_account(text: str) -> Account:
     """Read an account's TOML.
 
@@ -390,9 +470,12 @@ def read_account(text: str) -> Account:
     except tomllib.TOMLDecodeError as error:
         raise BadAccount(f"this is not TOML: {error}") from error
     try:
-        return Account.model_validate(data)
+        account = Account.model_validate(data)
     except ValidationError as error:
         raise BadAccount("\n".join(_wrong_field(problem) for problem in error.errors())) from None
+    if wrong := _newly_written(account):
+        raise BadAccount("\n".join(wrong))
+    return account
 
 
 def _wrong_field(problem: Any) -> str:

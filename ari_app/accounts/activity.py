@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,6 +15,10 @@ class Activity:
     """When it was last switched off."""
     on_at: float | None = None
     """When it was switched on again after that."""
+    active: bool | None = None
+    """Whether somebody has ticked the module's "active"; None: it was never said."""
+    frozen: bool | None = None
+    """Whether the CRM has frozen the module (it isn't paid for, say)."""
 
     @property
     def on(self) -> bool:
@@ -26,11 +30,20 @@ class Activity:
         """Since when telephony is on, or off; None if it was never switched."""
         return self.off_at if self.on_at is None else self.on_at
 
+    def told(self, active: bool | None, frozen: bool | None, at: float) -> Activity:
+        """Give what it is when the CRM says so; what it leaves out (None) stays as it was.
+
+        Where it never said more than whether telephony is on, a module that is off is taken to be inactive.
+        """
+        before = self.on if self.active is None else self.active
+        active, frozen = (before if active is None else active), (self.frozen if frozen is None else frozen)
+        return replace(self.switched(active and not frozen, at), active=active, frozen=bool(frozen))
+
     def switched(self, on: bool, at: float) -> Activity:
-        """Give the activity after the CRM has said on or off; to say the same again changes nothing."""
+        """Give what it is when telephony is on or off from then on; the same again changes nothing."""
         if on == self.on:
             return self
-        return Activity(self.off_at, at) if on else Activity(at)
+        return replace(self, on_at=at) if on else replace(self, off_at=at, on_at=None)
 
     def covers(self, at: float) -> bool:
         """Tell whether the CRM shall hear of what happened at a moment."""

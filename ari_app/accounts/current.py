@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 from ari_app.accounts.account import Account
 from ari_app.accounts.activity import Activity
-from ari_app.calls.routing import Policy
+from ari_app.accounts.owners import Owners
+from ari_app.calls import Policy
 
 
 class Current:
@@ -22,6 +23,10 @@ class Current:
     def change(self, account: Account) -> None:
         """Take changed settings; the time zone stays the one that the CRM told."""
         self.account, self.policy = account, account.policy()
+
+    def owners(self) -> Owners:
+        """Say whose the shop's telephones are."""
+        return self.account.owners
 
     def zone(self) -> ZoneInfo:
         """Give the shop's time zone."""

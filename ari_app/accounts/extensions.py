@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from ari_app.accounts.account import ExtensionOf
+from ari_app.calls.routing import is_persons
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ def merge(ours: tuple[ExtensionOf, ...], theirs: Mapping[int, str], told: Mappin
     extension that the CRM lost is not removed here: it is told again.
     """
     codes = {one.user_id: one.code for one in ours}
+    known = {one.user_id: one for one in ours}
     taken: list[ExtensionOf] = []
     conflicts: list[Conflict] = []
     for user, code in theirs.items():
@@ -54,12 +56,17 @@ def merge(ours: tuple[ExtensionOf, ...], theirs: Mapping[int, str], told: Mappin
         else:
             codes[user] = code
             taken.append(entered)
-    whole = tuple(ExtensionOf(user_id=user, code=code) for user, code in codes.items())
+    whole = tuple(recoded(known.get(user), user, code) for user, code in codes.items())
     return Merged(whole, tuple(taken), tuple(conflicts))
+
+
+def recoded(known: ExtensionOf | None, user: int, code: str) -> ExtensionOf:
+    """Give a user an extension; devices and mobile stay theirs."""
+    return ExtensionOf(user_id=user, code=code) if known is None else known.model_copy(update={"code": code})
 
 
 def _read(user: int, code: str) -> ExtensionOf | None:
     try:
-        return ExtensionOf(user_id=user, code=code)
+        return ExtensionOf(user_id=user, code=code) if is_persons(code) else None
     except ValidationError:
         return None

@@ -33,7 +33,7 @@ from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavaila
 from ari_app.asterisk.feature_codes import NO_FEATURE_CODES
 from ari_app.asterisk.pbx import PbxState
 from ari_app.backoff import BackOff
-from ari_app.calls.call import Way
+from ari_app.calls import Way
 
 __all__ = ["Ajam", "AjamChannel", "AjamEvent", "AjamTarget"]
 

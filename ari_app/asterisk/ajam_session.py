@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ari_app.asterisk.ajam_wire import AjamTarget, Answer, Field, Wire
 from ari_app.asterisk.errors import PbxDenied, PbxUnavailable, PbxUnknown
-from ari_app.calls.call import Way
+from ari_app.calls import Way
 
 _NOT_LET_IN = "the PBX refuses user and password, or this machine's address (permit in manager.conf)"
 _IN_USE = "the PBX has a session of our user already (allowmultiplelogin=no in manager.conf)"

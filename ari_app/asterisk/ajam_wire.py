@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import aiohttp
 
 from ari_app.asterisk.errors import PbxDenied, PbxUnavailable, PbxUnknown
-from ari_app.calls.call import Way
+from ari_app.calls import Way
 
 Field = tuple[str, str]
 

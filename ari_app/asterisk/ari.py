@@ -15,7 +15,7 @@ import aiohttp
 import orjson
 
 from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable, PbxUnknown
-from ari_app.calls.call import Way
+from ari_app.calls import Way
 
 REQUEST_SECONDS = 5.0
 """How long a request may take. Asterisk answers in milliseconds or not at all."""

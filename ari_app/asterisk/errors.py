@@ -13,7 +13,7 @@ By which way the request went, ARI or AJAM, is the error's `way`.
 
 from __future__ import annotations
 
-from ari_app.calls.call import Way
+from ari_app.calls import Way
 
 
 class PbxError(Exception):

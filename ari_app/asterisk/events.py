@@ -7,17 +7,20 @@ over with a line in the log and never stops the reader.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from ari_app.accounts.owners import Owners
+from ari_app.calls import ATTENDED, Doing, is_extension
 from ari_app.calls import happenings as h
-from ari_app.calls.transfer import ATTENDED
 
 EVENT_TYPES = (
     "ApplicationReplaced",
     "BridgeAttendedTransfer",
     "BridgeBlindTransfer",
     "ChannelDestroyed",
+    "ChannelDialplan",
     "ChannelDtmfReceived",
     "ChannelStateChange",
     "Dial",
@@ -28,11 +31,29 @@ EVENT_TYPES = (
 """All that we listen to; the PBX is asked to send no others."""
 
 _SIP = re.compile("^(?:PJ)?SIP/")
-_LOCAL_MEMBER = re.compile(r"Local/(\d{1,20})@")
+_LOCAL_MEMBER = re.compile(r"Local/(\+?[0-9*]{1,20})#?@")
 _LOCAL = re.compile(r"Local/([^@]+)@.+;1")
 _FORWARD = re.compile(r"(?:[^/@]*/)*(?:sips?:)?([^@/:;]+)(?:[:;].*)?(?:@.*)?")
 """A bare number, as ``310``, or a channel that is to be made, as ``PJSIP/307/sip:310@10.0.0.5``."""
 _UNIQUE_PART = r"-[0-9a-f]{8}(?:;[12])?"
+_ENDPOINT = re.compile(rf"([A-Za-z0-9]+)/(.+){_UNIQUE_PART}")
+
+_DOING = {
+    **dict.fromkeys(("Dial", "FollowMe", "Page", "RetryDial"), Doing.DIALS),
+    "Queue": Doing.QUEUES,
+    **dict.fromkeys(("Busy", "Congestion"), Doing.REFUSES),
+    **dict.fromkeys(("PlayTones", "Playtones", "Wait", "WaitExten"), Doing.WAITS),
+    **dict.fromkeys(("AGI", "EAGI", "Authenticate", "BackGround", "BackgroundDetect"), Doing.SPEAKS),
+    **dict.fromkeys(("ConfBridge", "ControlPlayback", "DISA", "Dictate", "Directory"), Doing.SPEAKS),
+    **dict.fromkeys(("Echo", "Festival", "MeetMe", "Milliwatt", "MiniVM", "MinivmRecord"), Doing.SPEAKS),
+    **dict.fromkeys(("MP3Player", "MusicOnHold", "Park", "ParkAndAnnounce", "Playback"), Doing.SPEAKS),
+    **dict.fromkeys(("PrivacyManager", "Read", "ReadExten", "Record", "SayAlpha"), Doing.SPEAKS),
+    **dict.fromkeys(
+        ("SayDigits", "SayNumber", "SayPhonetic", "SayUnixTime", "SpeechBackground"), Doing.SPEAKS
+    ),
+    **dict.fromkeys(("VMAuthenticate", "VoiceMail", "VoiceMailMain"), Doing.SPEAKS),
+}
+"""The dialplan's applications that last; all others are done in a moment and say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +108,68 @@ class Ids:
 
 
 class Extensions:
-    """Reads a manager's extension off a channel's name.
+    """Knows whose telephone a channel is: an extension of the account, or nobody's.
 
     One PBX may have phones by chan_sip and by PJSIP beside each other (a shop that moves): either is read.
+    `owners` gives the account's people as they are now; without it whatever looks like an extension is one.
     """
 
-    def __init__(self, channel_format: str) -> None:
+    def __init__(self, channel_format: str, owners: Callable[[], Owners] | None = None) -> None:
         before, _, after = channel_format.partition("##")
         driver = _SIP.sub("(?:PJ)?SIP/", re.escape(before))
         self._direct = re.compile(driver + r"([0-9*#]{1,20})" + re.escape(after) + _UNIQUE_PART)
+        self._owners = owners
 
-    def code_of(self, channel_name: str) -> str | None:
-        """Read it by the account's channel format, else from the digits of ``Local/EXT@``."""
-        local = _LOCAL_MEMBER.match(channel_name)
-        return self.direct_code_of(channel_name) or (local[1] if local else None)
+    def known(self, code: str | None) -> str | None:
+        """Give an extension back if the account has it."""
+        if code is None or not is_extension(code):
+            return None
+        return code if self._owners is None or code in self._owners().codes else None
 
-    def direct_code_of(self, channel_name: str) -> str | None:
-        """Read it by the account's channel format alone."""
+    def code_of(self, channel_name: str, number: str = "") -> str | None:
+        """Say whose a channel is: its telephone's, or that of the extension or mobile which a Local dials.
+
+        `number` is the telephone's own caller number, where it is known to be.
+        """
+        return self.direct_code_of(channel_name, number) or self._of_local(channel_name)
+
+    def direct_code_of(self, channel_name: str, number: str = "") -> str | None:
+        """Say whose telephone a channel is: by the account's channel format, its devices, its number."""
         match = self._direct.fullmatch(channel_name)
-        return match[1] if match else None
+        code = self.known(match[1]) if match else None
+        endpoint = _ENDPOINT.fullmatch(channel_name)
+        if code is not None or self._owners is None or endpoint is None or endpoint[1] == "Local":
+            return code
+        return self._owners().of_device(endpoint[1], endpoint[2]) or self.known(number or None)
+
+    def code_of_channel(self, channel: dict[str, Any], dialler: dict[str, Any] | None = None) -> str | None:
+        """Say whose a channel is that ARI describes; `dialler` is the channel that dials it.
+
+        A telephone without a caller number of its own is given one by who dials it: that of the place in the
+        dialplan, which is an extension's if its Follow Me dials there; or of who is on the line there, which
+        says nothing of whose telephone it is.
+        """
+        number = str(channel["caller"]["number"])
+        if dialler is not None and number in _others_numbers(dialler):
+            number = ""
+        return self.code_of(str(channel["name"]), number)
+
+    def _of_local(self, channel_name: str) -> str | None:
+        local = _LOCAL_MEMBER.match(channel_name)
+        if local is None:
+            return None
+        return local[1] if self._owners is None else self._owners().of_number(local[1])
+
+
+def _others_numbers(dialler: dict[str, Any]) -> frozenset[str]:
+    """List the numbers of others with which a channel may mark whom it dials."""
+    numbers = {str((dialler.get(side) or {}).get("number") or "") for side in ("caller", "connected")}
+    return frozenset(numbers - {str(dialler["dialplan"]["exten"])})
+
+
+def doing(app: str | None) -> Doing | None:
+    """Say what an application of the dialplan does, None for those that are done in a moment."""
+    return _DOING.get(app or "")
 
 
 def read_event(event: dict[str, Any], at: float, ids: Ids, extensions: Extensions) -> Signal | None:
@@ -124,6 +188,8 @@ def read_event(event: dict[str, Any], at: float, ids: Ids, extensions: Extension
             return new_caller(channel, tuple(map(str, event["args"])))
         case "ChannelStateChange":
             return _state_change(event["channel"], at, ids, extensions)
+        case "ChannelDialplan":
+            return _does(event, at)
         case "ChannelDtmfReceived":
             ident = str(event["channel"]["id"])
             return Heard(ident, h.KeyPressed(at, ident, str(event["digit"])[:1]))
@@ -156,7 +222,8 @@ def _state_change(channel: dict[str, Any], at: float, ids: Ids, extensions: Exte
         return None
     if state == "Ringing":
         return Heard(ident, h.LegRinging(at, ident))
-    return Heard(ident, h.LegAnswered(at, ident, extensions.direct_code_of(str(channel["name"]))))
+    code = extensions.direct_code_of(str(channel["name"]), str(channel["caller"]["number"]))
+    return Heard(ident, h.LegAnswered(at, ident, code))
 
 
 def _destroyed(event: dict[str, Any], at: float, ids: Ids) -> Signal | None:
@@ -165,6 +232,14 @@ def _destroyed(event: dict[str, Any], at: float, ids: Ids) -> Signal | None:
         return None
     sip = event.get("tech_cause")
     return Heard(ident, h.LegEnded(at, ident, cause, int(sip) if sip else None))
+
+
+def _does(event: dict[str, Any], at: float) -> Signal | None:
+    """What a far half does; all other channels that we hear of are in our application."""
+    ident, does = str(event["channel"]["id"]), doing(str(event["dialplan_app"]))
+    if does is None or not str(event["channel"]["name"]).endswith(";2"):
+        return None
+    return Heard(ident, h.DialplanDoes(at, ident, does))
 
 
 def _replaced(event: dict[str, Any], at: float, extensions: Extensions) -> Signal:
@@ -176,9 +251,10 @@ def newcomer(channel: dict[str, Any], at: float, extensions: Extensions, old: st
     """Read a channel that stands where a party of a call stood: into the dialplan, or a telephone's own."""
     name = str(channel["name"])
     local = _LOCAL.fullmatch(name)
-    code = extensions.direct_code_of(name)
-    if local is not None and local[1] == ATTENDED:
-        code = str(channel["caller"]["number"]) or None
+    number = str(channel["caller"]["number"])
+    code = extensions.direct_code_of(name, number)
+    if local is not None:
+        code = extensions.known(number or None) if local[1] == ATTENDED else None
     return h.PartyReplaced(
         at=at,
         old=old,
@@ -195,7 +271,7 @@ def _attended(event: dict[str, Any], at: float, extensions: Extensions) -> Signa
     if transferee is None or target is None or event["result"] != "Success":
         return None
     leg, member = str(transferee["id"]), str(target["name"])
-    return Heard(leg, h.MemberAnswered(at, leg, member, extensions.code_of(member)))
+    return Heard(leg, h.MemberAnswered(at, leg, member, extensions.code_of_channel(target)))
 
 
 def _blind(event: dict[str, Any], at: float) -> Signal | None:
@@ -213,15 +289,27 @@ def _dial(event: dict[str, Any], at: float, extensions: Extensions) -> Signal | 
     if dialler is None:
         return _forwarded(event, at)
     leg = str(dialler["id"])
-    member, status = str(event["peer"]["name"]), str(event["dialstatus"])
-    code = extensions.code_of(member)
+    return _dialled(leg, event["peer"], str(event["dialstatus"]), at, extensions, dialler)
+
+
+def _dialled(
+    leg: str,
+    peer: dict[str, Any],
+    status: str,
+    at: float,
+    extensions: Extensions,
+    dialler: dict[str, Any],
+) -> Signal | None:
+    member = str(peer["name"])
+    code = extensions.code_of_channel(peer, dialler)
+    local = str(peer["id"]) if _LOCAL.fullmatch(member) else None
     match status:
         case "":
-            return Heard(leg, h.MemberRung(at, leg, member, code, rings=False))
+            return Heard(leg, h.MemberRung(at, leg, member, code, rings=False, local=local))
         case "RINGING" | "PROGRESS":
-            return Heard(leg, h.MemberRung(at, leg, member, code))
+            return Heard(leg, h.MemberRung(at, leg, member, code, local=local))
         case "ANSWER":
-            return Heard(leg, h.MemberAnswered(at, leg, member, code))
+            return Heard(leg, h.MemberAnswered(at, leg, member, code, local=local))
         case "PROCEEDING":
             return None
     return Heard(leg, h.MemberEnded(at, leg, member, status))
@@ -235,3 +323,26 @@ def _forwarded(event: dict[str, Any], at: float) -> Signal | None:
     peer = event["peer"]
     context = str(peer.get("dialplan", {}).get("context") or "")
     return Heard(str(peer["id"]), h.LegForwarded(at, str(peer["id"]), forward[1], context))
+
+
+def dialled_by(
+    dialler: dict[str, Any], channels: dict[str, dict[str, Any]], at: float, extensions: Extensions
+) -> list[h.MemberRung]:
+    """List whom a channel in the dialplan dials just now, of those who are rung: what was missed of them."""
+    dialplan = dialler["dialplan"]
+    if dialplan.get("app_name") != "Dial":
+        return []
+    dialled = str(dialplan.get("app_data") or "").split(",")[0].split("&")
+    names = {one.removesuffix("/n") for one in dialled if one.startswith("Local/") or "@" not in one}
+    found = []
+    for channel in channels.values():
+        name = str(channel["name"])
+        match = _ENDPOINT.fullmatch(name)
+        if match is None or f"{match[1]}/{match[2]}" not in names or name.endswith(";2"):
+            continue
+        status = {"Down": "", "Ringing": "RINGING"}.get(channel["state"])
+        if status is not None:
+            signal = _dialled(str(dialler["id"]), channel, status, at, extensions, dialler)
+            if isinstance(signal, Heard) and isinstance(signal.happening, h.MemberRung):
+                found.append(signal.happening)
+    return found

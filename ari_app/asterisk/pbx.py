@@ -21,6 +21,7 @@ import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
+from ari_app.accounts.owners import Owners
 from ari_app.asterisk.actions import Actions
 from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable, PbxUnknown
@@ -31,12 +32,13 @@ from ari_app.asterisk.events import (
     Ids,
     NewCaller,
     Replaced,
+    dialled_by,
+    doing,
     read_event,
 )
 from ari_app.backoff import BackOff, spread
-from ari_app.calls.call import Way
-from ari_app.calls.happenings import ChannelFact
-from ari_app.calls.orders import Order
+from ari_app.calls import NESTING, ChannelFact, Doing, Order, Way
+from ari_app.calls import happenings as h
 from ari_app.reach import Passage
 
 log = structlog.get_logger(__name__)
@@ -56,6 +58,14 @@ class PbxTarget:
     password: str
     stasis_app: str
     channel_format: str
+
+
+@dataclass(frozen=True, slots=True)
+class FarHalf:
+    """The half of a Local channel that runs the dialplan; `up` tells whether the near one is up."""
+
+    id: str
+    up: bool
 
 
 class PbxState(StrEnum):
@@ -115,13 +125,14 @@ class Pbx:
         passage: Passage,
         account: str,
         clock: Callable[[], float] = time.time,
+        owners: Callable[[], Owners] | None = None,
     ) -> None:
         self.target = target
         self.ids = Ids(target.stasis_app)
         self.state = PbxState.CONNECTING
         self.problem: str | None = None
         self.since = clock()
-        self.extensions = Extensions(target.channel_format)
+        self.extensions = Extensions(target.channel_format, owners)
         self._passage = passage
         self._clock = clock
         self._log = log.bind(account=account, pbx=target.url)
@@ -302,19 +313,40 @@ class Pbx:
         except (LookupError, TypeError) as error:
             raise PbxUnknown(Way.ARI, "the PBX's list of channels or bridges can't be read") from error
 
-    async def far_half(self, channel: str) -> tuple[str, bool] | None:
-        """Find the half of a Local channel that runs the dialplan, and tell whether the other one is up.
-
-        Raises:
-            PbxError: the PBX does not answer, or says no.
-        """
-        channels = {str(one["id"]): one for one in await self.ari("channels", "list")}
-        near = channels.get(channel)
-        if near is None or not str(near["name"]).endswith(";1"):
+    def far_half(self, snapshot: Snapshot, channel: str) -> FarHalf | None:
+        """Find the half of a Local channel that runs the dialplan."""
+        near = snapshot.channels.get(channel)
+        far = _other_half(snapshot.channels, str(near["name"])) if near is not None else None
+        if near is None or far is None:
             return None
-        name = f"{str(near['name'])[:-1]}2"
-        others = (ident for ident, other in channels.items() if other["name"] == name)
-        return next(((ident, near["state"] == "Up") for ident in others), None)
+        return FarHalf(str(far["id"]), up=near["state"] == "Up")
+
+    def behind(self, snapshot: Snapshot, far: str) -> tuple[Doing | None, list[h.MemberRung]]:
+        """Say what the dialplan does on a channel, and whom it rings."""
+        dialler = snapshot.channels.get(far)
+        if dialler is None:
+            return None, []
+        does = doing(dialler["dialplan"].get("app_name"))
+        return does, dialled_by(dialler, snapshot.channels, self._clock(), self.extensions)
+
+    def telephone_behind(self, snapshot: Snapshot, far: str) -> tuple[str, str | None] | None:
+        """Name the telephone that talks to the far half of a Local channel, and say whose it is.
+
+        Another Local channel is followed, down to a telephone; None while there is none.
+        """
+        for _ in range(NESTING):
+            inside = next((those for those in snapshot.bridges.values() if far in those), ())
+            others = [snapshot.channels[one] for one in inside if one != far and one in snapshot.channels]
+            if len(others) != 1:
+                return None
+            name = str(others[0]["name"])
+            if not name.startswith("Local/"):
+                return name, self.extensions.code_of_channel(others[0], snapshot.channels.get(far))
+            other = _other_half(snapshot.channels, name)
+            if other is None:
+                return None
+            far = str(other["id"])
+        return None
 
     async def is_recording(self, name: str) -> bool:
         """Tell whether a recording is being made.
@@ -328,13 +360,13 @@ class Pbx:
             return False
         return True
 
-    async def bridge_peer(self, channel: str) -> str | None:
-        """Name the channel that a channel talks to, as ``BRIDGEPEER`` has it."""
-        try:
-            said = await self.ari("channels", "getChannelVar", channelId=channel, variable="BRIDGEPEER")
-        except PbxRefused:
-            return None
-        return str(said["value"]) or None
+
+def _other_half(channels: dict[str, dict[str, Any]], near: str) -> dict[str, Any] | None:
+    """Find the other half of a Local channel, by the near one's name."""
+    name = f"{near[:-1]}2"
+    if not near.endswith(";1"):
+        return None
+    return next((one for one in channels.values() if one["name"] == name), None)
 
 
 class _Connect(connect):

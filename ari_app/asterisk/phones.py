@@ -9,7 +9,7 @@ from typing import Any
 
 from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import PbxRefused, PbxUnknown
-from ari_app.calls.call import Way
+from ari_app.calls import Way
 
 LIST_SECONDS = 2.0
 MOST_TELEPHONES = 10

@@ -21,12 +21,14 @@ import tenacity
 from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnknown
 from ari_app.asterisk.pbx import Pbx
-from ari_app.calls.call import Way
+from ari_app.calls import Way
 
 HEADER_BYTES = 44
 BYTES_A_SECOND = 16_000
 _RIFF_SIZE_AT, _DATA_SIZE_AT = 4, 40
 
+KINDS = ("wav", "mp3")
+"""The kinds of files that a recording may be."""
 LONGEST_RECORDING = 12 * 3600 * BYTES_A_SECOND
 """Bytes. A PBX may be anybody's, and the disk is everybody's."""
 FETCH_SECONDS = 600.0
@@ -80,7 +82,7 @@ class RecordingStore:
         Raises:
             OSError: the file can't be removed.
         """
-        for kind in ("wav", "mp3"):
+        for kind in KINDS:
             self.path_of(self.name_of(call_id, kind)).unlink(missing_ok=True)
 
     async def save(self, call_id: str, response: aiohttp.ClientResponse) -> StoredFile:

@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from ari_app.asterisk.recordings import RecordingStore
+from ari_app.asterisk.recordings import KINDS, RecordingStore
 
 CHUNK_BYTES = 1 << 18
 SIGNATURE_BYTES = 12
@@ -67,21 +67,37 @@ class Draft:
     async def keep(self, store: RecordingStore, call_id: str) -> tuple[str, float | None]:
         """Keep the file as a call's recording; give its name and its length in seconds, where that is known.
 
+        A recording that the call has already stays: the CRM may have its link. Then that one's name is given.
+
         Raises:
             BadFile: it is too short to be anything.
         """
         if len(self._begin) < SIGNATURE_BYTES:
             raise BadFile
         kind = _kind(self._begin)
-        name = store.name_of(call_id, kind)
-        await asyncio.to_thread(self._keep, store.path_of(name))
-        return name, _seconds(self._begin, self._size) if kind == "wav" else None
+        kept = await asyncio.to_thread(
+            self._keep, [store.name_of(call_id, one) for one in KINDS], store, kind
+        )
+        seconds = _seconds(self._begin, self._size) if kept.endswith(".wav") and kind == "wav" else None
+        return kept, seconds
 
-    def _keep(self, path: Path) -> None:
+    def _keep(self, names: list[str], store: RecordingStore, kind: str) -> str:
+        """Put the file in its place in one step, unless one is there; give the name of what is there then."""
         self._file.flush()
         os.fsync(self._file.fileno())
+        for name in names:
+            if store.path_of(name).exists():
+                return name
+        name = next(name for name in names if name.endswith(f".{kind}"))
+        path = store.path_of(name)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-        os.replace(self._path, path)
+        try:
+            os.link(self._path, path)
+        except FileExistsError:
+            pass  # two came at once
+        except OSError:  # a disk without hard links
+            os.replace(self._path, path)
+        return name
 
 
 @asynccontextmanager

@@ -3,4 +3,154 @@
 Pure Python over frozen values. No input or output, no asyncio, no clock: time enters as a value in the
 happening (``at``, seconds since the epoch, UTC). The same `advance` serves a live call, a call resumed after
 a crash, and a test.
+
+Others take all that they use from here; how a call moves from stage to stage is this room's own business.
+What can happen to a call and what it can ask for are many, and are taken as the modules `happenings` and
+`orders`. A call that a dialplan of the shop's own runs begins and advances in `reported`.
 """
+
+from ari_app.calls import happenings, orders, reported
+from ari_app.calls.behind import NESTING
+from ari_app.calls.call import (
+    AsGiven,
+    Call,
+    Direction,
+    Doing,
+    Leg,
+    LegState,
+    Role,
+    Source,
+    Stage,
+    TimerName,
+    Way,
+)
+from ari_app.calls.flow import First, advance, begin, known_as
+from ari_app.calls.happenings import ChannelFact, CustomerFound, HangUpAsked, TimerExpired
+from ari_app.calls.journal import (
+    NOT_KNOWN,
+    CrmTold,
+    JournalLine,
+    OutboxEntry,
+    UnreadableEntry,
+    dump_line,
+    kind_of,
+    line_at,
+    order_from,
+    read_lines,
+    tagged,
+)
+from ari_app.calls.names import NAME_LENGTH, clean_name, with_prefix
+from ari_app.calls.numbers import (
+    LONGEST_INTERNAL,
+    NotDialled,
+    dialled,
+    e164,
+    is_withheld,
+    masked,
+    tellable,
+    written,
+)
+from ari_app.calls.orders import Order, Tell, TellHangup, TellResult, TellRinging, WebAnalytics
+from ari_app.calls.outcome import CRM_WORDS, Ending, LegResult
+from ari_app.calls.reported import (
+    CallTakenOver,
+    EndReported,
+    FileReported,
+    Report,
+    RingingReported,
+    ending_of,
+)
+from ari_app.calls.routing import (
+    BadDestination,
+    Destination,
+    Dialplan,
+    Outside,
+    People,
+    Policy,
+    Queue,
+    is_extension,
+    is_persons,
+    parse_destinations,
+)
+from ari_app.calls.stored import dump_call, load_call
+from ari_app.calls.transfer import ATTENDED
+from ari_app.calls.turn import whose
+from ari_app.calls.waiting import LOOK_UP_SECONDS
+
+__all__ = [
+    "ATTENDED",
+    "CRM_WORDS",
+    "LONGEST_INTERNAL",
+    "LOOK_UP_SECONDS",
+    "NAME_LENGTH",
+    "NESTING",
+    "NOT_KNOWN",
+    "AsGiven",
+    "BadDestination",
+    "Call",
+    "CallTakenOver",
+    "ChannelFact",
+    "CrmTold",
+    "CustomerFound",
+    "Destination",
+    "Dialplan",
+    "Direction",
+    "Doing",
+    "EndReported",
+    "Ending",
+    "FileReported",
+    "First",
+    "HangUpAsked",
+    "JournalLine",
+    "Leg",
+    "LegResult",
+    "LegState",
+    "NotDialled",
+    "Order",
+    "OutboxEntry",
+    "Outside",
+    "People",
+    "Policy",
+    "Queue",
+    "Report",
+    "RingingReported",
+    "Role",
+    "Source",
+    "Stage",
+    "Tell",
+    "TellHangup",
+    "TellResult",
+    "TellRinging",
+    "TimerExpired",
+    "TimerName",
+    "UnreadableEntry",
+    "Way",
+    "WebAnalytics",
+    "advance",
+    "begin",
+    "clean_name",
+    "dialled",
+    "dump_call",
+    "dump_line",
+    "e164",
+    "ending_of",
+    "happenings",
+    "is_extension",
+    "is_persons",
+    "is_withheld",
+    "kind_of",
+    "known_as",
+    "line_at",
+    "load_call",
+    "masked",
+    "order_from",
+    "orders",
+    "parse_destinations",
+    "read_lines",
+    "reported",
+    "tagged",
+    "tellable",
+    "whose",
+    "with_prefix",
+    "written",
+]

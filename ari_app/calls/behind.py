@@ -3,19 +3,61 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.call import LOCAL_ROLES, Call, Leg, LegState, Role
+from ari_app.calls.call import Call, Leg, LegState, Role
 from ari_app.calls.outcome import NORMAL_CAUSES, LegResult, leg_result
 from ari_app.calls.turn import Turn
 
+NESTING = 5
+"""How many Local channels behind one another are followed."""
+
 
 def local_leg(call: Call, leg_id: str) -> Leg | None:
-    """Find a Local leg behind which somebody may be rung."""
-    leg = call.leg(leg_id)
-    rings = leg is not None and leg.role in LOCAL_ROLES and leg.state not in (LegState.LEAVING, LegState.GONE)
-    return leg if rings else None
+    """Find the Local leg of ours behind which a channel dials: itself, or one at any depth behind it."""
+    leg = call.party(leg_id.partition("/")[0])
+    gone = leg is None or leg.state in (LegState.LEAVING, LegState.GONE)
+    return None if gone or leg is None or not leg.leads_on else leg
+
+
+def goes_too_deep(leg_id: str) -> bool:
+    """Tell whether so many Local channels lead to a member that it is followed no further."""
+    return leg_id.count("/Local/") > NESTING
+
+
+def telephones(call: Call, leg: Leg) -> tuple[Leg, ...]:
+    """List the telephones that were rung behind a Local leg."""
+    return tuple(member for member in call.members(leg) if member.local is None)
+
+
+def is_rung(call: Call, leg: Leg) -> bool:
+    """Tell whether somebody may still answer behind a Local leg."""
+    return any(member.pending for member in call.members(leg))
+
+
+def rung_in_vain(call: Call, leg: Leg) -> bool:
+    """Tell whether somebody was dialled behind a Local leg, and nobody is any more."""
+    members = call.members(leg)
+    return bool(members) and not any(member.alive for member in members)
+
+
+def owner(call: Call, member: Leg, own: Callable[[str | None], str | None]) -> str | None:
+    """Say whose a telephone is: its own extension's, or that of the nearest leg that leads to it.
+
+    A telephone that is nobody's was rung by somebody's Follow Me, or by a transfer to their extension. `own`
+    gives a code back if it is one of the account's.
+    """
+    if member.code is not None:
+        return member.code
+    around = (leg for leg in (call.caller, *call.legs) if member.id.startswith(f"{leg.id}/"))
+    for leg in sorted(around, key=lambda leg: -len(leg.id)):
+        if leg.target is not None:  # transferred there
+            return own(leg.target)
+        if leg.code is not None:
+            return leg.code
+    return None
 
 
 def end_members(turn: Turn, leg: Leg, result: LegResult) -> None:
@@ -31,15 +73,24 @@ def member_id(leg_id: str, member: str) -> str:
 
 
 def member_leg(call: Call, said: h.MemberRung | h.MemberAnswered) -> Leg:
-    """Find the leg of somebody who is rung behind a Local leg, or make it."""
+    """Find the leg of somebody who is rung behind a Local leg, at any depth, or make it."""
     leg_id = member_id(said.leg, said.member)
-    local = call.leg(said.leg)
+    dialler = call.party(said.leg)
     known = call.leg(leg_id)
-    if known is not None:
+    if known is None and dialler is not None and said.local is None:
+        name = member_id("", said.member)
+        known = next((one for one in telephones(call, dialler) if one.id.endswith(name)), None)
+    if known is not None and known.local == said.local:
         return known if known.state is LegState.UP else replace(known, result=None, ended_at=None)
-    attempt = local.attempt if local else -1
     return Leg(
-        leg_id, Role.MEMBER, LegState.PLACED, said.at, code=said.code, attempt=attempt, began_at=said.at
+        leg_id,
+        Role.MEMBER,
+        LegState.PLACED,
+        said.at,
+        code=said.code,
+        attempt=dialler.attempt if dialler else -1,
+        began_at=said.at,
+        local=said.local,
     )
 
 

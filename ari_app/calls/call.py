@@ -74,6 +74,19 @@ LOCAL_ROLES = frozenset({Role.CUSTOMER, Role.QUEUE, Role.TARGET, Role.FORWARDED}
 """Legs behind which the dialplan dials."""
 
 
+class Doing(StrEnum):
+    """What the dialplan does behind a Local channel, as far as it lasts."""
+
+    DIALS = "dials"
+    QUEUES = "queues"
+    """It dials again and again."""
+    SPEAKS = "speaks"
+    """It plays something, records, or asks for keys: voicemail, an announcement, a menu."""
+    WAITS = "waits"
+    REFUSES = "refuses"
+    """It plays a busy tone until the other side hangs up."""
+
+
 class LegState(StrEnum):
     """How far a leg has come; ``leaving`` means that we asked for its hang-up."""
 
@@ -105,7 +118,11 @@ class Leg:
     target: str | None = None
     """What was dialled to reach it: a number outside, or whatever a manager transferred the customer to."""
     far: str | None = None
-    """The channel of a Local channel's other half, where it isn't ours and so has no id of our making."""
+    """The channel of a Local channel's other half: what the dialplan dials behind it, it dials."""
+    local: str | None = None
+    """Of a member that is no telephone but a Local channel: its channel, as it was dialled last."""
+    does: Doing | None = None
+    """What the dialplan does behind it, as far as it is known."""
     endpoint: str | None = None
     """What is rung, where that is more than the extension says: one of its telephones, or a way outside."""
     via: tuple[str, ...] = ()
@@ -120,6 +137,11 @@ class Leg:
     def pending(self) -> bool:
         """Whether the leg may still be answered."""
         return self.state in (LegState.PLACED, LegState.DIALLED, LegState.RINGING)
+
+    @property
+    def leads_on(self) -> bool:
+        """Whether it is a Local channel, behind which the dialplan may dial."""
+        return self.role in LOCAL_ROLES or self.far is not None or self.local is not None
 
     @property
     def far_id(self) -> str:
@@ -177,6 +199,7 @@ class TimerName(StrEnum):
     RECORDING = "recording"
     REPORT = "report"
     KEYS = "keys"
+    VAIN = "vain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +292,8 @@ class Call:
     """The caller was sent on into the shop's dialplan."""
     sent_to: Dialplan | None = None
     """The place in the dialplan to which the caller was sent."""
+    left_to_dialplan: bool = False
+    """The customer hears what the dialplan says behind a leg: voicemail, an announcement, a menu."""
     talker_leg: str | None = None
     """The channel of the manager who talks or talked with the customer."""
     talker: str | None = None
@@ -276,6 +301,11 @@ class Call:
     first_talker: str | None = None
     """Extension of the manager who answered first; differs from `talker` after a transfer."""
     answered_at: float | None = None
+    """When the first person answered, or the dialplan to which the caller was sent on."""
+    talked: float | None = None
+    """Seconds of talk with people before `talk_began`; none where only the call's begin and end are known."""
+    talk_began: float | None = None
+    """When the present talk, or the last one, began; none while the customer waits for the next one."""
     ended_at: float | None = None
     ending: Ending | None = None
     end_unseen: bool = False
@@ -344,10 +374,14 @@ class Call:
 
     @property
     def talking(self) -> float:
-        """Seconds of talk; 0 for a call that nobody answered or that still goes on."""
+        """Seconds of talk with people; 0 for a call that nobody answered or that still goes on."""
         if self.answered_at is None or self.ended_at is None:
             return 0.0
-        return max(0.0, self.ended_at - self.answered_at)
+        answered = max(0.0, self.ended_at - self.answered_at)
+        if self.talked is None:
+            return answered
+        last = max(0.0, self.ended_at - self.talk_began) if self.talk_began is not None else 0.0
+        return min(answered, self.talked + last)
 
     @property
     def our_legs(self) -> Iterator[Leg]:
@@ -363,7 +397,7 @@ class Call:
         return self.caller if channel == self.caller.id else self.leg(channel)
 
     def members(self, leg: Leg) -> tuple[Leg, ...]:
-        """List those who were rung behind a Local leg."""
+        """List those who were rung behind a Local leg, at any depth."""
         return tuple(one for one in self.legs if one.role is Role.MEMBER and one.id.startswith(f"{leg.id}/"))
 
     def with_leg(self, leg: Leg) -> Call:
@@ -387,10 +421,14 @@ class Call:
     def rings_alone(self, leg: Leg) -> bool:
         """Tell whether a phone is rung alone, so that the caller may hear its early media.
 
-        A queue is not: its dialplan may answer before a person does, and a bridge would pass that on.
+        One behind a Local channel is not: its dialplan may answer before a person does, and a bridge would
+        pass that on. Nor is a phone of `chan_sip`: it passes on that it is busy or declines, and the caller
+        would be hung up.
         """
         destination = self.destinations[leg.attempt]
-        if isinstance(destination, People) and len(destination.codes) == 1:
+        if leg.role is Role.MANAGER and self.policy.channel_format.upper().startswith("SIP/"):
+            return False
+        if isinstance(destination, People) and len(destination.codes) == 1 and not leg.leads_on:
             together = (one for one in self.our_legs if one.attempt == leg.attempt and one.alive)
             return all(one.id == leg.id for one in together)
         return isinstance(destination, Outside)

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from ari_app.calls import (
     afterwards,
+    dialplan,
     keys,
     members,
     outgoing,
@@ -33,7 +34,10 @@ Move: TypeAlias = Callable[[Turn, Any], None]
 First: TypeAlias = h.CallArrived | h.CallDialled | h.CallClicked
 """What a call can begin with."""
 
-BY_ARI_ALONE = (h.LegReady, h.LegForwarded, h.TelephonesFound, h.PartyReplaced, h.FarHalfFound, h.HangUpAsked)
+BY_ARI_ALONE = (
+    *(h.LegReady, h.LegForwarded, h.TelephonesFound, h.PartyReplaced, h.FarHalfFound, h.DialplanDoes),
+    h.HangUpAsked,
+)
 """What means nothing to a call that AJAM has placed: the dialplan runs it, and its user may not hang up."""
 
 
@@ -66,18 +70,22 @@ def begin(
 
 
 def advance(
-    call: Call, happening: Happening, busy: frozenset[str] = frozenset()
+    call: Call,
+    happening: Happening,
+    busy: frozenset[str] = frozenset(),
+    codes: frozenset[str] | None = None,
 ) -> tuple[Call, tuple[Order, ...]]:
     """Let something happen to a call, told in the call's terms (`known_as`); pure and total.
 
-    `busy` are the extensions that can't be rung now, because their managers are away or talk.
+    `busy` are the extensions that can't be rung now, because their managers are away or talk; `codes` those
+    that the account has, none where that isn't known.
     """
     move = MOVES.get((call.stage, type(happening)))
     if move is None or (call.way is Way.AJAM and isinstance(happening, BY_ARI_ALONE)):
         return call, ()
     if isinstance(happening, h.TimerExpired) and not call.is_due(happening.timer, happening.at):
         return call, ()
-    turn = Turn(call, happening.at, busy)
+    turn = Turn(call, happening.at, busy, codes)
     move(turn, happening)
     return turn.call, tuple(turn.orders)
 
@@ -91,20 +99,17 @@ def known_as(call: Call, happening: Happening) -> Happening:
             return h.CallerAnswered(at, code)
         case h.LegEnded(at, leg, cause, sip, known_up_at) if leg == call.caller.id:
             return h.CallerEnded(at, cause, known_up_at, sip)
-        case h.MemberRung() | h.MemberAnswered() | h.MemberTransferred() | h.MemberEnded():
-            near = next((leg for leg in call.our_legs if happening.leg in (leg.id, leg.far_id)), None)
-            if near is None:
-                return happening
-            if near.role is Role.FORWARDED and isinstance(happening, h.MemberRung | h.MemberAnswered):
-                happening = replace(happening, code=near.code)  # whoever it is, it is the manager's telephone
-            return replace(happening, leg=near.id)
+        case h.MemberRung() | h.MemberAnswered() | h.MemberTransferred() | h.MemberEnded() | h.DialplanDoes():
+            legs = (leg for leg in (call.caller, *call.legs) if leg.leads_on)
+            near = next((leg for leg in legs if leg.far_id == happening.leg), None)
+            return happening if near is None else replace(happening, leg=near.id)
     return happening
 
 
 def _take_facts(turn: Turn, said: h.PbxSaid) -> None:
     """What was missed is made up for: ends, answers and lost orders, as the PBX says is true."""
     for missed in recovery.missed(turn.call, said):
-        turn.call, orders = advance(turn.call, known_as(turn.call, missed), turn.busy)
+        turn.call, orders = advance(turn.call, known_as(turn.call, missed), turn.busy, turn.codes)
         turn.order(*orders)
     turn.order(*recovery.lost_orders(turn.call, said, tuple(turn.orders)))
 
@@ -126,13 +131,15 @@ _CALLING: dict[type, Move] = {
     h.LegRefused: outgoing.manager_refused,
     h.LegForwarded: outgoing.manager_forwarded,
     h.WayBlocked: outgoing.manager_refused,
-    h.CallerAnswered: outgoing.manager_answered,
+    h.CallerAnswered: outgoing.manager_up,
+    h.FarHalfFound: members.far_half_found,
+    h.MemberRung: members.member_rung,
+    h.MemberAnswered: members.member_answered,
+    h.MemberEnded: members.member_ended,
+    h.DialplanDoes: dialplan.dialplan_does,
     h.CallerEnded: outgoing.manager_ended,
     h.LegAnswered: outgoing.other_answered,
     h.LegEnded: outgoing.other_ended,
-    h.MemberRung: outgoing.forwarded_rung,
-    h.MemberAnswered: outgoing.forwarded_answered,
-    h.MemberEnded: outgoing.forwarded_ended,
     h.PartyReplaced: transfer.replaced_while_calling,
     h.TimerExpired: outgoing.manager_overdue,
     h.ServiceStopping: outgoing.stopping,
@@ -148,9 +155,11 @@ _RINGING: dict[type, Move] = {
     h.LegEnded: waiting.leg_ended,
     h.LegRefused: waiting.leg_refused,
     h.LegForwarded: telephones.leg_forwarded,
+    h.FarHalfFound: members.far_half_found,
     h.MemberRung: members.member_rung,
     h.MemberAnswered: members.member_answered,
     h.MemberEnded: members.member_ended,
+    h.DialplanDoes: dialplan.dialplan_does,
     h.PartyReplaced: transfer.replaced_while_ringing,
     h.TimerExpired: waiting.ring_expired,
     h.CallerAnswered: talking.caller_up,
@@ -171,7 +180,8 @@ _TALKING: dict[type, Move] = {
     h.PartyReplaced: transfer.replaced_while_talking,
     h.KeyPressed: keys.key_pressed,
     h.TimerExpired: keys.keys_done,
-    h.FarHalfFound: transfer.far_half_found,
+    h.FarHalfFound: members.far_half_found,
+    h.DialplanDoes: dialplan.dialplan_does,
     h.MemberTransferred: members.member_transferred,
     h.MemberRung: members.next_rung,
     h.MemberAnswered: members.next_answered,
@@ -184,7 +194,8 @@ _TALKING: dict[type, Move] = {
     h.PbxSaid: _take_facts,
 }
 _TRANSFERRING: dict[type, Move] = {
-    h.FarHalfFound: transfer.far_half_found,
+    h.FarHalfFound: members.far_half_found,
+    h.DialplanDoes: dialplan.dialplan_does,
     h.LegReady: waiting.stray_leg,
     h.LegRinging: transfer.target_ringing,
     h.LegAnswered: transfer.target_answered,
@@ -193,7 +204,7 @@ _TRANSFERRING: dict[type, Move] = {
     h.MemberAnswered: members.member_answered,
     h.MemberEnded: members.member_ended,
     h.PartyReplaced: transfer.replaced_while_talking,
-    h.TimerExpired: transfer.round_told,
+    h.TimerExpired: transfer.waited,
     h.CallerEnded: talking.caller_hung_up,
     h.RecordingFinished: afterwards.recording_finished,
     h.RecordingStored: afterwards.recording_noted,

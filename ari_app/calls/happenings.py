@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ari_app.calls.call import TimerName, Way
+from ari_app.calls.call import Doing, TimerName, Way
 from ari_app.calls.routing import Outside
 
 
@@ -209,8 +209,8 @@ class PartyReplaced:
 class FarHalfFound:
     """The other half of a Local channel that isn't of our making; it is watched from now on.
 
-    `up` tells whether the near one is up, `member` with whom the other half talks already, and `code` that
-    one's extension.
+    `up` tells whether the near one is up, `member` the telephone with which the other half talks already, and
+    `code` that one's extension; `does` what its dialplan does.
     """
 
     at: float
@@ -219,14 +219,16 @@ class FarHalfFound:
     up: bool = False
     member: str | None = None
     code: str | None = None
+    does: Doing | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MemberRung:
     """Behind a Local leg the dialplan has dialled somebody: a queue's member, or the customer.
 
-    `code` is none when the member's channel names no extension; `rings` tells whether the telephone is known
-    to ring already.
+    `code` is none when the member is nobody of the account; `rings` tells whether the telephone is known to
+    ring already. A member that is no telephone but a Local channel has its channel's id in `local`: whom the
+    dialplan dials there hangs behind it.
     """
 
     at: float
@@ -234,16 +236,18 @@ class MemberRung:
     member: str
     code: str | None
     rings: bool = True
+    local: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MemberAnswered:
-    """Somebody behind a Local leg has answered."""
+    """Somebody behind a Local leg has answered: a telephone, or (`local`) the dialplan or one behind it."""
 
     at: float
     leg: str
     member: str
     code: str | None
+    local: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +268,15 @@ class MemberEnded:
     leg: str
     member: str
     status: str
+
+
+@dataclass(frozen=True, slots=True)
+class DialplanDoes:
+    """The dialplan behind a Local leg has come to something that lasts."""
+
+    at: float
+    leg: str
+    does: Doing
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +338,7 @@ class ChannelFact:
     state: str
     bridged: bool
     member: str | None = None
-    """For a queue's leg: the channel of the member that it talks to."""
+    """For a leg into the dialplan: the channel of the telephone that it talks to."""
     code: str | None = None
     """The extension of that member."""
     in_stasis: bool = False
@@ -388,6 +401,7 @@ Happening: TypeAlias = (
     | MemberAnswered
     | MemberTransferred
     | MemberEnded
+    | DialplanDoes
     | KeyPressed
     | TimerExpired
     | RecordingFinished

@@ -11,7 +11,7 @@ from dataclasses import replace
 from ari_app.calls import happenings as h
 from ari_app.calls.call import TimerName
 from ari_app.calls.orders import HangUpReason
-from ari_app.calls.routing import People, is_internal
+from ari_app.calls.routing import People
 from ari_app.calls.trying import fallback, ring_again
 from ari_app.calls.turn import Turn
 
@@ -48,7 +48,7 @@ def _hand_over(turn: Turn, extension: str) -> None:
     turn.clear_timer(TimerName.KEYS)
     turn.call = replace(turn.call, keys="")
     manager = call.party(call.talker_leg or "")
-    if manager is None or not is_internal(extension):
+    if manager is None or turn.own(extension) is None:
         return
     turn.hang_up(manager, HangUpReason.NORMAL)
     ring_again(turn, (People((extension,), call.policy.ring_manager_seconds), *fallback(call)))

@@ -1,58 +1,127 @@
-"""The moves when somebody behind a Local channel is rung, answers, or gives the customer away there."""
+"""The moves when somebody behind a Local channel is rung, answers, or gives the customer away there.
+
+A person has answered when a telephone has. What answers without one is the dialplan: voicemail, an
+announcement, a menu, a PIN prompt (`ari_app.calls.dialplan`).
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.behind import end_members, local_leg, member_id, member_leg
-from ari_app.calls.call import LegState, Role, Stage, TimerName
-from ari_app.calls.orders import HangUpReason
+from ari_app.calls.behind import (
+    end_members,
+    goes_too_deep,
+    local_leg,
+    member_id,
+    member_leg,
+    owner,
+    rung_in_vain,
+    telephones,
+)
+from ari_app.calls.call import Leg, LegState, Role, Stage, TimerName
+from ari_app.calls.dialplan import dialplan_does, nobody_rings
+from ari_app.calls.orders import AskPbx
 from ari_app.calls.outcome import LegResult, member_result
-from ari_app.calls.talking import talk, tell_out, wait_for
-from ari_app.calls.trying import try_next_when_done
+from ari_app.calls.outgoing import manager_answered, stand_for_the_manager
+from ari_app.calls.talking import sent_outside, talk, tell_out, wait_for
 from ari_app.calls.turn import Turn
 
 ROUND_SECONDS = 0.2
 """How long the members that a queue rings in one round are gathered for one event."""
 
 
+def far_half_found(turn: Turn, found: h.FarHalfFound) -> None:
+    """What the dialplan dials behind a Local channel is followed; who has answered there already talks."""
+    leg = turn.call.party(found.leg)
+    if leg is None or not leg.leads_on:
+        return
+    leg = replace(leg, far=found.channel)
+    turn.call = replace(turn.call, caller=leg) if leg.role is Role.CALLER else turn.call.with_leg(leg)
+    if found.member is not None:
+        said = h.MemberAnswered(found.at, found.leg, found.member, found.code)
+        (next_answered if turn.call.stage is Stage.TALKING else member_answered)(turn, said)
+    elif found.does is not None:
+        dialplan_does(turn, h.DialplanDoes(found.at, found.leg, found.does))
+
+
 def member_rung(turn: Turn, rung: h.MemberRung) -> None:
     """Members rung within 0.2 s are one round, of which the CRM is told once; the customer too."""
     leg = local_leg(turn.call, rung.leg)
-    if leg is None or member_leg(turn.call, rung).state is LegState.UP:
+    if leg is None:
         return
-    if leg.role is Role.CUSTOMER:
-        turn.change(member_leg(turn.call, rung), LegState.RINGING if rung.rings else LegState.DIALLED)
+    before = member_leg(turn.call, rung)
+    if before.state is LegState.UP:
+        return
+    turn.clear_timer(TimerName.VAIN)
+    to_customer = leg.role is Role.CUSTOMER
+    rings = rung.rings or not to_customer
+    member = turn.change(before, LegState.RINGING if rings else LegState.DIALLED, code=rung.code)
+    if before.state is LegState.PLACED and not goes_too_deep(member.id):
+        turn.follow(member)
+    if to_customer:
         if rung.rings:
             tell_out(turn)
         return
-    turn.change(member_leg(turn.call, rung), LegState.RINGING, code=rung.code)
     if turn.call.stage is Stage.TRANSFERRING and leg.role is Role.QUEUE and rung.rings:
         turn.let_hear_ringing()  # the queue with its music was left by the transfer
-    if rung.code is not None and rung.code not in (*turn.call.told, *turn.call.round):
-        turn.call = replace(turn.call, round=(*turn.call.round, rung.code))
+    if turn.call.stage is not Stage.CALLING:
+        _gather(turn, member, rung.rings)
+
+
+def _gather(turn: Turn, member: Leg, rings: bool) -> None:
+    """Tell the CRM in a moment whose telephone rings.
+
+    Of a Local channel that is known only when it rings, and those behind it are nobody of the account.
+    """
+    if member.local is not None and (not rings or any(one.code for one in turn.call.members(member))):
+        return
+    code = owner(turn.call, member, turn.own)
+    if code is not None and code not in (*turn.call.told, *turn.call.round):
+        turn.call = replace(turn.call, round=(*turn.call.round, code))
         if not any(timer.name is TimerName.ROUND for timer in turn.call.timers):
             turn.set_timer(TimerName.ROUND, ROUND_SECONDS)
 
 
 def member_answered(turn: Turn, answered: h.MemberAnswered) -> None:
-    """The member talks: the waiting caller is answered, the CRM is told of the members who were rung."""
+    """Who answers at a telephone talks: who waits is answered, the CRM is told of those who were rung."""
     leg = local_leg(turn.call, answered.leg)
-    if leg is None:
+    if leg is None or (leg.role is Role.CUSTOMER and leg.result is LegResult.ANSWERED):
         return
+    if answered.local is not None:
+        _local_answered(turn, leg, answered)
+        return
+    code, _ = _takes_the_call(turn, answered)
+    if turn.call.stage is Stage.CALLING:
+        if leg.role is not Role.CALLER:  # the manager's telephone has forwarded the call there
+            stand_for_the_manager(turn, replace(leg, state=LegState.RINGING))
+        manager_answered(turn, h.CallerAnswered(turn.at, code))
+    else:
+        talk(turn, leg, turn.call.caller.code if leg.role is Role.CUSTOMER else code)
+
+
+def _local_answered(turn: Turn, leg: Leg, answered: h.MemberAnswered) -> None:
+    """A Local channel behind ours is up: a telephone behind it has told so itself, or the PBX is asked."""
     member = member_leg(turn.call, answered)
-    if leg.role is Role.CUSTOMER:
-        if leg.pending:
-            turn.change(member, LegState.UP, result=LegResult.ANSWERED)
-            talk(turn, leg, turn.call.caller.code)
+    if member.state is LegState.UP:
         return
-    member = turn.change(member, LegState.UP, code=answered.code, result=LegResult.ANSWERED)
-    talk(turn, leg, member.code)
+    member = turn.change(member, LegState.UP)
+    if not any(one.result is LegResult.ANSWERED for one in telephones(turn.call, member)):
+        turn.order(AskPbx((leg.id,)))
+
+
+def _takes_the_call(turn: Turn, answered: h.MemberAnswered) -> tuple[str | None, Leg]:
+    """Note whose telephone has answered; none is somebody who isn't of the account."""
+    member = member_leg(turn.call, answered)
+    if member.code is None and answered.code is not None:
+        member = replace(member, code=answered.code)
+    top = turn.call.party(answered.leg.partition("/")[0])
+    code = None if top is not None and top.role is Role.CUSTOMER else owner(turn.call, member, turn.own)
+    return code, turn.change(member, LegState.UP, code=code, result=LegResult.ANSWERED)
 
 
 def member_ended(turn: Turn, ended: h.MemberEnded) -> None:
-    """Noted, with what became of the member; a customer who is busy ends the attempt at once."""
+    """Noted, with what became of the member; the dialplan may try another, until it has nobody to try."""
     member = turn.call.leg(member_id(ended.leg, ended.member))
     if member is None or not member.alive:
         return
@@ -60,19 +129,26 @@ def member_ended(turn: Turn, ended: h.MemberEnded) -> None:
     cancelled = leg is not None and leg.role is Role.CUSTOMER and ended.status == "CANCEL"
     result = LegResult.CALLER_LEFT if cancelled else member_result(ended.status)
     turn.change(member, LegState.GONE, result=result)
-    busy = leg is not None and leg.role is Role.CUSTOMER and leg.pending and ended.status == "BUSY"
-    if busy and leg is not None and not any(one.alive for one in turn.call.members(leg)):
-        turn.hang_up(leg, HangUpReason.NORMAL, result)  # the dialplan may play its busy tone for long
-        try_next_when_done(turn)
+    if leg is not None and turn.call.stage is not Stage.TALKING and rung_in_vain(turn.call, leg):
+        nobody_rings(turn, leg)
 
 
 def member_transferred(turn: Turn, transferred: h.MemberTransferred) -> None:
     """The member who talked has transferred the customer, who waits behind the queue for the next person."""
     leg = local_leg(turn.call, transferred.leg)
-    member = turn.call.leg(member_id(transferred.leg, transferred.member))
-    if leg is not None and leg.id == turn.call.talker_leg and member is not None and member.alive:
-        end_members(turn, leg, LegResult.ANSWERED)
-        wait_for(turn, leg)
+    if leg is None or leg.id != turn.call.talker_leg:
+        return
+    name = member_id("", transferred.member)
+    talked = [one for one in turn.call.members(leg) if one.alive and one.id.endswith(name)]
+    if talked:
+        _transferred(turn, leg, transferred.target)
+
+
+def _transferred(turn: Turn, leg: Leg, target: str | None) -> None:
+    end_members(turn, leg, LegResult.ANSWERED)
+    leg = replace(leg, target=target, does=None)
+    turn.call = turn.call.with_leg(leg)
+    wait_for(turn, leg)
 
 
 def next_rung(turn: Turn, rung: h.MemberRung) -> None:
@@ -80,24 +156,26 @@ def next_rung(turn: Turn, rung: h.MemberRung) -> None:
     leg = local_leg(turn.call, rung.leg)
     if leg is None or leg.id != turn.call.talker_leg or member_leg(turn.call, rung).state is LegState.UP:
         return
-    end_members(turn, leg, LegResult.ANSWERED)
-    wait_for(turn, leg)
+    dialler = turn.call.party(rung.leg)
+    if dialler is None or (dialler.id != leg.id and dialler.state is not LegState.UP):
+        return  # another way to the one who talks, about to be given up
+    _transferred(turn, leg, None)
     member_rung(turn, rung)
 
 
 def next_answered(turn: Turn, answered: h.MemberAnswered) -> None:
     """The next person talks, behind the same queue or transfer."""
     leg = local_leg(turn.call, answered.leg)
-    if leg is None or leg.id != turn.call.talker_leg:
+    if leg is None or leg.id != turn.call.talker_leg or answered.local is not None:
         return
-    member = member_leg(turn.call, answered)
-    if member.state is LegState.UP:
+    if member_leg(turn.call, answered).state is LegState.UP:
         return
-    for other in turn.call.members(leg):
+    code, member = _takes_the_call(turn, answered)
+    for other in telephones(turn.call, leg):
         if other.alive and other.id != member.id:
             turn.change(other, LegState.GONE)
-    member = turn.change(member, LegState.UP, code=answered.code, result=LegResult.ANSWERED)
-    if member.code is not None:
-        first = turn.call.first_talker or member.code
-        turn.call = replace(turn.call, talker=member.code, first_talker=first)
-        turn.tell_ringing((member.code,))
+    if not sent_outside(leg) or code is not None:
+        first = turn.call.first_talker or code
+        turn.call = replace(turn.call, talker=code, first_talker=first)
+    if code is not None:
+        turn.tell_ringing((code,))

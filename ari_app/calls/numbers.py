@@ -13,26 +13,60 @@ LONGEST_INTERNAL = 6
 LONGEST_DIALLED = 32
 """Characters."""
 
-_WITHHELD = frozenset(
-    {"", "anonymous", "unknown", "restricted", "private", "unavailable", "withheld", "asterisk", "s", "none"}
+_LONGEST_E164 = 15
+"""Digits."""
+
+_WITHHELD = frozenset({"", "asterisk", "s", "none", "null"})
+_WITHHELD_WORD = re.compile(
+    r"anonymous|unknown|restricted|private|unavailable|withheld|blocked|hidden|no[ _-]?(number|caller)|"
+    r"(number|id)[ _-](withheld|blocked|hidden)|out[ _-]of[ _-]area",
+    re.IGNORECASE,
 )
-_URI = re.compile(r"(?:.*<)?\s*(?:sips?|tel):([^@;?>]*)", re.IGNORECASE | re.DOTALL)
+_NOBODY = ".invalid"
+"""Ends the host of a SIP address that is nobody's (RFC 3323)."""
+_CHANNEL = re.compile(r"[A-Za-z][A-Za-z0-9_]*/|[A-Za-z].*-[0-9a-f]{8}(;[12])?$", re.DOTALL)
+"""The name of a channel, such as ``SIP/mango-00000001``: digits, but no number."""
+_URI = re.compile(r"(?:.*<)?\s*(?:sips?|tel):([^@;?>]*)(?:@([^;?>:\s]*))?", re.IGNORECASE | re.DOTALL)
 _BRACKETS = re.compile(r".*<([^<>]*)>", re.DOTALL)
 _EXTENSION = re.compile(r"(?:[,;]|\s*(?:ext|extension|доб|доп|вн|x)\b).*", re.IGNORECASE | re.DOTALL)
 _TRUNK_ZERO = re.compile(r"\(0\)")
 _LOST_PLUS = re.compile(r" [0-9]")
-_PUNCTUATION = str.maketrans("", "", " ()-.")
+_TEL = re.compile(r"\s*tel:(?://)?([^;]*)((?:;[A-Za-z-]+(?:=[^;]*)?)*)\s*", re.IGNORECASE | re.ASCII)
+_INVISIBLE = (
+    "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
+"""What comes along where a number is copied from a page or a book of addresses."""
+_BLANKS = " \u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+_DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\ufe58\ufe63\uff0d"
+_PUNCTUATION = str.maketrans("", "", f"{_BLANKS}{_DASHES}{_INVISIBLE}().")
 _DIALLED = re.compile(r"\+?[*#]*[0-9][0-9*#]*")
 _NOT_DIALLED = re.compile(r"[^0-9*#]")
 
 
-def e164(text: str | None, country: str) -> str | None:
+def e164(text: str | None, country: str, outside_prefix: str = "") -> str | None:
     """Bring a number as a trunk, a phone or the CRM gives it into E.164, such as ``+74951112233``.
 
     It is read as a number of `country` (ISO 3166-1 alpha-2) first, then as an international one whose ``+``
-    was left off. What is neither (112, an internal number) keeps its digits. None means: withheld.
+    was left off. What is neither (112, an internal number) keeps its digits. None means: withheld, or that
+    there is no number in it (a channel's name).
+
+    `outside_prefix` is what the shop's people dial before a number outside, such as 9.
     """
-    cleaned = _clean(text)
+    cleaned = written(text)
+    if outside_prefix and cleaned is not None and cleaned.startswith(outside_prefix):
+        return _behind(cleaned, cleaned.removeprefix(outside_prefix), country)
+    return _in_normal_form(cleaned, country)
+
+
+def _behind(whole: str, number: str, country: str) -> str | None:
+    """Read what was dialled with the outside line's digit, or by its look without."""
+    readings = _in_normal_form(number, country), _in_normal_form(whole, country)
+    if len(whole) <= LONGEST_INTERNAL or not any(map(str.isdigit, number)):
+        return whole
+    return next((found for found in readings if found and found.startswith("+")), number)
+
+
+def _in_normal_form(cleaned: str | None, country: str) -> str | None:
     if cleaned is None or len(cleaned) <= LONGEST_INTERNAL:
         return cleaned
     for reading, region in _readings(cleaned, country):
@@ -60,45 +94,75 @@ def _readings(cleaned: str, country: str) -> Iterator[tuple[str, str]]:
         yield digits[1:], country
 
 
-def _clean(text: str | None) -> str | None:
-    """Give what would be dialled, with a ``+`` in front if it had one."""
+def written(text: str | None) -> str | None:
+    """Give the number that stands in a text as it is written there: digits, ``*``, ``#``, a ``+`` first.
+
+    None means: withheld, or that there is no number in it. A number of zeros is how some lines say that it
+    is withheld.
+    """
     plain = (text or "").strip()
-    if (found := _URI.match(plain) or _BRACKETS.match(plain)) is not None:
+    if (found := _URI.match(plain)) is not None:
         plain = unquote(found[1]).strip()
+        if (found[2] or "").rstrip(".").lower().endswith(_NOBODY):
+            return None
+    elif (found := _BRACKETS.match(plain)) is not None:
+        plain = unquote(found[1]).strip().partition("@")[0]
     else:
-        plain = plain.partition("@")[0]
-    if plain.casefold() in _WITHHELD:
+        plain = plain.partition("@")[0].strip()
+    if plain.casefold() in _WITHHELD or _WITHHELD_WORD.match(plain) or _CHANNEL.match(plain):
         return None
     plain = _TRUNK_ZERO.sub("", _EXTENSION.sub("", plain))
     kept = _NOT_DIALLED.sub("", plain)
-    if not any(map(str.isdigit, kept)):
+    if not set(kept) & set("123456789"):
         return None
     return f"+{kept}" if plain.lstrip("( ").startswith("+") else kept
+
+
+_TELLABLE = re.compile(r"\+?[0-9]{2,15}")
+
+
+def tellable(number: str | None) -> str | None:
+    """Give a number if the CRM can have a customer for it; None for a feature code, or one withheld."""
+    return number if number is not None and _TELLABLE.fullmatch(number) else None
+
+
+_SHOWN_TO_NOBODY = ("prohib", "unavailable")
+
+
+def is_withheld(presentation: str) -> bool:
+    """Tell whether a caller asked to be anonymous: ``CALLERID(num-pres)``, also where the number is known."""
+    return presentation.strip().lower().startswith(_SHOWN_TO_NOBODY)
 
 
 class NotDialled(ValueError):
     """This is not a number that can be dialled; the text says why, without the number."""
 
 
-def dialled(text: str) -> str:
+def dialled(text: str, country: str = "RU") -> str:
     """Bring a number as retailCRM asks to call it into what is dialled: digits, ``*``, ``#``, a ``+`` first.
 
     Unlike `e164` it changes nothing that is dialled, for the shop's dialplan is made for numbers as its
-    people write them; and as a stranger may have sent it, it forgives nothing but punctuation. A ``+`` that
-    was put into a query as it is arrives as a space, so a space right before the first digit is that ``+``.
+    people write them; and as a stranger may have sent it, it forgives nothing but ornament: blanks, dashes,
+    brackets, slashes, ``tel:``. A ``+`` that was put into a query as it is arrives as a space, so a space
+    right before the first digit is that ``+``, where a number of `country` is international with it.
 
     Raises:
         NotDialled: it is empty, too long, or more than digits and punctuation.
     """
-    if _LOST_PLUS.match(text):
-        text = f"+{text[1:]}"
-    kept = text.translate(_PUNCTUATION)
+    uri = _TEL.fullmatch(text)
+    kept = (unquote(uri[1]) if uri is not None else text).translate(_PUNCTUATION)
+    if "/" in kept:
+        kept = kept.replace("/", "")
+        if sum(map(str.isdigit, kept)) > _LONGEST_E164:
+            raise NotDialled("phone is more than one number")
     if not kept:
         raise NotDialled("phone is empty")
     if len(kept) > LONGEST_DIALLED:
         raise NotDialled(f"phone is longer than {LONGEST_DIALLED} characters")
     if not _DIALLED.fullmatch(kept):
         raise NotDialled("phone is not a number: expected digits, * and #, with + in front or without")
+    if _LOST_PLUS.match(text) and e164(kept, country) == f"+{kept}":
+        return f"+{kept}"
     return kept
 
 

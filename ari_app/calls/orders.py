@@ -117,9 +117,13 @@ class Originate:
 
 @dataclass(frozen=True, slots=True)
 class FindFarHalf:
-    """Find and watch the channel that is the other half of a Local channel that isn't of our making."""
+    """Find and watch the channel that is the other half of a Local channel that isn't of our making.
+
+    `channel` is the near half, where it is a member's and so isn't named as the leg is.
+    """
 
     leg: str
+    channel: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.behind import became_of, member_id, member_leg
-from ari_app.calls.call import LOCAL_ROLES, Call, Leg, LegState, Role, Sought, Stage, TimerName, Way
+from ari_app.calls.behind import became_of
+from ari_app.calls.call import Call, Leg, LegState, Role, Sought, Stage, TimerName, Way
+from ari_app.calls.dialplan import dialplan_answered
 from ari_app.calls.names import clean_name
-from ari_app.calls.orders import AskPbx, FindTelephones, HangUp, HangUpReason, Originate, Watch
-from ari_app.calls.outcome import Ending, LegResult, leg_result, member_result
+from ari_app.calls.orders import FindTelephones, HangUp, HangUpReason, Originate, Watch
+from ari_app.calls.outcome import Ending, LegResult, leg_result
 from ari_app.calls.telephones import is_rung, may_follow, outside_leg, via
 from ari_app.calls.trying import (
     DIAL_MARGIN_SECONDS,
@@ -92,7 +93,7 @@ def manager_ready(turn: Turn, ready: h.LegReady) -> None:
         turn.order(HangUp(leg.id))
     if leg is None or leg.state is not LegState.PLACED:
         return
-    if leg.role in LOCAL_ROLES:
+    if leg.leads_on:
         turn.order(Watch(leg.far_id))
     turn.dial(leg, call.policy.ring_manager_seconds + DIAL_MARGIN_SECONDS)
     if call.policy.telephones and leg.endpoint is None and leg.code is not None:
@@ -165,7 +166,7 @@ def manager_refused(turn: Turn, refused: h.LegRefused | h.WayBlocked) -> None:
 def manager_answered(turn: Turn, answered: h.CallerAnswered) -> None:
     """Now the customer is dialled."""
     manager = turn.call.caller
-    if not manager.pending:
+    if manager.result is not None or not (manager.pending or manager.leads_on):
         return
     if answered.code is not None:  # picked up at another phone
         manager = replace(manager, code=answered.code)
@@ -178,42 +179,26 @@ def manager_answered(turn: Turn, answered: h.CallerAnswered) -> None:
     try_next(turn)
 
 
+def manager_up(turn: Turn, answered: h.CallerAnswered) -> None:
+    """Now the customer is dialled; but not for a dialplan that has answered in the manager's stead."""
+    manager = turn.call.caller
+    if manager.leads_on and turn.call.way is Way.ARI:
+        if manager.pending:
+            dialplan_answered(turn, turn.change(manager, LegState.UP))
+    else:
+        manager_answered(turn, answered)
+
+
 def other_answered(turn: Turn, answered: h.LegAnswered) -> None:
     """The first telephone that answers makes the call; the others are hung up as answered elsewhere."""
     leg = turn.call.leg(answered.leg)
     if leg is None or not leg.pending:
         return
-    if leg.role is Role.FORWARDED:  # the dialplan may answer before anybody does
-        turn.change(leg, LegState.UP)
-        turn.order(AskPbx((leg.id,)))
+    if leg.leads_on:  # the dialplan may answer before anybody does
+        dialplan_answered(turn, turn.change(leg, LegState.UP))
         return
     stand_for_the_manager(turn, leg)
     manager_answered(turn, h.CallerAnswered(answered.at, answered.code))
-
-
-def forwarded_rung(turn: Turn, rung: h.MemberRung) -> None:
-    """Noted."""
-    leg = turn.call.leg(rung.leg)
-    member = member_leg(turn.call, rung)
-    if leg is not None and leg.alive and member.state is not LegState.UP:
-        turn.change(member, LegState.RINGING)
-
-
-def forwarded_answered(turn: Turn, answered: h.MemberAnswered) -> None:
-    """Whoever has answered where the manager's telephone forwards to makes the call."""
-    leg = turn.call.leg(answered.leg)
-    if leg is None or leg.state in (LegState.LEAVING, LegState.GONE):
-        return
-    turn.change(member_leg(turn.call, answered), LegState.UP, result=LegResult.ANSWERED)
-    stand_for_the_manager(turn, replace(leg, state=LegState.RINGING))
-    manager_answered(turn, h.CallerAnswered(answered.at))
-
-
-def forwarded_ended(turn: Turn, ended: h.MemberEnded) -> None:
-    """Noted, with what became of whoever was rung there."""
-    member = turn.call.leg(member_id(ended.leg, ended.member))
-    if member is not None and member.alive:
-        turn.change(member, LegState.GONE, result=member_result(ended.status))
 
 
 def stand_for_the_manager(turn: Turn, leg: Leg) -> None:
@@ -221,7 +206,8 @@ def stand_for_the_manager(turn: Turn, leg: Leg) -> None:
     call = turn.call
     before = replace(call.caller, role=Role.MANAGER)
     legs = tuple(before if one.id == leg.id else one for one in call.legs)
-    turn.call = replace(call, caller=replace(leg, role=Role.CALLER), legs=legs)
+    far = leg.far_id if leg.leads_on else None
+    turn.call = replace(call, caller=replace(leg, role=Role.CALLER, far=far), legs=legs)
 
 
 def manager_ended(turn: Turn, ended: h.CallerEnded) -> None:

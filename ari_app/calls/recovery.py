@@ -158,7 +158,10 @@ def _lost_while_ringing(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelF
     waiter = facts.get(call.waiter.id)
     for leg in call.our_legs:
         fact = facts.get(leg.id)
-        if not leg.pending or leg.id not in said.asked or waiter is None:
+        answered_by_dialplan = leg.state is LegState.UP and leg.joined
+        if leg.id not in said.asked or waiter is None or not (leg.pending or answered_by_dialplan):
+            continue
+        if fact is None and answered_by_dialplan:
             continue
         if fact is None:
             turn = Turn(call, said.at)

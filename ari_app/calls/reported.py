@@ -96,6 +96,9 @@ ENDINGS: dict[str, Ending] = {
     "ANSWERED": Ending.ANSWERED,
     "COMPLETEAGENT": Ending.ANSWERED,
     "COMPLETECALLER": Ending.ANSWERED,
+    "BLINDTRANSFER": Ending.ANSWERED,
+    "ATTENDEDTRANSFER": Ending.ANSWERED,
+    "TRANSFER": Ending.ANSWERED,
     "CANCEL": Ending.GAVE_UP,
     "ABANDON": Ending.GAVE_UP,
     "BUSY": Ending.BUSY,
@@ -103,6 +106,15 @@ ENDINGS: dict[str, Ending] = {
     "NOANSWERED": Ending.NOT_ANSWERED,
     "TIMEOUT": Ending.NOT_ANSWERED,
     "EXITWITHTIMEOUT": Ending.NOT_ANSWERED,
+    "EXITWITHKEY": Ending.NOT_ANSWERED,
+    "EXITEMPTY": Ending.NOT_ANSWERED,
+    "JOINEMPTY": Ending.NOT_ANSWERED,
+    "JOINUNAVAIL": Ending.NOT_ANSWERED,
+    "LEAVEEMPTY": Ending.NOT_ANSWERED,
+    "LEAVEUNAVAIL": Ending.NOT_ANSWERED,
+    "FULL": Ending.NOT_ANSWERED,
+    "WITHDRAW": Ending.NOT_ANSWERED,
+    "CONTINUE": Ending.NOT_ANSWERED,
     "DONTCALL": Ending.NOT_ANSWERED,
     "TORTURE": Ending.NOT_ANSWERED,
     "CONGESTION": Ending.FAILED,
@@ -110,18 +122,17 @@ ENDINGS: dict[str, Ending] = {
     "INVALIDARGS": Ending.FAILED,
     "FAILED": Ending.FAILED,
 }
-"""The words of DIALSTATUS, CDR(disposition), queue_log and of the CRM itself, without their blanks."""
+"""The words of DIALSTATUS, QUEUESTATUS, CDR(disposition), queue_log and the CRM itself, without blanks."""
 
 
-def ending_of(word: str, talking: int) -> Ending | None:
-    """Read how a call ended, None when the word means nothing.
+def ending_of(word: str, talking: int) -> tuple[Ending, bool]:
+    """Read how a call ended, and tell whether the word is known.
 
-    Without a word, a call in which somebody talked was answered.
+    Without a word, or by one that nobody foresaw, a call in which somebody talked was answered.
     """
     plain = re.sub(r"[\s_-]", "", word).upper()
-    if not plain:
-        return Ending.ANSWERED if talking else Ending.NOT_ANSWERED
-    return ENDINGS.get(plain)
+    by_talk = Ending.ANSWERED if talking else Ending.NOT_ANSWERED
+    return ENDINGS.get(plain, by_talk), not plain or plain in ENDINGS
 
 
 def begin(call_id: str, account: str, policy: Policy, report: Report) -> Call:

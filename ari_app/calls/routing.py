@@ -16,6 +16,7 @@ IN_TURN_SECONDS = 20.0
 """How long each phone of a group rings when they ring in turn."""
 
 _CODE = re.compile(r"[0-9*#]{1,20}")
+_PERSONS = re.compile(r"(?!0+$)[0-9]{1,20}")
 _DIALPLAN_WORD = re.compile(r"[A-Za-z0-9_.+*#-]{1,79}")
 _PRIORITY = re.compile(r"[1-9][0-9]{0,5}")
 
@@ -97,6 +98,11 @@ class Policy:
 def is_extension(code: str) -> bool:
     """Tell whether a text may become a part of an endpoint's name: digits, ``*`` and ``#`` only."""
     return _CODE.fullmatch(code) is not None
+
+
+def is_persons(code: str) -> bool:
+    """Tell whether an extension may be a person's: digits only; ``*97`` and ``0`` are nobody's telephone."""
+    return _PERSONS.fullmatch(code) is not None
 
 
 def is_internal(code: str) -> bool:

@@ -7,26 +7,32 @@ from dataclasses import replace
 from ari_app.calls import happenings as h
 from ari_app.calls.behind import became_of
 from ari_app.calls.call import Leg, LegState, RecordingState, Role, Stage, Way
+from ari_app.calls.numbers import LONGEST_INTERNAL
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.turn import Turn
 
 
 def talk(turn: Turn, leg: Leg, code: str | None) -> None:
-    """Let the waiting party talk to the party that answered on a leg; `code` is the shop's extension."""
+    """Let who waits talk to who has answered on a leg; `code` is the extension of the shop's side.
+
+    None is somebody who isn't of the account; but to whom a manager has sent the customer outside
+    (`sent_outside`), the talk stays the manager's.
+    """
     call, waiter = turn.call, turn.call.waiter
     manager = call.caller if leg.role is Role.CUSTOMER else leg
     turn.call = replace(
         call,
         stage=Stage.TALKING,
         talker_leg=manager.id,
-        talker=code or call.talker,
+        talker=call.talker if code is None and sent_outside(leg) else code,
         first_talker=call.first_talker or code,
         answered_at=turn.moment if call.answered_at is None else call.answered_at,
         timers=(),
         sought=(),
         keys="",
     )
+    turn.begin_talk()
     if leg.role is Role.CUSTOMER:
         tell_out(turn)
     else:
@@ -45,8 +51,15 @@ def talk(turn: Turn, leg: Leg, code: str | None) -> None:
         turn.record()
 
 
+def sent_outside(leg: Leg) -> bool:
+    """Tell whether a transfer leads to a number outside, as the manager has dialled it."""
+    target = leg.target or ""
+    return leg.role is Role.TARGET and len(target) > LONGEST_INTERNAL and target.lstrip("+").isdecimal()
+
+
 def wait_for(turn: Turn, leg: Leg) -> None:
-    """Let the customer wait for the person to whom a leg leads."""
+    """Let the customer wait for whom a leg leads to."""
+    turn.end_talk()
     turn.call = replace(turn.call, stage=Stage.TRANSFERRING, talker_leg=leg.id, timers=(), keys="")
 
 

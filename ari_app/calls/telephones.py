@@ -13,6 +13,7 @@ from dataclasses import replace
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call, Leg, LegState, Role, Sought
 from ari_app.calls.outcome import LegResult
+from ari_app.calls.routing import Outside
 from ari_app.calls.trying import free_of, make_leg, new_leg, ring_telephones, seek, try_next_when_done
 from ari_app.calls.turn import Turn
 
@@ -57,10 +58,13 @@ def outside_leg(turn: Turn, leg: Leg, forwarded: h.LegForwarded) -> Leg:
     assert way is not None
     return replace(
         new_leg(turn, Role.FORWARDED, leg.code),
-        endpoint=f"Local/{way.number}@{way.local}/n",
-        target=way.number,
+        endpoint=_endpoint(way),
         via=via(leg),
     )
+
+
+def _endpoint(way: Outside) -> str:
+    return f"Local/{way.number}@{way.local}/n"
 
 
 def _follow(turn: Turn, leg: Leg, forwarded: h.LegForwarded) -> None:
@@ -82,6 +86,9 @@ def _follow(turn: Turn, leg: Leg, forwarded: h.LegForwarded) -> None:
 
 def is_rung(legs: Iterable[Leg], call: Call, forwarded: h.LegForwarded) -> bool:
     """Tell whether somebody else's forwarding, or the group, lets the target ring already."""
-    rung = (leg.code if forwarded.inside else leg.target for leg in legs if leg.pending)
+    rung = (leg.code for leg in legs if leg.pending)
+    if forwarded.way is not None:
+        outside = (leg.endpoint for leg in legs if leg.pending)
+        return _endpoint(forwarded.way) in outside
     sought = (one.code for one in call.sought if forwarded.inside)
     return forwarded.target in (*rung, *sought)

@@ -10,13 +10,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.behind import became_of
-from ari_app.calls.call import Leg, LegState, Role, Stage, TimerName
-from ari_app.calls.members import member_answered, next_answered
+from ari_app.calls.behind import became_of, is_rung
+from ari_app.calls.call import Leg, LegState, Role, TimerName
+from ari_app.calls.dialplan import dialplan_answered, given_up_in_vain
 from ari_app.calls.orders import FindFarHalf, HangUpReason, Watch
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.outgoing import manager_answered, stand_for_the_manager
-from ari_app.calls.routing import is_internal
 from ari_app.calls.talking import leg_hung_up, talk, wait_for
 from ari_app.calls.trying import fallback, ring_again
 from ari_app.calls.turn import Turn
@@ -122,21 +121,6 @@ def _leave(turn: Turn, old: Leg, result: LegResult | None = None) -> None:
 # -- the person to whom the customer was transferred -------------------------------------------------------
 
 
-def far_half_found(turn: Turn, found: h.FarHalfFound) -> None:
-    """What the dialplan dials for the transfer is followed."""
-    leg = turn.call.leg(found.leg)
-    if leg is not None and leg.far is None:
-        turn.call = turn.call.with_leg(replace(leg, far=found.channel))
-    if turn.call.stage is Stage.TALKING and found.member is not None:  # the leg was up before it was followed
-        next_answered(turn, h.MemberAnswered(found.at, found.leg, found.member, found.code))
-    if turn.call.stage is not Stage.TRANSFERRING:
-        return
-    if found.member is not None:
-        member_answered(turn, h.MemberAnswered(found.at, found.leg, found.member, found.code))
-    elif found.up:
-        target_answered(turn, h.LegAnswered(found.at, found.leg))
-
-
 def target_ringing(turn: Turn, ringing: h.LegRinging) -> None:
     """The customer hears ringing; the CRM is told of the phone that rings, if no member tells it."""
     leg = turn.call.leg(ringing.leg)
@@ -144,19 +128,19 @@ def target_ringing(turn: Turn, ringing: h.LegRinging) -> None:
         return
     turn.change(leg, LegState.RINGING)
     turn.let_hear_ringing()
-    extension = _extension(leg.target)
-    if extension is not None and not turn.call.members(leg):
+    extension = turn.own(leg.target)
+    if extension is not None and not any(member.code for member in turn.call.members(leg)):
         turn.tell_ringing((extension,))
 
 
 def target_answered(turn: Turn, answered: h.LegAnswered) -> None:
-    """The target of the transfer talks, unless somebody behind the leg is still rung."""
+    """The dialplan has answered, unless a telephone behind the leg tells that it has, or still rings."""
     leg = turn.call.leg(answered.leg)
     if leg is None or not leg.pending or leg.id != turn.call.talker_leg:
         return
     leg = turn.change(leg, LegState.UP)
-    if leg.target != ATTENDED and not any(member.pending for member in turn.call.members(leg)):
-        talk(turn, leg, _extension(leg.target))
+    if leg.target != ATTENDED and not is_rung(turn.call, leg):
+        dialplan_answered(turn, leg)
 
 
 def target_ended(turn: Turn, ended: h.LegEnded) -> None:
@@ -169,12 +153,9 @@ def target_ended(turn: Turn, ended: h.LegEnded) -> None:
     ring_again(turn, fallback(call))
 
 
-def round_told(turn: Turn, expired: h.TimerExpired) -> None:
-    """The CRM is told which extensions are being rung."""
+def waited(turn: Turn, expired: h.TimerExpired) -> None:
+    """The CRM is told who is being rung; who was tried in vain for the transfer is given up after 1 s."""
     if expired.timer is TimerName.ROUND:
         turn.tell_round()
-
-
-def _extension(target: str | None) -> str | None:
-    """An extension, and not a number outside."""
-    return target if target is not None and is_internal(target) else None
+    elif expired.timer is TimerName.VAIN:
+        given_up_in_vain(turn)

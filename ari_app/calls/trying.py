@@ -8,7 +8,7 @@ from dataclasses import replace
 from ari_app.calls.call import Call, Direction, Leg, LegState, Role, Sought, Stage, TimerName, Way
 from ari_app.calls.names import shown_name
 from ari_app.calls.orders import FindTelephones, HangUpReason, PassOver, SendToDialplan
-from ari_app.calls.outcome import LegResult, unanswered
+from ari_app.calls.outcome import Ending, LegResult, unanswered
 from ari_app.calls.routing import Destination, Dialplan, Outside, People, Queue
 from ari_app.calls.turn import Turn
 
@@ -26,10 +26,14 @@ def try_next(turn: Turn) -> None:
     turn.clear_timer(TimerName.RING)
     turn.clear_timer(TimerName.TELEPHONES)
     turn.clear_timer(TimerName.SILENT)
+    turn.clear_timer(TimerName.VAIN)
     turn.call = replace(turn.call, attempt=turn.call.attempt + 1, sought=())
+    if turn.call.destination is None:
+        left = turn.call.left_to_dialplan
+        turn.finish(Ending.NOT_ANSWERED if left else unanswered(_results(turn.call)))
+        return
+    turn.call = replace(turn.call, left_to_dialplan=False)
     match turn.call.destination:
-        case None:
-            turn.finish(unanswered(_results(turn.call)))
         case Dialplan() as place:
             send_to_dialplan(turn, place)
         case People(codes, seconds):
@@ -74,6 +78,7 @@ def give_up_the_silent(turn: Turn, legs: Iterable[Leg]) -> None:
 
 def ring_again(turn: Turn, places: tuple[Destination, ...]) -> None:
     """Ring others for a customer who has talked already."""
+    turn.end_talk()
     tried = turn.call.destinations
     turn.call = replace(
         turn.call, stage=Stage.RINGING, destinations=(*tried, *places), attempt=len(tried) - 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ari_app.calls.call import (
-    LOCAL_ROLES,
     Call,
     Direction,
     Leg,
@@ -24,6 +23,7 @@ from ari_app.calls.orders import (
     Answer,
     CloseBridge,
     Dial,
+    FindFarHalf,
     HangUp,
     HangUpReason,
     Join,
@@ -41,24 +41,42 @@ from ari_app.calls.orders import (
     TellRinging,
 )
 from ari_app.calls.outcome import Ending, LegResult
+from ari_app.calls.routing import is_extension, is_internal
 
 RECORDING_SECONDS = 8.0
 """How long after its end a call's report waits for the recording."""
 
 
 class Turn:
-    """Collects what one happening does to a call at a moment."""
+    """Collects what one happening does to a call at a moment.
 
-    def __init__(self, call: Call, at: float, busy: frozenset[str] = frozenset()) -> None:
+    `busy` are the extensions that can't be rung now, `codes` those that the account has (none: unknown).
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        at: float,
+        busy: frozenset[str] = frozenset(),
+        codes: frozenset[str] | None = None,
+    ) -> None:
         self.call = call
         self.at = at
         self.busy = busy
+        self.codes = codes
         self.orders: list[Order] = []
 
     @property
     def moment(self) -> float:
         """Now, but never before the call began or was answered, whatever the clock says."""
         return max(self.at, self.call.started_at, self.call.answered_at or self.call.started_at)
+
+    def own(self, code: str | None) -> str | None:
+        """Give an extension back if it is one of the account's."""
+        if code is None or not is_extension(code):
+            return None
+        known = is_internal(code) if self.codes is None else code in self.codes
+        return code if known else None
 
     def order(self, *orders: Order) -> None:
         """Give orders, in this order."""
@@ -88,7 +106,7 @@ class Turn:
             ended_at=self.at if gone and leg.ended_at is None else leg.ended_at,
         )
         self._put(changed)
-        if gone and leg.role in LOCAL_ROLES:
+        if gone and leg.leads_on:
             for member in self.call.members(leg):
                 if member.alive:
                     self.change(member, LegState.GONE, result=LegResult.NO_ANSWER)
@@ -105,8 +123,10 @@ class Turn:
     def ring(self, leg: Leg, endpoint: str, name: str, number: str) -> None:
         """Make a leg; it is dialled when it reports that it is ready. It shows `name` and `number`.
 
-        All but the first leg of a call will be bridged.
+        All but the first leg of a call will be bridged. One into the dialplan is followed there.
         """
+        if endpoint.startswith("Local/"):
+            leg = replace(leg, far=leg.far_id)
         if leg.role is not Role.CALLER and not self.call.bridge_open:
             self.order(OpenBridge(self.call.bridge_id))
             self.call = replace(self.call, bridge_open=True)
@@ -119,7 +139,7 @@ class Turn:
                 name=name,
                 number=number,
                 originator=None if self.call.stage is Stage.CALLING else waits.id,
-                far_id=leg.far_id if leg.role in LOCAL_ROLES else None,
+                far_id=leg.far_id if leg.leads_on else None,
                 inbound=self.call.direction is Direction.IN,
             )
         )
@@ -128,6 +148,11 @@ class Turn:
         """Let a leg ring."""
         self.change(leg, LegState.DIALLED)
         self.order(Dial(leg.id, seconds))
+
+    def follow(self, member: Leg) -> None:
+        """Find out whom the dialplan dials behind a member that is a Local channel."""
+        if member.local is not None:
+            self.order(FindFarHalf(member.id, member.local))
 
     def join(self, *legs: Leg) -> None:
         """Put legs into the bridge, those that are not there yet."""
@@ -177,6 +202,22 @@ class Turn:
         if self.call.plays_ringing:
             self.call = replace(self.call, plays_ringing=False)
             self.order(StopPlaying(self.call.ringing_name))
+
+    # -- who talks ----------------------------------------------------------------------------------------
+
+    def begin_talk(self) -> None:
+        """From now on the customer talks with a person, if they didn't already."""
+        call = self.call
+        if call.talk_began is None:
+            self.call = replace(call, talked=call.talked or 0.0, talk_began=self.moment)
+        self.call = replace(self.call, left_to_dialplan=False)
+
+    def end_talk(self) -> None:
+        """From now on the customer waits for the next person."""
+        call = self.call
+        if call.talk_began is not None:
+            seconds = max(0.0, self.moment - call.talk_began)
+            self.call = replace(call, talked=(call.talked or 0.0) + seconds, talk_began=None)
 
     # -- recording ----------------------------------------------------------------------------------------
 
@@ -301,12 +342,12 @@ class Turn:
 
 def whose(call: Call) -> str | None:
     """Name the manager whose call it was: the one who talked last, or else the one who should have."""
-    if call.direction is Direction.OUT:
-        return call.talker or call.caller.code
     if call.ending is Ending.ANSWERED:
         return call.talker
+    if call.direction is Direction.OUT:
+        return call.caller.code
     should = (call.responsible, *call.told, *call.passed_over, *call.absent)
-    return None if call.handed_on else next(filter(None, should), None)
+    return None if call.handed_on or call.left_to_dialplan else next(filter(None, should), None)
 
 
 _FAREWELL = {Ending.ANSWERED: HangUpReason.NORMAL, Ending.BUSY: HangUpReason.BUSY}

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from ari_app.calls import happenings as h
 from ari_app.calls.behind import became_of
-from ari_app.calls.call import LOCAL_ROLES, Direction, Leg, LegState, Role, Stage, TimerName, Way
+from ari_app.calls.call import Direction, Leg, LegState, Role, Stage, TimerName, Way
+from ari_app.calls.dialplan import dialplan_answered, given_up_in_vain
 from ari_app.calls.names import clean_name
-from ari_app.calls.orders import AskPbx, HangUp, HangUpReason, LookUp, Ringback, Watch
+from ari_app.calls.orders import HangUp, HangUpReason, LookUp, Ringback, Watch
 from ari_app.calls.outcome import LINE_FAILURES, Ending, LegResult, unanswered
 from ari_app.calls.routing import People, is_extension, plan, way_out
 from ari_app.calls.talking import talk, tell_out
@@ -80,7 +81,7 @@ def leg_ready(turn: Turn, ready: h.LegReady) -> None:
     destination = turn.call.destinations[leg.attempt]
     if turn.call.rings_alone(leg):
         turn.join(turn.call.waiter, leg)
-    if leg.role in LOCAL_ROLES:
+    if leg.leads_on:
         turn.order(Watch(leg.far_id))
     leg = turn.call.leg(ready.leg) or leg
     turn.dial(leg, destination.seconds + DIAL_MARGIN_SECONDS if isinstance(destination, People) else None)
@@ -106,17 +107,20 @@ def leg_ringing(turn: Turn, ringing: h.LegRinging) -> None:
 
 
 def leg_answered(turn: Turn, answered: h.LegAnswered) -> None:
-    """The first answer wins: the waiting party is answered and joined, the other phones are hung up."""
+    """The first answer wins: who waits is answered and joined, the others hung up as answered elsewhere.
+
+    Behind a leg into the dialplan a telephone tells of its answer; without one the dialplan has answered.
+    """
     leg = turn.call.leg(answered.leg)
     if leg is None or not leg.pending:
         return
     leg = turn.change(leg, LegState.UP)
-    if leg.role is Role.MANAGER:
-        talk(turn, leg, answered.code or leg.code)
-    elif leg.role is Role.CUSTOMER:
+    if turn.call.way is Way.AJAM:
         talk(turn, leg, turn.call.caller.code)
-    elif leg.role in (Role.QUEUE, Role.FORWARDED):
-        turn.order(AskPbx((leg.id,)))  # of a call pickup nothing else tells
+    elif leg.leads_on:
+        dialplan_answered(turn, leg)
+    else:
+        talk(turn, leg, answered.code or leg.code)
 
 
 def leg_ended(turn: Turn, ended: h.LegEnded) -> None:
@@ -147,11 +151,14 @@ def leg_refused(turn: Turn, refused: h.LegRefused) -> None:
 def ring_expired(turn: Turn, expired: h.TimerExpired) -> None:
     """Phones not answered in time are hung up, the next destination is tried; a queue's round is told.
 
-    Where the PBX doesn't say in time which telephones there are, it is to choose one; a telephone that gives
-    no sign of life is given up when its manager has refused at another.
+    What rings nobody any more, for 1 s, is given up. Where the PBX doesn't say in time which telephones there
+    are, it is to choose one; a telephone that gives no sign of life is given up when its manager has refused
+    at another.
     """
     if expired.timer is TimerName.ROUND:
         turn.tell_round()
+    elif expired.timer is TimerName.VAIN:
+        given_up_in_vain(turn)
     elif expired.timer is TimerName.TELEPHONES:
         turn.clear_timer(TimerName.TELEPHONES)
         ring_telephones(turn, dict.fromkeys(one.code for one in turn.call.sought))
@@ -176,6 +183,8 @@ def _gave_up(turn: Turn, leg: Leg, cause: int, known_up_at: float | None) -> Non
     turn.change(leg, LegState.GONE)
     tried = [one.result for one in turn.call.legs if one.result is not None]
     ending = Ending.FAILED if cause in LINE_FAILURES else Ending.GAVE_UP
+    if turn.call.left_to_dialplan:  # voicemail, a menu: nobody had answered
+        ending = Ending.NOT_ANSWERED
     if turn.call.way is Way.AJAM and tried:  # the dialplan hung up when it had tried the customer in vain
         ending = unanswered(tried)
     turn.finish(ending, seen_at=known_up_at)

@@ -78,8 +78,10 @@ def _not_let_in(answer: Look, pbx: Pbx) -> Finding | None:
             return bad(
                 "ARI",
                 f"the PBX refuses the user {user} or the password",
-                f"ari.conf needs [{user}] with type = user and the password of pbx.ari_password; "
-                "after a change: module reload res_ari.so",
+                f"ari.conf needs [{user}] once, with type = user and the password of pbx.ari_password; after "
+                "a change: module reload res_ari.so. On FreePBX make the user either in its page (Asterisk "
+                "REST Interface Users) or in ari_additional_custom.conf: one who is there twice is refused, "
+                "and Asterisk may refuse all others with them",
             )
         case 403:
             return bad(

@@ -126,7 +126,18 @@ class Pbx:
         Raises:
             CannotRead: the PBX does not tell, or not to us.
         """
-        said = await self.read(f"DIALPLAN_EXISTS({context},{exten},{priority})")
+        return await self._exists(f"{context},{exten},{priority}")
+
+    async def has_context(self, context: str) -> bool:
+        """Tell whether the dialplan has a context.
+
+        Raises:
+            CannotRead
+        """
+        return await self._exists(context)
+
+    async def _exists(self, place: str) -> bool:
+        said = await self.read(f"DIALPLAN_EXISTS({place})")
         if said not in ("0", "1"):
             raise CannotRead("the PBX has no function DIALPLAN_EXISTS")
         return said == "1"

@@ -7,11 +7,15 @@ import phonenumbers
 from ari_app.accounts.account import Account
 from ari_app.accounts.dialplan_names import named_context, named_exten
 from ari_app.asterisk.phones import state_of
-from ari_app.calls.routing import Dialplan, Outside, People, Queue
+from ari_app.calls import Dialplan, Outside, People, Queue
 from ari_app.check.findings import Finding, Findings, State, bad, good, unknown, warning
 from ari_app.check.pbx import CannotRead, Pbx
 
 _SHOWN = 12
+_FREEPBX = "from-internal"
+"""Begins the names of the contexts that FreePBX's phones dial in; they take any number, if only to say no."""
+_ROUTES = "outbound-allroutes"
+"""FreePBX's outbound routes."""
 
 
 async def phones(pbx: Pbx, account: Account) -> Findings:
@@ -112,6 +116,20 @@ def sample_numbers(country: str) -> list[str]:
 async def _line(pbx: Pbx, field: str, line: Outside, numbers: list[str]) -> list[Finding]:
     where = f"[{line.context}]" + (f" at priority {line.priority}" if line.priority != 1 else "")
     look = f"asterisk -rx 'dialplan show {line.context}'"
+    if numbers and line.context.startswith(_FREEPBX):
+        try:
+            if not await _has_routes(pbx, numbers):
+                return [
+                    bad(
+                        "lines",
+                        f"{field}: FreePBX has no outbound route that takes {', '.join(numbers)}: "
+                        "nothing lets calls out, and customers can't be called",
+                        "make one (Connectivity -> Outbound Routes) that takes your customers' numbers; "
+                        f"see asterisk -rx 'dialplan show {_ROUTES}'",
+                    )
+                ]
+        except CannotRead:
+            pass  # the same is said below
     if not numbers:
         return [unknown("lines", f"{field}: we know no number of this country to try {where} with", look)]
     try:
@@ -148,6 +166,20 @@ async def _line(pbx: Pbx, field: str, line: Outside, numbers: list[str]) -> list
             )
         )
     return found
+
+
+async def _has_routes(pbx: Pbx, numbers: list[str]) -> bool:
+    """Tell whether FreePBX lets numbers out: that its phones' context takes them, by our line, is no proof.
+
+    A context of that name on another PBX is looked at as any other.
+
+    Raises:
+        CannotRead
+    """
+    ours = f"{pbx.settings.stasis_app}-outgoing"
+    if not (await pbx.has_context(_ROUTES) or await pbx.has_place(ours, numbers[0])):
+        return True
+    return any([await pbx.has_place(_ROUTES, number) for number in numbers])
 
 
 async def destinations(pbx: Pbx, account: Account) -> Findings:

@@ -15,10 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ari_app.calls.call import Call
-from ari_app.calls.journal import JournalLine, dump_line, tagged
-from ari_app.calls.orders import TellHangup, TellResult, TellRinging
-from ari_app.calls.stored import dump_call
+from ari_app.calls import Call, JournalLine, TellHangup, TellResult, TellRinging, dump_call, dump_line, tagged
 from ari_app.commands import fail, run, store
 from ari_app.settings import load_secret_key, read_settings
 from ari_app.store.accounts import Accounts

@@ -18,10 +18,9 @@ import structlog
 from ari_app.asterisk.ajam import Ajam, AjamChannel, AjamEvent
 from ari_app.asterisk.errors import PbxError, PbxRefused
 from ari_app.asterisk.events import Extensions
+from ari_app.calls import Call, LegState, Order, Way
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
-from ari_app.calls.call import Call, LegState, Way
-from ari_app.calls.orders import Order
 
 log = structlog.get_logger(__name__)
 

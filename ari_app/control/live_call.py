@@ -16,20 +16,29 @@ import structlog
 
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnavailable
 from ari_app.backoff import BackOff
+from ari_app.calls import (
+    Call,
+    First,
+    JournalLine,
+    Order,
+    Outside,
+    Policy,
+    Stage,
+    TimerName,
+    Way,
+    advance,
+    known_as,
+    masked,
+)
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
-from ari_app.calls.call import Call, Stage, TimerName, Way
-from ari_app.calls.flow import First, advance, known_as
-from ari_app.calls.journal import JournalLine
-from ari_app.calls.numbers import masked
-from ari_app.calls.orders import Order
-from ari_app.calls.routing import Outside, Policy
 
 log = structlog.get_logger(__name__)
 
 DOUBT_FIRST_SECONDS, DOUBT_LAST_SECONDS = 0.1, 10.0
 DIAL_SECONDS = 1.0
 """A phone that was dialled rings by then. One that is dialled twice before it rings is lost to Asterisk."""
+_KEPT_IF_IT_MATTERS = (h.OutcomeUnknown, h.PbxSaid, h.KeyPressed, h.DialplanDoes)
 BREATH_SECONDS = 0.5
 """A pause after a step that failed, so that a defect can't keep the process busy."""
 _AT_ONCE: dict[type[Order], str] = {
@@ -52,6 +61,10 @@ class Desk(Protocol):
     def away(self) -> frozenset[str]:
         """The extensions whose managers are busy, at dinner or on a break, as the CRM says."""
 
+    @property
+    def codes(self) -> frozenset[str]:
+        """The extensions that the account has."""
+
     def outside(self, number: str, line: str | None = None) -> Outside:
         """Say how a number outside is dialled: by the account's line, or another ("context[,priority]")."""
 
@@ -60,6 +73,9 @@ class Desk(Protocol):
 
     def normal_form(self, number: str | None) -> str | None:
         """Bring a number into the form in which numbers are compared; None when it is withheld."""
+
+    def number_of(self, dialled: str) -> str | None:
+        """Give the number, in that form, that a manager's phone has dialled."""
 
     async def look_up(self, number: str, at: Callable[[], float]) -> h.CustomerFound | h.CustomerUnknown:
         """Ask the CRM which customer has a number; never raises."""
@@ -84,7 +100,7 @@ class Around(Protocol):
     def busy(self, call: Call) -> frozenset[str]:
         """Give the extensions that can't be rung now for this call."""
 
-    async def far_half(self, call: Call, leg_id: str) -> h.FarHalfFound | None:
+    async def far_half(self, call: Call, leg_id: str, channel: str | None) -> h.FarHalfFound | None:
         """Find and watch the half of a Local channel that runs the dialplan; raises `PbxError`."""
 
     async def telephones(self, call: Call, order: o.FindTelephones) -> h.TelephonesFound:
@@ -173,9 +189,9 @@ class LiveCall:
     async def _step(self, happening: h.Happening) -> None:
         before = self.call
         happening = known_as(before, happening)
-        self.call, orders = advance(before, happening, self._line.busy(before))
+        self.call, orders = advance(before, happening, self._line.busy(before), self._line.desk.codes)
         idle = self.call is before and all(isinstance(order, o.AskPbx | o.HangUp) for order in orders)
-        if not (idle and isinstance(happening, h.OutcomeUnknown | h.PbxSaid | h.KeyPressed)):
+        if not (idle and isinstance(happening, _KEPT_IF_IT_MATTERS)):
             await self._keep(before.stage, happening, orders)
         await self._carry_out(orders)
 
@@ -210,8 +226,8 @@ class LiveCall:
                 self._send("look-up", desk.look_up(number, clock))
             case o.FetchRecording(name):
                 self._send("recording", desk.fetch_recording(name, clock))
-            case o.FindFarHalf(leg):
-                self._send(f"far half of {leg}", self._find_far_half(leg))
+            case o.FindFarHalf(leg, channel):
+                self._send(f"far half of {channel or leg}", self._find_far_half(leg, channel))
             case o.FindTelephones():
                 self._send(f"telephones for {order}", self._line.telephones(self.call, order))
             case o.AskPbx(channels):
@@ -242,9 +258,9 @@ class LiveCall:
         task = self._errands[errand] = asyncio.create_task(run())
         task.add_done_callback(lambda _: going.close())  # it may be cancelled before it begins
 
-    async def _find_far_half(self, leg: str) -> h.Happening | None:
+    async def _find_far_half(self, leg: str, channel: str | None) -> h.Happening | None:
         try:
-            return await self._line.far_half(self.call, leg)
+            return await self._line.far_half(self.call, leg, channel)
         except PbxRefused:
             return None  # it is gone
         except PbxError as error:

@@ -20,13 +20,22 @@ from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnavailable
 from ari_app.asterisk.events import Heard, NewCaller, new_caller, newcomer
 from ari_app.asterisk.pbx import Pbx, Snapshot
 from ari_app.asterisk.phones import telephones
+from ari_app.calls import (
+    LONGEST_INTERNAL,
+    Call,
+    Direction,
+    First,
+    LegState,
+    Order,
+    Outside,
+    Stage,
+    Way,
+    begin,
+    is_withheld,
+    tellable,
+)
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
-from ari_app.calls.call import Call, Direction, LegState, Role, Stage, Way
-from ari_app.calls.flow import First, begin
-from ari_app.calls.numbers import LONGEST_INTERNAL
-from ari_app.calls.orders import Order
-from ari_app.calls.routing import Outside
 from ari_app.control.ajam_line import AjamLine
 from ari_app.control.live_call import Desk, LiveCall
 
@@ -39,10 +48,11 @@ AUDIT_SECONDS = 30.0
 _DIALLED = re.compile(r"\+?[0-9*#]{1,32}")
 _CONTEXT = re.compile(r"[A-Za-z0-9_.-]{1,79}")
 _RECORDER = ("Recorder/", "Announcer/")
-_FOLLOWED = frozenset({Role.QUEUE, Role.TARGET, Role.FORWARDED})
-"""The legs behind which somebody else answers."""
 _MAY_RING = frozenset({Stage.ARRIVING, Stage.RINGING, Stage.TRANSFERRING, Stage.DIALPLAN})
 """The stages of a call in which it may come to ring somebody."""
+
+_AWAITS_AN_ANSWER = frozenset({Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING})
+"""The stages in which somebody may have answered behind a leg into the dialplan."""
 
 
 class Line:
@@ -128,9 +138,10 @@ class Line:
             known.put(h.CallerReturned(at))
             return
         match caller.arguments:
-            case ("incoming", *called):
-                desk = self.desk
-                number, external = desk.normal_form(caller.number), desk.normal_form("".join(called[:1]))
+            case ("incoming", *rest):
+                called, presentation = (*rest, "", "")[:2]
+                shown = "" if is_withheld(presentation) else caller.number
+                number, external = tellable(self.desk.normal_form(shown)), self.desk.normal_form(called)
                 self._begin(h.CallArrived(at, caller.channel, number, external))
             case ("outgoing", exten, *_):
                 self._let_out(caller, exten, at)
@@ -195,7 +206,7 @@ class Line:
             return await self.ajam.facts(call, channels)
         at = self.clock()
         snapshot = await self.pbx.snapshot()
-        found = [await self._fact(call, snapshot, channel) for channel in channels]
+        found = [self._fact(call, snapshot, channel) for channel in channels]
         recording = call.recording.awaited and await self.pbx.is_recording(call.recording_name)
         return h.PbxSaid(
             at=at,
@@ -221,21 +232,31 @@ class Line:
                 found.append(newcomer(stranger, self.clock(), self.pbx.extensions))
         return tuple(found)
 
-    async def far_half(self, call: Call, leg_id: str) -> h.FarHalfFound | None:
+    async def far_half(self, call: Call, leg_id: str, channel: str | None = None) -> h.FarHalfFound | None:
         """Find and watch the half of a Local channel that runs the dialplan; None when it is gone.
+
+        Whom it rings already is told as if it had been heard.
 
         Raises:
             PbxError: the PBX does not answer, or says no.
         """
-        found, live = await self.pbx.far_half(leg_id), self._calls.get(call.id)
+        found = self.pbx.far_half(await self.pbx.snapshot(), channel or leg_id)
+        live = self._calls.get(call.id)
         if found is None or live is None:
             return None
-        far, up = found
-        self._know(far, live)
-        await self.pbx.carry_out(o.Watch(far))
-        member = await self.pbx.bridge_peer(far)  # the member who answered before we watched
-        code = self.pbx.extensions.code_of(member) if member is not None else None
-        return h.FarHalfFound(self.clock(), leg_id, far, up, member, code)
+        self._know(found.id, live)
+        await self.pbx.carry_out(o.Watch(found.id))
+        snapshot = await self.pbx.snapshot()
+        talks = self.pbx.telephone_behind(snapshot, found.id)  # who answered before we watched
+        does, rung = self.pbx.behind(snapshot, found.id)
+        member, code = talks or (None, None)
+        told = h.FarHalfFound(self.clock(), leg_id, found.id, found.up, member, code, does)
+        if talks is None and rung:
+            live.put(told)
+            for one in rung:
+                live.put(one)
+            return None
+        return told
 
     async def telephones(self, call: Call, order: o.FindTelephones) -> h.TelephonesFound:
         """Ask the PBX, for all at once, which telephones some extensions have; never raises."""
@@ -253,16 +274,12 @@ class Line:
             found = None
         return h.Telephones(code, found)
 
-    async def _fact(self, call: Call, snapshot: Snapshot, channel: str) -> h.ChannelFact | None:
-        fact, leg = snapshot.fact(channel), call.leg(channel)
-        if fact is None or leg is None or leg.role not in _FOLLOWED:
+    def _fact(self, call: Call, snapshot: Snapshot, channel: str) -> h.ChannelFact | None:
+        fact, leg = snapshot.fact(channel), call.party(channel)
+        if fact is None or leg is None or not leg.leads_on or call.stage not in _AWAITS_AN_ANSWER:
             return fact
-        if call.stage not in (Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING):
-            return fact
-        member = await self.pbx.bridge_peer(leg.far_id)
-        if member is None:
-            return fact
-        return replace(fact, member=member, code=self.pbx.extensions.code_of(member))
+        talks = self.pbx.telephone_behind(snapshot, leg.far_id)
+        return fact if talks is None else replace(fact, member=talks[0], code=talks[1])
 
     async def listen(self) -> None:
         """Hear what the PBX says, until another process takes the application over."""
@@ -311,14 +328,12 @@ class Line:
     def _let_out(self, caller: NewCaller, exten: str, at: float) -> None:
         """Take a call that a manager's phone makes. All else that goes out passes untouched."""
         outside = self.desk.outside(exten)
-        code = self.pbx.extensions.direct_code_of(caller.name)
-        if code is None and self.desk.is_extension(caller.number):
-            code = caller.number
+        code = self.pbx.extensions.direct_code_of(caller.name, caller.number)
         short = len(exten) <= LONGEST_INTERNAL or self.desk.is_extension(exten)
         if short or caller.name.startswith("Local/") or not _DIALLED.fullmatch(exten):
             self._send_on(caller.channel, outside)
             return
-        number = self.desk.normal_form(exten)
+        number = tellable(self.desk.number_of(exten))
         self._begin(h.CallDialled(at, caller.channel, code, number, None, outside))
 
     def clicked(self, code: str, dialled: str) -> str | None:
@@ -341,7 +356,7 @@ class Line:
         if way is None:
             return None
         outside = self.desk.outside(dialled, outgoing)
-        number = self.desk.normal_form(dialled)
+        number = tellable(self.desk.normal_form(dialled))
         return self._begin(h.CallClicked(self.clock(), code, number, external, outside, way))
 
     def busy(self, call: Call) -> frozenset[str]:
@@ -441,7 +456,7 @@ def _channels(call: Call) -> Iterator[str]:
 
 def kept_busy(call: Call) -> frozenset[str]:
     """Give the extensions that a call keeps busy: those that talk in it, and the one that makes it."""
-    busy = {leg.code for leg in call.legs if leg.state is LegState.UP}
+    busy = {leg.code for leg in call.legs if leg.state is LegState.UP and leg.local is None}
     if call.direction is Direction.OUT and call.caller.alive:
         busy.add(call.caller.code)
     return frozenset(code for code in busy if code is not None)

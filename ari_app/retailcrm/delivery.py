@@ -20,8 +20,7 @@ import structlog
 
 from ari_app.accounts.current import Current
 from ari_app.backoff import BackOff, spread
-from ari_app.calls.journal import OutboxEntry, UnreadableEntry
-from ari_app.calls.orders import Tell, TellHangup, TellResult, TellRinging
+from ari_app.calls import OutboxEntry, Tell, TellHangup, TellResult, TellRinging, UnreadableEntry
 from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.client import CALLS_IN_ONE_UPLOAD, RetailCrm
 from ari_app.retailcrm.errors import CrmDenied, CrmError, CrmLimited, CrmRefused, CrmUnavailable

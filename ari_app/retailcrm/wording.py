@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from ari_app.accounts.current import Current
-from ari_app.calls.orders import TellHangup, TellResult, TellRinging, WebAnalytics
-from ari_app.calls.outcome import CRM_WORDS
+from ari_app.calls import CRM_WORDS, TellHangup, TellResult, TellRinging, WebAnalytics
 from ari_app.retailcrm.messages import (
     CRM_TIME,
     CallDirection,

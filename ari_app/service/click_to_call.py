@@ -17,7 +17,7 @@ from typing import Protocol
 
 from ari_app.accounts.current import Current
 from ari_app.accounts.managers import NoExtension, extension_of
-from ari_app.calls.numbers import NotDialled, dialled, e164
+from ari_app.calls import NotDialled, dialled, e164
 
 MOST_CALLS = 10
 """Accepted calls of an extension within `WINDOW_SECONDS`: a thief of a clientId gets no further."""
@@ -88,7 +88,7 @@ class Clicks:
         """
         account = self._current.account
         try:
-            extension, number = extension_of(account, code, user_id), dialled(phone)
+            extension, number = extension_of(account, code, user_id), dialled(phone, account.crm.country)
         except (NoExtension, NotDialled) as problem:
             raise BadRequest(str(problem)) from None
         ringing = self._telephone.clicked(extension, number)

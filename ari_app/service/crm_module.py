@@ -49,8 +49,8 @@ class Serving(Protocol):
         """Give what wakes those who show an account."""
         ...
 
-    async def switch_telephony(self, account: str, on: bool) -> None:
-        """Take note of whether the CRM of an account has telephony switched on."""
+    async def switch_telephony(self, account: str, on: bool | None, frozen: bool | None = None) -> None:
+        """Take note of whether the CRM of an account has the module switched on, and whether it froze it."""
         ...
 
 
@@ -74,7 +74,8 @@ async def register(
     """
     store = StaffStore(service.redis, account.id)
     there = await crm.module(MODULE_CODE)
-    await service.switch_telephony(account.id, there is None or (there.active and not there.frozen))
+    on, frozen = (there.active, there.frozen) if there is not None else (True, False)
+    await service.switch_telephony(account.id, on, frozen)
     changes, told = await store.changes(), await store.told_codes()
     merged = Merged(account.extensions)
 

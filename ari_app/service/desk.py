@@ -9,12 +9,8 @@ import structlog
 from ari_app.accounts.current import Current
 from ari_app.asterisk.pbx import Pbx
 from ari_app.asterisk.recordings import NoRecording, RecordingStore, fetch_recording
+from ari_app.calls import LOOK_UP_SECONDS, Call, JournalLine, Outside, Policy, e164
 from ari_app.calls import happenings as h
-from ari_app.calls.call import Call
-from ari_app.calls.journal import JournalLine
-from ari_app.calls.numbers import e164
-from ari_app.calls.routing import Outside, Policy
-from ari_app.calls.waiting import LOOK_UP_SECONDS
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.errors import CrmError
 from ari_app.service.changes import Changes
@@ -62,6 +58,11 @@ class ShopDesk:
         """The extensions whose managers are busy, at dinner or on a break, as the CRM says."""
         return self._statuses.away
 
+    @property
+    def codes(self) -> frozenset[str]:
+        """The extensions that the account has."""
+        return self._current.account.codes
+
     def outside(self, number: str, line: str | None = None) -> Outside:
         """Say how a number outside is dialled."""
         return self._current.account.outside(number, line)
@@ -73,6 +74,11 @@ class ShopDesk:
     def normal_form(self, number: str | None) -> str | None:
         """Bring a number into E.164, the account's country first; None when it is withheld."""
         return e164(number, self._current.account.crm.country)
+
+    def number_of(self, dialled: str) -> str | None:
+        """Give the number in E.164 that a manager has dialled, with the outside line's digit or without."""
+        account = self._current.account
+        return e164(dialled, account.crm.country, account.pbx.outside_prefix)
 
     async def look_up(
         self,

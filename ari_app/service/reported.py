@@ -17,11 +17,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from ari_app.accounts.current import Current
-from ari_app.calls.call import Call
-from ari_app.calls.happenings import TimerExpired
-from ari_app.calls.journal import JournalLine
-from ari_app.calls.numbers import masked
-from ari_app.calls.reported import CallTakenOver, Report, advance, begin
+from ari_app.calls import Call, CallTakenOver, JournalLine, Report, TimerExpired, masked, reported
 from ari_app.errors import StoreUnavailable
 from ari_app.service.changes import Changes
 from ari_app.store.calls import CallStore, Step
@@ -94,7 +90,7 @@ class ReportedCalls:
                     )
                     return Taken.OURS
                 report = CallTakenOver(report.at, report.channel)
-            call = known or begin(call_id, self._account, self._current.policy, report)
+            call = known or reported.begin(call_id, self._account, self._current.policy, report)
             changed = await self._step(known, call, report)
         if isinstance(report, CallTakenOver):
             return Taken.OURS
@@ -132,7 +128,7 @@ class ReportedCalls:
 
     async def _step(self, known: Call | None, call: Call, report: Report | TimerExpired) -> bool:
         """Take one step of a call and keep it; tell whether it changed anything."""
-        after, orders = advance(call, report)
+        after, orders = reported.advance(call, report)
         before = known.stage if known is not None else None
         try:
             line = JournalLine(report.at, call.id, before, after.stage, report, orders)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from ari_app.asterisk.recordings import RecordingStore
-from ari_app.calls.call import Call
+from ari_app.calls import Call
 from ari_app.errors import StoreUnavailable
 from ari_app.store.calls import CallStore
 

@@ -93,14 +93,16 @@ class Service:
             shop.line.pbx.state is not PbxState.CONNECTING for shop in self.shops.values()
         )
 
-    async def switch_telephony(self, account: str, on: bool) -> None:
-        """Take note of whether the CRM of an account has telephony switched on.
+    async def switch_telephony(self, account: str, on: bool | None, frozen: bool | None = None) -> None:
+        """Take note of whether the CRM of an account has the module switched on, and whether it froze it.
+
+        What it doesn't say (None) stays as it was; a frozen module is off though it is switched on.
 
         Raises:
             StoreUnavailable: Redis can't be reached, or does not answer.
         """
         shop = self.shops.get(account)
-        kept = await ModuleStore(self.redis, account).switch(on, self._clock())
+        kept = await ModuleStore(self.redis, account).tell(on, frozen, self._clock())
         if shop is not None:
             shop.take_activity(kept)
 

@@ -19,7 +19,7 @@ from ari_app.asterisk.ajam import Ajam, AjamTarget
 from ari_app.asterisk.pbx import Pbx, PbxTarget
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import forget_drafts
-from ari_app.calls.routing import Policy
+from ari_app.calls import Policy
 from ari_app.control.ajam_line import AjamLine
 from ari_app.control.switchboard import Line
 from ari_app.errors import StoreUnavailable
@@ -49,6 +49,7 @@ SEEN_SECONDS = 1.0
 """How often the moment is kept at which the PBX was last heard, while there are calls."""
 ZONE_SECONDS = 3600.0
 ZONE_RETRY_SECONDS = 60.0
+_LONGEST_WORD, _MOST_WORDS = 40, 100
 
 
 class Shop:
@@ -82,7 +83,7 @@ class Shop:
         self.statuses = Statuses(current, StatusStore(redis, account.id), self._crm, clock)
         self.delivery = Delivery(self.calls, self._crm, Wording(current, recordings_url), current, clock)
         self.ledger = Ledger(self.calls, account.id, self.delivery.wake)
-        pbx = Pbx(_target(account), passage, account.id, clock)
+        pbx = Pbx(_target(account), passage, account.id, clock, current.owners)
         self.ajam = _ajam(account, passage, clock)
         self.desk = ShopDesk(
             current, self._crm, self.statuses, pbx, recordings, self.ledger, self.notes, self.changes
@@ -94,6 +95,7 @@ class Shop:
             current, self.calls, self.line.runs, self.delivery.wake, self.changes, clock
         )
         self._watch = TroubleWatch(self.notes, pbx, self.ajam, self.delivery)
+        self._unknown_words: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._listening: asyncio.Task[None] | None = None
 
@@ -221,6 +223,13 @@ class Shop:
     def note_status(self, code: str, status: str) -> None:
         """Take note of what the CRM says of a manager: free, busy, dinner or break."""
         self.statuses.set(code, status, self._clock())
+
+    def note_unknown_status(self, word: str, call: str) -> None:
+        """Take note, once a word, that a dialplan said how a call ended by a word that is not known."""
+        word = word[:_LONGEST_WORD].upper()
+        if word not in self._unknown_words and len(self._unknown_words) < _MOST_WORDS:
+            self._unknown_words.add(word)
+            self.notes.take(What.UNKNOWN_STATUS, word=word, call=call)
 
     # -- beside the calls ---------------------------------------------------------------------------------
 

@@ -17,22 +17,23 @@ import structlog
 from pydantic import ValidationError
 from redis.asyncio import Redis
 
-from ari_app.calls.call import Call, Way
-from ari_app.calls.journal import (
+from ari_app.calls import (
     NOT_KNOWN,
+    Call,
     CrmTold,
     JournalLine,
     OutboxEntry,
+    Tell,
     UnreadableEntry,
+    Way,
     dump_line,
     kind_of,
     line_at,
+    load_call,
     order_from,
     read_lines,
     tagged,
 )
-from ari_app.calls.orders import Tell
-from ari_app.calls.stored import load_call
 from ari_app.store.connection import ask
 from ari_app.store.events import Event, What, add_to
 from ari_app.store.keys import Keys

@@ -75,6 +75,8 @@ class What(StrEnum):
     TELEPHONY_ON = "telephony on"
     RECORDING_LOST = "recording lost"
     """(call, problem)"""
+    UNKNOWN_STATUS = "unknown status"
+    """The PBX's dialplan said by a word that is not known how a call ended; noted once (word, call)."""
 
     @property
     def kind(self) -> Kind:
@@ -89,6 +91,7 @@ class What(StrEnum):
 
 _KINDS = {
     **dict.fromkeys((What.PBX_CONNECTED, What.PBX_LOST, What.AJAM_CONNECTED, What.AJAM_LOST), Kind.PBX),
+    What.UNKNOWN_STATUS: Kind.PBX,
     **dict.fromkeys((What.CRM_AWAY, What.CRM_BACK, What.CRM_REFUSED), Kind.CRM),
     **dict.fromkeys((What.UNREADABLE, What.SENT_AGAIN), Kind.CRM),
     **dict.fromkeys((What.SIGNED_IN, What.SIGN_IN_FAILED, What.LOCKED_OUT), Kind.ACCESS),
@@ -101,7 +104,7 @@ _KINDS = {
 _SEVERITIES = {
     **dict.fromkeys((What.PBX_LOST, What.CRM_AWAY, What.CRM_REFUSED, What.UNREADABLE), Severity.ERROR),
     **dict.fromkeys((What.AJAM_LOST, What.TELEPHONY_OFF, What.RECORDING_LOST), Severity.WARNING),
-    **dict.fromkeys((What.SIGN_IN_FAILED, What.LOCKED_OUT), Severity.WARNING),
+    **dict.fromkeys((What.SIGN_IN_FAILED, What.LOCKED_OUT, What.UNKNOWN_STATUS), Severity.WARNING),
 }
 _ORDER = tuple(Severity)
 

@@ -37,22 +37,22 @@ class ModuleStore:
         """Give the settings that the CRM told."""
         return self._read(await ask(self._redis.hget(self._key, "settings")), _SETTINGS, CrmSettings())
 
-    async def switch(self, on: bool, at: float) -> Activity:
-        """Keep that telephony was switched on or off, and give what came of it."""
+    async def tell(self, active: bool | None, frozen: bool | None, at: float) -> Activity:
+        """Keep what the CRM says of the module (None: nothing), and give what came of it."""
         with asking():
             async with self._redis.pipeline(transaction=True) as pipe:
-                return await self._switch(pipe, on, at)
+                return await self._switch(pipe, active, frozen, at)
 
     async def keep_settings(self, settings: CrmSettings) -> None:
         """Keep the settings that the CRM tells."""
         data: Any = _SETTINGS.dump_json(settings)
         await ask(self._redis.hset(self._key, "settings", data))
 
-    async def _switch(self, pipe: Any, on: bool, at: float) -> Activity:
+    async def _switch(self, pipe: Any, active: bool | None, frozen: bool | None, at: float) -> Activity:
         while True:
             await pipe.watch(self._key)
             before = self._read(await pipe.hget(self._key, "activity"), _ACTIVITY, Activity())
-            after = before.switched(on, at)
+            after = before.told(active, frozen, at)
             pipe.multi()
             pipe.hset(self._key, "activity", _ACTIVITY.dump_json(after))
             try:

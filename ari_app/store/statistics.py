@@ -22,10 +22,7 @@ from zoneinfo import ZoneInfo
 import orjson
 from redis.asyncio import Redis
 
-from ari_app.calls import reported, turn
-from ari_app.calls.call import Call, Direction, Way
-from ari_app.calls.outcome import Ending
-from ari_app.calls.stored import dump_call
+from ari_app.calls import Call, Direction, Ending, Way, dump_call, reported, whose
 from ari_app.store.connection import ask, asking
 from ari_app.store.keys import Keys
 
@@ -201,13 +198,13 @@ def counted_as(call: Call, zone: ZoneInfo) -> list[str | int] | None:
         return None
     began = datetime.fromtimestamp(call.started_at, zone)
     others = call.way is Way.REPORTED
-    whose = reported.whose(call) if others else turn.whose(call)
+    manager = reported.whose(call) if others else whose(call)
     whole = round if others else int  # as the CRM is told
     answered = call.ending is Ending.ANSWERED
     return [
         *(began.strftime("%Y-%m-%d"), began.strftime("%H"), call.direction.value),
         *(int(answered), whole(call.waiting), whole(call.talking)),
-        *(whose or "", call.external or ""),
+        *(manager or "", call.external or ""),
     ]
 
 

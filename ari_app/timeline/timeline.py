@@ -6,12 +6,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ari_app.calls import (
+    CRM_WORDS,
+    Call,
+    CrmTold,
+    Direction,
+    Ending,
+    JournalLine,
+    Leg,
+    LegResult,
+    Role,
+    Stage,
+    TimerName,
+    Way,
+)
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
 from ari_app.calls import reported as r
-from ari_app.calls.call import Call, Direction, Leg, Role, Stage, TimerName, Way
-from ari_app.calls.journal import CrmTold, JournalLine
-from ari_app.calls.outcome import CRM_WORDS, Ending, LegResult
 from ari_app.timeline.saying import Saying, Value, say
 
 

@@ -11,9 +11,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from ari_app.calls.call import Call, Leg
-from ari_app.calls.routing import is_extension
-from ari_app.calls.turn import whose
+from ari_app.calls import Call, Leg, is_extension, whose
 from ari_app.store.calls import Place
 from ari_app.store.tokens import Tokens
 from cabinet.api.answers import Wrong, refusal

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import AsyncExitStack
 
 import structlog
 from aiohttp import web
 
 from ari_app.asterisk.uploads import BadFile, Draft
-from ari_app.calls.call import AsGiven, Direction, Source
-from ari_app.calls.orders import WebAnalytics
-from ari_app.calls.reported import EndReported, FileReported, Report, RingingReported, ending_of
+from ari_app.calls import (
+    AsGiven,
+    Direction,
+    EndReported,
+    FileReported,
+    Report,
+    RingingReported,
+    Source,
+    WebAnalytics,
+    ending_of,
+    tellable,
+)
 from ari_app.service.reported import Taken
 from ari_app.service.shop import Shop
 from cabinet.api.answers import UnknownClient, Wrong, refusal
 from cabinet.api.fields import LONGEST_QUERY, Fields
 from cabinet.api.upload import Body
-from cabinet.frame.clients import SERVICE, shop_of
+from cabinet.frame.clients import SERVICE, NotReady, Unknown, shop_of
 
 log = structlog.get_logger(__name__)
 
 TYPES = ("in", "out", "hangup", "upload")
-_TELLABLE = re.compile(r"\+?[0-9]{2,15}")
 
 
 async def answer(request: web.Request) -> web.Response:
@@ -54,13 +61,16 @@ async def answer(request: web.Request) -> web.Response:
 
 
 def _shop(request: web.Request, fields: Fields) -> Shop:
-    service = request.config_dict[SERVICE]
-    shop = shop_of(service, fields.text("clientId"))
-    if shop is None and not service.settled:
-        raise Wrong("clientId", "the service has only just started; send this again", 503)
-    if shop is None:
-        raise UnknownClient
-    return shop
+    try:
+        client_id = fields.text("clientId")
+    except Wrong:  # none that anybody has; two that differ are nobody's either
+        raise UnknownClient from None
+    try:
+        return shop_of(request.config_dict[SERVICE], client_id)
+    except Unknown:
+        raise UnknownClient from None
+    except NotReady:
+        raise Wrong("clientId", "the service has only just started; send this again", 503) from None
 
 
 def _type(fields: Fields) -> str:
@@ -87,10 +97,10 @@ async def _report(request: web.Request, shop: Shop, fields: Fields, file: Draft 
 
 
 def _ringing(shop: Shop, fields: Fields, direction: Direction, at: float) -> RingingReported:
-    codes = fields.codes()
-    if direction is Direction.IN and not codes:
+    codes = _ours(shop, fields)
+    if direction is Direction.IN and not fields.codes():
         codes = tuple(sorted(shop.settings.codes))
-    if direction is Direction.OUT and len(codes) != 1:
+    if direction is Direction.OUT and len(fields.codes()) != 1:
         raise Wrong("code", "expected one extension")
     analytics = WebAnalytics(
         fields.optional("campaign_name"),
@@ -101,27 +111,26 @@ def _ringing(shop: Shop, fields: Fields, direction: Direction, at: float) -> Rin
         at=at,
         channel=fields.unique_id(),
         direction=direction,
-        number=_number(shop, fields, "phone"),
-        external=_number(shop, fields, "extPhone"),
+        number=_customer(shop, fields, direction),
+        external=tellable(shop.desk.normal_form(fields.phone("extPhone"))),
         codes=codes,
         analytics=analytics if direction is Direction.IN and analytics != WebAnalytics() else None,
     )
 
 
 def _end(shop: Shop, fields: Fields, at: float) -> EndReported:
-    codes, talking = fields.codes(), fields.seconds("duration")
-    ending = ending_of(fields.text("status"), talking)
-    if ending is None:
-        raise Wrong("status", "expected ANSWER, ANSWERED, NOANSWER, BUSY, CANCEL, CONGESTION or CHANUNAVAIL")
+    codes, talking, word = _ours(shop, fields), fields.seconds("duration"), fields.word("status")
+    ending, known = ending_of(word, talking)
     source = Source(
         **{name: fields.optional(f"source_{name}") for name in Source.__dataclass_fields__},
     )
-    return EndReported(
+    direction = Direction(fields.one_of("direct", "in", "out")) if fields.text("direct") else None
+    ended = EndReported(
         at=at,
         channel=fields.unique_id(),
-        direction=Direction(fields.one_of("direct", "in", "out")) if fields.text("direct") else None,
-        number=_number(shop, fields, "phone"),
-        external=_number(shop, fields, "extPhone"),
+        direction=direction,
+        number=_customer(shop, fields, direction),
+        external=tellable(shop.desk.normal_form(fields.phone("extPhone"))),
         code=codes[0] if len(codes) == 1 else None,  # who of several talked is not guessed
         ending=ending,
         waiting=fields.seconds("hold"),
@@ -129,9 +138,23 @@ def _end(shop: Shop, fields: Fields, at: float) -> EndReported:
         given=AsGiven(fields.date(), fields.link(), source if source != Source() else None),
         awaits_file=fields.text("record").lower() == "wait",
     )
+    if not known:
+        shop.note_unknown_status(word, shop.reported.id_of(ended.channel))
+    return ended
 
 
-def _number(shop: Shop, fields: Fields, name: str) -> str | None:
-    """Give a number in E.164; None when it is withheld, or of a kind that the CRM has no customers for."""
-    number = shop.desk.normal_form(fields.phone(name))
-    return number if number is not None and _TELLABLE.fullmatch(number) else None
+def _ours(shop: Shop, fields: Fields) -> tuple[str, ...]:
+    """Give the extensions that are somebody's: a queue's or a mobile's number is nobody's."""
+    codes = fields.codes()
+    return tuple(code for code in codes if code in shop.settings.codes) if shop.settings.codes else codes
+
+
+def _customer(shop: Shop, fields: Fields, direction: Direction | None) -> str | None:
+    """Give the customer's number in E.164; None when it is withheld, or of a kind that no customer has.
+
+    What a manager has dialled may begin with the digit of the outside line.
+    """
+    number = fields.phone("phone")
+    return tellable(
+        shop.desk.number_of(number) if direction is Direction.OUT else shop.desk.normal_form(number)
+    )

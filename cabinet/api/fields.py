@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from ari_app.calls.numbers import written
 from cabinet.api.answers import Wrong
 
 LONGEST_TEXT = 255
@@ -18,7 +19,11 @@ LONGEST_ADDRESS = 2000
 LONGEST_QUERY = 2000
 LONGEST_LINE = 65_536
 """Bytes of a request's first line: an address takes 6 for a Cyrillic letter."""
-LONGEST_PHONE = 64
+LONGEST_PHONE = 255
+"""Characters: a dialplan may give the whole From, with a name and a host."""
+MOST_DIGITS = 15
+"""Of a phone number."""
+LONGEST_WORD = 64
 LONGEST_UNIQUE_ID = 150
 """Asterisk's own limit."""
 MOST_CODES = 500
@@ -30,7 +35,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _UNIQUE_ID = re.compile(r"[!-~]+")
 _CODE = re.compile(r"[0-9*#]{1,20}")
 _BETWEEN_CODES = re.compile(r"[,;&\s]+")
+_FOREIGN_DIGIT = re.compile(r"(?![0-9])\d")
 _SECONDS = re.compile(r"([0-9]{1,7})(\.[0-9]{1,9})?")
+_WORD = re.compile(r"[\w .,:;=/()+*#|-]*")
 _DATE = re.compile(r"(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _NUMBERS = frozenset({"hold", "duration"})
@@ -42,21 +49,27 @@ class Fields:
     """The parameters of one request."""
 
     def __init__(self) -> None:
-        self._given: dict[str, list[str]] = {}
+        self._given: dict[str, list[Any]] = {}
+        self._arrays: set[str] = set()
 
     def add(self, pairs: Iterable[tuple[str, Any]]) -> None:
-        """Take in parameters of a query, a form or an object.
-
-        Raises:
-            Wrong: one is no text.
-        """
+        """Take in parameters of a query, a form or an object; what nobody reads may be anything."""
         for name, value in pairs:
             known = _INDEX.sub("", name.strip())
             known = _SPELLINGS.get(known, known)
-            values = value if isinstance(value, list) else [value]
-            if (name.rstrip().endswith("]") or isinstance(value, list)) and known != "code":
-                raise Wrong(_safe(known), "expected one text, not an array")
-            self._given.setdefault(known, []).extend(_as_text(known, one) for one in values)
+            if name.rstrip().endswith("]") or isinstance(value, list):
+                self._arrays.add(known)
+            self._given.setdefault(known, []).extend(value if isinstance(value, list) else [value])
+
+    def _texts(self, name: str) -> list[str]:
+        """Give what was said for a parameter.
+
+        Raises:
+            Wrong: it is no text.
+        """
+        if name in self._arrays and name != "code":
+            raise Wrong(name, "expected one text, not an array")
+        return [_as_text(name, value) for value in self._given.get(name, ())]
 
     def __contains__(self, name: str) -> bool:
         """Tell whether a parameter was given, whatever its value."""
@@ -66,9 +79,9 @@ class Fields:
         """Give a parameter without the quotes and blanks around it; empty when it was not given.
 
         Raises:
-            Wrong: it is too long, has control characters, or was given twice and differently.
+            Wrong: it is no text, too long, has control characters, or was given twice and differently.
         """
-        values = {_plain(value) for value in self._given.get(name, ())} - {""}
+        values = {_plain(value) for value in self._texts(name)} - {""}
         if len(values) > 1:
             raise Wrong(name, "expected once")
         text = values.pop() if values else ""
@@ -103,13 +116,24 @@ class Fields:
             raise Wrong(name, f"expected {', '.join(words[:-1])} or {words[-1]}")
         return word
 
+    def word(self, name: str) -> str:
+        """Give a word, whichever it is; empty when it was not given.
+
+        Raises:
+            Wrong: it is none.
+        """
+        word = self.text(name, LONGEST_WORD)
+        if _WORD.fullmatch(word) is None:
+            raise Wrong(name, "expected a word, such as ANSWER, NOANSWER, BUSY or CANCEL")
+        return word
+
     def codes(self) -> tuple[str, ...]:
         """Give the extensions of ``code``: a list with commas, an array, or both.
 
         Raises:
             Wrong: one is no extension, or there are too many.
         """
-        given = [_plain(text) for text in self._given.get("code", ())]
+        given = [_plain(text) for text in self._texts("code")]
         if sum(map(len, given)) > MOST_CODES * 21:
             raise Wrong("code", f"expected at most {MOST_CODES} extensions")
         codes = [_plain(code).partition("@")[0] for text in given for code in _BETWEEN_CODES.split(text)]
@@ -130,19 +154,20 @@ class Fields:
         return text
 
     def phone(self, name: str) -> str:
-        """Give a number as it was written; empty when it is withheld.
+        """Give a number as it was written, with what stands around it; empty when it is withheld.
 
         Raises:
             Wrong: it is no number by any reading.
         """
         text = self.text(name, LONGEST_PHONE)
-        if any(char.isdigit() and not char.isascii() for char in text) or _digits(text) > 15:
+        number = written(text)
+        if (number is None and _FOREIGN_DIGIT.search(text)) or _digits(number or "") > MOST_DIGITS:
             raise Wrong(name, "expected a phone number")
         return text
 
     def may_have_lost_plus(self, name: str) -> bool:
         """Tell whether a value begins with a blank, as which a query's ``+`` is read that wasn't escaped."""
-        return any(value.strip("\"'").startswith(" ") for value in self._given.get(name, ()))
+        return any(value.strip("\"'").startswith(" ") for value in self._texts(name))
 
     def seconds(self, name: str) -> int:
         """Give whole seconds; 0 when it is empty or was not given.
@@ -197,12 +222,7 @@ def _as_text(name: str, value: Any) -> str:
         return value
     if type(value) is int and name in _NUMBERS:
         return str(value)
-    raise Wrong(_safe(name), "expected text")
-
-
-def _safe(name: str) -> str:
-    """Name a parameter in an answer; one that isn't ours is not repeated."""
-    return name if re.fullmatch(r"[A-Za-z_]{1,20}", name) else "a parameter"
+    raise Wrong(name, "expected text")
 
 
 def _plain(text: str) -> str:

@@ -7,12 +7,11 @@ import re
 
 from aiohttp import web
 
-from ari_app.calls.happenings import CustomerFound
-from ari_app.calls.names import NAME_LENGTH, clean_name, with_prefix
+from ari_app.calls import CustomerFound, clean_name, tellable, with_prefix, written
 from ari_app.service.shop import Shop
 from cabinet.api.answers import UnknownClient, Wrong
 from cabinet.api.fields import Fields
-from cabinet.frame.clients import SERVICE, shop_of
+from cabinet.frame.clients import SERVICE, NotReady, Unknown, shop_of
 
 CRM_SECONDS = 1.7
 """How long the CRM is waited for; the answer is due within 2 s, on a busy machine too."""
@@ -38,14 +37,17 @@ def _wants_text(request: web.Request) -> bool:
 
 
 async def _who(request: web.Request, fields: Fields) -> tuple[str, str]:
-    service = request.config_dict[SERVICE]
-    shop = shop_of(service, fields.text("clientId"))
-    if shop is None and service.settled:
-        raise UnknownClient
+    shop: Shop | None = None
+    try:
+        shop = shop_of(request.config_dict[SERVICE], fields.text("clientId"))
+    except Unknown:
+        raise UnknownClient from None
+    except NotReady:  # the service has only just started: nobody knows anybody yet, and a caller waits
+        pass
     fields.required("type", "phone")
     fields.one_of("type", "json", "text")
     phone = fields.phone("phone")
-    if shop is None:  # the service has only just started: nobody knows anybody yet
+    if shop is None:
         return _unknown(phone), ""
     if fields.may_have_lost_plus("phone") and shop.desk.normal_form(phone) == f"+{phone}":
         phone = f"+{phone}"
@@ -59,13 +61,16 @@ async def _who(request: web.Request, fields: Fields) -> tuple[str, str]:
 
 
 def _unknown(phone: str) -> str:
-    return (clean_name(phone) or "")[:NAME_LENGTH]
+    """Show the number, without the address or the name in which it was given."""
+    if set(phone) & set("<:@"):
+        phone = written(phone) or ""
+    return clean_name(phone) or ""
 
 
 async def _ask(shop: Shop, phone: str, ignore_status: bool) -> CustomerFound | None:
     """Ask the CRM; None for a number that it doesn't know, and when it says nothing in time."""
-    number = shop.desk.normal_form(phone)
-    if number is None or "*" in number or "#" in number:
+    number = tellable(shop.desk.normal_form(phone))
+    if number is None:
         return None
     ignore = ignore_status or shop.policy.ignore_manager_status
     try:
@@ -78,7 +83,7 @@ async def _ask(shop: Shop, phone: str, ignore_status: bool) -> CustomerFound | N
 
 def for_array(name: str) -> str:
     """Make a name fit for ``Set(ARRAY(a,b)=name,code)``: there an open bracket hides the comma behind it."""
-    plain = re.sub(r"[,\"'`$\\\s]+", " ", name)
+    plain = re.sub(r"[,\"`$\\\s]+", " ", name)
     if not _closed(plain, "()") or not _closed(plain, "[]"):
         plain = re.sub(r"[()\[\]]", " ", plain)
     return " ".join(plain.split())

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ari_app.calls.call import Stage
+from ari_app.calls import Stage
 from ari_app.service.service import Service
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.security import asks_directly

@@ -13,6 +13,7 @@ from cabinet.api.fields import (
     LONGEST_QUERY,
     LONGEST_TEXT,
     LONGEST_UNIQUE_ID,
+    LONGEST_WORD,
     MOST_SECONDS,
 )
 from cabinet.forms.call_filter import DIRECTIONS, PERIODS, RESULTS
@@ -35,6 +36,8 @@ _SECONDS_TEXT = r"^([0-9]{1,5}(\.[0-9]{1,9})?)?$"
 _STATUSES = (
     *("ANSWER", "ANSWERED", "NOANSWER", "NO ANSWER", "BUSY", "CANCEL"),
     *("CONGESTION", "CHANUNAVAIL", "FAILED"),
+    *("JOINEMPTY", "LEAVEEMPTY", "JOINUNAVAIL", "LEAVEUNAVAIL", "FULL", "TIMEOUT", "WITHDRAW", "CONTINUE"),
+    *("BLINDTRANSFER", "ATTENDEDTRANSFER"),
 )
 
 
@@ -88,7 +91,13 @@ _AT_THE_BEGINNING: dict[str, Schema] = {
     "queryString": _text("What the customer searched for.", LONGEST_QUERY),
 }
 _AT_THE_END: dict[str, Schema] = {
-    "status": _word("DIALSTATUS or CDR(disposition). Empty: answered if duration isn't 0.", *_STATUSES, ""),
+    "status": _text(
+        "DIALSTATUS, QUEUESTATUS or CDR(disposition). Empty, or a word that is not known: answered "
+        "if duration isn't 0.",
+        LONGEST_WORD,
+        "^[0-9A-Za-z_ .,:;=/()+*#|-]*$",
+        examples=list(_STATUSES),
+    ),
     "direct": _word("The call's direction.", "in", "out", ""),
     "date": _text(
         "The call's date and time, passed on as given; also DATE.", 19, _EMPTY_OR.format(f"{_DAY} {_TIME}")
@@ -103,12 +112,13 @@ _AT_THE_END: dict[str, Schema] = {
     "record": _text("wait, when the recording's file will be sent: the CRM is told then, or after 10 min."),
     **{f"source_{name}": _text(f"The {name} of the call's source.") for name in _SOURCES},
 }
+_CLIENT_ID: Schema = {"type": "string", "description": "Here, or in the address; the same in both."}
 _MULTIPART: Schema = {
     "type": "object",
     "required": ["type", "uniqueid", "file"],
     "propertyNames": {"pattern": "^[A-Za-z0-9_]{1,40}$"},
     "properties": {
-        "clientId": {"type": "string", "description": "Here, or in the address."},
+        "clientId": _CLIENT_ID,
         "type": _word("A recording's file.", "upload"),
         "uniqueid": _UNIQUE_ID,
         "file": {"type": "string", "format": "binary", "description": "WAV or MP3, behind clientId."},
@@ -121,7 +131,7 @@ def _report(description: str, kind: str, code: Schema, fields: dict[str, Schema]
     return {
         "type": "object",
         "required": list(always),
-        "properties": {**always, **_EXTERNAL, **fields},
+        "properties": {**always, "clientId": _CLIENT_ID, **_EXTERNAL, **fields},
     }
 
 
@@ -145,6 +155,13 @@ def _reports(fewest: int) -> Schema:
     }
 
 
+def _of_one_type(schema: Schema) -> Schema:
+    """Describe a field in a query, where it may stand though the report's type has no such field: unread."""
+    limits = {"maxLength", "pattern", "enum"}
+    words = {"examples": [word for word in schema["enum"] if word]} if "enum" in schema else {}
+    return {name: said for name, said in schema.items() if name not in limits} | words
+
+
 _QUERY: dict[str, Schema] = {
     "type": _word("What happened; upload goes by POST.", "in", "out", "hangup"),
     "uniqueid": _UNIQUE_ID,
@@ -155,10 +172,15 @@ _QUERY: dict[str, Schema] = {
         _EMPTY_OR.format(f"{_CODE}(,{_CODE}){{0,20}}"),
     ),
     **_EXTERNAL,
-    **_AT_THE_BEGINNING,
-    **_AT_THE_END,
-    "hold": _text("hangup: seconds until the answer.", 15, _SECONDS_TEXT),
-    "duration": _text("hangup: seconds of talk.", 15, _SECONDS_TEXT),
+    **{
+        name: _of_one_type(schema)
+        for name, schema in {
+            **_AT_THE_BEGINNING,
+            **_AT_THE_END,
+            "hold": _text("hangup: seconds until the answer.", 15),
+            "duration": _text("hangup: seconds of talk.", 15),
+        }.items()
+    },
 }
 
 
@@ -270,7 +292,7 @@ DESCRIPTION: Schema = {
                         "description": "Who calls; empty texts for whom the CRM doesn't know.",
                         "content": {
                             "application/json": {"schema": {"$ref": "#/components/schemas/Manager"}},
-                            "text/plain": {"schema": {"type": "string", "pattern": "^[^,\"'\\n]*,[0-9*#]*$"}},
+                            "text/plain": {"schema": {"type": "string", "pattern": '^[^,"\\n]*,[0-9*#]*$'}},
                         },
                     },
                     "400": _refused("A parameter is wrong or missing.", text_too=True),

@@ -19,9 +19,12 @@ from ari_app.service.shop import Shop
 from ari_app.service.statuses import WORDS
 from cabinet.callbacks.answers import Refused, answer, no
 from cabinet.callbacks.fields import Fields, read_fields
-from cabinet.frame.clients import SERVICE, shop_of
+from cabinet.frame.clients import SERVICE, NotReady, Unknown, shop_of
 
 log = structlog.get_logger(__name__)
+
+READY_SECONDS = 2
+"""When to come again while the accounts are being opened."""
 
 Callback: TypeAlias = Callable[[Shop, Fields], web.Response]
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
@@ -36,13 +39,13 @@ def _callback(callback: Callback) -> Handler:
     async def handler(request: web.Request) -> web.Response:
         try:
             fields = await read_fields(request, _PARAMETERS)
-            shop = shop_of(request.app[SERVICE], fields.get("clientId", ""))
-            service = request.app[SERVICE]
-            if shop is None and service.loaded.is_set() and not service.settled:
-                raise Refused(503, "the account is just being opened; try again in a moment")
-            if shop is None:
-                raise Refused(401, "clientId is not known here")
-            return callback(shop, fields)
+            return callback(shop_of(request.app[SERVICE], fields.get("clientId", "")), fields)
+        except Unknown:
+            return no(401, "clientId is not known here")
+        except NotReady:
+            later = no(503, "the account is just being opened; try again in a moment")
+            later.headers["Retry-After"] = str(READY_SECONDS)
+            return later
         except Refused as refused:
             return no(refused.status, str(refused))
 

@@ -86,11 +86,10 @@ async def activity(request: web.Request, account: RegisteredAccount, fields: Fie
         raise Refused(400, "activity is missing")
     service = request.app[SERVICE]
     if "activity" in fields:
-        told = {"freeze": False, **_object("activity", fields["activity"])}
-        if "active" not in told:
-            raise Refused(400, "activity does not say whether it is active")
-        active, frozen = _flag(told, "active"), _flag(told, "freeze")
-        await service.switch_telephony(account.id, active and not frozen)
+        told = _object("activity", fields["activity"])
+        if not told.keys() & {"active", "freeze"}:
+            raise Refused(400, "activity says neither whether it is active nor whether it is frozen")
+        await service.switch_telephony(account.id, _flag(told, "active"), _flag(told, "freeze"))
     if fields.get("systemUrl"):
         await _follow(request, account, fields["systemUrl"])
 
@@ -169,8 +168,11 @@ def _object(name: str, text: str) -> dict[str, Any]:
     return read
 
 
-def _flag(told: dict[str, Any], name: str) -> bool:
-    value = told[name]
+def _flag(told: dict[str, Any], name: str) -> bool | None:
+    """Read yes or no; None when nothing is said, so that it stays as it was."""
+    value = told.get(name)
+    if value is None:
+        return None
     if value in (True, 1, "1", "true"):
         return True
     if value in (False, 0, "0", "false", ""):

@@ -13,10 +13,7 @@ from datetime import date, datetime, time, timedelta
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from ari_app.calls.call import Call, Direction
-from ari_app.calls.numbers import e164
-from ari_app.calls.outcome import Ending
-from ari_app.calls.turn import whose
+from ari_app.calls import Call, Direction, Ending, e164, whose
 from ari_app.store.calls import CallStore, Place
 
 LOOKED_AT = 2000

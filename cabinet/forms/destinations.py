@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ari_app.calls.routing import BadDestination, parse_destinations
+from ari_app.calls import BadDestination, parse_destinations
 from cabinet.forms.form import Field
 from cabinet.frame.visits import Form as Sent
 

@@ -16,14 +16,32 @@ HTTP = web.AppKey("http", aiohttp.ClientSession)
 """What CRMs of strangers are asked by."""
 
 
-def shop_of(service: Service, client_id: str) -> Shop | None:
-    """Find the account with a clientId. All are compared, each in constant time: the time tells nothing."""
+class NotFound(Exception):
+    """There is no account at work to be found by what is asked with."""
+
+
+class Unknown(NotFound):
+    """No account has this clientId."""
+
+
+class NotReady(NotFound):
+    """An account may have it: the accounts aren't read yet, or one is just being opened. Come again."""
+
+
+def shop_of(service: Service, client_id: str) -> Shop:
+    """Find the account with a clientId. All are compared, each in constant time: the time tells nothing.
+
+    Raises:
+        Unknown, NotReady
+    """
     asked = client_id.encode("utf-8", "replace")
     found: Shop | None = None
     for shop in service.shops.values():
         known = shop.settings.crm.client_id.get_secret_value().encode()
         if hmac.compare_digest(known, asked):
             found = shop
+    if found is None:
+        raise Unknown if service.settled else NotReady
     return found
 
 

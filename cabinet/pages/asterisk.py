@@ -26,6 +26,7 @@ FORM = Form(
     RegisteredAccount,
     Text("calls.caller_name_prefix"),
     Text("pbx.outgoing"),
+    Text("pbx.outside_prefix"),
     Text("calls.manager_caller_name"),
     Text("pbx.host"),
     Number("pbx.http_port"),

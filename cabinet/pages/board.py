@@ -16,7 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ari_app.calls.call import Call, Direction, LegState, Role, Stage, Way
+from ari_app.calls import Call, Direction, LegState, Role, Stage, Way
 from ari_app.service.service import Service
 from cabinet.frame.language import chosen
 from cabinet.frame.people import names_of

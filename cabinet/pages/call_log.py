@@ -8,9 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ari_app.calls.call import Call, Leg, Role
-from ari_app.calls.journal import CrmTold, JournalLine
-from ari_app.calls.turn import whose
+from ari_app.calls import Call, CrmTold, JournalLine, Leg, Role, whose
 from ari_app.store.calls import Place
 from ari_app.timeline.timeline import Sentence, narrate
 from cabinet.forms.call_filter import DIRECTIONS, PERIODS, RESULTS, CallFilter, Found, find, find_all

@@ -9,9 +9,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from ari_app.calls.call import Call, Direction
-from ari_app.calls.outcome import Ending
-from ari_app.calls.turn import whose
+from ari_app.calls import Call, Direction, Ending, whose
 from cabinet.frame.language import Speech
 from cabinet.pages.spreadsheet import BEGINNING, headers, line
 

@@ -10,9 +10,11 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from ari_app.accounts.account import ExtensionOf, RegisteredAccount
+from ari_app.accounts.extensions import recoded
 from ari_app.accounts.staff import Person
 from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.phones import Endpoints, endpoints, state_of
+from ari_app.calls.routing import is_persons
 from ari_app.control.switchboard import kept_busy
 from ari_app.service.shop import Shop
 from cabinet.forms.rows import NotTaken, Row, put, read_row
@@ -100,13 +102,16 @@ def _altered(now: RegisteredAccount, user: int, row: Row) -> RegisteredAccount:
             ExtensionOf(user_id=user, code=code)
         except ValidationError:
             raise NotTaken(row.refused(code="letters")) from None
+        if not is_persons(code):
+            raise NotTaken(row.refused(code="letters"))
         holder = next((one for one in now.extensions if one.code == code), None)
         if holder is not None:
             raise NotTaken(replace(row, holder=holder).refused(code="twice"))
         codes[user] = code
     else:
         del codes[user]
-    return now.altered(extensions=tuple(ExtensionOf(user_id=one, code=its) for one, its in codes.items()))
+    known = {one.user_id: one for one in now.extensions}
+    return now.altered(extensions=tuple(recoded(known.get(one), one, its) for one, its in codes.items()))
 
 
 def _codes(account: RegisteredAccount) -> dict[int, str]:

@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 from aiohttp.client_exceptions import ClientConnectionResetError
 
-from ari_app.calls.happenings import HangUpAsked
+from ari_app.calls import HangUpAsked
 from ari_app.errors import StoreUnavailable
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.people import names_of

@@ -9,8 +9,8 @@ from dataclasses import replace
 from aiohttp import web
 from pydantic import ValidationError
 
-from ari_app.accounts.account import ExternalPhone, RegisteredAccount
-from ari_app.calls.numbers import e164
+from ari_app.accounts.account import ExternalPhone, RegisteredAccount, is_shops_number
+from ari_app.calls import e164
 from cabinet.forms.rows import NotTaken, Row, put, read_row
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.rendering import page
@@ -19,7 +19,6 @@ from cabinet.frame.visits import Form, Visit, form_of
 PATH = "/numbers"
 MOST = 500
 """Numbers that an account may have."""
-_NUMBER = re.compile(r"\+?\d{2,15}", re.ASCII)
 _TYPED = re.compile(r"[+0-9 ().\u00a0\u2010-\u2014-]+")
 
 
@@ -88,7 +87,7 @@ def _checked(row: Row, country: str) -> str:
     number = e164(typed, country) or ""
     if not typed:
         wrong["number"] = "empty"
-    elif not _TYPED.fullmatch(typed) or not _NUMBER.fullmatch(number):
+    elif not _TYPED.fullmatch(typed) or not is_shops_number(number):
         wrong["number"] = "number"
     if not row.texts["site"].isprintable():
         wrong["site"] = "bad"

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from ari_app.calls.call import Direction
+from ari_app.calls import Direction
 from ari_app.store.statistics import By, Figures, Statistics, StatisticsStore, days
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.language import Speech, chosen

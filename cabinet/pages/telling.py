@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ari_app.calls.orders import Tell, TellHangup, TellRinging
+from ari_app.calls import Tell, TellHangup, TellRinging
 
 
 @dataclass(frozen=True, slots=True)

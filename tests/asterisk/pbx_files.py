@@ -16,6 +16,7 @@ from ari_app.accounts.account import read_account
 from ari_app.demo.pbx.asterisk import Asterisk
 from ari_app.demo.pbx.machine import CannotPrepare, Installation, prepare
 from stasis_dialplan import Kind, Settings, render
+from tests.support.accounts import account_toml
 
 APP = "retailcrm"
 T = TypeVar("T")
@@ -87,24 +88,19 @@ def configure(
 
 def account(asterisk: Asterisk, outgoing: str, **calls: str) -> str:
     """Write the account's file of a shop with this PBX."""
-    fields = "\n".join(f'{name} = "{value}"' for name, value in calls.items())
-    return f"""
-        [crm]
-        url = "https://shop.retailcrm.ru"
-        api_key = "key"
-        client_id = "the;client"
-        [pbx]
-        host = "127.0.0.1"
-        http_port = {asterisk.http_port}
-        stasis_app = "{APP}"
-        ari_username = "{asterisk.ari_username}"
-        ari_password = "{asterisk.ari_password}"
-        ami_username = "{asterisk.ami_username}"
-        ami_password = "{asterisk.ami_password}"
-        outgoing = "{outgoing}"
-        [calls]
-        {fields}
-        """
+    return account_toml(
+        crm={"client_id": "the;client"},
+        pbx={
+            "http_port": asterisk.http_port,
+            "stasis_app": APP,
+            "ari_username": asterisk.ari_username,
+            "ari_password": asterisk.ari_password,
+            "ami_username": asterisk.ami_username,
+            "ami_password": asterisk.ami_password,
+            "outgoing": outgoing,
+        },
+        calls=calls,
+    )
 
 
 @asynccontextmanager

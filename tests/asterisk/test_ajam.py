@@ -273,7 +273,7 @@ async def test_the_list_of_channels_tells_who_rings_and_who_talks(desk: Desk, ex
 # -- events -----------------------------------------------------------------------------------------------
 
 
-class Story:
+class HeardCall:
     """The events of one call, as words, while they are heard."""
 
     def __init__(self, desk: Desk) -> None:
@@ -328,7 +328,7 @@ def _told(event: AjamEvent, ident: str) -> str | None:
 
 
 async def test_the_events_tell_a_whole_call(desk: Desk, extension: str) -> None:
-    story = Story(desk)
+    story = HeardCall(desk)
     async with (
         desk.lab.phone(extension, Answers(after=0.1)) as phone,
         desk.lab.customer_phone(Answers(after=0.1, hangs_up_after=0.2)) as customer,
@@ -352,7 +352,7 @@ async def test_the_events_tell_a_whole_call(desk: Desk, extension: str) -> None:
 
 async def test_the_events_tell_why_nobody_talked(desk: Desk, extension: str) -> None:
     for behaviour, cause in ((Declines(after=0.1), 21), (Busy(), 17)):
-        story = Story(desk)
+        story = HeardCall(desk)
         async with desk.lab.phone(extension, behaviour) as phone:
             async with story.followed(ident := await desk.place(extension)):
                 await story.until(f"manager gone {cause}")
@@ -361,7 +361,7 @@ async def test_the_events_tell_why_nobody_talked(desk: Desk, extension: str) -> 
 
 
 async def test_an_unreachable_phone_is_told_by_the_originate_alone(desk: Desk) -> None:
-    story = Story(desk)
+    story = HeardCall(desk)
     async with story.followed(await desk.place(UNREACHABLE)):
         await story.until("originate Failure")
     assert story.lines == ["originate Failure"]
@@ -370,7 +370,7 @@ async def test_an_unreachable_phone_is_told_by_the_originate_alone(desk: Desk) -
 async def test_a_session_that_is_over_is_opened_again_in_the_middle_of_a_call(
     desk: Desk, extension: str
 ) -> None:
-    story = Story(desk)
+    story = HeardCall(desk)
     async with (
         desk.lab.phone(extension, Rings()) as phone,
         desk.lab.customer_phone(Answers(after=0.1)) as customer,

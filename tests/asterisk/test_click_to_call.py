@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ari_app.demo.pbx.asterisk import UNREACHABLE
-from ari_app.demo.pbx.phones import Answers, Busy, Declines, Rings
+from ari_app.demo.pbx.phones import Answers, Declines, Rings
 from tests.support.office import OUR_NUMBER, Office
 
 ANNA, ANNA_DIALLED = "+79161234567", "+79161234567"
@@ -23,28 +25,6 @@ def click(office: Office, code: str, number: str = ANNA_DIALLED) -> str:
     call_id = office.shop.line.place_call(code, number, None, office.account.pbx.outgoing)
     assert call_id is not None
     return call_id
-
-
-async def test_the_manager_answers_and_then_the_customer_is_called(office: Office) -> None:
-    (olga,) = office.managers(1)
-    await office.open(manager_caller_name="Звонок из CRM")
-    async with (
-        office.phone(olga, Answers(after=0.2, hangs_up_after=1.2)) as phone,
-        office.lab.customer_phone(Answers(after=0.3)) as customer,
-    ):
-        call_id = click(office, olga)
-        await customer.is_free()
-        await phone.is_free()
-    report = await office.report()
-    assert report.call.id == call_id
-    assert (phone.calls[0].name, phone.calls[0].number) == ("Звонок из CRM", ANNA)
-    assert report.told == [("out", [olga]), ("hangup", [olga], "answered")]
-    upload = report.upload
-    assert (upload.type, upload.code, upload.result) == ("out", olga, "answered")
-    assert upload.phone == ANNA
-    assert upload.record_url is not None
-    assert report.call.recording.seconds is not None
-    assert abs(report.call.recording.seconds - report.call.talking) < 0.3
 
 
 @pytest.mark.parametrize(
@@ -127,17 +107,6 @@ async def test_a_manager_who_hangs_up_while_the_customer_rings_cancels_the_call(
     assert (report.upload.result, report.upload.duration, report.upload.record_url) == ("no answer", 0, None)
 
 
-async def test_a_customer_who_is_busy_ends_the_call_at_once(office: Office) -> None:
-    (olga,) = office.managers(1)
-    await office.open()
-    async with office.phone(olga, Answers(after=0.1)) as phone, office.lab.customer_phone(Busy()):
-        click(office, olga)
-        await phone.is_free()
-    report = await office.report()
-    assert report.upload.result == "busy"
-    assert report.told == []  # the customer's telephone never rang
-
-
 async def test_a_customer_who_declines_is_no_answer(office: Office) -> None:
     (olga,) = office.managers(1)
     await office.open()
@@ -187,7 +156,8 @@ async def test_a_manager_who_has_answered_hears_what_the_customers_line_says(off
         await office.until(lambda: bool(office.shop.line.calls[0].told), "the CRM was not told")
         channels = [line.split("!") for line in await office.lab.asterisk.channels()]
         assert customer.ringing
-        joined = {fields[0].partition("/")[0]: fields[-2] for fields in channels if ";2" not in fields[0]}
+        ours = [fields for fields in channels if not re.search(";2|^PJSIP/trunk", fields[0])]
+        joined = {fields[0].partition("/")[0]: fields[-2] for fields in ours}
         assert joined["Local"] == joined["PJSIP"] != ""
         assert "Announcer" not in joined
         await customer.answers()

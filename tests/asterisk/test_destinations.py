@@ -1,7 +1,5 @@
 """Groups, queues and places in the dialplan: who is rung there, who answered, and what the CRM was told."""
 
-import pytest
-
 from ari_app.demo.pbx.phones import Answers, Busy, Declines, Rings
 from tests.support.office import Office
 
@@ -80,16 +78,15 @@ async def test_a_manager_who_is_rung_again_in_the_group_is_told_once(office: Off
     assert report.told == [("in", [olga]), ("in", [boris]), ("hangup", sorted([olga, boris]), "answered")]
 
 
-@pytest.mark.parametrize("context", ["queues", "queues-answering"])
-async def test_the_member_who_takes_the_call_from_a_queue_is_known_exactly(
-    office: Office, context: str
+async def test_the_member_who_takes_the_call_from_a_queue_that_answers_is_known_exactly(
+    office: Office,
 ) -> None:
     olga, boris = office.managers(2)
     queue = office.lab.queue()
     for code in (olga, boris):
         await office.lab.asterisk.queue_add(queue, f"PJSIP/{code}")
     office.customer(ANNA, "Иванова Анна")
-    await office.open(fallback=f"queue:{context},{queue}")
+    await office.open(fallback=f"queue:queues-answering,{queue}")
     async with (
         office.phone(olga, Rings()) as silent,
         office.phone(boris, Answers(after=0.5)) as phone,
@@ -168,17 +165,6 @@ async def test_a_queue_context_that_doesnt_exist_is_passed_over(office: Office) 
     assert caller.answered_after is not None
     assert caller.answered_after < 2
     assert (await office.report()).upload.code == olga
-
-
-async def test_a_call_that_the_dialplan_answers_is_reported_without_a_manager(office: Office) -> None:
-    await office.open(unknown="dialplan:menu,answers,1")
-    async with office.call(STRANGER) as caller:
-        await caller.ended()
-    report = await office.report()
-    assert caller.status == 200
-    assert report.told == []
-    upload = report.upload
-    assert (upload.result, upload.code, upload.duration, upload.record_url) == ("answered", None, 1, None)
 
 
 async def test_a_call_that_the_dialplan_only_rings_was_not_answered(office: Office) -> None:

@@ -10,13 +10,18 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from ari_app.accounts.account import read_account
+from ari_app.check import doors, everything, places
+from ari_app.check.findings import State
+from ari_app.check.pbx import Pbx
 from ari_app.demo.pbx.asterisk import Asterisk
+from ari_app.demo.pbx.customers import Customer
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Rings
 from tests.asterisk import test_customer_keys as keys
-from tests.asterisk.pbx_files import APP, Api, ajam, application, configure, prepared, started, until
-from tests.asterisk.test_transfers import handed_over
+from tests.asterisk.pbx_files import APP, Api, account, ajam, application, configure, prepared, started, until
+from tests.support.golden import EVERYWHERE, Scenario, Site, named
 from tests.support.office import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -186,6 +191,43 @@ def shop(office: Office) -> Office:
     return office
 
 
+class FreePbxSite(Site):
+    """Customers come in by FreePBX's routes, its queue 600 rings extensions, its files name the managers."""
+
+    def managers(self, count: int) -> list[str]:
+        codes = ["101", "102", "103"][:count]
+        for code in codes:
+            self.office.hire(code)
+        return codes
+
+    def call(self, number: str, *, talks: float | None = None) -> Customer:
+        return self.office.lab.call(number, "74951112233", talks=talks)
+
+    async def queue(self, *codes: str) -> str:
+        asterisk = self.office.lab.asterisk
+        for code in codes:
+            await asterisk.queue_add("sales", f"Local/{code}@from-internal/n")
+        self.members = codes
+        return "queue:ext-queues,600"
+
+    async def leave(self) -> None:
+        """Let the members leave the queue."""
+        for code in self.members:
+            await self.office.lab.asterisk.queue_remove("sales", f"Local/{code}@from-internal/n")
+
+    members: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize("scenario", EVERYWHERE, ids=named)
+async def test_golden(shop: Office, scenario: Scenario) -> None:
+    shop.pbx = {"outgoing": "from-internal,1"}
+    site = FreePbxSite(shop)
+    try:
+        await scenario(site)
+    finally:
+        await site.leave()
+
+
 async def test_freepbx_takes_the_files_without_a_complaint(lab: Lab) -> None:
     ours = ("extensions", "ari", "manager", "pbx_config", "config.c")
     assert [line for line in lab.asterisk.warnings() if any(name in line for name in ours)] == []
@@ -236,24 +278,6 @@ async def test_a_call_that_the_service_has_handled_runs_freepbxs_handlers_with_a
     assert "Dangerous function" not in shop.lab.asterisk.log()[before:]
 
 
-async def test_the_member_who_takes_the_call_from_freepbxs_queue_is_known(shop: Office) -> None:
-    olga, boris = shop.managers(2)
-    for code in (olga, boris):
-        await shop.lab.asterisk.queue_add("sales", f"Local/{code}@from-internal/n")
-    await shop.open(unknown="queue:ext-queues,600")
-    async with (
-        shop.phone(olga, Rings()),
-        shop.phone(boris, Answers(after=0.4)),
-        shop.lab.call(STRANGER, "74951112233", talks=0.5) as caller,
-    ):
-        await caller.ended()
-    for code in (olga, boris):
-        await shop.lab.asterisk.queue_remove("sales", f"Local/{code}@from-internal/n")
-    report = await shop.report()
-    assert (report.upload.result, report.upload.code) == ("answered", boris)
-    assert report.told[-1] == ("hangup", sorted([olga, boris]), "answered")
-
-
 async def test_a_customer_in_freepbxs_ring_group_transfers_nobody_by_keys(shop: Office) -> None:
     for code in ("103", "104"):
         shop.hire(code)
@@ -295,26 +319,6 @@ async def test_a_phones_call_outside_is_the_services_and_one_to_a_colleague_is_n
     assert start["args"] == ["outgoing", ANNA]
 
 
-async def test_a_colleague_sees_which_customer_is_handed_over(shop: Office) -> None:
-    shop.hire(olga := "101")
-    shop.hire(boris := "102")
-    shop.customer(ANNA, "Иванова Анна", manager=olga)
-    await shop.open()
-    async with (
-        shop.phone(olga, Answers(after=0.1)) as hers,
-        shop.phone(boris, Answers(after=0.1)) as his,
-        shop.lab.call(ANNA, "74951112233") as customer,
-    ):
-        await customer.answered()
-        await handed_over(shop, hers, boris)
-        await his.answers()
-        await shop.stage("talking")
-        customer.hang_up()
-        await his.is_free()
-    assert (his.calls[0].name, his.calls[0].number) == ("Иванова Анна", ANNA)
-    assert (await shop.report()).upload.code == boris
-
-
 async def test_a_call_that_the_service_lets_out_goes_by_the_routes(lab: Lab) -> None:
     async with (
         application(lab.asterisk),
@@ -330,3 +334,31 @@ async def _handler_ran(lab: Lab, before: int) -> None:
     """Wait until FreePBX's hangup handler has run, with access to its database."""
     ran = "crm-hangup: 74951112233 hello"
     await until(lambda: ran in lab.asterisk.log()[before:] or None, "the hangup handler didn't run")
+
+
+async def test_without_an_outbound_route_the_check_says_that_nothing_lets_calls_out(
+    shop: Office, lab: Lab
+) -> None:
+    settings = read_account(account(lab.asterisk, "from-internal"))
+
+    async def found() -> list[tuple[State, str]]:
+        async with everything.session() as session, Pbx.reached(session, settings.pbx) as pbx:
+            await pbx.log_in()
+            return [(one.state, one.sentence) async for one in places.lines(pbx, settings)]
+
+    assert [state for state, _ in await found()] == [State.GOOD]
+    await lab.asterisk.command("dialplan remove include outrt-1 from outbound-allroutes")
+    try:
+        ((state, sentence),) = await found()
+    finally:
+        await lab.asterisk.command("dialplan reload")
+    assert state is State.BAD
+    assert "FreePBX has no outbound route" in sentence
+
+
+async def test_an_ari_user_who_is_there_twice_is_explained(lab: Lab) -> None:
+    text = account(lab.asterisk, "from-internal").replace(lab.asterisk.ari_password, "another")
+    async with everything.session() as session, Pbx.reached(session, read_account(text).pbx) as pbx:
+        (finding,) = [one async for one in doors.ari(pbx)]
+    assert finding.state is State.BAD
+    assert "twice" in (finding.remedy or "")

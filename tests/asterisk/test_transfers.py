@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
 import pytest
 
+from ari_app.calls.call import Call
 from ari_app.demo.pbx.asterisk import UNREACHABLE
+from ari_app.demo.pbx.customers import Customer
 from ari_app.demo.pbx.phones import Answers, Busy, Declines, Phone, Rings
 from tests.asterisk.test_outgoing import dial
 from tests.support.office import Office, Report
@@ -20,8 +26,38 @@ async def handed_over(office: Office, phone: Phone, to: str) -> None:
     assert await phone.transfer(to) == 200
 
 
+@dataclass(frozen=True)
+class Talk:
+    """A customer who talks to Olga, and her extension and phone."""
+
+    customer: Customer
+    olga: str
+    hers: Phone
+
+
+@asynccontextmanager
+async def anna_talks_to_olga(office: Office, **calls: str) -> AsyncIterator[Talk]:
+    """Hire Olga as the last of the managers, open the shop, and let Anna call, whose manager she is."""
+    (olga,) = office.managers(1)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await office.open(**calls)
+    async with office.phone(olga, Answers(after=0.1)) as hers, office.call(ANNA) as customer:
+        await customer.answered()
+        await hers.answers()
+        await office.recorded()
+        await office.lab.bridged(olga)
+        yield Talk(customer, olga, hers)
+
+
+def since_the_answer(call: Call) -> float:
+    """Seconds from the first answer to the end: talk, and waiting after a transfer."""
+    assert call.ended_at is not None
+    assert call.answered_at is not None
+    return call.ended_at - call.answered_at
+
+
 def is_one_call(report: Report, *codes: str, unrecorded: float = 0.0) -> None:
-    """One call for the CRM, told to everybody who was rung, with one recording as long as the talk.
+    """One call for the CRM, told to everybody who was rung, with one recording from the first answer on.
 
     `unrecorded` seconds are missing in it: Asterisk records nothing while a key's tone lasts.
     """
@@ -29,73 +65,39 @@ def is_one_call(report: Report, *codes: str, unrecorded: float = 0.0) -> None:
     assert {code for told in report.told[:-1] for code in told[1]} == set(codes)
     assert report.upload.result == "answered"
     assert report.upload.record_url is not None
-    talked = report.call.talking - unrecorded
-    assert report.call.recording.seconds == pytest.approx(talked, abs=0.4)
-
-
-async def test_a_customer_is_handed_over_to_a_colleague(office: Office) -> None:
-    olga, boris = office.managers(2)
-    office.customer(ANNA, "Иванова Анна", manager=olga)
-    await office.open()
-    async with (
-        office.phone(olga, Answers(after=0.1)) as hers,
-        office.phone(boris, Answers(after=0.5)) as his,
-        office.call(ANNA) as customer,
-    ):
-        await customer.answered()
-        await handed_over(office, hers, boris)
-        await office.stage("transferring")
-        await his.answers()
-        await office.stage("talking")
-        await hers.is_free()
-        customer.hang_up()
-        await his.is_free()
-    report = await office.report()
-    is_one_call(report, olga, boris)
-    assert (report.upload.code, report.call.first_talker) == (boris, olga)
-    story = await office.story(report.call)
-    assert f"{olga} transfers the customer to {boris}" in story
-    assert any(line.startswith(f"{olga} is gone (waited") for line in story)
+    assert report.call.recording.seconds == pytest.approx(since_the_answer(report.call) - unrecorded, abs=0.4)
 
 
 async def test_the_colleague_hangs_up(office: Office) -> None:
-    olga, boris = office.managers(2)
-    office.customer(ANNA, "Иванова Анна", manager=olga)
-    await office.open()
+    (boris,) = office.managers(1)
     async with (
-        office.phone(olga, Answers(after=0.1)) as hers,
+        anna_talks_to_olga(office) as talk,
         office.phone(boris, Answers(after=0.1)) as his,
-        office.call(ANNA) as customer,
     ):
-        await customer.answered()
-        await handed_over(office, hers, boris)
+        await handed_over(office, talk.hers, boris)
         await his.answers()
         await office.stage("talking")
         his.hang_up()
-        await customer.ended()
+        await talk.customer.ended()
     report = await office.report()
-    assert customer.ended_by == "other side"
-    is_one_call(report, olga, boris)
+    assert talk.customer.ended_by == "other side"
+    is_one_call(report, talk.olga, boris)
 
 
 @pytest.mark.parametrize("behaviour", [Busy(), Declines(after=0.2)], ids=["busy", "declines"])
 async def test_a_transfer_that_nobody_takes_returns_the_customer_to_the_fallback(
     office: Office, behaviour: Busy | Declines
 ) -> None:
-    olga, boris, vera = office.managers(3)
-    office.customer(ANNA, "Иванова Анна", manager=olga)
-    await office.open(fallback=f"group:{vera}")
+    boris, vera = office.managers(2)
     async with (
-        office.phone(olga, Answers(after=0.1)) as hers,
+        anna_talks_to_olga(office, fallback=f"group:{vera}") as talk,
         office.phone(boris, behaviour),
         office.phone(vera, Answers(after=0.2)) as fallback,
-        office.call(ANNA) as customer,
     ):
-        await customer.answered()
-        await handed_over(office, hers, boris)
+        await handed_over(office, talk.hers, boris)
         await fallback.answers()
         await office.stage("talking")
-        customer.hang_up()
+        talk.customer.hang_up()
         await fallback.is_free()
     report = await office.report()
     assert report.upload.code == vera
@@ -105,19 +107,15 @@ async def test_a_transfer_that_nobody_takes_returns_the_customer_to_the_fallback
 async def test_a_transfer_to_a_phone_that_is_not_there_returns_the_customer_to_the_fallback(
     office: Office,
 ) -> None:
-    olga, vera = office.managers(2)
-    office.customer(ANNA, "Иванова Анна", manager=olga)
-    await office.open(fallback=f"group:{vera}")
+    (vera,) = office.managers(1)
     async with (
-        office.phone(olga, Answers(after=0.1)) as hers,
+        anna_talks_to_olga(office, fallback=f"group:{vera}") as talk,
         office.phone(vera, Answers(after=0.2)) as fallback,
-        office.call(ANNA) as customer,
     ):
-        await customer.answered()
-        await handed_over(office, hers, UNREACHABLE)
+        await handed_over(office, talk.hers, UNREACHABLE)
         await fallback.answers()
         await office.stage("talking")
-        customer.hang_up()
+        talk.customer.hang_up()
         await fallback.is_free()
     report = await office.report()
     assert (report.upload.result, report.upload.code) == ("answered", vera)
@@ -126,160 +124,122 @@ async def test_a_transfer_to_a_phone_that_is_not_there_returns_the_customer_to_t
 async def test_a_transfer_to_a_number_that_the_pbx_doesnt_have_leaves_the_two_talking(
     office: Office,
 ) -> None:
-    (olga,) = office.managers(1)
-    office.customer(ANNA, "Иванова Анна", manager=olga)
-    await office.open()
-    async with office.phone(olga, Answers(after=0.1)) as hers, office.call(ANNA) as customer:
-        await customer.answered()
-        await hers.answers()
-        await office.recorded()
-        await office.lab.bridged(olga)
-        assert await hers.transfer("77") == 404
-        await office.lab.bridged(olga)
-        customer.hang_up()
-        await hers.is_free()
+    async with anna_talks_to_olga(office) as talk:
+        assert await talk.hers.transfer("77") == 404
+        await office.lab.bridged(talk.olga)
+        talk.customer.hang_up()
+        await talk.hers.is_free()
     report = await office.report()
-    is_one_call(report, olga)
-    assert report.upload.code == olga
+    is_one_call(report, talk.olga)
+    assert report.upload.code == talk.olga
 
 
 async def test_a_transfer_to_nobody_and_no_fallback_ends_the_call_as_answered(office: Office) -> None:
-    olga, boris = office.managers(2)
-    office.customer(ANNA, "Иванова Анна", manager=olga)
-    await office.open()
+    (boris,) = office.managers(1)
     async with (
-        office.phone(olga, Answers(after=0.1)) as hers,
+        anna_talks_to_olga(office) as talk,
         office.phone(boris, Busy()),
-        office.call(ANNA) as customer,
     ):
-        await customer.answered()
-        await handed_over(office, hers, boris)
-        await customer.ended()
+        await handed_over(office, talk.hers, boris)
+        await talk.customer.ended()
     report = await office.report()
-    assert (report.upload.result, report.upload.code) == ("answered", olga)
+    assert (report.upload.result, report.upload.code) == ("answered", talk.olga)
 
 
 async def test_a_customer_who_hangs_up_while_the_colleague_rings_leaves_nobody_ringing(
     office: Office,
 ) -> None:
-    olga, boris = office.managers(2)
-    office.customer(ANNA, "Иванова Анна", manager=olga)
-    await office.open()
+    (boris,) = office.managers(1)
     async with (
-        office.phone(olga, Answers(after=0.1)) as hers,
+        anna_talks_to_olga(office) as talk,
         office.phone(boris, Rings()) as his,
-        office.call(ANNA) as customer,
     ):
-        await customer.answered()
-        await handed_over(office, hers, boris)
+        await handed_over(office, talk.hers, boris)
         await his.rings()
-        customer.hang_up()
+        talk.customer.hang_up()
         await his.is_free()
     report = await office.report()
-    assert (report.upload.result, report.upload.code) == ("answered", olga)
+    assert (report.upload.result, report.upload.code) == ("answered", talk.olga)
 
 
 async def test_a_customer_is_handed_over_to_a_queue(office: Office) -> None:
-    olga, boris, vera = office.managers(3)
+    boris, vera = office.managers(2)
     queue = office.lab.queue()
     for code in (boris, vera):
         await office.lab.asterisk.queue_add(queue, f"PJSIP/{code}")
-    office.customer(ANNA, "Иванова Анна", manager=olga)
-    await office.open()
     async with (
-        office.phone(olga, Answers(after=0.1)) as hers,
+        anna_talks_to_olga(office) as talk,
         office.phone(boris, Rings()) as his,
         office.phone(vera, Answers(after=0.5)) as member,
-        office.call(ANNA) as customer,
     ):
-        await customer.answered()
-        await handed_over(office, hers, queue)
+        await handed_over(office, talk.hers, queue)
         await member.answers()
         await office.stage("talking")
-        customer.hang_up()
+        talk.customer.hang_up()
         await member.is_free()
         await his.is_free()
     report = await office.report()
     is_one_call(report, *report.told[-1][1])
-    assert {olga, vera} <= set(report.told[-1][1]) <= {olga, boris, vera}
+    assert {talk.olga, vera} <= set(report.told[-1][1]) <= {talk.olga, boris, vera}
     assert report.upload.code == vera
 
 
 async def test_a_customer_is_handed_over_to_a_number_outside(office: Office) -> None:
-    (olga,) = office.managers(1)
-    office.customer(ANNA, "Иванова Анна", manager=olga)
-    await office.open()
     async with (
-        office.phone(olga, Answers(after=0.1)) as hers,
+        anna_talks_to_olga(office) as talk,
         office.lab.customer_phone(Answers(after=0.3)) as friend,
-        office.call(ANNA) as customer,
     ):
-        await customer.answered()
-        await handed_over(office, hers, FRIEND)
+        await handed_over(office, talk.hers, FRIEND)
         await friend.answers()
         await office.stage("talking")
-        customer.hang_up()
+        talk.customer.hang_up()
         await friend.is_free()
     report = await office.report()
-    is_one_call(report, olga)
-    assert report.upload.code == olga
+    is_one_call(report, talk.olga)
+    assert report.upload.code == talk.olga
     assert len(await office.calls.ended(10)) == 1
 
 
 async def test_a_colleague_who_was_asked_first_takes_the_customer_over(office: Office) -> None:
-    olga, boris = office.managers(2)
-    office.customer(ANNA, "Иванова Анна", manager=olga)
-    await office.open()
+    (boris,) = office.managers(1)
     async with (
-        office.phone(olga, Answers(after=0.1)) as hers,
+        anna_talks_to_olga(office) as talk,
         office.phone(boris, Answers(after=0.1)) as his,
-        office.call(ANNA) as customer,
     ):
-        await customer.answered()
-        await hers.answers()
-        await office.recorded()
-        await office.lab.bridged(olga)
-        await hers.hold()
-        async with dial(office, olga, boris) as consultation:
+        await talk.hers.hold()
+        async with dial(office, talk.olga, boris) as consultation:
             await consultation.answered()
             await office.lab.bridged(boris)
-            assert await hers.transfer_to(consultation) == 200
+            assert await talk.hers.transfer_to(consultation) == 200
             await consultation.ended()
-        await hers.is_free()
+        await talk.hers.is_free()
         await office.until(
             lambda: any(call.talker == boris for call in office.shop.line.calls), "boris does not talk"
         )
-        customer.hang_up()
+        talk.customer.hang_up()
         await his.is_free()
     report = await office.report()
-    is_one_call(report, olga, boris)
-    assert (report.upload.code, report.call.first_talker) == (boris, olga)
+    is_one_call(report, talk.olga, boris)
+    assert (report.upload.code, report.call.first_talker) == (boris, talk.olga)
 
 
 async def test_a_colleague_who_still_rings_takes_the_customer_over(office: Office) -> None:
-    olga, boris = office.managers(2)
-    office.customer(ANNA, "Иванова Анна", manager=olga)
-    await office.open()
+    (boris,) = office.managers(1)
     async with (
-        office.phone(olga, Answers(after=0.1)) as hers,
+        anna_talks_to_olga(office) as talk,
         office.phone(boris, Rings()) as his,
-        office.call(ANNA) as customer,
     ):
-        await customer.answered()
-        await hers.answers()
-        await office.recorded()
-        await office.lab.bridged(olga)
-        async with dial(office, olga, boris) as consultation:
+        async with dial(office, talk.olga, boris) as consultation:
             await consultation.ringing()
-            assert await hers.transfer_to(consultation) == 200
+            assert await talk.hers.transfer_to(consultation) == 200
             await office.stage("transferring")
             his.answer()
             await his.answers()
             await office.stage("talking")
-        customer.hang_up()
+        talk.customer.hang_up()
         await his.is_free()
     report = await office.report()
-    is_one_call(report, olga, boris)
+    is_one_call(report, talk.olga, boris)
     assert report.upload.code == boris
 
 
@@ -403,17 +363,13 @@ async def test_a_ringing_call_that_a_colleague_picks_up_is_the_colleagues(office
 
 
 async def test_a_customer_is_handed_over_twice(office: Office) -> None:
-    olga, boris, vera = office.managers(3)
-    office.customer(ANNA, "Иванова Анна", manager=olga)
-    await office.open()
+    boris, vera = office.managers(2)
     async with (
-        office.phone(olga, Answers(after=0.1)) as hers,
+        anna_talks_to_olga(office) as talk,
         office.phone(boris, Answers(after=0.1)) as his,
         office.phone(vera, Answers(after=0.1)) as last,
-        office.call(ANNA) as customer,
     ):
-        await customer.answered()
-        await handed_over(office, hers, boris)
+        await handed_over(office, talk.hers, boris)
         await his.answers()
         await office.until(
             lambda: any(call.talker == boris for call in office.shop.line.calls), "boris does not talk"
@@ -424,11 +380,11 @@ async def test_a_customer_is_handed_over_twice(office: Office) -> None:
         await office.until(
             lambda: any(call.talker == vera for call in office.shop.line.calls), "vera does not talk"
         )
-        customer.hang_up()
+        talk.customer.hang_up()
         await last.is_free()
     report = await office.report()
-    is_one_call(report, olga, boris, vera)
-    assert (report.upload.code, report.call.first_talker) == (vera, olga)
+    is_one_call(report, talk.olga, boris, vera)
+    assert (report.upload.code, report.call.first_talker) == (vera, talk.olga)
 
 
 async def test_a_queues_ringing_call_that_a_colleague_picks_up_is_the_colleagues(office: Office) -> None:
@@ -451,24 +407,18 @@ async def test_a_queues_ringing_call_that_a_colleague_picks_up_is_the_colleagues
 
 
 async def test_a_manager_hands_the_customer_over_by_feature_code(office: Office) -> None:
-    olga, boris = office.managers(2)
-    office.customer(ANNA, "Иванова Анна", manager=olga)
-    await office.open()
+    (boris,) = office.managers(1)
     async with (
-        office.phone(olga, Answers(after=0.1)) as hers,
+        anna_talks_to_olga(office) as talk,
         office.phone(boris, Answers(after=0.3)) as his,
-        office.call(ANNA) as customer,
     ):
-        await customer.answered()
-        await hers.answers()
-        await office.recorded()
-        await hers.press(f"##{boris}#")
+        await talk.hers.press(f"##{boris}#")
         await his.answers()
-        await hers.is_free()
+        await talk.hers.is_free()
         await office.stage("talking")
-        customer.hang_up()
+        talk.customer.hang_up()
         await his.is_free()
     report = await office.report()
-    is_one_call(report, olga, boris, unrecorded=6 * 0.145)
+    is_one_call(report, talk.olga, boris, unrecorded=6 * 0.145)
     assert report.upload.code == boris
     assert his.calls[0].name == "Иванова Анна"

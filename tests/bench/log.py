@@ -40,6 +40,7 @@ from ari_app.store.connection import Redis, connect
 from ari_app.store.server import private_redis
 from cabinet.app import make_app
 from tests.bench.service import SECRET_KEY
+from tests.support.accounts import account_toml
 from tests.support.story import Story
 
 DAYS = 365
@@ -50,17 +51,13 @@ LIMITS = {"log": 0.1, "number": 0.1, "statistics": 0.3}
 """Seconds of server time that a page may take."""
 _COLUMNS = "{:<36} {:>8} {:>7} {:>7} {:>7} {:>7} {:>5}"
 
-ACCOUNT = """
-[crm]
-url = "https://bench.retailcrm.ru"
-api_key = "key"
-cabinet_secret = "the door of the benchmark's cabinet"
-timezone = "Europe/Moscow"
-[pbx]
-host = "127.0.0.1"
-ari_username = "ari"
-ari_password = "ari"
-"""
+ACCOUNT = account_toml(
+    crm={
+        "url": "https://bench.retailcrm.ru",
+        "cabinet_secret": "the door of the benchmark's cabinet",
+        "timezone": "Europe/Moscow",
+    }
+)
 
 
 @dataclass

@@ -23,6 +23,7 @@ from ari_app.store.connection import connect
 from ari_app.store.server import private_redis
 from tests.bench.processes import process
 from tests.bench.service import SECRET_KEY
+from tests.support.accounts import account_toml
 
 API_KEY = "a key for the benchmark"
 NUMBER = "74951112233"
@@ -98,17 +99,14 @@ async def open_shop(
 
 
 def _toml(asterisk: Asterisk, crm_url: str, record: bool) -> str:
-    return f"""
-[crm]
-url = "{crm_url}"
-api_key = "{API_KEY}"
-[pbx]
-host = "{asterisk.host}"
-http_port = {asterisk.http_port}
-http_prefix = "{asterisk.http_prefix}"
-ari_username = "{asterisk.ari_username}"
-ari_password = "{asterisk.ari_password}"
-[calls]
-ignore_manager_status = true
-record = {str(record).lower()}
-"""
+    return account_toml(
+        crm={"url": crm_url, "api_key": API_KEY},
+        pbx={
+            "host": asterisk.host,
+            "http_port": asterisk.http_port,
+            "http_prefix": asterisk.http_prefix,
+            "ari_username": asterisk.ari_username,
+            "ari_password": asterisk.ari_password,
+        },
+        calls={"ignore_manager_status": True, "record": record},
+    )

@@ -16,6 +16,7 @@ from ari_app.retailcrm.pace import Pace
 from ari_app.service.service import Service
 from ari_app.service.shop import Shop
 from ari_app.settings import Settings
+from tests.support.accounts import account_toml
 
 Client: TypeAlias = TestClient[web.Request, web.Application]
 
@@ -41,26 +42,12 @@ class Line:
 
 
 def account_of(name: str, client_id: str) -> str:
-    return f"""
-        [crm]
-        url = "https://{name}.retailcrm.ru"
-        api_key = "key"
-        client_id = "{client_id}"
-        [pbx]
-        host = "127.0.0.1"
-        http_port = 9
-        ari_username = "ari"
-        ari_password = "ari"
-        [[extensions]]
-        user_id = 1
-        code = "101"
-        [[extensions]]
-        user_id = 2
-        code = "102"
-        [[external_phones]]
-        number = "+74951112233"
-        outgoing = "moscow"
-        """
+    return account_toml(
+        crm={"url": f"https://{name}.retailcrm.ru", "client_id": client_id},
+        pbx={"http_port": 9},
+        extensions=("101", "102"),
+        phones=[{"number": "+74951112233", "outgoing": "moscow"}],
+    )
 
 
 @asynccontextmanager
@@ -74,6 +61,7 @@ async def two_shops(folder: Path) -> AsyncIterator[Service]:
             service.shops[account.id] = Shop(
                 account, redis, session, service.recordings, "http://localhost", Pace(), time.time
             )
+        service.loaded.set()
         yield service
     await redis.aclose()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,6 +24,7 @@ from ari_app.store.calls import CallStore
 from ari_app.timeline.timeline import narrate
 from cabinet.api.fields import LONGEST_LINE
 from cabinet.app import make_app
+from tests.support.accounts import account_toml
 
 Client: TypeAlias = TestClient[web.Request, web.Application]
 
@@ -59,38 +60,17 @@ class ReportingShop:
         self.client: Client
         self._work: asyncio.Task[None] | None = None
 
-    async def apply(self, **calls: Any) -> None:
-        """Store the account, as `ari-app account apply` does."""
-        fields = "\n".join(
-            f"{name} = {str(value).lower() if isinstance(value, bool) else repr(value)}"
-            for name, value in calls.items()
+    async def apply(self, pbx: Mapping[str, Any] | None = None, **calls: Any) -> None:
+        """Store the account, as `ari-app account apply` does; `pbx` are more fields of that section."""
+        toml = account_toml(
+            crm={"url": self.crm_account.url, "api_key": API_KEY, "client_id": CLIENT_ID},
+            pbx={"http_port": 9, **(pbx or {})},
+            calls=calls,
+            extensions=("101", "102", "103"),
+            phones=[{"number": "+74951112233", "site": "shop"}],
         )
-        extensions = "\n".join(
-            f'[[extensions]]\nuser_id = {ident}\ncode = "{code}"'
-            for ident, code in ((1, "101"), (2, "102"), (3, "103"))
-        )
-        self.account = await Accounts(self.redis, SECRET_KEY).apply(
-            read_account(
-                f"""
-                [crm]
-                url = "{self.crm_account.url}"
-                api_key = "{API_KEY}"
-                client_id = "{CLIENT_ID}"
-                [pbx]
-                host = "127.0.0.1"
-                http_port = 9
-                ari_username = "ari"
-                ari_password = "ari"
-                [calls]
-                {fields}
-                [[external_phones]]
-                number = "+74951112233"
-                site = "shop"
-                {extensions}
-                """
-            ),
-            keep_client_id=False,
-        )
+        accounts = Accounts(self.redis, SECRET_KEY)
+        self.account = await accounts.apply(read_account(toml), keep_client_id=False)
         self.calls = CallStore(self.redis, self.account.id)
 
     async def start(self, **settings: Any) -> None:
@@ -116,6 +96,15 @@ class ReportingShop:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
             self._work = None
+
+    async def changed(self, here: Callable[[Account], bool]) -> None:
+        """Wait until the service works with the account as it was applied last."""
+        async with asyncio.timeout(10):
+            while True:
+                shop = self.service.shops.get(self.account.id)
+                if shop is not None and here(shop.settings):
+                    return
+                await asyncio.sleep(0.01)
 
     @property
     def shop(self) -> Shop:

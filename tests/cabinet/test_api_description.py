@@ -52,7 +52,7 @@ async def test_the_api_is_what_its_description_says(shop: ReportingShop, tmp_pat
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             said, _ = await process.communicate()
     finally:
         if process.returncode is None:
@@ -64,5 +64,5 @@ async def test_the_api_is_what_its_description_says(shop: ReportingShop, tmp_pat
 
 def test_the_words_that_are_described_are_understood() -> None:
     words = DESCRIPTION["paths"]["/event"]["get"]["parameters"]
-    described = next(one["schema"]["enum"] for one in words if one["name"] == "status")
-    assert {word.replace(" ", "") for word in described if word} <= set(ENDINGS)
+    described = next(one["schema"]["examples"] for one in words if one["name"] == "status")
+    assert {word.replace(" ", "") for word in described} <= set(ENDINGS)

@@ -132,6 +132,91 @@ async def test_the_words_of_asterisk_and_of_the_crm(
     assert await shop.told() == [("in", "101"), ("hangup", "101", hangup), ("upload", result, "101")]
 
 
+@pytest.mark.parametrize(
+    "status",
+    [
+        *("JOINEMPTY", "LEAVEEMPTY", "JOINUNAVAIL", "LEAVEUNAVAIL", "FULL", "TIMEOUT"),
+        *("EXITEMPTY", "EXITWITHKEY", "EXITWITHTIMEOUT", "WITHDRAW", "CONTINUE", "join empty"),
+    ],
+)
+async def test_a_queue_that_let_the_customer_go_did_not_answer(shop: ReportingShop, status: str) -> None:
+    await shop.reports("in")
+    await shop.reports("hangup", **END | {"status": status, "duration": "0"})
+    assert (await shop.told())[1:] == [("hangup", "101", "no answered"), ("upload", "no answer", "101")]
+
+
+@pytest.mark.parametrize("status", ["BLINDTRANSFER", "ATTENDEDTRANSFER", "TRANSFER", "Blind Transfer"])
+async def test_a_call_that_was_handed_over_was_answered(shop: ReportingShop, status: str) -> None:
+    await shop.reports("in")
+    await shop.reports("hangup", **END | {"status": status})
+    assert (await shop.told())[1:] == [("hangup", "101", "answered"), ("upload", "answered", "101")]
+
+
+@pytest.mark.parametrize("status", ["GOODBYE", "Нормальное завершение", "16 (Normal Clearing)", "x" * 64])
+@pytest.mark.parametrize(
+    ("duration", "hangup", "result"), [("61", "answered", "answered"), ("0", "no answered", "no answer")]
+)
+async def test_by_a_word_that_nobody_foresaw_a_call_with_talk_was_answered_and_no_other(
+    shop: ReportingShop, status: str, duration: str, hangup: str, result: str
+) -> None:
+    await shop.reports("in")
+    await shop.reports("hangup", **END | {"status": status, "duration": duration})
+    assert (await shop.told())[1:] == [("hangup", "101", hangup), ("upload", result, "101")]
+
+
+@pytest.mark.parametrize(
+    "phone",
+    [
+        '"89161234567" <89161234567>',
+        "sip:79161234567@192.168.100.10",
+        '"Anna" <sip:+79161234567@10.11.12.13:5060>',
+        '"Иванова Анна Сергеевна, ООО Ромашка" <sip:+79161234567@sbc-12.voip.example.org>;tag=as6f3a21b0',
+        "<sip:+79161234567@192.168.100.100;user=phone>",
+        "tel:+7-916-123-45-67",
+        "8 (916) 123\u201145\u201167",
+    ],
+)
+async def test_a_number_is_found_in_what_a_dialplan_gives_for_it(shop: ReportingShop, phone: str) -> None:
+    await shop.reports("in", phone=phone)
+    await shop.reports("hangup", phone=phone, **END)
+    assert len(await shop.told()) == 3
+    assert {told.event.phone for told in shop.crm_account.events} == {ANNA}
+
+
+@pytest.mark.parametrize(
+    "channel",
+    [
+        "SIP/mango-00000001",
+        "PJSIP/mango-0000002a",
+        "Local/600@from-queue-00000001;1",
+        "DAHDI/1-1",
+        "mango",
+        "s",
+    ],
+)
+async def test_a_channels_name_is_no_number_of_the_shops(shop: ReportingShop, channel: str) -> None:
+    await shop.reports("in", extPhone=channel)
+    await shop.reports("hangup", extPhone=channel, **END)
+    await shop.told()
+    assert {told.event.external_phone for told in shop.crm_account.events} == {None}
+    assert shop.crm_account.uploads[0].call.external_phone is None
+
+
+async def test_what_a_manager_dialled_is_told_without_the_outside_lines_digit(shop: ReportingShop) -> None:
+    await shop.apply(pbx={"outside_prefix": "9"})
+    await shop.changed(lambda account: account.pbx.outside_prefix == "9")
+    await shop.reports("out", phone="989161234567")
+    await shop.reports("hangup", phone="989161234567", **END | {"direct": "out"})
+    await shop.told()
+    assert {told.event.phone for told in shop.crm_account.events} == {ANNA}
+
+
+async def test_only_the_accounts_extensions_are_told(shop: ReportingShop) -> None:
+    await shop.reports("in", code="600,101")
+    await shop.reports("hangup", **END, code="600")
+    assert await shop.told() == [("in", "101"), ("hangup", "101", "answered"), ("upload", "answered", None)]
+
+
 async def test_what_advertising_knows_is_passed_on(shop: ReportingShop) -> None:
     await shop.reports("in", campaign_name="Осень", campaign_code="A1", queryString="чай & кофе")
     sources = {"source": "yandex", "medium": "cpc", "campaign": "Осень", "keyword": "чай", "content": "1"}
@@ -191,11 +276,12 @@ async def test_the_recordings_address_is_passed_on_as_given(
 
 
 async def test_a_withheld_number_is_kept_and_nobody_is_told(shop: ReportingShop) -> None:
-    for number in ("", "anonymous"):
-        await shop.reports("in", phone=number, uniqueid=f"1.{number}")
-        await shop.reports("hangup", phone=number, uniqueid=f"1.{number}", **END)
+    withheld = ("", "anonymous", "0", "0000000000", '"Restricted" <0000000000>', "Restricted")
+    for n, number in enumerate(withheld):
+        await shop.reports("in", phone=number, uniqueid=f"1.{n}")
+        await shop.reports("hangup", phone=number, uniqueid=f"1.{n}", **END)
     assert await shop.told() == []
-    assert [call.stage for call in await shop.calls.ended(2)] == [Stage.ENDED] * 2
+    assert [call.stage for call in await shop.calls.ended(6)] == [Stage.ENDED] * 6
 
 
 async def test_an_answered_call_of_which_nobody_is_named_names_nobody(shop: ReportingShop) -> None:

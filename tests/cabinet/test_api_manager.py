@@ -117,7 +117,8 @@ async def test_the_crm_is_not_asked_about_what_is_no_customers_number(
         ("$[1+1]`id`", "1+1 id"),
         ("Ромашка (опт)", "Ромашка (опт)"),
         ("Ромашка (опт", "Ромашка опт"),
-        ('O\'Brien, "Jr"', "O Brien Jr"),
+        ('O\'Brien, "Jr"', "O'Brien Jr"),
+        ("Дем'яненко", "Дем'яненко"),
         ("a\\,b|c", "a b|c"),
     ],
 )
@@ -129,8 +130,28 @@ async def test_no_name_can_break_the_array_of_a_dialplan(
     assert answer == f"{text},101"
 
 
+@pytest.mark.parametrize(
+    ("phone", "shown"),
+    [
+        ('"Аня" <sip:+79167654321@10.0.0.1:5060>', "+79167654321"),
+        ("sip:89167654321@10.0.0.1", "89167654321"),
+        ("0000000000", "0000000000"),
+    ],
+)
+async def test_an_unknown_customer_is_shown_by_the_number_alone(
+    shop: ReportingShop, phone: str, shown: str
+) -> None:
+    answer = await (await shop.manager(phone, type="json")).json()
+    assert answer["result"]["callerId"] == shown
+
+
+async def test_a_customer_is_found_by_what_a_dialplan_gives_for_the_number(shop: ReportingShop) -> None:
+    answer = await shop.manager(f'"x" <sip:{ANNA}@192.168.100.10:5060;user=phone>', type="json")
+    assert (await answer.json())["result"] == {"callerId": "Иванова Анна", "phone": "101"}
+
+
 def test_a_number_can_break_it_as_little_as_a_name() -> None:
-    assert for_array("1,2\n3\"4'5`6$7\u2028") == "1 2 3 4 5 6 7"
+    assert for_array("1,2\n3\"4'5`6$7\u2028") == "1 2 3 4'5 6 7"
     assert for_array("[(") == ""
     assert for_array(")(") == ""
 

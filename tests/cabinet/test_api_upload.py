@@ -80,6 +80,26 @@ async def test_without_being_told_to_wait_the_report_goes_at_once(shop: Reportin
     assert (await shop.call()).recording.file is not None
 
 
+@pytest.mark.parametrize("another", [wav(9.0), MP3])
+async def test_the_file_that_the_crms_link_plays_stays(shop: ReportingShop, another: bytes) -> None:
+    await shop.reports("hangup", **END, record="wait")
+    assert await shop.uploads(wav()) == "new"
+    await shop.told()
+    assert await shop.uploads(another) == "repeated"
+    files = [path for path in shop.folder.glob("recordings/**/*.*") if path.is_file()]
+    assert [path.read_bytes() for path in files] == [wav()]
+    assert (shop.crm_account.uploads[0].call.record_url or "").endswith(files[0].name)
+    assert (await shop.call()).recording.seconds == 2.0
+
+
+async def test_of_two_files_at_once_one_stays(shop: ReportingShop) -> None:
+    await shop.reports("hangup", **END, record="wait")
+    taken = await asyncio.gather(*(shop.uploads(wav(seconds)) for seconds in (1.0, 2.0, 3.0)))
+    assert sorted(taken) == ["new", "repeated", "repeated"]
+    assert [path.suffix for path in shop.folder.glob("recordings/**/*.*") if path.is_file()] == [".wav"]
+    assert len(await shop.told()) == 2
+
+
 async def test_nobody_waits_for_the_recording_of_an_unanswered_call(shop: ReportingShop) -> None:
     await shop.reports("hangup", **END | {"status": "NOANSWER"}, record="wait")
     assert (await shop.told())[-1] == ("upload", "no answer", "101")

@@ -142,6 +142,16 @@ async def test_telephony_switched_off_and_on_is_in_the_log(cabinet: CabinetShop,
     await page_with(reader, "was switched on in the CRM")
 
 
+async def test_a_word_that_nobody_foresaw_is_noted_once_with_the_call(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    for n in range(3):
+        await cabinet.shop.reports("hangup", uniqueid=f"1700000000.{n}", status="Goodbye", duration="7")
+    text = await page_with(reader, "said by a word that is not known how a call ended: GOODBYE.")
+    assert text.count("GOODBYE") == 1
+    assert f"/calls/{cabinet.shop.shop.reported.id_of('1700000000.0')}" in text
+
+
 async def test_events_are_filtered_and_paged_through(cabinet: CabinetShop, reader: Reader) -> None:
     store = EventStore(cabinet.shop.redis, cabinet.shop.account.id)
     now = time.time()

@@ -72,9 +72,9 @@ async def test_an_extension_is_given_changed_and_removed_and_the_crm_is_told(
     assert await send(reader, 4, "", " 104 ") == (303, "/extensions?saved=4#row-4")
     assert await codes(cabinet) == told(cabinet) == STORED | {4: "104"}
     assert "Saved, and retailCRM knows it" in await reader.text("/extensions?saved=4")
-    assert (await send(reader, 4, "104", "*105"))[0] == 303
-    assert await codes(cabinet) == told(cabinet) == STORED | {4: "*105"}
-    assert (await send(reader, 4, "*105", "", remove="yes"))[0] == 303
+    assert (await send(reader, 4, "104", "0105"))[0] == 303
+    assert await codes(cabinet) == told(cabinet) == STORED | {4: "0105"}
+    assert (await send(reader, 4, "0105", "", remove="yes"))[0] == 303
     assert await codes(cabinet) == told(cabinet) == STORED
 
 
@@ -87,6 +87,7 @@ async def test_an_extension_is_given_changed_and_removed_and_the_crm_is_told(
         ("１０４", "digits only"),
         ("1" * 21, "digits only"),
         ("<b>", "digits only"),
+        *((code, "has no * and no #, and is not 0") for code in ("*101", "101#", "*97", "0", "00")),
         ("PJSIP/1&2", "digits only"),
     ],
 )

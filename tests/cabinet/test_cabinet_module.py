@@ -143,6 +143,34 @@ async def test_the_clientid_alone_switches_nothing(cabinet: CabinetShop, crm: Cr
     assert (await click(cabinet)).status == 503
 
 
+async def test_what_the_crm_leaves_out_of_an_activity_stays_as_it_was(
+    cabinet: CabinetShop, crm: CrmAccount
+) -> None:
+    on, off = 503, 403  # the PBX is away; telephony is off
+    for said, becomes in (
+        ({"freeze": True}, off),
+        ({"active": True}, off),  # it is frozen all the same
+        ({"freeze": None}, off),
+        ({"active": True, "freeze": None}, off),
+        ({"freeze": False}, on),
+        ({"active": False}, off),
+        ({"freeze": False}, off),
+        ({"active": None, "freeze": False}, off),
+        ({"active": True}, on),
+        ({"active": None}, on),
+        ({"active": "1", "freeze": "0"}, on),
+    ):
+        answer = await crm.tell_module(MODULE_CODE, "activity", activity=said)
+        assert (answer.status, (await click(cabinet)).status) == (200, becomes), said
+
+
+async def test_what_was_left_out_is_known_after_a_restart(cabinet: CabinetShop, crm: CrmAccount) -> None:
+    await crm.tell_module(MODULE_CODE, "activity", activity={"freeze": True})
+    store = ModuleStore(cabinet.shop.redis, cabinet.shop.account.id)
+    assert not (await store.activity()).on
+    assert (await store.tell(None, False, 1.0)).on
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -154,7 +182,7 @@ async def test_the_clientid_alone_switches_nothing(cabinet: CabinetShop, crm: Cr
         {"activity": "{}"},
         {"activity": '{"active": "maybe"}'},
         {"activity": '{"active": {}}'},
-        {"activity": '{"active": true, "freeze": null}'},
+        {"activity": '{"freeze": "maybe"}'},
         {"systemUrl": ""},
     ],
 )

@@ -85,6 +85,8 @@ async def test_a_number_is_added_in_any_spelling_and_the_crm_is_told(
         ("+7 495 111-22-33x4", "This is not a telephone number"),
         ("1" * 40, "This is not a telephone number"),
         ("7", "This is not a telephone number"),
+        ("12", "This is not a telephone number"),
+        ("0", "This is not a telephone number"),
         ("8 495 111 22 33", "+7 495 111-22-33 is in the list already (Магазин на Садовой)"),
     ],
 )

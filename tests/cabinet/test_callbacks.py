@@ -64,6 +64,39 @@ async def test_a_plus_that_was_not_encoded_is_still_a_plus(client: Client, line:
     assert set(line.placed) == {("101", ANNA)}
 
 
+@pytest.mark.parametrize(
+    ("sent", "dialled"),
+    [
+        (" 8 916 123 45 67", "89161234567"),
+        ("030/1234567", "0301234567"),
+        ("8(495)123/45/67", "84951234567"),
+        ("8\u00a0495\u2011123\u201145\u201167", "84951234567"),
+        ("tel:+74951234567", "+74951234567"),
+    ],
+)
+async def test_a_number_is_dialled_without_its_ornament(
+    client: Client, line: Line, sent: str, dialled: str
+) -> None:
+    assert (await ask(client, "/crm/call", params=asking(phone=sent)))[0] == 200
+    assert set(line.placed) == {("101", dialled)}
+
+
+@pytest.mark.parametrize("path", ["/crm/call", "/crm/status"])
+async def test_before_the_accounts_are_read_the_crm_is_asked_to_come_again(
+    service: Service, client: Client, line: Line, path: str
+) -> None:
+    given = asking(status="free", userId="1")
+    known, service.shops = service.shops, {}
+    service.loaded.clear()
+    for client_id in (ID, "another"):
+        answer = await client.get(path, params=given | {"clientId": client_id})
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+    service.shops = known
+    service.loaded.set()
+    assert (await ask(client, path, params=given))[0] == 200
+    assert (await ask(client, path, params=given | {"clientId": "another"}))[0] == 401
+
+
 @pytest.mark.parametrize("multipart", [False, True])
 async def test_a_form_is_taken_too_and_wins_over_the_query(
     client: Client, line: Line, multipart: bool

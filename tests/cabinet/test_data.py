@@ -12,6 +12,7 @@ from cabinet.api.data import event2_script
 from cabinet.app import make_app
 from tests.cabinet.cabinet_shop import cabinet_shop
 from tests.cabinet.shop import CLIENT_ID
+from tests.support.accounts import account_toml
 
 
 async def test_event2_is_downloaded_with_our_address_and_without_anybodys_clientid(tmp_path: Path) -> None:
@@ -39,16 +40,7 @@ async def test_who_is_signed_in_gets_it_with_the_accounts_clientid(redis: Redis,
 
 
 def test_an_accounts_own_script_holds_its_clientid_and_is_kept_by_no_cache() -> None:
-    toml = """
-        [crm]
-        url = "https://shop.retailcrm.ru"
-        api_key = "key"
-        client_id = "5494143d6ad0b09976b"
-        [pbx]
-        host = "127.0.0.1"
-        ari_username = "retailcrm"
-        ari_password = "a-long-secret"
-        """
+    toml = account_toml(crm={"client_id": "5494143d6ad0b09976b"})
     answer = event2_script("https://telephony.example.com", read_account(toml))
     assert isinstance(answer.body, bytes)
     assert b'\nCLIENTID="5494143d6ad0b09976b"\n' in answer.body

@@ -6,23 +6,15 @@ import pytest
 from typer.testing import CliRunner
 
 from ari_app.cli import app
+from tests.support.accounts import account_toml
 
-SHOP = """
-    [crm]
-    url = "https://shop.retailcrm.ru"
-    api_key = "key"
-    [pbx]
-    host = "127.0.0.1"
-    ari_username = "ari"
-    ari_password = "ari-secret"
-    outgoing = "default,3"
-    [[external_phones]]
-    number = "+74951112233"
-    outgoing = "moscow,2"
-    [[external_phones]]
-    number = "+74954445566"
-    outgoing = "moscow"
-    """
+SHOP = account_toml(
+    pbx={"ari_password": "ari-secret", "outgoing": "default,3"},
+    phones=[
+        {"number": "+74951112233", "outgoing": "moscow,2"},
+        {"number": "+74954445566", "outgoing": "moscow"},
+    ],
+)
 
 
 def test_a_line_that_begins_at_another_priority_is_said_to_need_a_context_of_ours(

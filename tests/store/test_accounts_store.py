@@ -13,6 +13,7 @@ from ari_app.store.accounts import AccountConflict, Accounts, WrongSecretKey
 from ari_app.store.connection import connect
 from ari_app.store.keys import ACCOUNTS, Keys
 from ari_app.store.tokens import Tokens
+from tests.support.accounts import account_toml
 
 KEY = "k" * 32
 
@@ -20,20 +21,13 @@ KEY = "k" * 32
 def shop(
     name: str = "shop", app: str | None = None, client_id: str | None = None, prefix: str = ""
 ) -> Account:
-    return read_account(f"""
-        [crm]
-        url = "https://{name}.retailcrm.ru"
-        api_key = "hunter2-api"
-        {f'client_id = "{client_id}"' if client_id else ""}
-        [pbx]
-        host = "127.0.0.1"
-        stasis_app = "{app or name}"
-        ari_username = "ari"
-        ari_password = "hunter2-ari"
-        ami_password = "hunter2-ami"
-        [calls]
-        caller_name_prefix = "{prefix}"
-        """)
+    return read_account(
+        account_toml(
+            crm={"url": f"https://{name}.retailcrm.ru", "api_key": "hunter2-api", "client_id": client_id},
+            pbx={"stasis_app": app or name, "ari_password": "hunter2-ari", "ami_password": "hunter2-ami"},
+            calls={"caller_name_prefix": prefix},
+        )
+    )
 
 
 @pytest.fixture

@@ -17,19 +17,10 @@ from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore, Step
 from ari_app.store.connection import connect
 from ari_app.store.server import private_redis
+from tests.support.accounts import account_toml
 
 KEY = "k" * 32
-ACCOUNT = """
-    [crm]
-    url = "https://shop.retailcrm.ru"
-    api_key = "key"
-    [pbx]
-    host = "127.0.0.1"
-    ari_username = "ari"
-    ari_password = "ari"
-    [calls]
-    unknown = "group:101"
-    """
+ACCOUNT = account_toml(calls={"unknown": "group:101"})
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from ari_app.cli import app
 from ari_app.store.accounts import Accounts
 from ari_app.store.connection import connect
 from ari_app.store.server import private_redis
+from tests.support.accounts import account_toml
 
 KEY = "k" * 32
 
@@ -25,16 +26,10 @@ async def shops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with private_redis(tmp_path / "data", own=False) as url:
         redis = connect(url)
         for number, host in enumerate(("shop", "other")):
-            text = f"""
-                [crm]
-                url = "https://{host}.retailcrm.ru"
-                api_key = "key{number}"
-                [pbx]
-                host = "127.0.0.1"
-                stasis_app = "{host}"
-                ari_username = "ari"
-                ari_password = "ari-secret"
-                """
+            text = account_toml(
+                crm={"url": f"https://{host}.retailcrm.ru", "api_key": f"key{number}"},
+                pbx={"stasis_app": host, "ari_password": "ari-secret"},
+            )
             await Accounts(redis, KEY).apply(read_account(text), keep_client_id=True)
         await redis.aclose()
 

@@ -12,6 +12,7 @@ from ari_app.service.service import Service
 from ari_app.settings import Settings
 from ari_app.store.accounts import Accounts
 from ari_app.store.keys import Keys
+from tests.support.accounts import account_toml
 from tests.unit.test_clicks import ACCOUNT
 
 SECRET_KEY = "s" * 32
@@ -59,9 +60,7 @@ async def test_a_shop_that_cannot_be_opened_keeps_no_other_closed(redis: Redis, 
         ids = []
         for name in ("one", "other"):
             url = crm.account(key=name, managers=[]).url
-            text = ACCOUNT.replace("https://shop.retailcrm.ru", url).replace(
-                "[pbx]", f'[pbx]\nstasis_app = "{name}"'
-            )
+            text = account_toml(crm={"url": url}, pbx={"stasis_app": name})
             ids.append((await Accounts(redis, SECRET_KEY).apply(read_account(text), keep_client_id=False)).id)
         first, last = sorted(ids)
         await redis.set(Keys(first).statuses, "what Redis can't give as a hash")

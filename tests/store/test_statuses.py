@@ -19,6 +19,7 @@ from ari_app.service.statuses import Statuses
 from ari_app.store.connection import connect
 from ari_app.store.statuses import Status, StatusStore
 from tests.faults.redis_server import RedisServer
+from tests.support.accounts import account_toml
 
 SHOP = "shop.retailcrm.ru"
 KEY = "{shop.retailcrm.ru}:statuses"
@@ -26,21 +27,8 @@ KEY = "{shop.retailcrm.ru}:statuses"
 
 def account(**users: int) -> Account:
     """An account whose extensions belong to users: c101=1."""
-    extensions = "".join(
-        f'[[extensions]]\nuser_id = {user}\ncode = "{code.removeprefix("c")}"\n'
-        for code, user in users.items()
-    )
-    return read_account(
-        f"""
-        [crm]
-        url = "https://{SHOP}"
-        api_key = "key"
-        [pbx]
-        host = "127.0.0.1"
-        ari_username = "ari"
-        ari_password = "ari"
-        {extensions}"""
-    )
+    extensions = {code.removeprefix("c"): user for code, user in users.items()}
+    return read_account(account_toml(extensions=extensions))
 
 
 class Crm:
@@ -69,7 +57,7 @@ class Crm:
         self._answers.put_nowait(answer)
 
 
-class Office:
+class Managers:
     """The states of one account's managers: 101 is user 1's, 102 user 2's, 103 user 3's."""
 
     def __init__(self, redis: Redis) -> None:
@@ -108,8 +96,8 @@ class Office:
 
 
 @pytest.fixture
-def office(redis: Redis) -> Office:
-    return Office(redis)
+def managers(redis: Redis) -> Managers:
+    return Managers(redis)
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -124,86 +112,86 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize("status", ["busy", "dinner", "break"])
-async def test_a_manager_is_away_at_once_and_back_at_once(office: Office, status: str) -> None:
-    office.statuses.set("101", status, 5.0)
-    assert office.statuses.away == {"101"}
-    assert office.statuses.is_away("101")
-    office.statuses.set("101", "free", 6.0)
-    assert office.statuses.away == frozenset()
+async def test_a_manager_is_away_at_once_and_back_at_once(managers: Managers, status: str) -> None:
+    managers.statuses.set("101", status, 5.0)
+    assert managers.statuses.away == {"101"}
+    assert managers.statuses.is_away("101")
+    managers.statuses.set("101", "free", 6.0)
+    assert managers.statuses.away == frozenset()
 
 
-async def test_whom_nobody_spoke_of_is_not_away(office: Office) -> None:
-    assert not office.statuses.is_away("101")
-    assert office.statuses.away == frozenset()
+async def test_whom_nobody_spoke_of_is_not_away(managers: Managers) -> None:
+    assert not managers.statuses.is_away("101")
+    assert managers.statuses.away == frozenset()
 
 
-async def test_a_state_outlives_the_service(office: Office) -> None:
-    async with office.at_work():
-        office.statuses.set("101", "dinner", 5.0)
-        office.statuses.set("102", "free", 6.0)
-        assert await office.keeps("101", "dinner") == {"status": "dinner", "at": 5.0}
-        await office.keeps("102", "free")
-    again = office.opened()
+async def test_a_state_outlives_the_service(managers: Managers) -> None:
+    async with managers.at_work():
+        managers.statuses.set("101", "dinner", 5.0)
+        managers.statuses.set("102", "free", 6.0)
+        assert await managers.keeps("101", "dinner") == {"status": "dinner", "at": 5.0}
+        await managers.keeps("102", "free")
+    again = managers.opened()
     await again.load()
     assert again.away == {"101"}
 
 
-async def test_what_came_before_redis_was_read_is_newer(office: Office) -> None:
-    await office.store.keep({"101": Status("dinner", 1.0), "102": Status("break", 1.0)})
-    office.statuses.set("101", "free", 5.0)
-    await office.statuses.load()
-    assert office.statuses.away == {"102"}
+async def test_what_came_before_redis_was_read_is_newer(managers: Managers) -> None:
+    await managers.store.keep({"101": Status("dinner", 1.0), "102": Status("break", 1.0)})
+    managers.statuses.set("101", "free", 5.0)
+    await managers.statuses.load()
+    assert managers.statuses.away == {"102"}
 
 
 @pytest.mark.parametrize("damage", [b"", b"busy", b"{}", b'{"status": 1, "at": null}', b"\xff"])
-async def test_a_damaged_state_hides_no_other(office: Office, damage: bytes) -> None:
-    await office.store.keep({"102": Status("break", 1.0)})
-    await office.redis.hset(KEY, "101", damage)
-    await office.statuses.load()
-    assert office.statuses.away == {"102"}
+async def test_a_damaged_state_hides_no_other(managers: Managers, damage: bytes) -> None:
+    await managers.store.keep({"102": Status("break", 1.0)})
+    await managers.redis.hset(KEY, "101", damage)
+    await managers.statuses.load()
+    assert managers.statuses.away == {"102"}
 
 
 # What the list of users says
 
 
-async def test_the_list_of_users_fills_the_states(office: Office) -> None:
-    async with office.at_work():
-        assert await office.crm.is_asked() == (1, 100)
-        office.crm.answers((1, "busy"), (2, "free"), (77, "busy"))
-        await office.next_page()
-        assert office.statuses.away == {"101"}
-        assert await office.keeps("101", "busy") == {"status": "busy", "at": 1000.0}
-    assert await office.redis.hkeys(KEY) == [b"101", b"102"]
+async def test_the_list_of_users_fills_the_states(managers: Managers) -> None:
+    async with managers.at_work():
+        assert await managers.crm.is_asked() == (1, 100)
+        managers.crm.answers((1, "busy"), (2, "free"), (77, "busy"))
+        await managers.next_page()
+        assert managers.statuses.away == {"101"}
+        assert await managers.keeps("101", "busy") == {"status": "busy", "at": 1000.0}
+    assert await managers.redis.hkeys(KEY) == [b"101", b"102"]
 
 
-async def test_all_pages_are_read(office: Office) -> None:
-    async with office.at_work():
+async def test_all_pages_are_read(managers: Managers) -> None:
+    async with managers.at_work():
         for page, user in ((1, 1), (2, 2), (3, 3)):
-            assert await office.crm.is_asked() == (page, 100)
-            office.crm.answers((user, "dinner"), page=page, pages=3)
-        await office.next_page()
-        assert office.statuses.away == {"101", "102", "103"}
+            assert await managers.crm.is_asked() == (page, 100)
+            managers.crm.answers((user, "dinner"), page=page, pages=3)
+        await managers.next_page()
+        assert managers.statuses.away == {"101", "102", "103"}
 
 
-async def test_a_state_that_stays_keeps_its_moment(office: Office) -> None:
-    async with office.at_work():
-        office.statuses.set("101", "busy", 5.0)
-        await office.crm.is_asked()
-        office.crm.answers((1, "busy"))
-        await office.next_page()
-        assert await office.keeps("101", "busy") == {"status": "busy", "at": 5.0}
+async def test_a_state_that_stays_keeps_its_moment(managers: Managers) -> None:
+    async with managers.at_work():
+        managers.statuses.set("101", "busy", 5.0)
+        await managers.crm.is_asked()
+        managers.crm.answers((1, "busy"))
+        await managers.next_page()
+        assert await managers.keeps("101", "busy") == {"status": "busy", "at": 5.0}
 
 
-async def test_a_callback_wins_over_a_page_that_was_asked_for_before(office: Office) -> None:
-    async with office.at_work():
-        await office.crm.is_asked()
-        office.statuses.set("101", "free", 5.0)
-        office.crm.answers((1, "busy"), (2, "busy"))
-        await office.next_page()
-        assert office.statuses.away == {"102"}
-        office.crm.answers((1, "busy"))
-        await office.next_page()
-        assert office.statuses.away == {"101", "102"}
+async def test_a_callback_wins_over_a_page_that_was_asked_for_before(managers: Managers) -> None:
+    async with managers.at_work():
+        await managers.crm.is_asked()
+        managers.statuses.set("101", "free", 5.0)
+        managers.crm.answers((1, "busy"), (2, "busy"))
+        await managers.next_page()
+        assert managers.statuses.away == {"102"}
+        managers.crm.answers((1, "busy"))
+        await managers.next_page()
+        assert managers.statuses.away == {"101", "102"}
 
 
 @pytest.mark.parametrize(
@@ -219,70 +207,72 @@ async def test_a_callback_wins_over_a_page_that_was_asked_for_before(office: Off
     ],
 )
 async def test_an_answer_that_says_nothing_of_a_manager_changes_nothing(
-    office: Office, answer: UsersPage | CrmError
+    managers: Managers, answer: UsersPage | CrmError
 ) -> None:
-    office.statuses.set("101", "busy", 5.0)
-    async with office.at_work():
-        await office.crm.is_asked()
-        office.crm.gives(answer)
-        await office.next_page()
-        assert office.statuses.away == {"101"}
+    managers.statuses.set("101", "busy", 5.0)
+    async with managers.at_work():
+        await managers.crm.is_asked()
+        managers.crm.gives(answer)
+        await managers.next_page()
+        assert managers.statuses.away == {"101"}
 
 
-async def test_a_failure_on_the_second_page_keeps_what_the_first_said(office: Office) -> None:
-    async with office.at_work():
-        await office.crm.is_asked()
-        office.crm.answers((1, "break"), pages=2)
-        assert await office.crm.is_asked() == (2, 100)
-        office.crm.gives(CrmUnavailable("no answer"))
-        await office.next_page()
-        assert office.statuses.away == {"101"}
+async def test_a_failure_on_the_second_page_keeps_what_the_first_said(managers: Managers) -> None:
+    async with managers.at_work():
+        await managers.crm.is_asked()
+        managers.crm.answers((1, "break"), pages=2)
+        assert await managers.crm.is_asked() == (2, 100)
+        managers.crm.gives(CrmUnavailable("no answer"))
+        await managers.next_page()
+        assert managers.statuses.away == {"101"}
 
 
 async def test_after_a_failure_the_crm_is_asked_again_soon(
-    office: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    managers: Managers, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(statuses, "FIRST_RETRY_SECONDS", 0.001)
-    async with office.at_work():
+    async with managers.at_work():
         for _ in range(4):
-            await office.crm.is_asked()
-            office.crm.gives(CrmUnavailable("no answer"))
-        await office.crm.is_asked()
-        office.crm.answers((1, "dinner"))
-        await until(lambda: office.statuses.away == {"101"})
+            await managers.crm.is_asked()
+            managers.crm.gives(CrmUnavailable("no answer"))
+        await managers.crm.is_asked()
+        managers.crm.answers((1, "dinner"))
+        await until(lambda: managers.statuses.away == {"101"})
     said = capsys.readouterr().out
     assert said.count("the CRM doesn't say who is free") == 1
     assert said.count("the CRM says again who is free") == 1
 
 
-async def test_the_crm_is_asked_every_few_minutes(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_crm_is_asked_every_few_minutes(
+    managers: Managers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(statuses, "EVERY_SECONDS", 0.001)
-    async with office.at_work():
+    async with managers.at_work():
         for status in ("busy", "free", "dinner"):
-            await office.crm.is_asked()
-            office.crm.answers((1, status))
-        await until(lambda: office.statuses.away == {"101"})
+            await managers.crm.is_asked()
+            managers.crm.answers((1, status))
+        await until(lambda: managers.statuses.away == {"101"})
 
 
 # The account changes
 
 
-async def test_an_extension_that_is_gone_is_away_from_nobody(office: Office) -> None:
-    office.statuses.set("101", "busy", 5.0)
-    office.current.change(account(c102=2))
-    assert office.statuses.away == frozenset()
+async def test_an_extension_that_is_gone_is_away_from_nobody(managers: Managers) -> None:
+    managers.statuses.set("101", "busy", 5.0)
+    managers.current.change(account(c102=2))
+    assert managers.statuses.away == frozenset()
 
 
-async def test_another_person_at_an_extension_is_asked_for_at_once(office: Office) -> None:
-    async with office.at_work():
-        await office.crm.is_asked()
-        office.crm.answers((1, "busy"), (9, "free"))
-        await until(lambda: office.statuses.away == {"101"})
-        office.current.change(account(c101=9))
-        office.statuses.account_changed()
-        await office.crm.is_asked()
-        office.crm.answers((1, "busy"), (9, "free"))
-        await until(lambda: office.statuses.away == frozenset())
+async def test_another_person_at_an_extension_is_asked_for_at_once(managers: Managers) -> None:
+    async with managers.at_work():
+        await managers.crm.is_asked()
+        managers.crm.answers((1, "busy"), (9, "free"))
+        await until(lambda: managers.statuses.away == {"101"})
+        managers.current.change(account(c101=9))
+        managers.statuses.account_changed()
+        await managers.crm.is_asked()
+        managers.crm.answers((1, "busy"), (9, "free"))
+        await until(lambda: managers.statuses.away == frozenset())
 
 
 # Redis is away
@@ -294,22 +284,22 @@ async def test_while_redis_is_away_states_are_known_and_they_are_kept_when_it_is
     monkeypatch.setattr(statuses, "STORE_RETRY_SECONDS", 0.01)
     async with RedisServer(tmp_path) as server:
         redis = connect(server.url)
-        office = Office(redis)
+        managers = Managers(redis)
         await server.kill()
-        async with office.at_work():
-            office.statuses.set("101", "busy", 5.0)
-            office.statuses.set("102", "dinner", 5.0)
-            await office.crm.is_asked()
-            assert office.statuses.away == {"101", "102"}
-            office.statuses.set("102", "free", 6.0)
+        async with managers.at_work():
+            managers.statuses.set("101", "busy", 5.0)
+            managers.statuses.set("102", "dinner", 5.0)
+            await managers.crm.is_asked()
+            assert managers.statuses.away == {"101", "102"}
+            managers.statuses.set("102", "free", 6.0)
             await server.start()
-            await office.keeps("101", "busy")
-            await office.keeps("102", "free")
+            await managers.keeps("101", "busy")
+            await managers.keeps("102", "free")
         await redis.aclose()
 
 
 async def test_states_that_cannot_be_read_at_the_start_are_said_in_words(tmp_path: Path) -> None:
     redis = connect(f"unix://{tmp_path}/nobody.sock")
     with pytest.raises(StoreUnavailable, match="Redis does not do what it is asked"):
-        await Office(redis).statuses.load()
+        await Managers(redis).statuses.load()
     await redis.aclose()

@@ -35,6 +35,7 @@ from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore
 from ari_app.timeline.timeline import narrate
 from cabinet.app import make_app
+from tests.support.accounts import account_toml
 
 API_KEY = "k" * 32
 SECRET_KEY = "s" * 32
@@ -108,30 +109,20 @@ class Office:
     def toml(self, **calls: Any) -> str:
         """Write the account's file; keyword arguments are the fields of its section ``calls``."""
         asterisk = self.lab.asterisk
-        pbx, fields = (
-            "\n".join(f"{name} = {_toml(value)}" for name, value in section.items())
-            for section in (self.pbx, calls)
+        return account_toml(
+            crm={"url": self.crm_account.url, "api_key": API_KEY},
+            pbx={
+                "http_port": self.pbx_port,
+                "stasis_app": self.app,
+                "ari_username": asterisk.ari_username,
+                "ari_password": asterisk.ari_password,
+                "ami_username": self.ami_username,
+                "ami_password": asterisk.ami_password,
+                **self.pbx,
+            },
+            calls=calls,
+            extensions=self._managers,
         )
-        extensions = "\n".join(
-            f'[[extensions]]\nuser_id = {ident}\ncode = "{code}"' for code, ident in self._managers.items()
-        )
-        return f"""
-            [crm]
-            url = "{self.crm_account.url}"
-            api_key = "{API_KEY}"
-            [pbx]
-            host = "127.0.0.1"
-            http_port = {self.pbx_port}
-            stasis_app = "{self.app}"
-            ari_username = "{asterisk.ari_username}"
-            ari_password = "{asterisk.ari_password}"
-            ami_username = "{self.ami_username}"
-            ami_password = "{asterisk.ami_password}"
-            {pbx}
-            [calls]
-            {fields}
-            {extensions}
-            """
 
     async def apply(self, **calls: Any) -> None:
         """Store the account, as `ari-app account apply` does."""
@@ -316,9 +307,3 @@ class Office:
         except AssertionError:
             left = (await self.left_on_pbx(), await self.calls.live(), await self.calls.outbox())
             raise AssertionError(f"something is left: {left}") from None
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)

@@ -13,7 +13,7 @@ REFUSALS = (("BUSY", 17), ("NOANSWER", 21), ("NOANSWER", 1), ("CONGESTION", 34))
 """What a line says of a customer who can't be had: the `Dial` status, and the cause of our leg's end."""
 
 
-class Office(SimulatedPbx):
+class SimulatedOffice(SimulatedPbx):
     """A simulated PBX and the people around it."""
 
     def live(self) -> None:
@@ -98,6 +98,7 @@ class Office(SimulatedPbx):
             if status != "BUSY" or self.chance(0.7):  # else a busy tone is played
                 self._line_ends(ident, cause)
         else:
+            one.member = line
             self.news += [h.MemberAnswered(self.at, answered, line, None)] if answered else []
             self._up(ident, one)
 

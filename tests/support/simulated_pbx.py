@@ -246,7 +246,7 @@ class SimulatedPbx:
         if ident not in self.channels:
             return h.ChannelFact(ident, "Down", bridged=False)
         one = self.channels[ident]
-        local = one.role in (Role.QUEUE, Role.TARGET, Role.FORWARDED)
+        local = one.role in (Role.QUEUE, Role.TARGET, Role.CUSTOMER, Role.FORWARDED)
         asked = local and self.call.stage in (Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING)
         return h.ChannelFact(
             ident,

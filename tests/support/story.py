@@ -129,6 +129,8 @@ class Story:
         return self.customer.far_id if self.call.way is Way.ARI else self.customer.id
 
     def customer_answers(self) -> Story:
+        if self.call.way is Way.ARI:
+            self.line_answers()
         return self.happens(h.LegAnswered(self.now, self.customer.id))
 
     def customer_ends(self, cause: int = NORMAL) -> Story:

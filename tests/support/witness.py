@@ -35,9 +35,9 @@ HAPPENINGS: tuple[type, ...] = typing.get_args(h.Happening)
 ORDERS: tuple[type, ...] = typing.get_args(o.Order)
 TIMERS_OF = {
     Stage.ARRIVING: {TimerName.LOOK_UP},
-    Stage.RINGING: {TimerName.RING, TimerName.ROUND, TimerName.TELEPHONES, TimerName.SILENT},
+    Stage.RINGING: {TimerName.RING, TimerName.ROUND, TimerName.VAIN, TimerName.TELEPHONES, TimerName.SILENT},
     Stage.CALLING: {TimerName.RING, TimerName.SILENT},
-    Stage.TRANSFERRING: {TimerName.ROUND},
+    Stage.TRANSFERRING: {TimerName.ROUND, TimerName.VAIN},
     Stage.TALKING: {TimerName.KEYS},
     Stage.ENDING: {TimerName.RECORDING},
 }
@@ -87,8 +87,8 @@ class Witness:
         before = self.call
         assert as_json(happening) == happening
         happening = known_as(before, happening)
-        self.call, orders = advance(before, happening, busy)
-        assert advance(before, happening, busy) == (self.call, orders)
+        self.call, orders = advance(before, happening, busy, frozenset(CODES))
+        assert advance(before, happening, busy, frozenset(CODES)) == (self.call, orders)
         if self.call is not before:
             self._is_kept(self.call)
         self._step(before, happening, orders)
@@ -237,11 +237,15 @@ class Witness:
         if call.number is None:
             assert not self.told
             assert not self.results
-        assert (call.talker is None) == (call.first_talker is None)
+        assert call.talker is None or call.first_talker is not None
+        assert {call.talker, call.first_talker} <= {*CODES, None}, "a talker is an extension of the account"
+        if call.answered_at is None:
+            assert call.talked is None, "nobody has talked"
         if call.plays_ringing:
             assert call.stage in (Stage.RINGING, Stage.TRANSFERRING)
             assert call.bridge_open
         if call.ended_at is not None:
+            assert call.talking >= 0
             assert call.waiting + call.talking <= call.ended_at - call.started_at + 1e-6
         for local in (leg for leg in call.our_legs if not leg.alive):
             assert not [one.id for one in call.members(local) if one.alive], "nobody is behind what is gone"
@@ -307,7 +311,7 @@ class Witness:
     def _verdict(self, call: Call, result: o.TellResult) -> None:
         """The CRM names who talked last, or else who should have."""
         if call.ending is Ending.ANSWERED and not call.handed_on:
-            assert result.code == (call.talker or call.caller.code)
+            assert result.code == call.talker
             assert call.answered_at is not None
         elif call.direction is Direction.OUT:
             assert result.code == call.caller.code

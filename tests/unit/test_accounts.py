@@ -176,6 +176,29 @@ def test_an_address_that_cannot_be_the_crms_is_refused(url: str) -> None:
         ("calls", 'record = "yes"', "calls.record: found"),
         ("[extensions]", "user_id = 1\ncode = 101", "extensions[0].code: found 101, expected text in quotes"),
         ("[extensions]", 'user_id = 1\ncode = "1x1"', 'extensions[0].code: found "1x1", expected digits'),
+        (
+            "[extensions]",
+            'user_id = 1\ncode = "*101"',
+            'extensions[0].code: found "*101", expected digits only',
+        ),
+        ("[extensions]", 'user_id = 1\ncode = "0"', 'extensions[0].code: found "0", expected digits only'),
+        (
+            "calls",
+            'fallback = "group:101,*97"',
+            'calls.fallback: found "*97" in a group, expected digits only',
+        ),
+        ("calls", 'unknown = "group:0"', 'calls.unknown: found "0" in a group, expected digits only'),
+        (
+            "[external_phones]",
+            'number = "12"',
+            'external_phones[0].number: found "12", expected a phone number',
+        ),
+        (
+            "[external_phones]",
+            'number = "0"',
+            'external_phones[0].number: found "0", expected a phone number',
+        ),
+        ("pbx", 'outside_prefix = "nine"', "expected what is dialled for an outside line, such as 9"),
         ("[external_phones]", 'number = "anonymous"', 'external_phones[0].number: found "anonymous"'),
         (
             "[external_phones]",
@@ -261,3 +284,14 @@ def test_accounts_compare_by_what_they_say_even_after_use() -> None:
     assert first == second
     changed = second.crm.model_copy(update={"api_key": SecretStr("other")})
     assert first != second.model_copy(update={"crm": changed})
+
+
+def test_what_an_older_version_took_is_still_read() -> None:
+    """An account that is stored is never closed for an extension or a number that is no longer taken."""
+    stored = read_account(FULL).model_dump()
+    stored["extensions"] = ({"user_id": 1, "code": "*101"}, {"user_id": 2, "code": "0"})
+    stored["external_phones"] = ({"number": "12"}, {"number": "00"}, {"number": "SIP/mango-00000001"})
+    stored["calls"]["fallback"] = "group:*101,0"
+    account = Account.model_validate(stored)
+    assert account.codes == {"*101", "0"}
+    assert account.policy().fallback == (People(("*101", "0"), 40.0),)

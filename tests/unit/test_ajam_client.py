@@ -431,8 +431,9 @@ async def test_a_pbx_that_doesnt_wait_isnt_asked_without_a_pause(pbx: FakePbx, a
         return _text("Success", "", f"Event: {told}")
 
     pbx.reactions["WaitEvent"] = at_once
+    began = loop.time()
     assert await first_event(ajam) == "Hangup"
-    assert asked[2] - asked[0] >= 1.8 * ajam_module.SHORTEST_WAIT_SECONDS
+    assert asked[2] - began >= 1.8 * ajam_module.SHORTEST_WAIT_SECONDS
 
 
 async def test_a_new_listener_takes_over(pbx: FakePbx, ajam: Ajam) -> None:

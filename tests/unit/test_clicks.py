@@ -7,28 +7,13 @@ import pytest
 from ari_app.accounts.account import read_account
 from ari_app.accounts.current import Current
 from ari_app.service.click_to_call import MOST_CALLS, BadRequest, Clicks, NotPlaced, NoWay, TooMany
+from tests.support.accounts import account_toml
 
-ACCOUNT = """
-    [crm]
-    url = "https://shop.retailcrm.ru"
-    api_key = "key"
-    [pbx]
-    host = "127.0.0.1"
-    ari_username = "ari"
-    ari_password = "ari"
-    outgoing = "default,1"
-    [[extensions]]
-    user_id = 1
-    code = "101"
-    [[extensions]]
-    user_id = 2
-    code = "102"
-    [[external_phones]]
-    number = "+74951112233"
-    [[external_phones]]
-    number = "8 (812) 111-22-33"
-    outgoing = "piter,2"
-    """
+ACCOUNT = account_toml(
+    pbx={"outgoing": "default,1"},
+    extensions=("101", "102"),
+    phones=[{"number": "+74951112233"}, {"number": "8 (812) 111-22-33", "outgoing": "piter,2"}],
+)
 ANNA = "+79161234567"
 
 

@@ -102,10 +102,13 @@ async def test_a_stranger_is_unknown(client: RetailCrm) -> None:
     assert await client.manager_for("+79169999999") == LookUp()
 
 
-async def test_events_and_the_upload_arrive_as_they_were_said(client: RetailCrm, account: CrmAccount) -> None:
+async def test_events_and_the_upload_arrive_as_they_were_said(
+    client: RetailCrm, account: CrmAccount, crm: SimulatedCrm
+) -> None:
     answer = await client.call_event(POPUP.model_copy(update={"codes": ("101", "999")}))
     assert answer.not_exist_codes == ("999",)
     await client.call_event(HANGUP.model_copy(update={"codes": ("101", "999")}))
+    crm.violations.clear()  # nobody has the code 999
     upload = await client.upload_calls([CALL])
     assert (upload.processed, upload.duplicates) == (1, ())
     assert [one.event.hangup_status for one in account.events] == [None, "no answered"]

@@ -267,13 +267,22 @@ async def test_settings_users_credentials_and_versions(api: Api, crm: SimulatedC
 
 async def test_a_whole_call_told_as_it_should_be_breaks_nothing(api: Api, crm: SimulatedCrm) -> None:
     assert await api.event(POPUP) == (200, {"success": True})
-    assert await api.event(POPUP | {"codes": ["104", "102"]}) == (
-        200,
-        {"success": True, "notExistCodes": ["104"]},
-    )
-    await api.event(HANGUP | {"codes": ["101", "102", "104"]})
+    assert await api.event(POPUP | {"codes": ["102"]}) == (200, {"success": True})
+    await api.event(HANGUP | {"codes": ["101", "102"]})
     assert await api.upload(CALL) == (200, {"success": True, "processedCallsCount": 1})
     assert crm.violations == []
+
+
+async def test_a_code_that_no_user_has_is_answered_and_written_down(api: Api, crm: SimulatedCrm) -> None:
+    answer = await api.event(POPUP | {"codes": ["101", "600", "99302"]})
+    assert answer == (200, {"success": True, "notExistCodes": ["600", "99302"]})
+    await api.event(HANGUP | {"codes": ["101", "600", "99302"]})
+    assert (await api.upload(CALL | {"code": "*97"}))[0] == 200
+    assert [sentence.partition(": nobody has the code ")[2] for sentence in crm.violations] == [
+        "600, 99302",
+        "600, 99302",
+        "*97",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,18 @@ def test_what_a_caller_sends_is_used_only_through_a_filter_or_in_a_log(kind: Kin
             if line.startswith(";") or "NoOp(" in line or line.strip() in clean:
                 continue
             unfiltered = re.sub(r"FILTER\([^,]*,\$\{(EXTEN|FROM_DID|CALLERID\(num\)|ARG1)\}\)", "", line)
-            assert not re.search(r"\$\{(EXTEN|FROM_DID|CALLERID\()", unfiltered), line
+            own = unfiltered.replace("${CALLERID(num-pres)}", "")  # a word of Asterisk's, not the caller's
+            assert not re.search(r"\$\{(EXTEN|FROM_DID|CALLERID\()", own), line
+
+
+@pytest.mark.parametrize("kind", ["asterisk", "freepbx"])
+def test_every_line_that_hands_a_customer_over_says_whether_they_want_to_be_anonymous(kind: Kind) -> None:
+    texts = "\n".join(files(kind, account()).values())
+    handed = [line for line in texts.splitlines() if "Stasis(retailcrm,incoming" in line and line[0] != ";"]
+    assert handed
+    for line in handed:
+        assert line.count("${CALLERID(num-pres)}") == 1, line
+    assert ("CALLINGNUMPRES_SV" in texts) is (kind == "freepbx")  # in which FreePBX keeps it
 
 
 def test_the_context_that_uses_a_number_as_it_is_gets_it_filtered() -> None:

@@ -6,10 +6,10 @@ import pytest
 
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
-from ari_app.calls.call import Direction, LegState, Stage
+from ari_app.calls.call import Direction, Doing, LegState, Stage
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
-from tests.support.story import ANNA, CALLER, NORMAL, START, dialled, up
+from tests.support.story import ANNA, CALLER, NORMAL, START, TRUNK, dialled, up
 
 # -- the customer is rung ---------------------------------------------------------------------------------
 
@@ -114,6 +114,7 @@ def test_the_line_says_why_the_customer_cannot_be_had(
     assert story.hung_up(CALLER) is heard
     assert story.call.over
     story = dialled().line_dials().line_gives_up(status)
+    story.wait(1)
     if status == "BUSY":
         assert story.result.ending is ending
 
@@ -125,9 +126,32 @@ def test_a_customer_who_doesnt_answer_is_no_answer() -> None:
 
 def test_a_busy_customer_ends_the_call_at_once_though_the_line_plays_a_tone() -> None:
     story = dialled().line_dials(rings=False).line_gives_up("BUSY")
+    assert story.call.stage is Stage.RINGING
+    story.happens(h.DialplanDoes(story.now, "c1-1-2", Doing.REFUSES))
     assert story.call.ending is Ending.BUSY
     assert story.hung_up("c1-1") is HangUpReason.NORMAL
     assert story.hung_up(CALLER) is HangUpReason.BUSY
+
+
+def test_a_dialplan_that_dials_nobody_for_a_second_after_a_busy_customer_is_given_up() -> None:
+    story = dialled().line_dials(rings=False).line_gives_up("BUSY").wait(0.9)
+    assert story.call.stage is Stage.RINGING
+    assert story.wait(0.2).call.ending is Ending.BUSY
+
+
+def test_a_second_line_rings_the_customer_whom_the_first_found_busy() -> None:
+    story = dialled().line_dials(rings=False).line_gives_up("BUSY").wait(0.5)
+    story.happens(h.MemberRung(story.now, "c1-1-2", "PJSIP/second-0000002b", None)).wait(30)
+    assert story.given(o.HangUp) == []
+    assert story.customer_answers().call.stage is Stage.TALKING
+
+
+def test_the_dialplans_own_answer_is_not_the_customers() -> None:
+    story = dialled().happens(h.LegAnswered(START, "c1-1"))
+    assert story.last == (o.AskPbx(("c1-1",)), o.Answer(CALLER))
+    story.line_dials().wait(5).line_gives_up("BUSY").wait(1)
+    assert story.call.ending is Ending.BUSY
+    assert story.given(o.Record) == []
 
 
 def test_a_line_that_is_not_there_is_a_failed_call() -> None:
@@ -207,7 +231,8 @@ def test_a_service_that_stops_leaves_the_call_to_the_pbx(answered: bool) -> None
 
 
 def test_an_answer_that_came_while_nobody_listened_is_made_up_for() -> None:
-    story = dialled().wait(8).pbx_says(up(CALLER), up("c1-1"))
+    line = h.ChannelFact("c1-1", "Up", True, TRUNK)
+    story = dialled().wait(8).pbx_says(up(CALLER), line)
     assert story.call.stage is Stage.TALKING
     assert story.told == [("101",)]
     assert len(story.given(o.Record)) == 1

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ari_app.calls import happenings as h
-from ari_app.calls.call import Call, Stage, TimerName, Way
+from ari_app.calls.call import Call, Doing, Stage, TimerName, Way
 from ari_app.calls.flow import MOVES
 from ari_app.calls.routing import People, Policy
 from ari_app.calls.table import CHANGES
-from tests.support.people import Office
+from tests.support.people import SimulatedOffice
 from tests.support.witness import (
     CALLER,
     CODES,
@@ -80,6 +80,8 @@ def random_happening(random: Random, call: Call, at: float, about: type) -> h.Ha
             return h.LegRefused(at, leg, "no")
         case h.MemberRung | h.MemberAnswered:
             return typing.cast(h.Happening, about(at, leg, member, code))
+        case h.DialplanDoes:
+            return h.DialplanDoes(at, leg, pick(tuple(Doing)))
         case h.KeyPressed:
             return h.KeyPressed(at, pick((leg, call.talker_leg or leg)), pick("109*####"))
         case h.MemberTransferred:
@@ -110,7 +112,7 @@ def random_happening(random: Random, call: Call, at: float, about: type) -> h.Ha
 @settings(steady, max_examples=800)
 @given(st.randoms(use_true_random=True), st.integers(0, 40), st.integers(1, 60))
 def test_a_call_keeps_its_word_whatever_is_said_of_it(random: Random, before: int, steps: int) -> None:
-    office = Office(random, faulty=False)
+    office = SimulatedOffice(random, faulty=False)
     for _ in range(before):
         office.live()
     witness, at = office.witness, office.at
@@ -140,7 +142,7 @@ def test_an_ended_call_is_deaf(happening: type) -> None:
 def test_a_fair_pbx_brings_every_call_to_its_end_by_the_ways_of_the_diagram_and_nothing_outlives_it() -> None:
     seen: set[tuple[Stage | None, Stage]] = set()
     for seed in range(1500):
-        pbx = Office(Random(seed), faulty=False)
+        pbx = SimulatedOffice(Random(seed), faulty=False)
         for _ in range(seed % 81):
             pbx.live()
         pbx.come_to_an_end()
@@ -156,7 +158,7 @@ def test_a_fair_pbx_brings_every_call_to_its_end_by_the_ways_of_the_diagram_and_
 @settings(steady, max_examples=400)
 @given(st.randoms(use_true_random=True), st.integers(0, 80))
 def test_a_pbx_that_loses_orders_and_news_is_made_up_for_by_asking_it(random: Random, steps: int) -> None:
-    pbx = Office(random, faulty=True)
+    pbx = SimulatedOffice(random, faulty=True)
     for _ in range(steps):
         pbx.live()
     pbx.come_to_an_end()

@@ -227,3 +227,10 @@ def test_a_caller_who_comes_back_from_the_dialplan_is_put_into_the_bridge_again(
     story = Story(fallback="dialplan:ivr,s,1").found("101").ends("101", BUSY)
     story.happens(h.CallerReturned(story.now)).answers("101")
     assert [join.channels for join in story.given(o.Join)] == [(CALLER, "c1-1"), (CALLER, "c1-2")]
+
+
+def test_a_phone_of_chan_sip_is_joined_with_the_caller_only_when_it_answers() -> None:
+    story = Story(channel_format="SIP/##").found("101")
+    assert story.given(o.Join) == []
+    story.answers("101")
+    assert story.given(o.Join) == [o.Join("c1", (CALLER, "c1-1"))]

@@ -150,8 +150,8 @@ def test_a_number_outside_is_dialled_by_the_line_and_credited_to_whose_telephone
     assert told.rung[-1] == "Local/89031112233@default/n"
     told.happens(h.LegAnswered(told.now, outside.id))
     assert told.call.stage is Stage.RINGING  # the line may play something first
-    trunk = "PJSIP/7495-0000002a"
-    told.wait(3).happens(h.MemberAnswered(told.now, outside.far_id, trunk, "7495"))
+    trunk = "PJSIP/trunk-0000002a"
+    told.wait(3).happens(h.MemberAnswered(told.now, outside.far_id, trunk, None))
     told.wait(5).caller_hangs_up().stored().settle()
     assert told.told == [("101",)]
     assert (told.result.code, told.result.waiting, told.result.talking) == ("101", 3, 5)

@@ -6,7 +6,7 @@ import pytest
 
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
-from ari_app.calls.call import Direction, LegState, Stage
+from ari_app.calls.call import Direction, Doing, LegState, Stage
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
 from ari_app.calls.transfer import ATTENDED
@@ -32,6 +32,13 @@ def answers(story: Story, code: str, leg: str = FAR) -> Story:
     return story.happens(h.MemberAnswered(story.now, leg, f"PJSIP/{code}-0000002b", code))
 
 
+def taken(story: Story, code: str, channel: str = "new-1") -> Story:
+    """A telephone behind a transfer's channel answers, and so the channel is up."""
+    far = channel.replace("new", "far")
+    story.happens(h.FarHalfFound(story.now, channel, far))
+    return answers(story, code, far).happens(h.LegAnswered(story.now, channel))
+
+
 # -- blindly ----------------------------------------------------------------------------------------------
 
 
@@ -45,12 +52,12 @@ def test_a_customer_transferred_to_a_colleague_talks_on_in_the_same_call() -> No
     assert (story.call.stage, story.call.talker, story.call.first_talker) == (Stage.TALKING, "102", "101")
     story.wait(30).caller_hangs_up().stored().settle()
     assert story.hangup == (("101", "102"), Ending.ANSWERED)
-    assert (story.result.code, story.result.waiting, story.result.talking) == ("102", 5, 43)
+    assert (story.result.code, story.result.waiting, story.result.talking) == ("102", 5, 40)
     assert story.call.over
 
 
 def test_the_recording_goes_on_through_a_transfer() -> None:
-    story = found(talking().transferred("102")).happens(h.LegAnswered(START + 20, "new-1")).wait(5)
+    story = taken(talking().transferred("102").wait(5), "102").wait(5)
     assert len(story.given(o.Record)) == 1
     assert story.given(o.StopRecording) == []
     story.caller_hangs_up()
@@ -58,7 +65,7 @@ def test_the_recording_goes_on_through_a_transfer() -> None:
 
 
 def test_each_leg_keeps_its_own_waiting_and_talking() -> None:
-    story = talking().transferred("102").wait(3).happens(h.LegAnswered(START + 18, "new-1"))
+    story = taken(talking().transferred("102").wait(3), "102")
     story.wait(7).caller_hangs_up().settle()
     first, second = story.phone("101"), story.call.leg("new-1")
     assert second is not None
@@ -76,20 +83,36 @@ def test_who_leaves_and_who_comes_are_followed_to_their_end() -> None:
 def test_the_customer_hears_ringing_while_the_colleagues_phone_rings() -> None:
     story = talking().transferred("102").happens(h.LegRinging(START + 16, "new-1"))
     assert story.given(o.PlayRinging) == [o.PlayRinging("c1", "c1-ringing")]
-    story.happens(h.LegAnswered(START + 18, "new-1"))
-    assert story.last[-1] == o.StopPlaying("c1-ringing")
+    taken(story.wait(3), "102")
+    assert o.StopPlaying("c1-ringing") in story.orders
 
 
-def test_a_colleague_whose_answer_shows_only_on_our_leg_is_known_by_what_was_dialled() -> None:
-    story = talking().transferred("102").happens(h.LegAnswered(START + 18, "new-1"))
-    assert (story.call.stage, story.call.talker) == (Stage.TALKING, "102")
+def test_a_transfer_that_no_telephone_has_answered_was_answered_by_the_dialplan() -> None:
+    story = found(talking().transferred("102")).happens(h.LegRinging(START + 16, "new-1"))
+    story.happens(h.LegAnswered(START + 18, "new-1")).wait(3)
+    assert (story.call.stage, story.call.talker) == (Stage.TRANSFERRING, "101")
+    assert story.last == (o.AskPbx(("new-1",)), o.StopPlaying("c1-ringing"))
+    story.wait(30).caller_hangs_up().stored().settle()
+    assert (story.result.code, story.result.talking) == ("101", 10)
 
 
-def test_a_colleague_for_whom_another_answers_is_corrected_when_it_is_known() -> None:
+def test_a_customer_may_press_keys_in_a_menu_and_no_more_when_somebody_answers_behind_it() -> None:
     story = found(talking().transferred("102")).happens(h.LegAnswered(START + 18, "new-1"))
+    assert story.given(o.PassKeys) == [o.PassKeys("c1", CALLER, through=False)]
+    story.happens(h.DialplanDoes(story.now, FAR, Doing.SPEAKS))
+    assert story.last == (o.PassKeys("c1", CALLER, through=True),)
+    story.happens(h.DialplanDoes(story.now, FAR, Doing.DIALS))
+    assert story.last == (o.PassKeys("c1", CALLER, through=False),)
     answers(story, "104")
+    assert (story.call.stage, story.call.talker) == (Stage.TALKING, "104")
+    assert story.call.keys_kept
+
+
+def test_a_colleague_for_whom_another_answers_is_known() -> None:
+    story = found(talking().transferred("102")).happens(h.LegAnswered(START + 18, "new-1"))
+    answers(story, "104").wait(1)
     assert story.call.talker == "104"
-    assert story.told == [("101",), ("102",), ("104",)]
+    assert story.told == [("101",), ("104",)]
 
 
 def test_a_customer_transferred_to_a_queue_is_its_members() -> None:
@@ -101,7 +124,9 @@ def test_a_customer_transferred_to_a_queue_is_its_members() -> None:
 
 
 def test_a_customer_transferred_to_a_number_outside_stays_the_managers() -> None:
-    story = talking().transferred("79037654321").happens(h.LegAnswered(START + 18, "new-1"))
+    story = talking().transferred("79037654321")
+    story.happens(h.FarHalfFound(story.now, "new-1", FAR))
+    story.happens(h.MemberAnswered(story.now, FAR, "PJSIP/trunk-0000002b", None))
     assert (story.call.stage, story.call.talker) == (Stage.TALKING, "101")
     assert story.told == [("101",)]
 
@@ -109,7 +134,7 @@ def test_a_customer_transferred_to_a_number_outside_stays_the_managers() -> None
 def test_the_managers_own_hang_up_after_the_transfer_ends_nothing() -> None:
     story = talking().transferred("102").ends("101")
     assert story.given(o.HangUp) == [o.HangUp("c1-1")]
-    story.happens(h.LegAnswered(START + 18, "new-1"))
+    taken(story, "102")
     assert story.call.stage is Stage.TALKING
 
 
@@ -121,8 +146,8 @@ def test_a_transfer_that_is_told_twice_is_one_transfer() -> None:
 
 
 def test_a_chain_of_transfers_names_who_talked_last() -> None:
-    story = talking().transferred("102").happens(h.LegAnswered(START + 16, "new-1"))
-    story.wait(5).transferred("103", channel="new-2").happens(h.LegAnswered(story.now, "new-2"))
+    story = taken(talking().transferred("102"), "102")
+    taken(story.wait(5).transferred("103", channel="new-2"), "103", "new-2")
     assert story.hung_up("new-1") is HangUpReason.NORMAL
     assert (story.call.talker, story.call.first_talker) == ("103", "101")
     assert story.told == [("101",), ("102",), ("103",)]
@@ -141,7 +166,7 @@ def test_a_transfer_that_nobody_takes_brings_the_customer_to_the_fallback(cause:
     assert story.given(o.StopPlaying) == [o.StopPlaying("c1-ringing")]
     assert len(story.given(o.Answer)) == len(story.given(o.Record)) == 1
     story.wait(5).caller_hangs_up().stored()
-    assert (story.result.code, story.result.waiting, story.result.talking) == ("104", 5, 20)
+    assert (story.result.code, story.result.waiting, story.result.talking) == ("104", 5, 15)
 
 
 def test_a_transfer_to_nobody_without_a_fallback_ends_the_call_as_the_managers() -> None:
@@ -251,7 +276,7 @@ def test_a_members_transfer_to_nobody_ends_the_queues_leg_and_the_fallback_is_tr
 def test_a_manager_who_called_a_customer_may_transfer_them_too() -> None:
     story = dialled().wait(5).customer_answers().wait(10).transferred("102")
     assert story.hung_up(CALLER) is HangUpReason.NORMAL
-    story.happens(h.LegAnswered(story.now, "new-1")).caller_hangs_up()
+    taken(story, "102").caller_hangs_up()
     assert (story.call.stage, story.call.talker) == (Stage.TALKING, "102")
     assert {tell.direction for tell in story.given(o.TellRinging)} == {Direction.OUT}
     story.wait(20).customer_ends().stored().settle()
@@ -314,7 +339,8 @@ def test_a_transfer_while_nobody_listened_is_made_up_for() -> None:
     story.pbx_says(up(CALLER), manager, recording=True, newcomers=(newcomer(story),))
     assert story.call.stage is Stage.TRANSFERRING
     assert story.hung_up("c1-1") is HangUpReason.NORMAL
-    story.pbx_says(up(CALLER), up("new-1"), recording=True)
+    member = "PJSIP/102-0000002b"
+    story.pbx_says(up(CALLER), h.ChannelFact("new-1", "Up", True, member, "102"), recording=True)
     assert (story.call.stage, story.call.talker) == (Stage.TALKING, "102")
 
 
@@ -345,7 +371,7 @@ def test_ringing_that_was_lost_is_played_and_ended_once_more() -> None:
     ringing = h.ChannelFact("new-1", "Ringing", True)
     story.pbx_says(up(CALLER), ringing, recording=True)
     assert len(story.given(o.PlayRinging)) == 2
-    story.happens(h.LegAnswered(START + 18, "new-1")).pbx_says(up(CALLER), up("new-1"), recording=True)
+    taken(story.wait(3), "102").pbx_says(up(CALLER), up("new-1"), recording=True)
     assert story.last[0] == o.StopPlaying("c1-ringing")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
-from ari_app.calls.call import Call, Stage
+from ari_app.calls.call import Call, Doing, Stage
 from ari_app.calls.flow import advance, begin
 from ari_app.calls.journal import CrmTold, Event, JournalLine, dump_line, load_line
 from ari_app.calls.outcome import Ending
@@ -93,6 +93,7 @@ EXAMPLES: dict[str, Event] = {
     "LegRefused": h.LegRefused(1.0, "app-1-1", "500 Allocation failed"),
     "MemberRung": h.MemberRung(1.0, "app-1-1", "PJSIP/101-00000001", "101"),
     "MemberAnswered": h.MemberAnswered(1.0, "app-1-1", "PJSIP/101-00000001", None),
+    "DialplanDoes": h.DialplanDoes(1.0, "app-1-1-2", Doing.SPEAKS),
     "MemberEnded": h.MemberEnded(1.0, "app-1-1", "PJSIP/101-00000001", "BUSY"),
     "RecordingFailed": h.RecordingFailed(1.0, "500"),
     "OutcomeUnknown": h.OutcomeUnknown(1.0, "why"),

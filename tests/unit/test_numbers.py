@@ -73,10 +73,48 @@ def test_a_number_is_found_in_what_surrounds_it(written: str) -> None:
         *(None, "", " ", "+", "-", "s", "S", "anonymous", "Anonymous", "UNKNOWN", "restricted", "Private"),
         *("unavailable", "withheld", "Ivan", "sip:anonymous@anonymous.invalid"),
         '"Anonymous" <sip:anonymous@10.0.0.1>',
+        *("0", "00", "0000000000", "+0", "+00000000000", "sip:0@10.0.0.1", '"Unknown" <0000000>'),
+        '"Restricted" <sip:0000000000@10.0.0.1>',
+        *("Private Number", "no-number", "NO_NUMBER", "Blocked", "hidden", "anonymous1", "Unknown Caller"),
+        *("sip:c8oqz84@anonymous.invalid", '"7916" <sip:79161234567@anonymous.invalid>'),
     ],
 )
 def test_a_withheld_number_is_none(written: str | None) -> None:
     assert e164(written, "RU") is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("SIP/mango-00000001", "PJSIP/mango-0000002a", "PJSIP/74951112233-0000002a", "mango-00000001"),
+        *("Local/79161234567@from-internal-00000001;1", "DAHDI/1-1", "IAX2/79161234567-4242"),
+    ],
+)
+def test_a_channels_name_is_no_number(written: str) -> None:
+    assert e164(written, "RU") is None
+
+
+@pytest.mark.parametrize(
+    ("dialled_so", "number"),
+    [
+        ("989161234567", "+79161234567"),
+        ("9810380441234567", "+380441234567"),
+        ("9+79161234567", "+79161234567"),
+        ("99161234567", "+79161234567"),
+        ("9161234567", "+79161234567"),  # without the digit: with it this would be nobody's number
+        ("89161234567", "+79161234567"),
+        ("+79161234567", "+79161234567"),
+        ("91234567", "1234567"),
+        *(("9112", "9112"), ("112", "112"), ("9", "9"), ("0", None), ("", None)),
+    ],
+)
+def test_the_outside_lines_digit_is_no_part_of_the_number(dialled_so: str, number: str | None) -> None:
+    assert e164(dialled_so, "RU", outside_prefix="9") == number
+
+
+def test_an_outside_lines_digit_may_be_zero() -> None:
+    assert e164("00301234567", "DE", outside_prefix="0") == "+49301234567"
+    assert e164("0301234567", "DE", outside_prefix="0") == "+49301234567"
 
 
 @pytest.mark.parametrize("country", ["RU", "KZ", "BY", "UA", "DE", "AT", "US"])
@@ -113,6 +151,18 @@ def test_a_log_shows_only_the_ends_of_a_number() -> None:
         ("8.916.123.45.67", "89161234567"),
         ("79161234567", "79161234567"),
         (" 79161234567", "+79161234567"),  # ?phone=+79161234567, not encoded
+        (" 7 (916) 123-45-67", "+79161234567"),
+        (" 380441234567", "+380441234567"),
+        (" 8 916 123 45 67", "89161234567"),  # nobody's number with a plus
+        (" 8 (495) 111-22-33", "84951112233"),  # Vietnam's with a plus, but Moscow's as it is
+        (" 112", "112"),
+        ("030/1234567", "0301234567"),
+        ("8(495)123/45/67", "84951234567"),
+        ("8\u00a0916\u202f123\u201145\u201367", "89161234567"),
+        ("\u202a+7\u00a0916\u00a0123-45-67\u202c", "+79161234567"),
+        ("tel:+74951234567", "+74951234567"),
+        ("TEL:+7-495-123-45-67;ext=12", "+74951234567"),
+        ("tel:%2B74951234567", "+74951234567"),
         ("  79161234567", "79161234567"),
         ("(8) 9161234567", "89161234567"),
         ("112", "112"),
@@ -132,7 +182,8 @@ def test_what_the_crm_asks_to_call_is_dialled_as_it_is_written(sent: str, number
         *("", " ", "+", " +", "-", "()", "*", "#*", "+1+2", "7+916", "++7916", "1" * 33, "+" + "1" * 32),
         *("89161234567x12", "+7916&101", "101@internal", "PJSIP/101", "101,1", "101;102", "101!", "${EXTEN}"),
         *("7916\x001", "7916\r\nAction: Command", "7916\t1", "\n7916", "7916\n", "7916\x7f"),
-        *("٧٩١٦", "７９１６", "7916²", "7916\u00a01", "7916\u20111", "\u202e7916", "\ud800"),
+        *("٧٩١٦", "７９１６", "7916²", "\u202e7916", "\ud800"),
+        *("84951234567/89161234567", "tel:", "sip:79161234567", "/", "tel:101&102", "tel:;ext=12"),
     ],
 )
 def test_what_is_no_number_is_not_dialled(sent: str) -> None:

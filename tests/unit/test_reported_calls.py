@@ -185,16 +185,22 @@ def test_an_unanswered_call_is_that_of_the_only_one_who_was_rung() -> None:
         ("EXITWITHTIMEOUT", 0, Ending.NOT_ANSWERED),
         ("", 7, Ending.ANSWERED),
         ("", 0, Ending.NOT_ANSWERED),
-        ("SIDEWAYS", 7, None),
+        ("JOINEMPTY", 0, Ending.NOT_ANSWERED),
+        ("BLINDTRANSFER", 0, Ending.ANSWERED),
     ],
 )
-def test_how_a_call_ended_is_read_off_the_pbxs_word(word: str, talking: int, ending: Ending | None) -> None:
-    assert ending_of(word, talking) is ending
+def test_how_a_call_ended_is_read_off_the_pbxs_word(word: str, talking: int, ending: Ending) -> None:
+    assert ending_of(word, talking) == (ending, True)
+
+
+@pytest.mark.parametrize(("talking", "ending"), [(7, Ending.ANSWERED), (0, Ending.NOT_ANSWERED)])
+def test_by_a_word_that_is_not_known_the_talk_decides(talking: int, ending: Ending) -> None:
+    assert ending_of("SIDEWAYS", talking) == (ending, False)
 
 
 def test_the_crms_own_words_are_understood() -> None:
     for words in CRM_WORDS.values():
         for word in (words.hangup_status, words.upload_result):
-            ending = ending_of(word, 0)
-            assert ending is not None
+            ending, known = ending_of(word, 0)
+            assert known
             assert word in (CRM_WORDS[ending].hangup_status, CRM_WORDS[ending].upload_result)

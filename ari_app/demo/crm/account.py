@@ -260,14 +260,15 @@ class CrmAccount:
         receipt, is_new = self._receipt(
             f"event {event.model_dump_json()}", event.model_dump_json(), told, what
         )
+        strangers = self._nobodys(event.codes)
+        users = [user for user in event.user_ids if user not in self._managers]
         if is_new:
             for broken in self._promises.event_told(event):
                 self.violate(broken)
+            if strangers:
+                self.violate(f"{what}: nobody has the code {', '.join(strangers)}")
             self.events.append(told)
             self._change(told)
-        codes = {manager.code for manager in self._managers.values()}
-        strangers = [code for code in event.codes if code not in codes]
-        users = [user for user in event.user_ids if user not in self._managers]
         answer: Answer = {"success": True}
         return _filled(answer, notExistCodes=strangers, notExistUsers=users), receipt
 
@@ -285,6 +286,8 @@ class CrmAccount:
                 continue
             for broken in self._promises.call_uploaded(call, now):
                 self.violate(broken)
+            if self._nobodys([call.code] if call.code else []):
+                self.violate(f"{what}: nobody has the code {call.code}")
             self.uploads.append(uploaded)
             self._change(uploaded)
         answer: Answer = {"success": True, "processedCallsCount": len(calls) - len(duplicates)}
@@ -327,6 +330,11 @@ class CrmAccount:
         self.violations.append(sentence)
         self._complain(f"{self.name}: {sentence}")
         self._change()
+
+    def _nobodys(self, codes: Sequence[str]) -> list[str]:
+        """Those of the codes that no user has; the real CRM says so in its answer, and nobody is told."""
+        known = {manager.code for manager in self._managers.values()}
+        return [code for code in codes if code not in known]
 
     def _receipt(
         self, key: str, content: str, record: EventTold | CallUploaded, what: str

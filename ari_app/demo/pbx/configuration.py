@@ -45,8 +45,10 @@ def write(
 
 
 def _phone(extension: str, *ports: int) -> str:
+    """Make a telephone, or several; ``99302`` is another one of extension 302, whose number it shows."""
+    twin = f"callerid = <{extension[2:]}>\n" if len(extension) > 3 else ""
     contacts = "".join(f"contact = sip:{extension}@127.0.0.1:{port}\n" for port in ports)
-    return f"[{extension}](phone)\naors = {extension}\n[{extension}]\ntype = aor\n{contacts}"
+    return f"[{extension}](phone)\naors = {extension}\n{twin}[{extension}]\ntype = aor\n{contacts}"
 
 
 def _queue(name: str) -> str:

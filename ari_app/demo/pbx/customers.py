@@ -47,6 +47,8 @@ class Customer(Keys):
     gives_up_after: float | None = None
     """Seconds after the INVITE until the customer stops waiting for an answer."""
     who: Literal["customer", "manager"] = "customer"
+    asserted: str = ""
+    """The number by which the trunk knows one who withholds it (P-Asserted-Identity)."""
 
     provisional: list[tuple[int, float]] = field(default_factory=list)
     """The 180s and 183s that came, each with its time."""
@@ -132,7 +134,10 @@ class Customer(Keys):
         headers = [f"X-Stasis-App: {self.app}"] if self.app else []
         headers += ["Privacy: id"] if withheld else []
         name = self.name.replace("\\", "").replace('"', '\\"')
-        near = f'"{name}" <sip:{user}>' if name else f"<sip:{user}>"
+        named = f'"{name}" ' if name else ""
+        if self.asserted:
+            headers.append(f"P-Asserted-Identity: {named}<sip:{self.asserted}@127.0.0.1>")
+        near = f"{'' if self.asserted else named}<sip:{user}>"
         uri = f"sip:{self.called}@[remote_ip]:[remote_port]"
         return {
             "to": self.called,

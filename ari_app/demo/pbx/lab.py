@@ -83,11 +83,12 @@ class Lab:
         name: str = "",
         talks: float | None = None,
         gives_up_after: float | None = None,
+        asserted: str = "",
     ) -> Customer:
         """Return a customer at `number` who calls `called` when entered as an async context."""
-        ports = self.asterisk.ports
-        folder = self.asterisk.folder
-        return Customer(number, called, ports.caller(), folder, ports.sip, app, name, talks, gives_up_after)
+        ports, folder = self.asterisk.ports, self.asterisk.folder
+        place = (number, called, ports.caller(), folder, ports.sip)
+        return Customer(*place, app, name, talks, gives_up_after, asserted=asserted)
 
     def dial(
         self,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import aiohttp
 
-from ari_app.calls.call import Call
+from ari_app.calls import Call
 from ari_app.demo.pbx.customers import NotAnswered
 from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Phone

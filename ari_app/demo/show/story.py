@@ -15,9 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ari_app.calls import Call, JournalLine
 from ari_app.calls import happenings as h
-from ari_app.calls.call import Call
-from ari_app.calls.journal import JournalLine
 from ari_app.demo.crm.simulator import Manager
 from ari_app.demo.pbx.phones import Phone
 from ari_app.demo.show.people import MANAGERS, SHOP

@@ -1,0 +1,121 @@
+"""The moves when the dialplan behind a Local channel answers, speaks, or has nobody left to try.
+
+A Local channel that is up without a telephone behind it was answered by the dialplan itself. Nobody has
+talked then: who waits hears what it says and may go on in it, and another manager is rung instead of one
+whose voicemail has answered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ari_app.calls import happenings as h
+from ari_app.calls.behind import is_rung, local_leg, rung_in_vain, telephones
+from ari_app.calls.call import Doing, Leg, LegState, Role, Stage, TimerName
+from ari_app.calls.orders import AskPbx, HangUpReason
+from ari_app.calls.outcome import Ending, LegResult
+from ari_app.calls.trying import fallback, ring_again, try_next_when_done
+from ari_app.calls.turn import Turn
+
+VAIN_SECONDS = 1.0
+"""How long the dialplan may be silent after whom it has tried in vain, before it is taken to be done."""
+_SAYS = (Doing.SPEAKS, Doing.WAITS)
+
+
+def dialplan_answered(turn: Turn, leg: Leg) -> None:
+    """A Local leg is up; the PBX is asked whether with a telephone, of which nothing else may have told."""
+    turn.order(AskPbx((leg.id,)))
+    if leg.role is Role.CUSTOMER:
+        turn.stop_ringing()
+        turn.answer(turn.call.waiter)
+    else:
+        _speaks(turn, leg)
+
+
+def dialplan_does(turn: Turn, said: h.DialplanDoes) -> None:
+    """Noted; who waits hears what the dialplan says, and a busy tone after all were tried is the end."""
+    leg = local_leg(turn.call, said.leg)
+    if leg is None or leg.id != said.leg:
+        return  # one behind it: whoever it dials tells of it
+    before = leg.does
+    leg = replace(leg, does=said.does)
+    turn.call = replace(turn.call, caller=leg) if leg.role is Role.CALLER else turn.call.with_leg(leg)
+    if said.does in (Doing.DIALS, Doing.QUEUES):
+        turn.clear_timer(TimerName.VAIN)
+        if leg.role is Role.TARGET and turn.call.stage is Stage.TRANSFERRING:
+            turn.pass_keys(through=False)
+        return
+    if turn.call.stage is Stage.TALKING:
+        return
+    if leg.state is LegState.UP and (said.does is Doing.SPEAKS or before is not None):
+        _speaks(turn, leg)
+    leg = turn.call.party(leg.id) or leg
+    if rung_in_vain(turn.call, leg) or said.does is Doing.REFUSES:
+        nobody_rings(turn, leg)
+
+
+def _speaks(turn: Turn, leg: Leg) -> None:
+    """The dialplan speaks instead of a person, unless it still rings somebody."""
+    if is_rung(turn.call, leg):
+        return
+    match leg.role:
+        case Role.QUEUE if leg.does in _SAYS and turn.call.stage is Stage.RINGING:
+            turn.stop_ringing()
+            turn.answer(turn.call.waiter)
+            turn.join(turn.call.waiter, leg)
+            turn.call = replace(turn.call, left_to_dialplan=True)
+        case Role.TARGET | Role.QUEUE if turn.call.stage is Stage.TRANSFERRING:
+            turn.stop_ringing()
+            if leg.does in _SAYS and leg.role is Role.TARGET:
+                turn.pass_keys(through=True)
+        case Role.MANAGER | Role.CALLER if leg.does in _SAYS or telephones(turn.call, leg):
+            _give_up(turn, leg)
+
+
+def nobody_rings(turn: Turn, leg: Leg) -> None:
+    """All whom the dialplan has dialled were tried in vain: it may try others yet, for 1 s."""
+    if leg.role in (Role.MANAGER, Role.CALLER, Role.FORWARDED):
+        refused = leg.role is Role.FORWARDED and leg.does is Doing.REFUSES
+        if leg.state is LegState.UP or refused:
+            _give_up(turn, leg)
+        return
+    if leg.role is Role.QUEUE and turn.call.stage is Stage.RINGING:
+        return
+    if leg.does is Doing.REFUSES:
+        _give_up(turn, leg)
+    elif leg.does is not Doing.QUEUES:
+        if leg.does is Doing.DIALS:
+            turn.call = turn.call.with_leg(replace(leg, does=None))
+        turn.set_timer(TimerName.VAIN, VAIN_SECONDS)
+
+
+def given_up_in_vain(turn: Turn) -> None:
+    """The dialplan has dialled nobody for 1 s after all whom it tried: it only waits, as far as is known."""
+    turn.clear_timer(TimerName.VAIN)
+    for leg in tuple(turn.call.our_legs):
+        done = leg.does is Doing.WAITS or (leg.does is None and leg.role is Role.CUSTOMER)
+        answered = leg.state is LegState.UP and leg.role is not Role.CUSTOMER
+        if (
+            local_leg(turn.call, leg.id) is not None
+            and rung_in_vain(turn.call, leg)
+            and done
+            and not answered
+        ):
+            _give_up(turn, leg)
+
+
+def _give_up(turn: Turn, leg: Leg) -> None:
+    """Hang a leg up behind which nobody will answer, and go on as if it had ended by itself."""
+    members = sorted(telephones(turn.call, leg), key=lambda one: one.ended_at or 0.0)
+    results = [one.result for one in members if one.result not in (None, LegResult.ANSWERED)]
+    result = results[-1] if results else LegResult.NO_ANSWER
+    turn.clear_timer(TimerName.VAIN)
+    turn.hang_up(leg, HangUpReason.NORMAL, result)
+    if turn.call.stage is Stage.TRANSFERRING:
+        ring_again(turn, fallback(turn.call))
+    elif turn.call.stage is Stage.CALLING:
+        others = (turn.call.caller, *turn.call.our_legs)
+        if not any(one.alive and one.state is not LegState.LEAVING for one in others):
+            turn.finish(Ending.NOT_PLACED)
+    else:
+        try_next_when_done(turn)
