@@ -115,7 +115,7 @@ async def application(asterisk: Asterisk, app: str = APP) -> AsyncIterator[aioht
         yield socket
 
 
-async def until(predicate: Callable[[], T | None], complaint: str, seconds: float = 10) -> T:
+async def until(predicate: Callable[[], T | None], complaint: str, seconds: float = 60) -> T:
     """Ask until there is an answer."""
     deadline = asyncio.get_running_loop().time() + seconds
     while (answer := predicate()) is None:
@@ -126,7 +126,7 @@ async def until(predicate: Callable[[], T | None], complaint: str, seconds: floa
 
 async def started(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
     """Wait until a channel enters the application."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (event := await socket.receive_json())["type"] != "StasisStart":
             pass
     return dict(event)

@@ -57,7 +57,7 @@ class Desk:
 
     async def until(self, ident: str, true: Callable[[list[AjamChannel]], bool]) -> list[AjamChannel]:
         """Wait until something holds of a call's channels."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 legs = await self.legs(ident)
                 if true(legs):
@@ -66,7 +66,7 @@ class Desk:
 
     async def opened(self, sessions: int) -> None:
         """Wait until so many sessions were opened since the last ones ended."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 if len(self._cookies) >= sessions:
                     return
@@ -119,7 +119,7 @@ def extension(lab: Lab) -> str:
 async def test_it_is_known_at_once_that_ajam_works(desk: Desk) -> None:
     assert (desk.ajam.state, desk.ajam.usable) == (PbxState.CONNECTING, True)
     running = asyncio.create_task(desk.ajam.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             await asyncio.sleep(0.01)
             if desk.ajam.state is not PbxState.CONNECTING:
@@ -291,7 +291,7 @@ class HeardCall:
             await asyncio.gather(listening, return_exceptions=True)
 
     async def until(self, line: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while line not in self.lines:
                 self._heard.clear()
                 await self._heard.wait()

@@ -13,6 +13,7 @@ from ari_app.demo.pbx.phones import Answers, Busy, Rings
 from tests.asterisk.pbx_files import APP, Api, ajam, application, configure, prepared, send_on, started
 from tests.asterisk.test_transfers import handed_over
 from tests.support.office import Office
+from tests.support.pace import at_this_pace
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -133,7 +134,7 @@ async def test_while_the_service_is_away_a_customer_reaches_the_queue_within_a_s
             await caller.ended()
     await shop.lab.asterisk.queue_remove("sales", f"PJSIP/{olga}")
     assert caller.status == 200
-    assert phone.calls[0].at - began < 1.0
+    assert phone.calls[0].at - began < at_this_pace(1.0)
 
 
 async def test_what_the_dialplan_does_after_us_is_not_refused_and_it_knows_the_name(
@@ -209,7 +210,7 @@ async def test_a_silent_service_holds_a_caller_up_for_two_seconds_at_most(lab: L
     api.silent = True
     began = time.monotonic()
     assert await _greeting(lab) == f"[] [{ANNA}]"
-    assert time.monotonic() - began < 3.5  # the greeting itself takes half a second
+    assert time.monotonic() - began < 2 + at_this_pace(1.5)  # the greeting itself takes half a second
 
 
 async def test_a_phones_call_goes_out_while_the_service_is_away(lab: Lab) -> None:
@@ -221,7 +222,7 @@ async def test_a_phones_call_goes_out_while_the_service_is_away(lab: Lab) -> Non
     ):
         await caller.ended()
     assert caller.status == 200
-    assert customer.calls[0].at - began < 1.0
+    assert customer.calls[0].at - began < at_this_pace(1.0)
 
 
 async def test_a_phones_call_is_handed_to_the_service_with_its_number(lab: Lab) -> None:

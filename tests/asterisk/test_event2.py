@@ -20,6 +20,7 @@ from stasis_dialplan import Settings, render
 from tests.asterisk.pbx_files import account, prepared
 from tests.support.event2 import CLIENT_ID, Listener, Script, until
 from tests.support.office import Office
+from tests.support.pace import at_this_pace
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -249,8 +250,8 @@ async def test_the_dialplan_goes_on_at_once_while_the_service_hangs(
     service.silent = False
     await service.go_away()  # those that hang need not wait for their time limit
     await service.come_back()
-    assert min(times) < 0.2, times  # of three, since other tests share the machine
-    assert max(times) < 1, times
+    assert min(times) < at_this_pace(0.2), times
+    assert max(times) < at_this_pace(1), times
 
 
 async def test_asterisk_has_nothing_to_complain_of(lab: Lab, service: Listener, script: Script) -> None:
@@ -270,7 +271,7 @@ async def test_a_call_reaches_the_crm(lab: Lab, service: Listener, script: Scrip
         async with lab.phone(olga, Answers(after=1.2)), lab.call(ANNA, "text", talks=2.3) as caller:
             await caller.ended()
         await script.rests()
-        await office.crm_account.wait_until(lambda account: bool(account.uploads), timeout=20)
+        await office.crm_account.wait_until(lambda account: bool(account.uploads), timeout=60)
     (upload,) = office.crm_account.uploads
     assert (upload.call.result, upload.call.code, upload.call.type) == ("answered", olga, "in")
     assert upload.call.duration in (2, 3)

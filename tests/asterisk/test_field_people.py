@@ -18,8 +18,8 @@ from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Busy, Declines, Rings
 from tests.asterisk.pbx_files import prepared
 from tests.asterisk.test_outgoing import dial
-from tests.asterisk.test_transfers import handed_over, since_the_answer
-from tests.support.office import Office
+from tests.asterisk.test_transfers import handed_over
+from tests.support.office import Office, since_the_answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

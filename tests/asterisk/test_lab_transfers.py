@@ -4,6 +4,7 @@ import pytest
 
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.phones import Answers, Busy, Declines, Fate, Refuses, Rings
+from tests.support.pace import at_this_pace
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -16,7 +17,7 @@ async def test_a_manager_dials_a_colleague(lab: Lab) -> None:
         await hers.ended()
         await his.is_free()
     assert [code for code, _ in hers.provisional] == [180]
-    assert hers.answered_after == pytest.approx(0.2, abs=0.1)
+    assert hers.answered_after == pytest.approx(0.2, abs=at_this_pace(0.1))
     assert hers.ended_by == "manager"
     assert [(call.number, call.to) for call in his.calls] == [(olga, boris)]
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from ari_app.calls.call import Call
 from ari_app.demo.pbx.asterisk import UNREACHABLE
 from ari_app.demo.pbx.customers import Customer
 from ari_app.demo.pbx.phones import Answers, Busy, Declines, Phone, Rings
 from tests.asterisk.test_outgoing import dial
-from tests.support.office import Office, Report
+from tests.support.office import Office, Report, since_the_answer
 
 ANNA, FRIEND = "+79161234567", "79037654321"
 
@@ -47,13 +46,6 @@ async def anna_talks_to_olga(office: Office, **calls: str) -> AsyncIterator[Talk
         await office.recorded()
         await office.lab.bridged(olga)
         yield Talk(customer, olga, hers)
-
-
-def since_the_answer(call: Call) -> float:
-    """Seconds from the first answer to the end: talk, and waiting after a transfer."""
-    assert call.ended_at is not None
-    assert call.answered_at is not None
-    return call.ended_at - call.answered_at
 
 
 def is_one_call(report: Report, *codes: str, unrecorded: float = 0.0) -> None:

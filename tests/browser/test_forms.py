@@ -262,7 +262,7 @@ async def test_what_the_crm_refused_is_sent_again(cabinet: CabinetShop, window: 
     await is_open_to_all(window)
     await page.get_by_role("button", name="Send again").click()
     await expect(page.get_by_text("is on its way to the CRM")).to_be_visible()
-    await cabinet.shop.crm_account.wait_until(lambda account: len(account.uploads) == 1, timeout=10)
+    await cabinet.shop.crm_account.wait_until(lambda account: len(account.uploads) == 1, timeout=60)
 
 
 async def test_a_call_appears_while_one_looks_and_lasts(

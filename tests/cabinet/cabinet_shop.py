@@ -7,9 +7,10 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from socket import create_server
 
 from aiohttp import ClientResponse
-from aiohttp.test_utils import TestClient, TestServer, unused_port
+from aiohttp.test_utils import TestClient, TestServer
 from redis.asyncio import Redis
 
 from ari_app.demo.crm.account import CrmAccount
@@ -110,12 +111,13 @@ async def cabinet_shop(redis: Redis, folder: Path, **settings: str) -> AsyncIter
     async with SimulatedCrm() as crm:
         shop = ReportingShop(crm, redis, folder, time.time)
         await shop.apply()
-        port = unused_port()
-        public_url = f"http://127.0.0.1:{port}"
-        await shop.start(crm_domains=("retailcrm.ru", "loopback"), public_url=public_url, **settings)
-        try:
-            server = TestServer(make_app(shop.service), port=port)
-            async with server:
-                yield CabinetShop(shop, crm, server)
-        finally:
-            await shop.stop()
+        with create_server(("127.0.0.1", 0)) as ours:  # held from the first: others look for a port too
+            port = ours.getsockname()[1]
+            public_url = f"http://127.0.0.1:{port}"
+            await shop.start(crm_domains=("retailcrm.ru", "loopback"), public_url=public_url, **settings)
+            try:
+                server = TestServer(make_app(shop.service), port=port, socket_factory=lambda *_: ours)
+                async with server:
+                    yield CabinetShop(shop, crm, server)
+            finally:
+                await shop.stop()

@@ -150,7 +150,7 @@ class ReportingShop:
     async def told(self) -> list[tuple[Any, ...]]:
         """Wait until the outbox is empty, and give what the CRM was told: events, then uploads."""
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 if not await self.calls.outbox():
                     break

@@ -7,8 +7,9 @@ import pytest
 from yarl import URL
 
 from ari_app.demo.crm.simulator import Customer, Silent, Status
-from cabinet.api.manager import for_array
+from cabinet.api.manager import CRM_SECONDS, for_array
 from tests.cabinet.shop import ANNA, CLIENT_ID, UNKNOWN, ReportingShop
+from tests.support.pace import at_this_pace
 
 
 async def test_a_known_customer_as_json(shop: ReportingShop) -> None:
@@ -57,7 +58,7 @@ async def test_an_unknown_customer_without_a_name(shop: ReportingShop, value: st
 
 async def test_the_account_may_want_unknown_customers_without_a_name(shop: ReportingShop) -> None:
     await shop.apply(blank_unknown_caller=True)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             if shop.shop.policy.blank_unknown_caller:
                 break
@@ -67,7 +68,7 @@ async def test_the_account_may_want_unknown_customers_without_a_name(shop: Repor
 
 async def test_a_name_carries_the_accounts_prefix(shop: ReportingShop) -> None:
     await shop.apply(caller_name_prefix="Магазин, №1")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             if shop.shop.policy.caller_name_prefix:
                 break
@@ -90,7 +91,7 @@ async def test_the_answer_comes_within_two_seconds_whatever_the_crm_does(
     shop.crm.fault(Silent(), route="manager")
     began = time.monotonic()
     answers = await asyncio.gather(*(shop.manager(type=kind) for _ in range(20)))
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < CRM_SECONDS + at_this_pace(0.3)
     for answer in answers:
         assert ANNA in await answer.text()
         assert answer.status == 200

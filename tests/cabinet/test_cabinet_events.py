@@ -30,7 +30,7 @@ async def reader(cabinet: CabinetShop) -> AsyncIterator[Reader]:
 
 async def page_with(reader: Reader, words: str, path: str = "/events") -> str:
     """Open the page again until it says something."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             text = await reader.text(path)
             if words in text:

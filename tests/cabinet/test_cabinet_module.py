@@ -222,7 +222,7 @@ async def test_what_the_crm_could_not_tell_is_read_from_it_at_the_next_occasion(
 
 async def moved_to(cabinet: CabinetShop, url: str) -> None:
     """Wait until the service works with the address."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:  # the service looks by itself
             shop = cabinet.shop.service.shops.get(cabinet.shop.account.id)
             if shop is not None and shop.settings.crm.url == url:

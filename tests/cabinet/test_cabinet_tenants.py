@@ -202,7 +202,7 @@ async def _furnish(cabinet: CabinetShop) -> None:
     shop.account = await shop.service.accounts.apply(
         account.model_copy(update={"pbx": pbx, "external_phones": (number,)}), keep_client_id=True
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not _taken(shop):  # noqa: ASYNC110 - the timeout decides
             await asyncio.sleep(0.01)
 

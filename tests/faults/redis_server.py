@@ -45,7 +45,7 @@ class RedisServer:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
         )
-        async with asyncio.timeout(20), connect(self.url) as redis:
+        async with asyncio.timeout(60), connect(self.url) as redis:
             while True:
                 with suppress(RedisError, OSError):
                     if await redis.ping():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -18,11 +17,11 @@ from redis.exceptions import RedisError
 
 from ari_app.accounts.account import read_account
 from ari_app.demo.crm.simulator import CrmAccount, SimulatedCrm
-from ari_app.demo.pbx.asterisk import is_running
 from ari_app.demo.pbx.lab import Lab
 from ari_app.store.calls import CallStore
 from ari_app.store.connection import connect
 from tests.support.office import SECRET_KEY, Office
+from tests.support.processes import gone
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -34,7 +33,7 @@ class ServedOffice(Office):
         folder = Path(tempfile.mkdtemp(prefix="ari-app-"))  # short: a socket's path has a limit
         redis = connect(f"unix://{folder / 'redis' / 'redis.sock'}")
         super().__init__(lab, crm, account, redis, folder)
-        self.port = _free_port()
+        self.port = lab.asterisk.ports.service()
         self.process: asyncio.subprocess.Process | None = None
 
     @property
@@ -66,7 +65,14 @@ class ServedOffice(Office):
         assert not self.running
         began = time.monotonic()
         self.process = await self._run("serve")
-        await self.eventually(self._has_the_pbx, "the service did not take the PBX", 30)
+        await self.eventually(self._has_the_pbx, "the service did not take the PBX")
+        return time.monotonic() - began
+
+    async def time_command(self, *arguments: str) -> float:
+        """Run a command to its end; give the seconds that it took."""
+        began = time.monotonic()
+        command = await self._run(*arguments)
+        assert await command.wait() == 0, self.log
         return time.monotonic() - began
 
     async def kill(self) -> None:
@@ -81,7 +87,7 @@ class ServedOffice(Office):
         began = time.monotonic()
         await self._send(signal.SIGTERM)
         await self._ended()
-        await self.until(lambda: not is_running(redis_pid), "the service has left its redis-server behind")
+        await gone(redis_pid)
         return time.monotonic() - began
 
     async def redis_pid(self) -> int:
@@ -138,12 +144,5 @@ class ServedOffice(Office):
 
     async def _ended(self) -> None:
         assert self.process is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await self.process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

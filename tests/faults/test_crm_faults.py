@@ -23,6 +23,7 @@ from ari_app.demo.pbx.phones import Answers, Rings
 from ari_app.retailcrm import delivery
 from ari_app.store.calls import Refusal as Refused
 from tests.support.office import OUR_NUMBER, Office
+from tests.support.pace import at_this_pace
 
 ANNA = "+79161234567"
 
@@ -54,7 +55,7 @@ async def test_a_look_up_that_fails_leaves_the_call_to_whom_unknown_customers_re
         rang = await phone.rings()
         await caller.ended()
     report = await office.report()
-    assert rang.at - began < LOOK_UP_SECONDS + 1.5
+    assert rang.at - began < LOOK_UP_SECONDS + at_this_pace(1.5)
     assert rang.name == ANNA
     assert report.told == [("in", [boris]), ("hangup", [boris], "answered")]
     assert (report.upload.result, report.upload.code) == ("answered", boris)
@@ -99,7 +100,7 @@ async def test_an_answer_that_gets_lost_leads_to_a_repeat_that_the_crm_knows(off
     crm.fault(AnswerLost(), route="upload", times=1)
     async with office.phone(olga, Answers(after=0.1)), office.call(ANNA, talks=0.3) as caller:
         await caller.ended()
-    await crm.wait_until(lambda crm: len(crm.repeats) == 3, timeout=20)
+    await crm.wait_until(lambda crm: len(crm.repeats) == 3, timeout=60)
     report = await office.report()
     assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
     assert len(crm.uploads) == 1
@@ -174,7 +175,7 @@ async def test_a_refused_result_does_not_take_others_of_its_batch_with_it(office
     await office.eventually(all_wait, "the results don't wait")
     crm.heal()
     crm.fault(Refusal("calls are wrong"), route="upload", times=2)  # the three together, then one alone
-    await crm.wait_until(lambda crm: len(crm.uploads) == 2, timeout=20)
+    await crm.wait_until(lambda crm: len(crm.uploads) == 2, timeout=60)
 
     async def refused() -> Refused | None:
         return next(iter(await office.calls.refusals()), None)
@@ -214,6 +215,6 @@ async def test_fifty_calls_at_once_on_a_crm_that_takes_two_seconds_delay_one_ano
         load = await office.lab.load(calls, 1.0, [OUR_NUMBER.lstrip("+")], talks=2.0, app=office.app)
     assert (load.placed, load.failed) == (calls, 0)
     assert sum(len(phone.calls) for phone in phones) == calls
-    assert load.percentile(100) < 2 * 2.0  # a call that waited for another's request would wait twice
+    assert load.percentile(100) < 2.0 + at_this_pace(2.0)  # who waited for another's request would wait twice
     office.crm.latency = 0
     await office.crm_account.wait_until(lambda crm: len(crm.uploads) == calls, timeout=60)

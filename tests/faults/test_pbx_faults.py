@@ -13,6 +13,7 @@ from ari_app.demo.pbx.phones import Answers, Rings
 from ari_app.store.accounts import Accounts
 from tests.faults.wire import Fault, Wire
 from tests.support.office import API_KEY, SECRET_KEY, Office
+from tests.support.pace import at_this_pace
 
 ANNA = "+79161234567"
 STRANGER = "+79037654321"
@@ -84,7 +85,7 @@ async def test_a_talk_that_ends_while_the_wire_is_cut_is_dated_by_its_recording(
     assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
     assert (report.upload.result, report.upload.code) == ("answered", olga)
     assert report.upload.record_url
-    assert abs(report.call.talking - talked) < 0.6
+    assert abs(report.call.talking - talked) < at_this_pace(0.6)
 
 
 async def test_a_caller_who_gives_up_while_the_wire_is_cut_is_reported_as_missed(
@@ -434,11 +435,11 @@ async def test_a_recording_that_doesnt_come_in_8_seconds_is_reported_without_a_l
     wire.spoil(r"GET .*/recordings/stored/.*/file", Fault.ERROR_500, times=6)
     async with office.phone(olga, Answers(after=0.1)), office.call(ANNA, talks=0.5) as caller:
         await caller.ended()
-    upload = await office.crm_account.wait_for_upload(timeout=20)
+    upload = await office.crm_account.wait_for_upload(timeout=60)
     call = await office.calls.get(upload.call.external_id)
     assert call is not None
     assert call.ended_at is not None
-    assert 7.5 < upload.received.timestamp() - call.ended_at < 9.5
+    assert 7.5 < upload.received.timestamp() - call.ended_at < 8 + at_this_pace(1.5)
     assert (upload.call.result, upload.call.record_url) == ("answered", None)
     later = await office.ended(call.id)  # it is fetched all the same, so that the PBX keeps nothing
     assert later.recording.file is not None

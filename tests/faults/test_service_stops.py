@@ -1,11 +1,13 @@
 """The service is killed or told to stop in mid-call: people don't notice, and the CRM hears of it."""
 
+import asyncio
 import time
 
 from ari_app.calls.orders import TellHangup, TellResult
 from ari_app.demo.crm.simulator import Status
 from ari_app.demo.pbx.phones import Answers, Fate, Rings
 from tests.faults.served import ServedOffice
+from tests.support.pace import at_this_pace
 
 ANNA = "+79161234567"
 STRANGER = "+79037654321"
@@ -23,26 +25,26 @@ async def test_two_people_go_on_talking_when_the_service_is_killed(served: Serve
     await served.open()
     async with served.phone(olga, Answers(after=0.1)) as phone, served.call(ANNA) as caller:
         await served.recorded()
-        seconds: list[float] = []
-        while not seconds or (min(seconds) >= TAKEN_AGAIN_SECONDS and len(seconds) < 3):
-            await served.kill()
-            seconds.append(await served.start_timed())  # again when the machine was busy with something else
+        await served.kill()
+        took, command = await asyncio.gather(served.start_timed(), served.time_command("calls", "list"))
+        assert took < TAKEN_AGAIN_SECONDS * max(
+            1.0, command
+        )  # which takes about a second, and starts beside it
         assert phone.talking
         assert not caller.over
         caller.hang_up()
         await caller.ended()
     report = await served.report()
 
-    assert min(seconds) < TAKEN_AGAIN_SECONDS
     assert caller.answered_after is not None
     assert caller.ended_after is not None
     talked = caller.ended_after - caller.answered_after
     assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
     assert (report.upload.result, report.upload.code) == ("answered", olga)
-    assert abs(report.call.talking - talked) < 0.5
+    assert abs(report.call.talking - talked) < at_this_pace(0.5)
     assert report.upload.record_url
     assert report.call.recording.seconds is not None
-    assert abs(report.call.recording.seconds - talked) < 0.7
+    assert abs(report.call.recording.seconds - talked) < at_this_pace(0.7)
 
 
 async def test_a_phone_that_rings_rings_on_and_can_be_answered_after_the_restart(
@@ -164,7 +166,7 @@ async def test_a_deadline_that_passed_while_the_service_was_dead_is_kept_at_its_
         began = time.monotonic()
         await served.start()
         await caller.answered()
-        assert time.monotonic() - began < TAKEN_AGAIN_SECONDS + 2
+        assert time.monotonic() - began < at_this_pace(TAKEN_AGAIN_SECONDS + 2)
         caller.hang_up()
         await caller.ended()
         await silent.is_free()
@@ -191,7 +193,7 @@ async def test_a_talk_that_ends_while_the_service_is_dead_is_dated_by_its_record
         await served.start()
     report = await served.report()
     assert report.call.end_unseen
-    assert abs(report.call.talking - talked) < 0.6
+    assert abs(report.call.talking - talked) < at_this_pace(0.6)
     assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
     assert (report.upload.result, report.upload.code) == ("answered", olga)
     assert report.upload.record_url
@@ -296,7 +298,7 @@ async def test_a_service_told_to_stop_ends_with_its_redis_and_takes_no_new_calls
     (olga,) = served.managers(1)
     await served.open(unknown=f"group:{olga}")
     seconds = await served.terminate()
-    assert seconds < 10
+    assert seconds < at_this_pace(10)
     async with served.call(STRANGER) as caller:
         await caller.ended()
     assert (caller.status, caller.ended_by) == (200, "other side")
@@ -312,7 +314,7 @@ async def test_who_talks_goes_on_talking_when_the_service_stops_and_is_found_by_
     await served.open()
     async with served.phone(olga, Answers(after=0.1)) as phone, served.call(ANNA) as caller:
         await served.stage("talking")
-        assert await served.terminate() < 10
+        assert await served.terminate() < at_this_pace(10)
         assert phone.talking
         assert not caller.over
         await served.start()
@@ -340,7 +342,7 @@ async def test_a_caller_who_waits_is_sent_on_to_the_queue_when_the_service_stops
     ):
         await silent.rings()
         await served.stage("ringing")
-        assert await served.terminate() < 10
+        assert await served.terminate() < at_this_pace(10)
         await silent.is_free()
         await caller.answered()
         assert phone.talking
@@ -381,7 +383,7 @@ async def test_a_caller_with_nowhere_to_go_waits_on_and_is_found_by_the_next_sta
     async with served.phone(olga, Rings()) as phone, served.call(ANNA) as caller:
         await phone.rings()
         await served.stage("ringing")
-        assert await served.terminate() < 10
+        assert await served.terminate() < at_this_pace(10)
         assert phone.ringing
         assert caller.status is None
         await served.start()

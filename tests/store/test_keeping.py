@@ -139,7 +139,7 @@ async def test_a_service_at_work_lets_old_calls_go(
         await write(shop.calls, call("old", NOW - 3 * DAY), call("young", NOW - DAY))
         await shop.start(keep_calls_days=2)
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while await kept(shop.calls) != {"young"}:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         finally:

@@ -155,7 +155,7 @@ async def test_the_service_starts_a_killed_redis_again(tmp_path: Path) -> None:
             await redis.bgrewriteaof()  # what is written is on the disk when this is done
         first = await process_of(url)
         os.kill(first, signal.SIGKILL)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await answers(url):  # noqa: ASYNC110 - looking again: the timeout decides
                 await asyncio.sleep(0.02)
         assert await process_of(url) != first

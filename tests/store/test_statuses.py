@@ -46,7 +46,7 @@ class Crm:
         return answer
 
     async def is_asked(self) -> tuple[int, int]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self.asked.get()
 
     def answers(self, *users: tuple[int, str | None], page: int = 1, pages: int = 1) -> None:
@@ -88,7 +88,7 @@ class Managers:
     async def keeps(self, code: str, status: str) -> dict[str, object]:
         """Wait until Redis has it."""
         kept: dict[str, object] = {}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while kept.get("status") != status:
                 await asyncio.sleep(0.01)
                 kept = orjson.loads(await self.redis.hget(KEY, code) or b"{}")
@@ -101,7 +101,7 @@ def managers(redis: Redis) -> Managers:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             if holds():
                 return

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from ari_app.demo.pbx.asterisk import is_running
 from stasis_dialplan.event2 import event2
+from tests.support.processes import gone
 
 CLIENT_ID = "5494143d6ad0b09976b"
 EVENT_FIELDS = {
@@ -226,13 +226,16 @@ class Script:
             int(found.parent.name) for found in Path("/proc").glob("[0-9]*/environ") if mark in _read(found)
         ]
 
-    async def stop(self) -> None:
-        """End what still works in the background, as a restart of the machine does."""
+    async def stop(self) -> list[int]:
+        """End what still works in the background, as a restart of the machine does; give what was ended."""
+        killed: list[int] = []
         while ended := self.at_work():
             for pid in ended:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                await _gone(pid)
+                await gone(pid)
+            killed += ended
+        return killed
 
     def _seen(self, file: Path) -> str:
         return str(file if self.inside is None else self.inside / file.relative_to(self.folder))
@@ -251,16 +254,12 @@ class Script:
         return file.read_text() if file.exists() else ""
 
 
-async def until(predicate: Callable[[], bool], complaint: str, seconds: float = 20) -> None:
+async def until(predicate: Callable[[], bool], complaint: str, seconds: float = 60) -> None:
     """Wait until something holds."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not predicate():
         assert asyncio.get_running_loop().time() < deadline, complaint
         await asyncio.sleep(0.02)  # looking again, not waiting for luck: the deadline decides
-
-
-async def _gone(pid: int) -> None:
-    await until(lambda: not is_running(pid), "a process doesn't end")
 
 
 def _read(file: Path) -> bytes:

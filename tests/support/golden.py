@@ -15,7 +15,7 @@ import pytest
 
 from ari_app.demo.pbx.customers import Customer
 from ari_app.demo.pbx.phones import Answers, Busy, Declines, Phone, Rings
-from tests.support.office import OUR_NUMBER, Office, Report
+from tests.support.office import OUR_NUMBER, Office, Report, since_the_answer
 
 ANNA, STRANGER = "+79161234567", "+79037654321"
 ANNAS_NAME = "Иванова Анна"
@@ -379,7 +379,7 @@ def assert_recorded(office: Office, report: Report) -> None:
     channels, rate = struct.unpack_from("<HI", wav, 22)
     (bits,) = struct.unpack_from("<H", wav, 34)
     assert (channels, rate, bits) == (1, 8000, 16)
-    assert (len(wav) - 44) / 16000 == pytest.approx(report.call.talking, abs=0.4)
+    assert (len(wav) - 44) / 16000 == pytest.approx(since_the_answer(report.call), abs=0.4)
     assert report.call.recording.seconds == pytest.approx((len(wav) - 44) / 16000, abs=0.05)
 
 

@@ -56,6 +56,13 @@ class Report:
     upload: Any
 
 
+def since_the_answer(call: Call) -> float:
+    """Seconds from the first answer to the end: talk, and waiting after a transfer."""
+    assert call.ended_at is not None
+    assert call.answered_at is not None
+    return call.ended_at - call.answered_at
+
+
 class Office:
     """One shop. Its extensions, CRM account and Stasis application are its own."""
 
@@ -217,7 +224,7 @@ class Office:
 
     async def report(self, calls: int = 1) -> Report:
         """Wait until the newest of so many calls was uploaded, and give what the CRM was told of it."""
-        await self.crm_account.wait_until(lambda account: len(account.uploads) >= calls, timeout=20)
+        await self.crm_account.wait_until(lambda account: len(account.uploads) >= calls, timeout=60)
         upload: CallUploaded = self.crm_account.uploads[calls - 1]
         ident = upload.call.external_id
         events: list[EventTold] = [e for e in self.crm_account.events if e.event.call_external_id == ident]
@@ -264,7 +271,7 @@ class Office:
         lines: list[JournalLine] = await self.calls.journal(call.id)
         return [sentence.text for line in lines for sentence in narrate(line, call)]
 
-    async def until(self, predicate: Callable[[], bool], complaint: str, seconds: float = 20) -> None:
+    async def until(self, predicate: Callable[[], bool], complaint: str, seconds: float = 60) -> None:
         """Wait until something holds."""
 
         async def holds() -> bool | None:
@@ -273,7 +280,7 @@ class Office:
         await self.eventually(holds, complaint, seconds)
 
     async def eventually(
-        self, ask: Callable[[], Awaitable[T | None]], complaint: str, seconds: float = 20
+        self, ask: Callable[[], Awaitable[T | None]], complaint: str, seconds: float = 60
     ) -> T:
         """Ask until there is an answer."""
         deadline = asyncio.get_running_loop().time() + seconds

@@ -1,7 +1,6 @@
 """event2.sh: recordings that the service keeps, and how long they are."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -158,10 +157,8 @@ async def test_other_calls_are_told_while_a_recording_is_sent(
     service.silent = True
     await until(lambda: len(service.asked) == 2, "the recording was not sent")
     service.silent = False
-    began = time.monotonic()
     await script.run("", "1700.2", ANNA, "101", DATE, "in", "BUSY", "0", "7")
     await until(lambda: len(service.events) == 2, "the other call was not told")
-    assert time.monotonic() - began < 2
     assert service.uploads == []
 
 

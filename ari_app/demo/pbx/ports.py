@@ -26,9 +26,10 @@ class PortBlock:
         self._lock, self._base = _take()
         self.folder = _folder(self._base)
         """An empty folder that goes with the block; what a killed owner has left in it is gone."""
-        services = itertools.count(self._base + _PHONES)
-        self.sip, self.http, self.ami, self.trunk = itertools.islice(services, 4)
-        callers = self._base + _PHONES + _SERVICES
+        services = range(self._base + _PHONES, self._base + _PHONES + _SERVICES)
+        self.sip, self.http, self.ami, self.trunk = services[:4]
+        self._services = itertools.cycle(services[4:])
+        callers = services.stop
         self._callers = itertools.cycle(range(callers, callers + _CALLERS))
         self.rtp_start, self.rtp_end = callers + _CALLERS, self._base + _SIZE - 1
 
@@ -44,6 +45,10 @@ class PortBlock:
             if _is_free(port):
                 return port
         raise NoFreePorts(f"{_CALLERS} callers are calling already")
+
+    def service(self) -> int:
+        """Return a free port for one more service, such as one that is started again on its port."""
+        return next(port for port in itertools.islice(self._services, _SERVICES) if _is_free(port))
 
     def release(self) -> None:
         """Remove the folder and let others have the block."""
