@@ -373,6 +373,7 @@ class Account(RegisteredAccount):
             manager_caller_name=calls.manager_caller_name,
             ignore_manager_status=calls.ignore_manager_status,
             ajam=self.pbx.ami_password is not None,
+            telephones=re.fullmatch(r"PJSIP/[^/@]*", self.pbx.channel_format) is not None,
         )
 
     def outside(self, number: str, line: str | None = None) -> Outside:

@@ -33,6 +33,8 @@ EVENT_TYPES = (
 _SIP = re.compile("^(?:PJ)?SIP/")
 _LOCAL_MEMBER = re.compile(r"Local/(\+?[0-9*]{1,20})#?@")
 _LOCAL = re.compile(r"Local/([^@]+)@.+;1")
+_FORWARD = re.compile(r"(?:[^/@]*/)*(?:sips?:)?([^@/:;]+)(?:[:;].*)?(?:@.*)?")
+"""A bare number, as ``310``, or a channel that is to be made, as ``PJSIP/307/sip:310@10.0.0.5``."""
 _UNIQUE_PART = r"-[0-9a-f]{8}(?:;[12])?"
 _ENDPOINT = re.compile(rf"([A-Za-z0-9]+)/(.+){_UNIQUE_PART}")
 
@@ -285,7 +287,7 @@ def _dial(event: dict[str, Any], at: float, extensions: Extensions) -> Signal | 
     """Somebody is dialled by a channel in the dialplan: `leg` is that channel."""
     dialler = event.get("caller")
     if dialler is None:
-        return None
+        return _forwarded(event, at)
     leg = str(dialler["id"])
     return _dialled(leg, event["peer"], str(event["dialstatus"]), at, extensions, dialler)
 
@@ -311,6 +313,16 @@ def _dialled(
         case "PROCEEDING":
             return None
     return Heard(leg, h.MemberEnded(at, leg, member, status))
+
+
+def _forwarded(event: dict[str, Any], at: float) -> Signal | None:
+    """A leg that we dial has met a telephone that forwards its calls; whereto, only this event tells."""
+    forward = _FORWARD.fullmatch(str(event.get("forward") or ""))
+    if forward is None:
+        return None
+    peer = event["peer"]
+    context = str(peer.get("dialplan", {}).get("context") or "")
+    return Heard(str(peer["id"]), h.LegForwarded(at, str(peer["id"]), forward[1], context))
 
 
 def dialled_by(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ari_app.asterisk.ari import Ari
-from ari_app.asterisk.errors import PbxUnknown
+from ari_app.asterisk.errors import PbxRefused, PbxUnknown
 from ari_app.calls import Way
 
 LIST_SECONDS = 2.0
+MOST_TELEPHONES = 10
+"""Of one extension; more are not rung."""
+_ENDPOINT = re.compile(r"PJSIP/([A-Za-z0-9_.*#+-]{1,80})")
 
 Endpoints = Mapping[str, Mapping[str, str]]
 """The state of each endpoint (``online``, ``offline``, ``unknown``), by technology and name."""
@@ -27,6 +31,40 @@ async def endpoints(ari: Ari) -> Endpoints:
             return by_name(await ari("endpoints", "list"))
     except TimeoutError:
         raise PbxUnknown(Way.ARI, f"endpoints: no answer within {LIST_SECONDS:g} s") from None
+
+
+async def telephones(ari: Ari, channel: str, endpoint: str) -> tuple[str, ...] | None:
+    """Ask, by a channel that exists, for the telephones behind ``PJSIP/101``, as channels that can be made.
+
+    They are those that are registered (or written down) and not known to be away; empty when there are none,
+    and None when the PBX can't say.
+
+    Raises:
+        PbxError
+    """
+    named = _ENDPOINT.fullmatch(endpoint)
+    if named is None:
+        return None
+    function = f"PJSIP_DIAL_CONTACTS({named[1]})"
+    try:
+        said = await ari("channels", "getChannelVar", channelId=channel, variable=function)
+        listed = str(said["value"])
+    except (PbxRefused, LookupError, TypeError):  # no such function, or no such endpoint
+        return None
+    return read_contacts(listed, endpoint)
+
+
+def read_contacts(listed: str, endpoint: str) -> tuple[str, ...] | None:
+    """Read what ``PJSIP_DIAL_CONTACTS`` says: ``PJSIP/101/sip:101@10.0.0.5&PJSIP/101/sip:...``.
+
+    A contact is what a telephone says of itself, so it becomes a channel's name only if it looks like one.
+    """
+    if not listed:
+        return ()
+    contact = re.compile(rf"{re.escape(endpoint)}/sips?:[!#-;=?-~]{{1,250}}")
+    each = re.split(rf"&(?={re.escape(endpoint)}/)", listed)
+    found = tuple(dict.fromkeys(one for one in each if contact.fullmatch(one)))
+    return found[:MOST_TELEPHONES] or None
 
 
 def by_name(listed: Iterable[Mapping[str, Any]]) -> Endpoints:

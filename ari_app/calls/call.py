@@ -56,8 +56,9 @@ class Role(StrEnum):
     """Which party a leg leads to.
 
     ``caller`` is the channel with which the call began: the customer's, or the manager's in an outgoing call.
-    ``customer`` (to a number outside), ``queue`` and ``target`` (to whom somebody was transferred) are Local
-    channels into the dialplan; each party that it dials there hangs behind them as ``member``.
+    ``customer`` (to a number outside), ``queue``, ``target`` (to whom somebody was transferred) and
+    ``forwarded`` (to where a manager's telephone forwards its calls) are Local channels into the dialplan;
+    each party that it dials there hangs behind them as ``member``.
     """
 
     CALLER = "caller"
@@ -65,10 +66,11 @@ class Role(StrEnum):
     MANAGER = "manager"
     QUEUE = "queue"
     TARGET = "target"
+    FORWARDED = "forwarded"
     MEMBER = "member"
 
 
-LOCAL_ROLES = frozenset({Role.CUSTOMER, Role.QUEUE, Role.TARGET})
+LOCAL_ROLES = frozenset({Role.CUSTOMER, Role.QUEUE, Role.TARGET, Role.FORWARDED})
 """Legs behind which the dialplan dials."""
 
 
@@ -121,6 +123,10 @@ class Leg:
     """Of a member that is no telephone but a Local channel: its channel, as it was dialled last."""
     does: Doing | None = None
     """What the dialplan does behind it, as far as it is known."""
+    endpoint: str | None = None
+    """What is rung, where that is more than the extension says: one of its telephones, or a way outside."""
+    via: tuple[str, ...] = ()
+    """The extensions whose telephones have forwarded the call to this leg, one after another."""
 
     @property
     def alive(self) -> bool:
@@ -188,6 +194,8 @@ class TimerName(StrEnum):
     LOOK_UP = "look-up"
     RING = "ring"
     ROUND = "round"
+    TELEPHONES = "telephones"
+    SILENT = "silent"
     RECORDING = "recording"
     REPORT = "report"
     KEYS = "keys"
@@ -200,6 +208,15 @@ class Timer:
 
     name: TimerName
     due: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """An extension whose telephones the PBX was asked for, by a channel; `via` is as a leg's."""
+
+    code: str
+    channel: str
+    via: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +273,10 @@ class Call:
     """Extensions that the CRM was told of: that they are rung, or that they call."""
     passed_over: tuple[str, ...] = ()
     """Extensions that were not rung because their managers were busy."""
+    absent: tuple[str, ...] = ()
+    """Extensions that were not rung because no telephone of theirs is registered."""
+    sought: tuple[Sought, ...] = ()
+    """Whose telephones the PBX was asked for; they are rung when it has answered."""
     round: tuple[str, ...] = ()
     """Queue members rung in this round; the CRM will be told of them in a moment."""
     bridge_open: bool = False
@@ -411,6 +432,7 @@ class Call:
         destination = self.destinations[leg.attempt]
         if leg.role is Role.MANAGER and self.policy.channel_format.upper().startswith("SIP/"):
             return False
-        return isinstance(destination, Outside) or (
-            isinstance(destination, People) and len(destination.codes) == 1 and not leg.leads_on
-        )
+        if isinstance(destination, People) and len(destination.codes) == 1 and not leg.leads_on:
+            together = (one for one in self.our_legs if one.attempt == leg.attempt and one.alive)
+            return all(one.id == leg.id for one in together)
+        return isinstance(destination, Outside)

@@ -74,8 +74,9 @@ def _speaks(turn: Turn, leg: Leg) -> None:
 
 def nobody_rings(turn: Turn, leg: Leg) -> None:
     """All whom the dialplan has dialled were tried in vain: it may try others yet, for 1 s."""
-    if leg.role in (Role.MANAGER, Role.CALLER):
-        if leg.state is LegState.UP:
+    if leg.role in (Role.MANAGER, Role.CALLER, Role.FORWARDED):
+        refused = leg.role is Role.FORWARDED and leg.does is Doing.REFUSES
+        if leg.state is LegState.UP or refused:
             _give_up(turn, leg)
         return
     if leg.role is Role.QUEUE and turn.call.stage is Stage.RINGING:
@@ -113,6 +114,8 @@ def _give_up(turn: Turn, leg: Leg) -> None:
     if turn.call.stage is Stage.TRANSFERRING:
         ring_again(turn, fallback(turn.call))
     elif turn.call.stage is Stage.CALLING:
-        turn.finish(Ending.NOT_PLACED)
+        others = (turn.call.caller, *turn.call.our_legs)
+        if not any(one.alive and one.state is not LegState.LEAVING for one in others):
+            turn.finish(Ending.NOT_PLACED)
     else:
         try_next_when_done(turn)

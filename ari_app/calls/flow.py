@@ -11,7 +11,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from ari_app.calls import afterwards, dialplan, keys, members, outgoing, recovery, talking, transfer, waiting
+from ari_app.calls import (
+    afterwards,
+    dialplan,
+    keys,
+    members,
+    outgoing,
+    recovery,
+    talking,
+    telephones,
+    transfer,
+    waiting,
+)
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call, Direction, Leg, LegState, Role, Stage, Way
 from ari_app.calls.happenings import Happening
@@ -23,7 +34,10 @@ Move: TypeAlias = Callable[[Turn, Any], None]
 First: TypeAlias = h.CallArrived | h.CallDialled | h.CallClicked
 """What a call can begin with."""
 
-BY_ARI_ALONE = (h.LegReady, h.PartyReplaced, h.FarHalfFound, h.DialplanDoes, h.HangUpAsked)
+BY_ARI_ALONE = (
+    *(h.LegReady, h.LegForwarded, h.TelephonesFound, h.PartyReplaced, h.FarHalfFound, h.DialplanDoes),
+    h.HangUpAsked,
+)
 """What means nothing to a call that AJAM has placed: the dialplan runs it, and its user may not hang up."""
 
 
@@ -112,8 +126,10 @@ _ARRIVING: dict[type, Move] = {
 }
 _CALLING: dict[type, Move] = {
     h.LegReady: outgoing.manager_ready,
+    h.TelephonesFound: outgoing.others_found,
     h.LegRinging: outgoing.manager_ringing,
     h.LegRefused: outgoing.manager_refused,
+    h.LegForwarded: outgoing.manager_forwarded,
     h.WayBlocked: outgoing.manager_refused,
     h.CallerAnswered: outgoing.manager_up,
     h.FarHalfFound: members.far_half_found,
@@ -122,6 +138,8 @@ _CALLING: dict[type, Move] = {
     h.MemberEnded: members.member_ended,
     h.DialplanDoes: dialplan.dialplan_does,
     h.CallerEnded: outgoing.manager_ended,
+    h.LegAnswered: outgoing.other_answered,
+    h.LegEnded: outgoing.other_ended,
     h.PartyReplaced: transfer.replaced_while_calling,
     h.TimerExpired: outgoing.manager_overdue,
     h.ServiceStopping: outgoing.stopping,
@@ -130,11 +148,13 @@ _CALLING: dict[type, Move] = {
     h.PbxSaid: _take_facts,
 }
 _RINGING: dict[type, Move] = {
+    h.TelephonesFound: telephones.telephones_found,
     h.LegReady: waiting.leg_ready,
     h.LegRinging: waiting.leg_ringing,
     h.LegAnswered: waiting.leg_answered,
     h.LegEnded: waiting.leg_ended,
     h.LegRefused: waiting.leg_refused,
+    h.LegForwarded: telephones.leg_forwarded,
     h.FarHalfFound: members.far_half_found,
     h.MemberRung: members.member_rung,
     h.MemberAnswered: members.member_answered,

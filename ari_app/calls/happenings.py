@@ -104,6 +104,43 @@ class CallerEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Telephones:
+    """The telephones of an extension, as channels to make; none is registered when they are empty.
+
+    They are none where the PBX can't say: then it is asked to ring the extension, and chooses one.
+    """
+
+    code: str
+    endpoints: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TelephonesFound:
+    """The PBX has said which telephones some extensions have. `attempt` is as in the order."""
+
+    at: float
+    attempt: int
+    telephones: tuple[Telephones, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LegForwarded:
+    """A telephone forwards its calls (SIP 302) to `target`, which it doesn't ring: its leg ends.
+
+    `inside` tells that the target is an extension of the account; `way` is how another one is dialled, none
+    when it can't be.
+    """
+
+    at: float
+    leg: str
+    target: str
+    context: str = ""
+    """Where in the dialplan the telephone itself would dial."""
+    inside: bool = False
+    way: Outside | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LegReady:
     """A leg that we made has entered our application and can be bridged and dialled."""
 
@@ -351,6 +388,8 @@ Happening: TypeAlias = (
     | CustomerUnknown
     | CallerAnswered
     | CallerEnded
+    | TelephonesFound
+    | LegForwarded
     | LegReady
     | LegRinging
     | LegAnswered

@@ -23,7 +23,7 @@ from ari_app.calls.call import Leg, LegState, Role, Stage, TimerName
 from ari_app.calls.dialplan import dialplan_does, nobody_rings
 from ari_app.calls.orders import AskPbx
 from ari_app.calls.outcome import LegResult, member_result
-from ari_app.calls.outgoing import manager_answered
+from ari_app.calls.outgoing import manager_answered, stand_for_the_manager
 from ari_app.calls.talking import sent_outside, talk, tell_out, wait_for
 from ari_app.calls.turn import Turn
 
@@ -65,7 +65,7 @@ def member_rung(turn: Turn, rung: h.MemberRung) -> None:
         return
     if turn.call.stage is Stage.TRANSFERRING and leg.role is Role.QUEUE and rung.rings:
         turn.let_hear_ringing()  # the queue with its music was left by the transfer
-    if leg.role is not Role.CALLER:
+    if turn.call.stage is not Stage.CALLING:
         _gather(turn, member, rung.rings)
 
 
@@ -92,7 +92,9 @@ def member_answered(turn: Turn, answered: h.MemberAnswered) -> None:
         _local_answered(turn, leg, answered)
         return
     code, _ = _takes_the_call(turn, answered)
-    if leg.role is Role.CALLER:
+    if turn.call.stage is Stage.CALLING:
+        if leg.role is not Role.CALLER:  # the manager's telephone has forwarded the call there
+            stand_for_the_manager(turn, replace(leg, state=LegState.RINGING))
         manager_answered(turn, h.CallerAnswered(turn.at, code))
     else:
         talk(turn, leg, turn.call.caller.code if leg.role is Role.CUSTOMER else code)

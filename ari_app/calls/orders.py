@@ -48,6 +48,18 @@ class PassOver:
 
 
 @dataclass(frozen=True, slots=True)
+class FindTelephones:
+    """Ask the PBX, by one of the call's channels, for the telephones of these extensions.
+
+    `attempt` is the index of the destination for which they are rung; -1: the manager who asked for a call.
+    """
+
+    channel: str
+    attempt: int
+    codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PlayRinging:
     """Let the bridge hear ringing, until told to stop: the PBX makes none for a channel that is up."""
 
@@ -262,6 +274,7 @@ Order: TypeAlias = (
     | Watch
     | Ringback
     | PassOver
+    | FindTelephones
     | PlayRinging
     | StopPlaying
     | OpenBridge
@@ -303,7 +316,7 @@ def targets(order: Order) -> frozenset[str]:
             return frozenset({order.name})
         case LookUp():
             return frozenset({order.number})
-        case PassOver() | TellRinging() | TellHangup():
+        case PassOver() | FindTelephones() | TellRinging() | TellHangup():
             return frozenset(order.codes)
         case TellResult():
             return frozenset({order.phone})

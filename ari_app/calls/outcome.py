@@ -21,6 +21,7 @@ class LegResult(StrEnum):
     UNREACHABLE = "unreachable"
     ELSEWHERE = "answered elsewhere"
     CALLER_LEFT = "caller left"
+    FORWARDED = "forwarded"
 
 
 class Ending(StrEnum):

@@ -16,6 +16,7 @@ from ari_app.calls.orders import (
     Answer,
     FetchRecording,
     FindFarHalf,
+    FindTelephones,
     HangUp,
     Join,
     OpenBridge,
@@ -82,11 +83,16 @@ def lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Iterat
     facts = {fact.id: fact for fact in said.channels}
     caller = facts.get(call.caller.id)
     lost: list[Order] = []
-    lost_click = call.stage is Stage.CALLING and caller is None and call.caller.id in said.asked
-    if lost_click and call.way is Way.ARI:
-        turn = Turn(call, said.at)
-        outgoing.place(turn)
-        lost += turn.orders
+    if call.stage is Stage.CALLING and call.way is Way.ARI:
+        lost += _lost_while_calling(call, said, facts)
+    if call.stage in (Stage.CALLING, Stage.RINGING):
+        lost += (
+            FindTelephones(
+                channel, call.attempt, tuple(one.code for one in call.sought if one.channel == channel)
+            )
+            for channel in dict.fromkeys(one.channel for one in call.sought)
+            if channel in facts
+        )
     if call.stage is Stage.DIALPLAN and caller is not None:
         lost.append(Watch(caller.id))
         if caller.in_stasis and call.sent_to is not None:
@@ -107,6 +113,15 @@ def lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Iterat
     )
     already = {(type(order), target) for order in given for target in targets(order)}
     return (order for order in lost if any((type(order), one) not in already for one in targets(order)))
+
+
+def _lost_while_calling(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
+    """Make the manager's legs that were never made."""
+    for leg in (call.caller, *call.our_legs):
+        if leg.pending and leg.id in said.asked and leg.id not in facts:
+            turn = Turn(call, said.at)
+            outgoing.ring(turn, leg)
+            yield from turn.orders
 
 
 def _lost_in_the_bridge(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:

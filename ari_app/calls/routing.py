@@ -87,6 +87,8 @@ class Policy:
     """Ring managers also when the CRM says that they are away, or when they talk."""
     ajam: bool = False
     """Whether there is a second way to place a call."""
+    telephones: bool = False
+    """Whether the PBX can say which telephones an extension has."""
 
     def endpoint(self, code: str) -> str:
         """Name the channel that reaches an extension, such as ``PJSIP/101``."""

@@ -29,6 +29,7 @@ def talk(turn: Turn, leg: Leg, code: str | None) -> None:
         first_talker=call.first_talker or code,
         answered_at=turn.moment if call.answered_at is None else call.answered_at,
         timers=(),
+        sought=(),
         keys="",
     )
     turn.begin_talk()

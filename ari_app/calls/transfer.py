@@ -15,7 +15,7 @@ from ari_app.calls.call import Leg, LegState, Role, TimerName
 from ari_app.calls.dialplan import dialplan_answered, given_up_in_vain
 from ari_app.calls.orders import FindFarHalf, HangUpReason, Watch
 from ari_app.calls.outcome import Ending, LegResult
-from ari_app.calls.outgoing import manager_answered
+from ari_app.calls.outgoing import manager_answered, stand_for_the_manager
 from ari_app.calls.talking import leg_hung_up, talk, wait_for
 from ari_app.calls.trying import fallback, ring_again
 from ari_app.calls.turn import Turn
@@ -75,9 +75,12 @@ def replaced_while_ringing(turn: Turn, replaced: h.PartyReplaced) -> None:
 
 def replaced_while_calling(turn: Turn, replaced: h.PartyReplaced) -> None:
     """A call pickup: another manager took the call that the CRM had asked for, and makes it."""
-    caller = turn.call.caller
+    other = turn.call.leg(replaced.old)
     if turn.call.party(replaced.channel) is not None:
         return
+    if other is not None and other.pending and other.role is Role.MANAGER and not replaced.local:
+        stand_for_the_manager(turn, other)
+    caller = turn.call.caller
     if replaced.old == caller.id and not replaced.local and caller.pending:
         turn.call = replace(turn.call, caller=replace(caller, id=replaced.channel))
         turn.order(Watch(replaced.channel))

@@ -138,7 +138,7 @@ class Turn:
                 endpoint=endpoint,
                 name=name,
                 number=number,
-                originator=None if leg.id == waits.id else waits.id,
+                originator=None if self.call.stage is Stage.CALLING else waits.id,
                 far_id=leg.far_id if leg.leads_on else None,
                 inbound=self.call.direction is Direction.IN,
             )
@@ -302,6 +302,7 @@ class Turn:
             ended_at=self.moment if seen_at is None else max(began, seen_at),
             end_unseen=seen_at is not None,
             timers=(),
+            sought=(),
             plays_ringing=False,
         )
         if self.call.caller.alive:
@@ -345,7 +346,7 @@ def whose(call: Call) -> str | None:
         return call.talker
     if call.direction is Direction.OUT:
         return call.caller.code
-    should = (call.responsible, *call.told, *call.passed_over)
+    should = (call.responsible, *call.told, *call.passed_over, *call.absent)
     return None if call.handed_on or call.left_to_dialplan else next(filter(None, should), None)
 
 

@@ -15,7 +15,16 @@ from ari_app.calls.orders import HangUp, HangUpReason, LookUp, Ringback, Watch
 from ari_app.calls.outcome import LINE_FAILURES, Ending, LegResult, unanswered
 from ari_app.calls.routing import People, is_extension, plan, way_out
 from ari_app.calls.talking import talk, tell_out
-from ari_app.calls.trying import DIAL_MARGIN_SECONDS, current, send_to_dialplan, try_next, try_next_when_done
+from ari_app.calls.trying import (
+    DIAL_MARGIN_SECONDS,
+    current,
+    doubt_the_silent,
+    give_up_the_silent,
+    ring_telephones,
+    send_to_dialplan,
+    try_next,
+    try_next_when_done,
+)
 from ari_app.calls.turn import Turn
 
 LOOK_UP_SECONDS = 2.0
@@ -124,6 +133,7 @@ def leg_ended(turn: Turn, ended: h.LegEnded) -> None:
         return
     turn.change(leg, LegState.GONE, result=became_of(turn.call, leg, ended))
     try_next_when_done(turn)
+    doubt_the_silent(turn, current(turn.call))
 
 
 def leg_refused(turn: Turn, refused: h.LegRefused) -> None:
@@ -139,14 +149,22 @@ def leg_refused(turn: Turn, refused: h.LegRefused) -> None:
 
 
 def ring_expired(turn: Turn, expired: h.TimerExpired) -> None:
-    """Who didn't answer in time is hung up and the next destination is tried; a queue's round is told.
+    """Phones not answered in time are hung up, the next destination is tried; a queue's round is told.
 
-    What rings nobody any more, for 1 s, is given up.
+    What rings nobody any more, for 1 s, is given up. Where the PBX doesn't say in time which telephones there
+    are, it is to choose one; a telephone that gives no sign of life is given up when its manager has refused
+    at another.
     """
     if expired.timer is TimerName.ROUND:
         turn.tell_round()
     elif expired.timer is TimerName.VAIN:
         given_up_in_vain(turn)
+    elif expired.timer is TimerName.TELEPHONES:
+        turn.clear_timer(TimerName.TELEPHONES)
+        ring_telephones(turn, dict.fromkeys(one.code for one in turn.call.sought))
+    elif expired.timer is TimerName.SILENT:
+        give_up_the_silent(turn, current(turn.call))
+        try_next_when_done(turn)
     elif expired.timer is TimerName.RING:
         for leg in current(turn.call):
             turn.hang_up(leg, HangUpReason.NORMAL, LegResult.NO_ANSWER)

@@ -103,6 +103,9 @@ class Around(Protocol):
     async def far_half(self, call: Call, leg_id: str, channel: str | None) -> h.FarHalfFound | None:
         """Find and watch the half of a Local channel that runs the dialplan; raises `PbxError`."""
 
+    async def telephones(self, call: Call, order: o.FindTelephones) -> h.TelephonesFound:
+        """Ask the PBX which telephones some extensions have; never raises."""
+
     async def facts(self, call: Call, channels: tuple[str, ...]) -> h.PbxSaid:
         """Say what is true of some channels of a call; raises `PbxError`."""
 
@@ -225,6 +228,8 @@ class LiveCall:
                 self._send("recording", desk.fetch_recording(name, clock))
             case o.FindFarHalf(leg, channel):
                 self._send(f"far half of {channel or leg}", self._find_far_half(leg, channel))
+            case o.FindTelephones():
+                self._send(f"telephones for {order}", self._line.telephones(self.call, order))
             case o.AskPbx(channels):
                 self._asking += 1
                 self._send(f"facts {next(self._questions)}", self._ask(channels))

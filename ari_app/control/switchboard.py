@@ -19,6 +19,7 @@ import structlog
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnavailable
 from ari_app.asterisk.events import Heard, NewCaller, new_caller, newcomer
 from ari_app.asterisk.pbx import Pbx, Snapshot
+from ari_app.asterisk.phones import telephones
 from ari_app.calls import (
     LONGEST_INTERNAL,
     Call,
@@ -45,6 +46,7 @@ AUDIT_SECONDS = 30.0
 
 
 _DIALLED = re.compile(r"\+?[0-9*#]{1,32}")
+_CONTEXT = re.compile(r"[A-Za-z0-9_.-]{1,79}")
 _RECORDER = ("Recorder/", "Announcer/")
 _MAY_RING = frozenset({Stage.ARRIVING, Stage.RINGING, Stage.TRANSFERRING, Stage.DIALPLAN})
 """The stages of a call in which it may come to ring somebody."""
@@ -110,7 +112,24 @@ class Line:
             return
         if isinstance(heard.happening, h.PartyReplaced):
             self._know(heard.happening.channel, live)
-        live.put(heard.happening)
+        happening = heard.happening
+        live.put(self._whereto(happening) if isinstance(happening, h.LegForwarded) else happening)
+
+    def _whereto(self, forwarded: h.LegForwarded) -> h.LegForwarded:
+        """Say who it is to whom a telephone forwards: an extension, or a number and how it is dialled.
+
+        What is short and no extension of the account is something of the PBX's own: a queue, a colleague.
+        """
+        target = forwarded.target
+        if not _DIALLED.fullmatch(target):
+            return forwarded
+        if self.desk.is_extension(target):
+            return replace(forwarded, inside=True)
+        if len(target) > LONGEST_INTERNAL:
+            return replace(forwarded, way=self.desk.outside(target))
+        context = forwarded.context
+        way = Outside(target, context, 1, context) if _CONTEXT.fullmatch(context) else None
+        return replace(forwarded, way=way)
 
     def arrived(self, caller: NewCaller, at: float) -> None:
         """Take a new caller."""
@@ -238,6 +257,22 @@ class Line:
                 live.put(one)
             return None
         return told
+
+    async def telephones(self, call: Call, order: o.FindTelephones) -> h.TelephonesFound:
+        """Ask the PBX, for all at once, which telephones some extensions have; never raises."""
+        return h.TelephonesFound(
+            self.clock(),
+            order.attempt,
+            tuple(await asyncio.gather(*(self._telephones(call, order, code) for code in order.codes))),
+        )
+
+    async def _telephones(self, call: Call, order: o.FindTelephones, code: str) -> h.Telephones:
+        try:
+            found = await telephones(self.pbx.ari, order.channel, call.policy.endpoint(code))
+        except PbxError as error:
+            self._log.debug("the telephones could not be found", call=call.id, code=code, problem=str(error))
+            found = None
+        return h.Telephones(code, found)
 
     def _fact(self, call: Call, snapshot: Snapshot, channel: str) -> h.ChannelFact | None:
         fact, leg = snapshot.fact(channel), call.party(channel)

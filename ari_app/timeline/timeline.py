@@ -81,6 +81,7 @@ _RESULTS = {
     LegResult.UNREACHABLE: say("unreachable"),
     LegResult.ELSEWHERE: say("answered elsewhere"),
     LegResult.CALLER_LEFT: say("caller left"),
+    LegResult.FORWARDED: say("forwarded"),
 }
 _DIRECTIONS = {Direction.IN: say("in"), Direction.OUT: say("out")}
 
@@ -136,6 +137,10 @@ def _event(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
             yield _replaced(line.event, call), Tone.PHONE
         case h.KeyPressed():
             pass
+        case h.TelephonesFound(telephones=telephones):
+            yield from _telephones(telephones)
+        case h.LegForwarded(target=target):
+            yield _forwards(call.party(line.event.leg), target), Tone.PHONE
         case h.MemberTransferred(member=member, target=target):
             yield _transfers(_member(member), target), Tone.PHONE
         case h.CustomerFound(_, name, responsible):
@@ -178,6 +183,24 @@ def _event(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
             yield from _report(line.event, line, call)
         case _:
             yield from _leg_event(line, call)
+
+
+def _forwards(leg: Leg | None, target: str) -> Saying:
+    text = say("%(who)s forwards its calls to %(target)s", who=_who(leg), target=target)
+    followed = leg is None or leg.result is not LegResult.UNREACHABLE
+    return text if followed else say("%(what)s: not followed", what=text)
+
+
+def _telephones(found: tuple[h.Telephones, ...]) -> Iterator[tuple[Saying, Tone]]:
+    absent = tuple(one.code for one in found if one.endpoints == ())
+    if absent:
+        one = say("%(codes)s is registered nowhere: passed over", codes=absent)
+        many = say("%(codes)s are registered nowhere: passed over", codes=absent)
+        yield one if len(absent) == 1 else many, Tone.PHONE
+    for each in found:
+        if each.endpoints is not None and len(each.endpoints) > 1:
+            telephones = str(len(each.endpoints))
+            yield say("%(code)s has %(count)s telephones", code=each.code, count=telephones), Tone.QUIET
 
 
 def _report(report: r.Report, line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
@@ -320,6 +343,10 @@ def _timer(timer: TimerName) -> Iterator[tuple[Saying, Tone]]:
             yield say("the CRM did not answer in time"), Tone.BAD
         case TimerName.RING:
             yield say("nobody answered in time"), Tone.BAD
+        case TimerName.TELEPHONES:
+            yield say("the PBX did not say in time which telephones there are"), Tone.BAD
+        case TimerName.SILENT:
+            yield say("of the other telephone nothing was heard"), Tone.QUIET
         case TimerName.RECORDING:
             yield say("the recording did not come in time"), Tone.BAD
         case TimerName.REPORT:
@@ -353,9 +380,13 @@ def _orders(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
             one = say("%(codes)s is busy: passed over", codes=order.codes)
             many = say("%(codes)s are busy: passed over", codes=order.codes)
             yield one if len(order.codes) == 1 else many, Tone.PHONE
-    rung = tuple(_who(call.party(order.leg)) for order in line.orders if isinstance(order, o.Ring))
+    rung: list[str | Saying] = []
+    for order in line.orders:
+        who = _who(call.party(order.leg)) if isinstance(order, o.Ring) else None
+        if who is not None and who not in rung:  # somebody may have several telephones
+            rung.append(who)
     if rung:
-        yield say("trying %(who)s", who=rung), Tone.PHONE
+        yield say("trying %(who)s", who=tuple(rung)), Tone.PHONE
     for order in line.orders:
         if isinstance(order, o.SendToDialplan):
             place = f"{order.context},{order.exten},{order.priority}"
@@ -364,8 +395,8 @@ def _orders(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
             yield say("ringing %(who)s by AJAM", who=_who(call.caller)), Tone.PHONE
         elif isinstance(order, o.PlayRinging):
             talked = call.answered_at is not None and line.at >= call.answered_at
-            who = say("the customer") if talked else _who(call.caller)
-            yield say("%(who)s hears ringing", who=who), Tone.QUIET
+            hears = say("the customer") if talked else _who(call.caller)
+            yield say("%(who)s hears ringing", who=hears), Tone.QUIET
     over = (Stage.ENDING, Stage.ENDED)
     if line.after in over and line.before not in over and call.way is not Way.REPORTED:
         said = _summary(call, call.ending) if call.ending is not None else Saying(summary(call))

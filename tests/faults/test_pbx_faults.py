@@ -150,6 +150,7 @@ async def test_a_customer_who_calls_while_the_wire_is_cut_is_served_by_the_dialp
 REQUESTS = {
     "following the caller": r"POST .*/subscription",
     "ringing to the caller": r"POST .*/ring\b",
+    "the telephones": r"GET .*/variable\?.*DIAL_CONTACTS",
     "the bridge": r"POST .*/bridges/[^/]*\?",
     "a phone": r"POST .*/channels/create",
     "dialling": r"POST .*/dial",

@@ -197,9 +197,15 @@ class Office:
 
     # -- people -------------------------------------------------------------------------------------------
 
-    def phone(self, code: str, behaviour: Behaviour) -> Phone:
-        """A manager's phone."""
-        return self.lab.phone(code, behaviour)
+    def phone(self, code: str, behaviour: Behaviour, which: int = 0) -> Phone:
+        """A manager's phone; `which` of a twin's two."""
+        return self.lab.phone(code, behaviour, which=which)
+
+    def twin(self) -> str:
+        """Hire a manager with two telephones."""
+        code = self.lab.twin()
+        self.hire(code)
+        return code
 
     @asynccontextmanager
     async def phones(self, **behaviours: Behaviour) -> AsyncIterator[dict[str, Phone]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Role
+from ari_app.calls.routing import Outside
 from ari_app.calls.transfer import ATTENDED
 from tests.support.simulated_pbx import CLICKED, CLICKED_CUSTOMER, Channel, SimulatedPbx
 from tests.support.witness import CALLER, CODES
@@ -52,6 +53,8 @@ class SimulatedOffice(SimulatedPbx):
                 self._called_customer(ident, one)
             case Role.QUEUE | Role.TARGET:
                 self._behind(ident, one)
+            case Role.FORWARDED:
+                self._forwarded(ident, one)
             case _:
                 self._manager(ident, one)
 
@@ -135,6 +138,8 @@ class SimulatedOffice(SimulatedPbx):
                 self.end(ident, self.random.choice((16, 127)))
         elif self.chance(0.15):
             self.end(ident, self.random.choice((16, 17, 20, 21)))
+        elif one.created and self.chance(0.1):
+            self._forward(ident)
         elif self.chance(0.4):
             one.state = "Ringing"
             self.news.append(h.LegRinging(self.at, ident))
@@ -144,6 +149,31 @@ class SimulatedOffice(SimulatedPbx):
             self._up(ident, one)
             if self.by_ajam and ident == CLICKED:
                 self.channels[CLICKED_CUSTOMER] = Channel(Role.CUSTOMER, "Down")
+
+    def _forward(self, ident: str) -> None:
+        """The telephone says where its calls are to go, and is gone."""
+        target, inside = self.random.choice(CODES), self.chance(0.6)
+        way = Outside(target, "default", 1, "default") if self.chance(0.8) else None
+        self.news.append(h.LegForwarded(self.at, ident, target, "internal", inside, way))
+        self.end(ident, 0)
+
+    def _forwarded(self, ident: str, one: Channel) -> None:
+        """Somebody is rung by the line, where a telephone forwards its calls to."""
+        line = "PJSIP/trunk-0000002a"
+        far = one.far if one.far in self.watched else None
+        if one.member is not None:
+            if self.chance(0.15):
+                self.end(ident, 16)
+        elif line not in one.rung:
+            one.rung[line] = None
+            self.news += [h.MemberRung(self.at, far, line, None)] if far else []
+        elif self.chance(0.3):
+            self.news += [h.MemberEnded(self.at, far, line, "NOANSWER")] if far else []
+            self.end(ident, 19)
+        else:
+            one.member, one.behind = line, one.code
+            self.news += [h.MemberAnswered(self.at, far, line, None)] if far else []
+            self._up(ident, one)
 
     def _pick_up(self, ident: str) -> None:
         """Another phone takes the call; of the one that rang nothing more is heard."""

@@ -21,11 +21,18 @@ from tests.support.witness import (
     random_busy,
     random_first,
     random_policy,
+    random_telephones,
 )
 
 CLICKED, CLICKED_CUSTOMER = "c1-1", "c1-2"
-_ERRANDS = (o.TellRinging, o.TellHangup, o.TellResult, o.LookUp, o.FetchRecording, o.FindFarHalf)
-_OWN_WORD = (h.PbxSaid, h.RecordingStored, h.RecordingFailed, h.OutcomeUnknown, h.FarHalfFound)
+_ERRANDS = (
+    *(o.TellRinging, o.TellHangup, o.TellResult, o.LookUp, o.FetchRecording, o.FindFarHalf),
+    o.FindTelephones,
+)
+_OWN_WORD = (
+    *(h.PbxSaid, h.RecordingStored, h.RecordingFailed, h.OutcomeUnknown, h.FarHalfFound),
+    h.TelephonesFound,
+)
 """What doesn't come through the event stream, and so is never lost."""
 
 
@@ -113,6 +120,13 @@ class SimulatedPbx:
                 self.news.append(h.CustomerUnknown(self.at) if self.chance(0.3) else found)
             case o.Watch(channel):
                 self._watch(channel)
+            case o.FindTelephones(channel, attempt, codes) if self.chance(0.9):
+                there = channel in self.channels
+                telephones = tuple(
+                    h.Telephones(code, random_telephones(self.random, code) if there else None)
+                    for code in codes
+                )
+                self.news.append(h.TelephonesFound(self.at, attempt, telephones))
             case o.FindFarHalf(leg) if leg in self.channels:
                 self._find(leg, self.channels[leg])
             case o.Record() if not self.recording:
@@ -232,8 +246,8 @@ class SimulatedPbx:
         if ident not in self.channels:
             return h.ChannelFact(ident, "Down", bridged=False)
         one = self.channels[ident]
-        local = one.role in (Role.QUEUE, Role.TARGET, Role.CUSTOMER)
-        asked = local and self.call.stage in (Stage.RINGING, Stage.TRANSFERRING)
+        local = one.role in (Role.QUEUE, Role.TARGET, Role.CUSTOMER, Role.FORWARDED)
+        asked = local and self.call.stage in (Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING)
         return h.ChannelFact(
             ident,
             one.state,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import typing
 from collections import Counter
 from collections.abc import Iterable
@@ -34,8 +35,8 @@ HAPPENINGS: tuple[type, ...] = typing.get_args(h.Happening)
 ORDERS: tuple[type, ...] = typing.get_args(o.Order)
 TIMERS_OF = {
     Stage.ARRIVING: {TimerName.LOOK_UP},
-    Stage.RINGING: {TimerName.RING, TimerName.ROUND, TimerName.VAIN},
-    Stage.CALLING: {TimerName.RING},
+    Stage.RINGING: {TimerName.RING, TimerName.ROUND, TimerName.VAIN, TimerName.TELEPHONES, TimerName.SILENT},
+    Stage.CALLING: {TimerName.RING, TimerName.SILENT},
     Stage.TRANSFERRING: {TimerName.ROUND, TimerName.VAIN},
     Stage.TALKING: {TimerName.KEYS},
     Stage.ENDING: {TimerName.RECORDING},
@@ -177,10 +178,11 @@ class Witness:
             assert call.clicked
             return
         assert self._open("", o.OpenBridge, o.CloseBridge)
-        if call.clicked:
+        if call.clicked and leg.role is Role.CUSTOMER:
             assert call.caller.answered_at is not None, "the manager is there before the customer is rung"
         known = before is not None and before.leg(ident) is not None
-        if leg.code in busy and not known:
+        calling = before is not None and before.stage is Stage.CALLING
+        if leg.code in busy and not known and not calling and leg.role is not Role.FORWARDED:
             assert call.policy.ignore_manager_status, "who is busy is not rung"
 
     def _open(self, which: str, opening: type, closing: type) -> bool:
@@ -256,14 +258,18 @@ class Witness:
         here = {leg.id for leg in (call.caller, *call.our_legs) if _here(leg)}
         answered = [leg.id for leg in call.our_legs if leg.result is LegResult.ANSWERED]
         match call.stage:
-            case Stage.ARRIVING | Stage.CALLING:
+            case Stage.ARRIVING:
                 assert here == {call.caller.id}
+                assert not call.legs
+            case Stage.CALLING:
+                assert here, "the manager is rung"
                 assert not [leg for leg in call.legs if leg.role is Role.CUSTOMER]
             case Stage.RINGING:
                 assert call.waiter.id in here
                 tried = [leg for leg in call.our_legs if leg.id in here - {call.waiter.id}]
-                assert tried, "somebody is tried"
-                assert {leg.attempt for leg in tried} == {call.attempt}
+                assert tried or call.sought, "somebody is tried"
+                assert {leg.attempt for leg in tried} <= {call.attempt}
+                assert not call.sought or call.is_due(TimerName.TELEPHONES, math.inf), "nobody waits for ever"
             case Stage.TALKING:
                 assert call.customer is not None
                 assert here == {call.customer.id, call.talker_leg}, "two talk"
@@ -295,7 +301,10 @@ class Witness:
             assert call.clicked
             assert not self.told
         if call.number is not None:
-            rung = {leg.code for leg in call.legs if leg.code and leg.id.split("/")[0] not in customers}
+            ours = (leg for leg in (call.caller, *call.our_legs) if leg.id.startswith(call.id))
+            makers = {leg.id for leg in ours if leg.attempt < 0}
+            untold = customers | makers  # of whom could have made a call, the CRM hears who did
+            rung = {leg.code for leg in call.legs if leg.code and leg.id.split("/")[0] not in untold}
             assert rung <= set(self.told), "who was rung was told"
             self._verdict(call, self.results[0])
 
@@ -336,6 +345,7 @@ def random_policy(random: Random) -> Policy:
         record=random.random() < 0.7,
         ignore_manager_status=random.random() < 0.2,
         ajam=random.random() < 0.7,
+        telephones=random.random() < 0.5,
     )
 
 
@@ -367,3 +377,9 @@ def random_first(random: Random, number: str | None, ajam: bool = True) -> First
 def random_busy(random: Random) -> frozenset[str]:
     """Tell who is busy now: mostly nobody."""
     return frozenset(random.sample(CODES, random.randint(1, 3)) if random.random() < 0.3 else ())
+
+
+def random_telephones(random: Random, code: str) -> tuple[str, ...] | None:
+    """Say which telephones an extension has, mostly one."""
+    many = random.choice((None, 0, 1, 1, 1, 2, 3))
+    return None if many is None else tuple(f"PJSIP/{code}/sip:{code}@10.0.0.{one}" for one in range(many))

@@ -27,6 +27,7 @@ from tests.support.witness import (
     START,
     Witness,
     random_busy,
+    random_telephones,
 )
 
 steady = settings(derandomize=True, deadline=None, database=None)
@@ -67,6 +68,12 @@ def random_happening(random: Random, call: Call, at: float, about: type) -> h.Ha
             return h.CallerEnded(at, cause, up_at)
         case h.LegReady | h.LegRinging | h.LegAnswered:
             return typing.cast(h.Happening, about(at, leg))
+        case h.TelephonesFound:
+            found = tuple(h.Telephones(one, random_telephones(random, one)) for one in CODES)
+            return h.TelephonesFound(at, pick((call.attempt, call.attempt, 0)), found)
+        case h.LegForwarded:
+            way = pick((OUTSIDE, None))
+            return h.LegForwarded(at, leg, pick(CODES), "internal", pick((True, False)), way)
         case h.LegEnded:
             return h.LegEnded(at, leg, cause, pick((None, 603, 403)), up_at)
         case h.LegRefused:

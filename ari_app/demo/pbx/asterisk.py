@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import re
 import resource
@@ -25,6 +26,8 @@ UNREACHABLE = "498"
 """An extension whose phone is not registered."""
 NOWHERE = "499"
 """An extension that doesn't exist."""
+TWINS = [str(number) for number in range(480, 488)]
+"""Extensions with two telephones each."""
 EXTENSIONS = [str(number) for number in range(100, 400)]
 QUEUES = [
     *(f"q{number}" for number in range(1, 41)),
@@ -76,6 +79,11 @@ class Asterisk:
         self.ports = PortBlock()
         self.phones = {extension: self.ports.phone(index) for index, extension in enumerate(extensions)}
         """The port at which Asterisk looks for each extension's phone."""
+        self.twins = {
+            extension: (self.ports.phone(index), self.ports.phone(index + 1))
+            for index, extension in zip(itertools.count(len(extensions), 2), TWINS, strict=False)
+        }
+        """The ports at which Asterisk looks for the two telephones of these extensions."""
         self.folder = self.ports.folder
         self.files: Mapping[str, str] = {}
         """Files, by name, that take the place of the lab's own configuration; set them before the start."""
@@ -240,7 +248,7 @@ class Asterisk:
             "ami_password": self.ami_password,
             "unreachable": UNREACHABLE,
         }
-        configuration.write(self.folder / "etc", values, self.phones, self.queues)
+        configuration.write(self.folder / "etc", values, self.phones, self.twins, self.queues)
         for name, text in self.files.items():
             (self.folder / "etc" / name).write_text(text)
 

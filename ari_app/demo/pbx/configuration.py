@@ -15,17 +15,25 @@ _EMPTY = (
 
 
 def write(
-    folder: Path, values: Mapping[str, object], phones: Mapping[str, int], queues: Iterable[str]
+    folder: Path,
+    values: Mapping[str, object],
+    phones: Mapping[str, int],
+    twins: Mapping[str, tuple[int, ...]],
+    queues: Iterable[str],
 ) -> None:
     """Write every file of `conf/` into `folder`, with each `@name@` replaced by its value.
 
-    `phones` has the port of each extension's phone. The queue `linearN` rings in turn, `strictN` refuses
-    callers when it has nobody to ring, all others ring everybody at once.
+    `phones` has the port of each extension's phone, `twins` the ports of those with several. The queue
+    `linearN` rings in turn, `strictN` refuses callers when it has nobody to ring, all others ring everybody
+    at once.
     """
     queues = list(queues)
     everything = {
         **values,
-        "phones": "\n".join(map(_phone, phones, phones.values())),
+        "phones": "\n".join(
+            [_phone(code, port) for code, port in phones.items()]
+            + [_phone(code, *ports) for code, ports in twins.items()]
+        ),
         "queues": "\n".join(map(_queue, queues)),
         "queue_contexts": "\n".join(map(_queue_context, queues)),
     }
@@ -36,13 +44,11 @@ def write(
         (folder / template.name).write_text(text)
 
 
-def _phone(extension: str, port: int) -> str:
-    """Make a telephone; ``99302`` is a second one of extension 302, which it shows as its number."""
+def _phone(extension: str, *ports: int) -> str:
+    """Make a telephone, or several; ``99302`` is another one of extension 302, whose number it shows."""
     twin = f"callerid = <{extension[2:]}>\n" if len(extension) > 3 else ""
-    return (
-        f"[{extension}](phone)\naors = {extension}\n{twin}[{extension}]\ntype = aor\n"
-        f"contact = sip:{extension}@127.0.0.1:{port}\n"
-    )
+    contacts = "".join(f"contact = sip:{extension}@127.0.0.1:{port}\n" for port in ports)
+    return f"[{extension}](phone)\naors = {extension}\n{twin}[{extension}]\ntype = aor\n{contacts}"
 
 
 def _queue(name: str) -> str:

@@ -21,11 +21,16 @@ class Lab:
     def __init__(self, asterisk: Asterisk) -> None:
         self.asterisk = asterisk
         self._extensions = itertools.cycle(phone for phone in asterisk.phones if phone != EMERGENCY)
+        self._twins = itertools.cycle(asterisk.twins)
         self._queues = list(asterisk.queues)
 
     def extensions(self, count: int) -> list[str]:
         """Return extensions that nobody else has got: the one that was given out longest ago comes again."""
         return [next(self._extensions) for _ in range(count)]
+
+    def twin(self) -> str:
+        """Return an extension with two telephones, the one that was given out longest ago."""
+        return next(self._twins)
 
     def queue(self, kind: str = "q") -> str:
         """Return a queue that nobody else has got.
@@ -44,9 +49,11 @@ class Lab:
             ):
                 await asyncio.sleep(0.01)
 
-    def phone(self, extension: str, behaviour: Behaviour, *, sound: bool = True) -> Phone:
-        """Return the phone of `extension`, to be entered as an async context."""
-        return Phone(extension, self.asterisk.phones[extension], behaviour, self.asterisk.folder, sound)
+    def phone(self, extension: str, behaviour: Behaviour, *, sound: bool = True, which: int = 0) -> Phone:
+        """Return the phone of `extension`, to be entered as an async context; `which` of a twin's two."""
+        twins = self.asterisk.twins
+        port = twins[extension][which] if extension in twins else self.asterisk.phones[extension]
+        return Phone(extension, port, behaviour, self.asterisk.folder, sound)
 
     def customer_phone(self, behaviour: Behaviour) -> Phone:
         """Return the phone of every customer that is called through the trunk."""

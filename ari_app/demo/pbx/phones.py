@@ -47,11 +47,18 @@ class Refuses:
 
 
 @dataclass(frozen=True, slots=True)
+class Forwards:
+    """Forwards its calls at once (302) to a number."""
+
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rings:
     """Rings until the caller gives up, or until the phone is told what to do."""
 
 
-Behaviour = Answers | Declines | Busy | Refuses | Rings
+Behaviour = Answers | Declines | Busy | Refuses | Forwards | Rings
 
 
 class Fate(Enum):
@@ -260,12 +267,8 @@ _EARLY_MEDIA = """\
 
 
 def _scenario(behaviour: Behaviour, sound: bool) -> dict[str, str]:
-    progress, refusal, ring, talk = (
-        _RINGING.format(status="180 Ringing", body=_NO_BODY),
-        "603 Decline",
-        "",
-        "",
-    )
+    progress, refusal = _RINGING.format(status="180 Ringing", body=_NO_BODY), "603 Decline"
+    redirect = ring = talk = ""
     match behaviour:
         case Answers(after, hangs_up_after, early_media):
             if early_media:
@@ -277,9 +280,13 @@ def _scenario(behaviour: Behaviour, sound: bool) -> dict[str, str]:
             progress, refusal = _AT_ONCE, "486 Busy Here"
         case Refuses(status):
             progress, refusal = _AT_ONCE, f"{status} Refused"
+        case Forwards(to):
+            progress, refusal = _AT_ONCE, "302 Moved Temporarily"
+            redirect = f"\n    Contact: <sip:{to}@127.0.0.1>"
         case Rings():
             pass
     return {
+        "redirect": redirect,
         "progress": progress,
         "refusal": refusal,
         "ring_timeout": ring,
