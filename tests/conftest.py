@@ -37,6 +37,8 @@ def _shares_with_its_module(item: pytest.Item) -> str | None:
     """Name what a test uses of its module: two tests of one name use the same PBX."""
     if not isinstance(item, pytest.Function):
         return None
+    if "browser" in item.path.parts:
+        return "browser"  # one at a time is enough for two processors
     found = item._fixtureinfo.name2fixturedefs
     shared = {name for name, fixtures in found.items() if fixtures[-1].scope == "module"}
     if not shared:

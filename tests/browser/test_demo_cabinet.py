@@ -42,3 +42,4 @@ async def test_the_address_that_the_demo_names_opens_a_shop_at_work(open_window:
         await expect(window.page.get_by_text("Everything works.")).to_be_visible()
         await window.open("/live")
         await expect(window.page.locator("tbody tr").first).to_contain_text("Смирнова Ольга")
+        await window.page.goto("about:blank")  # it would look for the demo when that has ended

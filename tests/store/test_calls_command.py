@@ -44,7 +44,8 @@ def steps(call_id: str, account: str, gives_up: bool) -> list[Step]:
     arrived = h.CallArrived(1.0, f"channel of {call_id}", "+79161234567", "+74951112233")
     call, orders = begin(call_id, account, read_account(ACCOUNT).policy(), arrived)
     taken = [Step(call, JournalLine(1.0, call_id, None, call.stage, arrived, orders))]
-    happened: list[h.Happening] = [h.CustomerUnknown(1.1)]
+    telephone = h.TelephonesFound(1.2, 0, (h.Telephones("101", ("PJSIP/101",)),))
+    happened: list[h.Happening] = [h.CustomerUnknown(1.1), telephone]
     if gives_up:
         happened += [h.CallerEnded(2.0, 16), h.LegEnded(2.1, f"{call_id}-1", 16)]
     for happening in happened:

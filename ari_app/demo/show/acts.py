@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ari_app.demo.pbx.customers import Customer
@@ -30,6 +30,8 @@ class Seen:
     """Seconds until the answer, or until the end."""
     talked: float | None = None
     """Seconds from the answer to the end; None without an answer."""
+    between: float = 0.0
+    """Seconds of these in which the customer waited for the colleague they were handed over to."""
     talkers: tuple[str, ...] = ()
     """The extensions that dialled and were answered; those whose phones were rung are seen by the phones."""
     dialled: tuple[str, ...] = ()
@@ -91,11 +93,12 @@ class IsHandedOver:
             status = await giver.transfer(self.taker)
             if status != 200:
                 raise NotPlayed(f"Asterisk refused the transfer with {status}")
-            await taker.answers()
+            given = time.monotonic()
+            taken = (await taker.answers()).answered_at
             await asyncio.sleep(TALK_SECONDS)
             customer.hang_up()
             await customer.ended()
-        return _seen_by(customer)
+        return replace(_seen_by(customer), between=(taken or given) - given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,7 @@ class Dials:
         seen = _seen_by(manager)
         talkers = () if seen.talked is None else (self.code,)
         dialled = tuple(call.to for call in telephone.calls)
-        return Seen(seen.sip_status, seen.waited, seen.talked, talkers, dialled)
+        return replace(seen, talkers=talkers, dialled=dialled)
 
 
 def _seen_by(caller: Customer) -> Seen:

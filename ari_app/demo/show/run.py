@@ -117,6 +117,7 @@ async def _perform(theatre: Theatre, index: int, plan: Plan, narrator: Narrator)
         sip_status=seen.sip_status,
         waited=seen.waited,
         talked=seen.talked,
+        between=seen.between,
         talkers=(*seen.talkers, *answered),
         shown=tuple(sorted({c.name for phone in phones.values() for c in phone.calls if c.name})),
         events=tuple(one.event for one in crm.events[events:]),

@@ -80,6 +80,8 @@ class Observed:
     """The extensions whose phones were rung."""
     dialled: tuple[str, ...] = ()
     """The numbers at which customers were rung."""
+    between: float = 0.0
+    """Seconds after the answer in which the customer waited for a colleague: recorded, but no talk."""
     recording: float | None = None
     """Seconds of the recording that was downloaded; None when there is none."""
     violations: tuple[str, ...] = ()
@@ -135,7 +137,7 @@ def _uploads(expected: Expected, observed: Observed) -> Iterator[str]:
 
 def _times(upload: ToldCall, observed: Observed) -> Iterator[str]:
     for told, seen, what in (
-        (upload.duration, observed.talked or 0.0, "talking"),
+        (upload.duration, (observed.talked or 0.0) - observed.between, "talking"),
         (upload.duration_waiting, observed.waited, "waiting"),
     ):
         if told is None or abs(told - seen) > REPORT_TOLERANCE:
