@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from ari_app.accounts.account import ExtensionOf
+from ari_app.accounts.sections import ExtensionOf
 from ari_app.calls import is_persons
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from ari_app.accounts.account import PbxSettings
+from ari_app.accounts.sections import PbxSettings
 from ari_app.asterisk.ajam_wire import Answer, Wire
 from ari_app.asterisk.errors import PbxError
 from ari_app.check.look import LOOK_SECONDS, Look, NothingThere, look

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from ari_app.accounts.account import PbxSettings
+from ari_app.accounts.sections import PbxSettings
 from ari_app.asterisk.errors import PbxDenied, PbxError, PbxUnavailable
 from ari_app.check.look import Look, NothingThere
 from ari_app.check.pbx import Pbx

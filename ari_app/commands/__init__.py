@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeVar
 
 import typer
 
-from ari_app.accounts.account import BadAccount
+from ari_app.accounts.reading import BadAccount
 from ari_app.errors import StoreUnavailable
 from ari_app.settings import BadSettings, Settings, read_settings
 from ari_app.store.accounts import AccountConflict, WrongSecretKey

@@ -13,7 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ari_app.accounts.account import Account, RegisteredAccount, read_account
+from ari_app.accounts.account import Account, RegisteredAccount
+from ari_app.accounts.reading import read_account
 from ari_app.calls import Outside, People
 from ari_app.commands import fail, run, store
 from ari_app.settings import load_secret_key, read_settings

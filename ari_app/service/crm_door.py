@@ -10,7 +10,8 @@ import aiohttp
 import structlog
 from pydantic import SecretStr, ValidationError
 
-from ari_app.accounts.account import Crm, RegisteredAccount
+from ari_app.accounts.account import RegisteredAccount
+from ari_app.accounts.sections import Crm
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.errors import CrmDenied, CrmError, CrmRefused, CrmUnavailable
 from ari_app.retailcrm.registration import missing_permissions

@@ -16,7 +16,8 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import WatchError
 
-from ari_app.accounts.account import SECRETS, Account, RegisteredAccount, checked_account
+from ari_app.accounts.account import Account, RegisteredAccount, checked_account
+from ari_app.accounts.sections import SECRETS
 from ari_app.store.connection import ask, asking
 from ari_app.store.keys import ACCOUNTS, REVISION, Keys
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from ari_app.accounts.account import ExtensionOf, ExternalPhone, RegisteredAccount
+from ari_app.accounts.account import RegisteredAccount
+from ari_app.accounts.sections import ExtensionOf, ExternalPhone
 from cabinet.forms.typed import Typed, texts_in
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.visits import Form as Sent

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
-from ari_app.accounts.account import Account, PbxSettings, RegisteredAccount
+from ari_app.accounts.account import Account, RegisteredAccount
+from ari_app.accounts.sections import PbxSettings
 from ari_app.check.pbx_door import Tried, try_pbx
 from ari_app.store.accounts import AccountConflict
 from ari_app.store.sessions import Attempts

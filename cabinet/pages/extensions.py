@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 from aiohttp import web
 from pydantic import ValidationError
 
-from ari_app.accounts.account import ExtensionOf, RegisteredAccount
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.accounts.extensions import recoded
+from ari_app.accounts.sections import ExtensionOf
 from ari_app.accounts.staff import Person
 from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.phones import Endpoints, endpoints, state_of

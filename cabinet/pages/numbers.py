@@ -9,7 +9,8 @@ from dataclasses import replace
 from aiohttp import web
 from pydantic import ValidationError
 
-from ari_app.accounts.account import ExternalPhone, RegisteredAccount, is_shops_number
+from ari_app.accounts.account import RegisteredAccount
+from ari_app.accounts.sections import ExternalPhone, is_shops_number
 from ari_app.calls import e164
 from cabinet.forms.rows import NotTaken, Row, put, read_row
 from cabinet.frame.clients import SERVICE

@@ -11,7 +11,8 @@ from aiohttp import web
 from babel import Locale
 from babel.core import get_global
 
-from ari_app.accounts.account import DEFAULT_TIMEZONE, RegisteredAccount
+from ari_app.accounts.account import RegisteredAccount
+from ari_app.accounts.sections import DEFAULT_TIMEZONE
 from ari_app.retailcrm.registration import COUNTRIES
 from cabinet.forms.destinations import Destinations, read_steps, shown_steps
 from cabinet.forms.form import Filled, Flag, Form, Number, Text, saved

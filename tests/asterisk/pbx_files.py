@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from ari_app.accounts.account import read_account
+from ari_app.accounts.reading import read_account
 from ari_app.demo.pbx.asterisk import Asterisk
 from ari_app.demo.pbx.machine import CannotPrepare, Installation, prepare
 from stasis_dialplan import Kind, Settings, render

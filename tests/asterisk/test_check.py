@@ -9,7 +9,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from ari_app.accounts.account import read_account
+from ari_app.accounts.reading import read_account
 from ari_app.check import everything
 from ari_app.check.findings import Finding, State
 from ari_app.demo.pbx.asterisk import NOWHERE, UNREACHABLE, Asterisk

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 import pytest_asyncio
 
-from ari_app.accounts.account import read_account
+from ari_app.accounts.reading import read_account
 from ari_app.demo.pbx.asterisk import QUEUES, Asterisk
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation

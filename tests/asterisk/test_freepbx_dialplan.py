@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from ari_app.accounts.account import read_account
+from ari_app.accounts.reading import read_account
 from ari_app.check import doors, everything, places
 from ari_app.check.findings import State
 from ari_app.check.pbx import Pbx

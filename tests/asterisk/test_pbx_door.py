@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from ari_app.accounts.account import PbxSettings
+from ari_app.accounts.sections import PbxSettings
 from ari_app.check.pbx_door import Tried, try_pbx
 from ari_app.demo.pbx.lab import Lab
 from ari_app.reach import read_networks

@@ -27,7 +27,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.typedefs import Handler
 
-from ari_app.accounts.account import read_account
+from ari_app.accounts.reading import read_account
 from ari_app.calls.call import Call, Direction, Stage
 from ari_app.calls.happenings import RecordingFinished, RecordingStored
 from ari_app.calls.journal import JournalLine

@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from ari_app.accounts.account import read_account
+from ari_app.accounts.reading import read_account
 from ari_app.calls.call import RecordingState
 from ari_app.calls.outcome import Ending
 from ari_app.demo.pbx.asterisk import Asterisk

@@ -12,7 +12,8 @@ from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import Account, read_account
+from ari_app.accounts.account import Account
+from ari_app.accounts.reading import read_account
 from ari_app.calls.call import Call
 from ari_app.demo.crm.account import CrmAccount
 from ari_app.demo.crm.simulator import Customer, Manager, SimulatedCrm

@@ -14,7 +14,8 @@ from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import Account, PbxSettings, RegisteredAccount
+from ari_app.accounts.account import Account, RegisteredAccount
+from ari_app.accounts.sections import PbxSettings
 from cabinet.pages.asterisk import TRIES
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 from tests.support.pace import at_this_pace

@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import ExternalPhone
+from ari_app.accounts.sections import ExternalPhone
 from ari_app.demo.crm.simulator import Status
 from ari_app.service.crm_sites import Sites
 from cabinet.app import make_app

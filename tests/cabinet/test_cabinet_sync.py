@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import ExtensionOf, RegisteredAccount
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.accounts.extensions import Conflict, merge
+from ari_app.accounts.sections import ExtensionOf
 from ari_app.accounts.staff import Synchronisation
 from ari_app.demo.crm.simulator import HtmlPage, Manager, Nonsense, Silent, Slow, Status
 from ari_app.store.staff import StaffStore

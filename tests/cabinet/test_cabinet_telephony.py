@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import CallSettings, ExternalPhone, RegisteredAccount
+from ari_app.accounts.account import RegisteredAccount
+from ari_app.accounts.sections import CallSettings, ExternalPhone
 from ari_app.calls.routing import Dialplan, People, Queue
 from cabinet.forms.destinations import MOST_STEPS, Step, read_steps
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop

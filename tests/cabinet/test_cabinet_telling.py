@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import ExtensionOf, RegisteredAccount
+from ari_app.accounts.account import RegisteredAccount
+from ari_app.accounts.sections import ExtensionOf
 from ari_app.demo.crm.simulator import Status
 from ari_app.retailcrm.module import MODULE_CODE
 from ari_app.store.keys import Keys

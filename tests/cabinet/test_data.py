@@ -5,7 +5,7 @@ from pathlib import Path
 from aiohttp.test_utils import TestClient, TestServer
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import read_account
+from ari_app.accounts.reading import read_account
 from ari_app.service.service import Service
 from ari_app.settings import Settings
 from cabinet.api.data import event2_script

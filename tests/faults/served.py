@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 from redis.exceptions import RedisError
 
-from ari_app.accounts.account import read_account
+from ari_app.accounts.reading import read_account
 from ari_app.demo.crm.simulator import CrmAccount, SimulatedCrm
 from ari_app.demo.pbx.lab import Lab
 from ari_app.store.calls import CallStore

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from ari_app.accounts.account import read_account
+from ari_app.accounts.reading import read_account
 from ari_app.demo.crm.simulator import SimulatedCrm
 from ari_app.demo.pbx.phones import Answers, Rings
 from ari_app.store.accounts import Accounts

@@ -7,7 +7,9 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import Account, Crm, RegisteredAccount, read_account
+from ari_app.accounts.account import Account, RegisteredAccount
+from ari_app.accounts.reading import read_account
+from ari_app.accounts.sections import Crm
 from ari_app.errors import StoreUnavailable
 from ari_app.store.accounts import AccountConflict, Accounts, WrongSecretKey
 from ari_app.store.connection import connect

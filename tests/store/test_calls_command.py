@@ -6,7 +6,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner, Result
 
-from ari_app.accounts.account import read_account
+from ari_app.accounts.reading import read_account
 from ari_app.calls import happenings as h
 from ari_app.calls.flow import advance, begin
 from ari_app.calls.journal import JournalLine, OutboxEntry

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from ari_app.accounts.account import read_account
+from ari_app.accounts.reading import read_account
 from ari_app.cli import app
 from ari_app.store.accounts import Accounts
 from ari_app.store.connection import connect

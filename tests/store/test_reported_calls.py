@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import read_account
 from ari_app.accounts.current import Current
+from ari_app.accounts.reading import read_account
 from ari_app.calls.call import AsGiven, Direction
 from ari_app.calls.orders import TellHangup, TellResult, TellRinging
 from ari_app.calls.outcome import Ending

@@ -9,8 +9,9 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import Account, read_account
+from ari_app.accounts.account import Account
 from ari_app.accounts.current import Current
+from ari_app.accounts.reading import read_account
 from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.client import User, UsersPage
 from ari_app.retailcrm.errors import CrmError, CrmLimited, CrmUnavailable

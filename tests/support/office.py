@@ -18,7 +18,8 @@ import aiohttp
 from aiohttp import web
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import Account, read_account
+from ari_app.accounts.account import Account
+from ari_app.accounts.reading import read_account
 from ari_app.calls.call import Call
 from ari_app.calls.journal import JournalLine
 from ari_app.demo.crm.account import CallUploaded, CrmAccount, EventTold

@@ -1,8 +1,10 @@
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from ari_app.accounts import account as accounts
-from ari_app.accounts.account import SECRETS, Account, BadAccount, read_account
+from ari_app.accounts import sections
+from ari_app.accounts.account import Account
+from ari_app.accounts.reading import BadAccount, read_account
+from ari_app.accounts.sections import SECRETS
 from ari_app.calls.routing import Dialplan, People, Queue
 
 SHORTEST = """
@@ -265,11 +267,11 @@ def test_every_secret_field_is_known_as_one() -> None:
     def secrets_of(model: type[BaseModel]) -> set[str]:
         return {name for name, field in model.model_fields.items() if "SecretStr" in str(field.annotation)}
 
-    found = {("crm", name) for name in secrets_of(accounts.Crm)}
-    found |= {("pbx", name) for name in secrets_of(accounts.PbxSettings)}
+    found = {("crm", name) for name in secrets_of(sections.Crm)}
+    found |= {("pbx", name) for name in secrets_of(sections.PbxSettings)}
     assert found == set(SECRETS)
-    assert not secrets_of(accounts.CallSettings) | secrets_of(Account)
-    assert not secrets_of(accounts.ExtensionOf) | secrets_of(accounts.ExternalPhone)
+    assert not secrets_of(sections.CallSettings) | secrets_of(Account)
+    assert not secrets_of(sections.ExtensionOf) | secrets_of(sections.ExternalPhone)
 
 
 def test_the_same_application_of_the_same_pbx_is_known_by_any_name_of_this_machine() -> None:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ari_app.accounts.account import read_account
 from ari_app.accounts.current import Current
+from ari_app.accounts.reading import read_account
 from ari_app.service.click_to_call import MOST_CALLS, BadRequest, Clicks, NotPlaced, NoWay, TooMany
 from tests.support.accounts import account_toml
 

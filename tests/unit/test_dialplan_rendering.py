@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from ari_app.accounts.account import Account, read_account
+from ari_app.accounts.account import Account
 from ari_app.accounts.dialplan_names import local_context, named_exten
+from ari_app.accounts.reading import read_account
 from stasis_dialplan import KINDS, CannotRender, Kind, Settings, render
 
 SERVICE = "https://phone.shop.ru"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ari_app.accounts.account import read_account
+from ari_app.accounts.reading import read_account
 
 DOCS = Path(__file__).parents[2]
 

@@ -14,7 +14,7 @@ import aiohttp
 import structlog
 from aiohttp import web
 
-from ari_app.accounts.account import read_account
+from ari_app.accounts.reading import read_account
 from ari_app.accounts.staff import Person
 from ari_app.demo.crm.account import CrmAccount
 from ari_app.demo.crm.simulator import SimulatedCrm

@@ -1,0 +1,265 @@
+"""The sections of an account: its CRM, its PBX, how calls are handled, its extensions and numbers."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import secrets
+import zoneinfo
+from functools import cached_property
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import phonenumbers
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+)
+
+from ari_app.calls import (
+    BadDestination,
+    is_extension,
+    parse_destinations,
+)
+
+DEFAULT_TIMEZONE = "Europe/Moscow"
+EXAMPLE_URL = "https://shop.retailcrm.ru"
+
+SECRETS = (
+    *(("crm", "api_key"), ("crm", "client_id"), ("crm", "cabinet_secret")),
+    *(("pbx", "ari_password"), ("pbx", "ami_password")),
+)
+"""The fields that are never shown and are encrypted where they are kept."""
+
+EXTENSION_EXPECTED = "digits only, such as 101: no * and no #, and not 0"
+NUMBER_EXPECTED = "a phone number with its area code, such as +74951234567"
+
+_PORTS = {"https": 443, "http": 80}
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:]*:[0-9a-f:.]*")
+"""What may become a part of a key in Redis and of a file's name."""
+
+
+_SHOPS_NUMBER = re.compile(r"\+[0-9]{7,15}|[0-9]{5,15}")
+ACCOUNT_NAME = r"[a-z0-9][a-z0-9._-]{0,254}"
+
+
+def word(pattern: str, expected: str) -> AfterValidator:
+    """Let a text be what a pattern says, and name what is expected instead of another."""
+    regex = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if regex.fullmatch(value) is None:
+            raise ValueError(f"expected {expected}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _printable_secret(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if set(text) == {"*"}:
+        raise ValueError("expected the secret itself: asterisks are what is shown in its place")
+    if not text or not text.isascii() or not text.isprintable():
+        raise ValueError("expected printable ASCII characters")
+    return value
+
+
+Extension = Annotated[
+    str, AfterValidator(lambda code: code if is_extension(code) else _fail(f"expected {EXTENSION_EXPECTED}"))
+]
+OutgoingLine = Annotated[
+    str, word(r"[A-Za-z0-9_.-]{1,79}(,[1-9][0-9]{0,4})?", "context[,priority], such as default,1")
+]
+Device = Annotated[
+    str, word(r"([A-Za-z0-9]{1,20}/)?[A-Za-z0-9_.+-]{1,80}", "an endpoint, such as 99302 or PJSIP/99302")
+]
+Secret = Annotated[SecretStr, AfterValidator(_printable_secret)]
+Seconds = Annotated[int, Field(ge=1, le=600, strict=True)]
+Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+Switch = Annotated[bool, Field(strict=True)]
+
+
+def _fail(expected: str) -> str:
+    raise ValueError(expected)
+
+
+class Section(BaseModel):
+    """A part of an account: frozen, and no field that isn't known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+
+
+class Crm(Section):
+    """The shop's retailCRM."""
+
+    url: str
+    api_key: Secret
+    client_id: Secret = Field(default_factory=lambda: SecretStr(secrets.token_hex(16)))
+    cabinet_secret: Secret | None = None
+    """Known to the CRM alone: it opens the account's cabinet. Made when the account is stored."""
+    timezone: str | None = None
+    country: str = "RU"
+
+    @property
+    def connection(self) -> tuple[str, str, str | None]:
+        """What can't be changed without connecting anew."""
+        return self.url, self.api_key.get_secret_value(), self.timezone
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url.strip())
+            host, port = (parts.hostname or "").rstrip("."), parts.port
+            host = host if ":" in host else host.encode("idna").decode()
+        except ValueError:
+            raise ValueError(f"expected an address such as {EXAMPLE_URL}") from None
+        if parts.scheme not in _PORTS or not _HOST.fullmatch(host) or parts.username or parts.query:
+            raise ValueError(f"expected an address such as {EXAMPLE_URL}")
+        if parts.path not in ("", "/"):
+            raise ValueError(f"expected an address without a path, such as {EXAMPLE_URL}")
+        if parts.scheme == "http" and not _is_loopback(host):
+            raise ValueError("expected https:// (plain http only for loopback)")
+        shown = f"[{host}]" if ":" in host else host
+        return f"{parts.scheme}://{shown}{f':{port}' if port not in (None, _PORTS[parts.scheme]) else ''}"
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, name: str | None) -> str | None:
+        if name is None:
+            return None
+        try:
+            zoneinfo.ZoneInfo(name)
+        except (ValueError, LookupError, OSError):
+            near = difflib.get_close_matches(name, zoneinfo.available_timezones(), n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"expected a time zone such as {DEFAULT_TIMEZONE}{hint}") from None
+        return name
+
+    @field_validator("country")
+    @classmethod
+    def _country(cls, code: str) -> str:
+        if code.upper() not in phonenumbers.SUPPORTED_REGIONS:
+            raise ValueError("expected a country's two letters, such as RU")
+        return code.upper()
+
+
+class PbxSettings(Section):
+    """The shop's Asterisk."""
+
+    host: Annotated[
+        str, AfterValidator(lambda it: it if _is_host(it) else _fail("expected a host name or an address"))
+    ]
+    http_port: Port = 8088
+    http_prefix: Annotated[
+        str, word(r"[A-Za-z0-9_/-]{0,80}", "the prefix of http.conf, such as asterisk")
+    ] = "asterisk"
+    tls: Switch = False
+    stasis_app: Annotated[str, word(r"[A-Za-z0-9_]{1,40}", "letters, digits and _, 40 at most")] = "retailcrm"
+    ari_username: Annotated[str, word(r"[^\s:]{1,80}", "a user of ari.conf")]
+    ari_password: Secret
+    ami_username: Annotated[str, word(r"[a-zA-Z0-9_]{1,80}", "letters, digits and _")] = "asterisk"
+    ami_password: Secret | None = None
+    channel_format: Annotated[
+        str, word(r"[A-Za-z0-9]+/[^#\s,&]*##[^#\s,&]*", "a channel such as PJSIP/##, ## being the extension")
+    ] = "PJSIP/##"
+    outgoing: OutgoingLine = "default,1"
+    outside_prefix: Annotated[
+        str, word(r"[0-9*#]{0,4}", "what is dialled for an outside line, such as 9, or nothing")
+    ] = ""
+    """What the shop's people dial before a number outside; it is no part of the number."""
+    guarded: Switch = False
+    """Its address was typed into the cabinet: it may not be in the service's own network (`reach.py`)."""
+
+    @field_validator("http_prefix")
+    @classmethod
+    def _prefix(cls, prefix: str) -> str:
+        return prefix.strip("/")
+
+    @property
+    def ari_url(self) -> str:
+        """The address of the PBX's HTTP server, with prefix and final slash."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        prefix = f"{self.http_prefix}/" if self.http_prefix else ""
+        return f"{'https' if self.tls else 'http'}://{host}:{self.http_port}/{prefix}"
+
+    @property
+    def identity(self) -> tuple[str, int, str, str]:
+        """What makes it this PBX and this application, and no other."""
+        host = "127.0.0.1" if self.host.lower() == "localhost" else self.host.lower()
+        return host, self.http_port, self.http_prefix, self.stasis_app
+
+
+class CallSettings(Section):
+    """How the shop wants its calls handled; times in seconds."""
+
+    caller_name_prefix: str = Field(default="", max_length=40)
+    manager_caller_name: str = Field(default="CRM", max_length=40)
+    ring_manager_seconds: Seconds = 60
+    ring_group_seconds: Seconds = 60
+    ignore_manager_status: Switch = False
+    blank_unknown_caller: Switch = False
+    record: Switch = True
+    fallback: str = ""
+    unknown: str = ""
+
+    @field_validator("fallback", "unknown")
+    @classmethod
+    def _destinations(cls, text: str) -> str:
+        try:
+            parse_destinations(text, 60)
+        except BadDestination as error:
+            raise ValueError(str(error)) from error
+        return text
+
+
+class ExtensionOf(Section):
+    """A CRM user's extension."""
+
+    user_id: int = Field(ge=1, strict=True)
+    code: Extension
+    devices: tuple[Device, ...] = ()
+    """More endpoints that are theirs, such as ``99302``: a softphone beside the desk phone."""
+    mobile: str | None = None
+    """Their mobile, on which a Follow Me reaches them."""
+
+
+class ExternalPhone(Section):
+    """A number of the shop's: the CRM's shop (site) that it belongs to, and the line of calls from it."""
+
+    number: str
+    site: str | None = None
+    outgoing: OutgoingLine | None = None
+
+
+_LABEL = re.compile(r"\w([\w-]{0,61}\w)?", re.ASCII)
+"""A part of a host's name."""
+
+
+def _is_host(text: str) -> bool:
+    """Tell whether a text is a name or an address, in the one spelling that means the same to everybody."""
+    if ":" in text or re.fullmatch(r"[0-9.]+", text):
+        try:
+            return "%" not in text and bool(ipaddress.ip_address(text))
+        except ValueError:
+            return False
+    return len(text) <= 253 and all(map(_LABEL.fullmatch, text.removesuffix(".").split(".")))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_shops_number(number: str | None) -> bool:
+    """Tell whether a number (as `e164` gives it) may be one by which customers call a shop."""
+    return number is not None and _SHOPS_NUMBER.fullmatch(number) is not None
