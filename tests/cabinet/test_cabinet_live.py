@@ -39,12 +39,12 @@ async def calls_in(cabinet: CabinetShop, channel: str = "1700000000.7", number: 
     return next(call for call in line.calls if call.caller.id == channel)
 
 
-async def comes_to(reader: Reader, words: str) -> str:
-    """Open the page again until it says something."""
+async def comes_to(reader: Reader, words: str, *, says: bool = True) -> str:
+    """Open the page again until it says something, or no longer does."""
     async with asyncio.timeout(60):
         while True:
             text = await reader.text("/live")
-            if words in text:
+            if (words in text) is says:
                 return text
             await asyncio.sleep(0.02)
 
@@ -84,7 +84,7 @@ async def test_a_call_that_is_over_already_cant_be_ended(cabinet: CabinetShop, r
     token = await reader.token("/live")
     await comes_to(reader, 'data-stage="ringing"')
     cabinet.shop.shop.line.put(call.id, h.CallerEnded(time.time(), 16))
-    await comes_to(reader, 'data-stage="ending"')
+    await comes_to(reader, f'value="{call.id}"', says=False)
     answer = await reader.post("/live/hang-up", token=token, call=call.id, sure="yes")
     assert answer.headers["Location"] == "/live?hung-up=gone"
     assert "was over already" in await reader.text("/live?hung-up=gone")
