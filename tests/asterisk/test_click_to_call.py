@@ -161,6 +161,7 @@ async def test_a_manager_who_has_answered_hears_what_the_customers_line_says(off
         assert joined["Local"] == joined["PJSIP"] != ""
         assert "Announcer" not in joined
         await customer.answers()
+        await office.stage("talking")
         phone.hang_up()
         await customer.is_free()
     report = await office.report()
