@@ -41,7 +41,7 @@ def far_half_found(turn: Turn, found: h.FarHalfFound) -> None:
     if found.member is not None:
         said = h.MemberAnswered(found.at, found.leg, found.member, found.code)
         (next_answered if turn.call.stage is Stage.TALKING else member_answered)(turn, said)
-    elif found.does is not None:
+    elif found.does is not None and leg.does is None:  # else something newer was heard
         dialplan_does(turn, h.DialplanDoes(found.at, found.leg, found.does))
 
 

@@ -245,6 +245,7 @@ class Line:
         if found is None or live is None:
             return None
         self._know(found.id, live)
+        live.put(h.FarHalfFound(self.clock(), leg_id, found.id, found.up))  # what is heard next concerns it
         await self.pbx.carry_out(o.Watch(found.id))
         snapshot = await self.pbx.snapshot()
         talks = self.pbx.telephone_behind(snapshot, found.id)  # who answered before we watched
