@@ -143,6 +143,15 @@ class Join:
 
 
 @dataclass(frozen=True, slots=True)
+class ShowCustomer:
+    """Let a leg that we didn't make show the customer, as those do which we ring (`Ring`)."""
+
+    leg: str
+    name: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
 class PassKeys:
     """Let what a party presses through to the others in the bridge, or keep it from them."""
 
@@ -283,6 +292,7 @@ Order: TypeAlias = (
     | FindFarHalf
     | Dial
     | Join
+    | ShowCustomer
     | PassKeys
     | Answer
     | HangUp
@@ -308,7 +318,7 @@ def targets(order: Order) -> frozenset[str]:
             return frozenset({order.channel})
         case Join() | AskPbx():
             return frozenset(order.channels)
-        case Ring() | Originate() | FindFarHalf() | Dial():
+        case Ring() | Originate() | FindFarHalf() | Dial() | ShowCustomer():
             return frozenset({order.leg})
         case OpenBridge() | CloseBridge():
             return frozenset({order.bridge})

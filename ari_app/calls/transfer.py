@@ -13,7 +13,8 @@ from ari_app.calls import happenings as h
 from ari_app.calls.behind import became_of, is_rung
 from ari_app.calls.call import Leg, LegState, Role, TimerName
 from ari_app.calls.dialplan import dialplan_answered, given_up_in_vain
-from ari_app.calls.orders import FindFarHalf, HangUpReason, Watch
+from ari_app.calls.names import shown_name
+from ari_app.calls.orders import FindFarHalf, HangUpReason, ShowCustomer, Watch
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.outgoing import manager_answered, stand_for_the_manager
 from ari_app.calls.talking import leg_hung_up, talk, wait_for
@@ -49,8 +50,9 @@ def replaced_while_talking(turn: Turn, replaced: h.PartyReplaced) -> None:
         turn.pass_keys(through=False)
     if not replaced.local or replaced.code is not None:
         talk(turn, new, replaced.code)
-        return
-    wait_for(turn, new)
+    else:
+        wait_for(turn, new)
+    _show_customer(turn, new)
 
 
 def replaced_while_ringing(turn: Turn, replaced: h.PartyReplaced) -> None:
@@ -71,6 +73,7 @@ def replaced_while_ringing(turn: Turn, replaced: h.PartyReplaced) -> None:
         _leave(turn, old, LegResult.ELSEWHERE)
         turn.order(Watch(new.id))
         talk(turn, new, replaced.code)
+        _show_customer(turn, new)
 
 
 def replaced_while_calling(turn: Turn, replaced: h.PartyReplaced) -> None:
@@ -109,6 +112,16 @@ def _newcomer(turn: Turn, replaced: h.PartyReplaced, *, joined: bool) -> Leg:
         began_at=turn.at,
         target=replaced.target,
     )
+
+
+def _show_customer(turn: Turn, new: Leg) -> None:
+    """Let who has come show the customer; the PBX shows whom they had called, or nobody.
+
+    Not where the dialplan runs behind the channel: there the customer would become who calls, also outside.
+    """
+    name, number = shown_name(turn.call), turn.call.number or ""
+    if (name or number) and (new.role is not Role.TARGET or new.target == ATTENDED):
+        turn.order(ShowCustomer(new.id, name, number))
 
 
 def _leave(turn: Turn, old: Leg, result: LegResult | None = None) -> None:

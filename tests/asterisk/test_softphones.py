@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,29 +10,36 @@ from dataclasses import dataclass
 import pytest
 
 from ari_app.demo.pbx.customers import Customer
-from ari_app.demo.pbx.machine import CannotPrepare, prepare_softphone
 from tests.asterisk.test_transfers import is_one_call
 from tests.support.office import Office
 from tests.support.softphone import SoftCall, Softphone
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("linphone")]
 
 ANNA = "+79161234567"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def linphone() -> None:
-    """Have the program; where it can't be had, the tests are left out."""
-    try:
-        prepare_softphone()
-    except CannotPrepare as problem:
-        pytest.skip(str(problem))
 
 
 def softphone(office: Office, code: str) -> Softphone:
     """Give the linphone of an extension."""
     asterisk = office.lab.asterisk
     return Softphone(code, asterisk.phones[code], asterisk.sip_port, asterisk.folder)
+
+
+async def whom_it_shows(office: Office, code: str) -> list[str]:
+    """Give the number and the name of who the PBX says is at the other end of an extension's call."""
+    asterisk = office.lab.asterisk
+    [line] = [line for line in await asterisk.channels() if line.startswith(f"PJSIP/{code}-")]
+    said = await asterisk.command(f"core show channel {line.split('!')[0]}")
+    return re.findall(r"(?m)^ *Connected Line ID(?: Name)?: (.*)$", said)
+
+
+async def is_shown(office: Office, code: str, number: str, name: str) -> None:
+    """Wait until the telephone of an extension is told with whom it talks."""
+
+    async def shown() -> bool | None:
+        return await whom_it_shows(office, code) == [number, name] or None
+
+    await office.eventually(shown, f"{code} is not shown {name}", seconds=10)
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,7 @@ async def test_a_colleague_who_was_asked_first_takes_the_customer_over(office: O
             lambda: any(call.talker == boris for call in office.shop.line.calls), "boris does not talk"
         )
         assert asked.talking
+        await is_shown(office, boris, ANNA, "Иванова Анна")
         talk.customer.hang_up()
         await his.is_over(asked)
     report = await office.report()
@@ -107,6 +116,7 @@ async def test_a_colleague_who_still_rings_takes_the_customer_over(office: Offic
         await office.stage("transferring")
         await his.answer(asked)
         await office.stage("talking")
+        await is_shown(office, boris, ANNA, "Иванова Анна")
         talk.customer.hang_up()
         await his.is_over(asked)
     report = await office.report()
@@ -186,8 +196,74 @@ async def test_a_colleague_picks_the_ringing_call_up(office: Office) -> None:
         await customer.answered()
         await hers.is_over(rings)
         await office.recorded()
+        await is_shown(office, boris, ANNA, "Иванова Анна")
         customer.hang_up()
         await his.is_over(picked)
     report = await office.report()
     is_one_call(report, olga, boris)
     assert report.upload.code == boris
+
+
+async def test_who_was_asked_first_hands_the_customer_on_by_name(office: Office) -> None:
+    boris, vera = office.managers(2)
+    async with (
+        anna_talks_to_olga(office) as talk,
+        softphone(office, boris) as his,
+        softphone(office, vera) as third,
+    ):
+        asks = await talk.hers.dial(boris)
+        asked = await his.rings()
+        await his.answer(asked)
+        await talk.hers.talks(asks)
+        await office.lab.bridged(boris)
+        await talk.hers.transfer_to(talk.call, asks)
+        await is_shown(office, boris, ANNA, "Иванова Анна")
+        await his.transfer(asked, vera)
+        call = await third.rings()
+        assert (call.name, call.number) == ("Иванова Анна", ANNA)
+        await third.answer(call)
+        await office.until(
+            lambda: any(call.talker == vera for call in office.shop.line.calls), "vera does not talk"
+        )
+        await third.hang_up(call)
+        await talk.customer.ended()
+    report = await office.report()
+    is_one_call(report, talk.olga, boris, vera)
+    assert (report.upload.code, report.call.first_talker) == (vera, talk.olga)
+
+
+async def test_who_has_picked_a_call_up_hands_the_customer_on_by_name(office: Office) -> None:
+    olga, boris, vera = office.managers(3)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await office.open()
+    async with (
+        softphone(office, olga) as hers,
+        softphone(office, boris) as his,
+        softphone(office, vera) as third,
+        office.call(ANNA) as customer,
+    ):
+        await hers.rings()
+        picked = await his.dial(f"*8{olga}")
+        await his.talks(picked)
+        await office.recorded()
+        await is_shown(office, boris, ANNA, "Иванова Анна")
+        await his.transfer(picked, vera)
+        call = await third.rings()
+        assert (call.name, call.number) == ("Иванова Анна", ANNA)
+        await third.answer(call)
+        await office.stage("talking")
+        customer.hang_up()
+        await third.is_over(call)
+    report = await office.report()
+    is_one_call(report, olga, boris, vera)
+    assert (report.upload.code, report.call.first_talker) == (vera, boris)
+
+
+ON_THE_OLDEST = (
+    test_a_customer_is_handed_over_blindly_and_the_colleague_sees_them,
+    test_who_was_asked_first_hands_the_customer_on_by_name,
+    test_a_colleague_who_still_rings_takes_the_customer_over,
+    test_a_second_customer_knocks_is_answered_and_the_first_one_taken_back,
+    test_who_has_picked_a_call_up_hands_the_customer_on_by_name,
+)
+"""What is tried on Asterisk 16 as well."""

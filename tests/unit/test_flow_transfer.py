@@ -131,6 +131,17 @@ def test_a_customer_transferred_to_a_number_outside_stays_the_managers() -> None
     assert story.told == [("101",)]
 
 
+def test_who_was_asked_first_is_shown_the_customer_they_talk_to_now() -> None:
+    shown = o.ShowCustomer("new-1", "Anna", "+79161234567")
+    assert talking().transferred(ATTENDED).given(o.ShowCustomer) == [shown]
+    story = talking().replaced("c1-1", "new-1", local=False, code="102")
+    assert story.given(o.ShowCustomer) == [shown]
+
+
+def test_where_the_dialplan_runs_the_customer_becomes_nobody_who_calls() -> None:
+    assert talking().transferred("79037654321").given(o.ShowCustomer) == []
+
+
 def test_the_managers_own_hang_up_after_the_transfer_ends_nothing() -> None:
     story = talking().transferred("102").ends("101")
     assert story.given(o.HangUp) == [o.HangUp("c1-1")]
