@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from ari_app.calls import happenings as h
 from ari_app.calls.behind import became_of, is_rung
-from ari_app.calls.call import Leg, LegState, Role, TimerName
+from ari_app.calls.call import Direction, Leg, LegState, Role, TimerName
 from ari_app.calls.dialplan import dialplan_answered, given_up_in_vain
 from ari_app.calls.names import shown_name
-from ari_app.calls.orders import FindFarHalf, HangUpReason, ShowCustomer, Watch
+from ari_app.calls.orders import FindFarHalf, HangUp, HangUpReason, ShowCustomer, Watch
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.outgoing import manager_answered, stand_for_the_manager
 from ari_app.calls.talking import leg_hung_up, talk, wait_for
@@ -60,7 +60,9 @@ def replaced_while_ringing(turn: Turn, replaced: h.PartyReplaced) -> None:
     old = turn.call.leg(replaced.old)
     if turn.call.party(replaced.channel) is not None:
         return
-    if replaced.old == turn.call.waiter.id:  # the waiting party went elsewhere
+    if replaced.old == turn.call.waiter.id and turn.call.direction is Direction.OUT and not replaced.local:
+        _stands_for_the_caller(turn, replaced)
+    elif replaced.old == turn.call.waiter.id:  # the waiting party went elsewhere
         turn_away(turn, replaced)
         turn.finish(Ending.GAVE_UP)
     elif old is None or not old.pending or old.role is not Role.MANAGER:
@@ -90,6 +92,19 @@ def replaced_while_calling(turn: Turn, replaced: h.PartyReplaced) -> None:
         manager_answered(turn, h.CallerAnswered(replaced.at, replaced.code))
     else:
         turn_away(turn, replaced)
+
+
+def _stands_for_the_caller(turn: Turn, replaced: h.PartyReplaced) -> None:
+    """Who dialled outside has handed somebody over to whom rings there, who waits for the answer now.
+
+    A manager's other customer comes on the far half of what joins the two calls.
+    """
+    old = turn.call.caller
+    turn.order(Watch(replaced.channel), Watch(old.id), HangUp(old.id))
+    turn.call = replace(
+        turn.call, caller=replace(old, id=replaced.channel, state=LegState.UP, at=turn.at, joined=True)
+    )
+    turn.let_hear_ringing()
 
 
 def turn_away(turn: Turn, replaced: h.PartyReplaced) -> None:

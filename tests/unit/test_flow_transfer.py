@@ -396,3 +396,19 @@ def test_a_restarted_pbx_has_ended_a_transfer() -> None:
     story = talking().transferred("102").pbx_says(restarted=True).stored(3)
     assert (story.result.ending, story.result.code) == (Ending.ANSWERED, "101")
     assert story.call.over
+
+
+# -- to somebody outside, who was called first and still rings --------------------------------------------
+
+
+def test_who_is_handed_over_to_a_call_that_still_rings_waits_in_the_managers_stead() -> None:
+    story = dialled()
+    manager = story.call.caller.id
+    story.replaced(manager, "new-1", local=False)
+    assert (story.call.stage, story.call.caller.id) == (Stage.RINGING, "new-1")
+    assert o.HangUp(manager) in story.last
+    assert o.PlayRinging("c1", "c1-ringing") in story.last
+    story.happens(h.LegEnded(story.now, manager, 16))
+    assert story.call.stage is Stage.RINGING
+    story.happens(h.LegEnded(story.now, "new-1", 16))
+    assert story.call.ending is Ending.GAVE_UP
