@@ -82,6 +82,8 @@ class Actions:
 
     async def _ring(self, ring: o.Ring) -> None:
         shown = f'"{ring.name}" <{ring.number}>'
+        # Pickup(101) finds what Dial() has made alone; Pickup(101@PICKUPMARK), FreePBX's **, ours as well.
+        pickup = {"PICKUPMARK": ring.code} if ring.code and not ring.endpoint.startswith("Local/") else {}
         await self._tolerating(
             DONE_BEFORE,
             "channels",
@@ -90,7 +92,11 @@ class Actions:
             app=self._app,
             appArgs="leg",
             channelId=ring.leg,
-            variables={"CONNECTEDLINE(all,i)": shown, **behind(ring.endpoint, inbound=ring.inbound)},
+            variables={
+                "CONNECTEDLINE(all,i)": shown,
+                **pickup,
+                **behind(ring.endpoint, inbound=ring.inbound),
+            },
             **({"originator": ring.originator} if ring.originator else {}),
             **({"otherChannelId": ring.far_id} if ring.far_id else {}),
         )

@@ -96,6 +96,8 @@ class Ring:
     far_id: str | None = None
     inbound: bool = False
     """Whether a customer who calls is led to it."""
+    code: str | None = None
+    """The extension under which a colleague may pick it up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,10 @@ async def test_a_second_customer_knocks_is_answered_and_the_first_one_taken_back
         assert report.upload.code == talk.olga
 
 
-async def test_a_colleague_picks_the_ringing_call_up(office: Office) -> None:
+@pytest.mark.parametrize(
+    "dials", ["*8{}", "**{}", "*8"], ids=["a channel", "as FreePBX does", "of the group"]
+)
+async def test_a_colleague_picks_the_ringing_call_up(office: Office, dials: str) -> None:
     olga, boris = office.managers(2)
     office.customer(ANNA, "Иванова Анна", manager=olga)
     await office.open()
@@ -206,7 +209,7 @@ async def test_a_colleague_picks_the_ringing_call_up(office: Office) -> None:
         office.call(ANNA) as customer,
     ):
         rings = await hers.rings()
-        picked = await his.dial(f"*8{olga}")
+        picked = await his.dial(dials.format(olga))
         await his.talks(picked)
         await customer.answered()
         await hers.is_over(rings)
@@ -296,29 +299,6 @@ async def test_a_colleague_who_still_rang_declines_and_the_fallback_is_rung(offi
     report = await office.report()
     is_one_call(report, talk.olga, boris, vera)
     assert (report.upload.code, report.call.first_talker) == (vera, talk.olga)
-
-
-async def test_a_colleague_of_the_group_picks_up_whatever_rings(office: Office) -> None:
-    olga, boris = office.managers(2)
-    office.customer(ANNA, "Иванова Анна", manager=olga)
-    await office.open()
-    async with (
-        softphone(office, olga) as hers,
-        softphone(office, boris) as his,
-        office.call(ANNA) as customer,
-    ):
-        rings = await hers.rings()
-        picked = await his.dial("*8")
-        await his.talks(picked)
-        await customer.answered()
-        await hers.is_over(rings)
-        await office.recorded()
-        await is_shown(office, boris, ANNA, "Иванова Анна")
-        customer.hang_up()
-        await his.is_over(picked)
-    report = await office.report()
-    is_one_call(report, olga, boris)
-    assert report.upload.code == boris
 
 
 async def test_the_first_customer_is_handed_over_while_the_manager_talks_to_the_second(
