@@ -288,7 +288,9 @@ async def test_a_colleague_who_still_rang_declines_and_the_fallback_is_rung(offi
         asked = await his.rings()
         await talk.hers.hears_ringing(asks)
         await talk.hers.transfer_to(talk.call, asks)
-        await office.stage("transferring")
+        await office.crm_account.wait_until(
+            lambda account: any(boris in (told.event.codes or ()) for told in account.events)
+        )
         await his.hang_up(asked)
         call = await third.rings()
         assert (call.name, call.number) == ("Иванова Анна", ANNA)
