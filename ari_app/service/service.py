@@ -143,7 +143,8 @@ class Service:
                 await self._take_changes(passages)
             except (StoreUnavailable, WrongSecretKey, _NotOpened) as error:
                 if str(error) != trouble:
-                    known = isinstance(error.__cause__, StoreUnavailable | None)
+                    known = isinstance(error, StoreUnavailable | WrongSecretKey)
+                    known = known or isinstance(error.__cause__, StoreUnavailable)
                     log.warning(
                         "the accounts can't be read", problem=str(error), exc_info=None if known else error
                     )
