@@ -3,8 +3,8 @@
 A line is made in well under a millisecond, whatever failed, and written by a thread of its own: whoever reads
 the error output may be slow, or stuck. What is known (Redis, a PBX or a CRM is away) is one line without a
 traceback. A traceback names places only: the nearest ones, without the code that stands there and without the
-values of variables, for customers' numbers and secrets are among them. The same failure is logged once in 10 s,
-with how often it was left out meanwhile.
+values of variables, for customers' numbers and secrets are among them. The same failure is logged once in
+10 s, with how often it was left out meanwhile.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ _AT_FIRST = 64
 _AGAIN = """
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 redis.call('HDEL', KEYS[1], ARGV[1])
-redis.call('XADD', KEYS[2], '*', 'call', ARGV[3], 'tell', ARGV[4])
+redis.call('XADD', KEYS[2], '*', unpack(ARGV, 3))
 return 1
 """
 _UTC = ZoneInfo("UTC")
@@ -172,21 +172,29 @@ class CallStore:
 
     async def refused(self, entry: OutboxEntry, at: float, problem: str) -> None:
         """Move an entry that the CRM refused for good to the list that a person can see."""
+        await self._put_aside(entry, at, problem, What.CRM_REFUSED)
+
+    async def quarantine(self, entry: OutboxEntry, at: float, problem: str) -> None:
+        """Move an entry that fails while others pass to the same list."""
+        await self._put_aside(entry, at, problem, What.SET_ASIDE)
+
+    async def _put_aside(self, entry: OutboxEntry, at: float, problem: str, what: What) -> None:
         pipe = self._redis.pipeline(transaction=True)
         pipe.xdel(self._keys.outbox, entry.id)
         data = {"id": entry.id, "call": entry.call, "at": at, "problem": problem, "tell": tagged(entry.tell)}
         pipe.hset(self._keys.refused, entry.id, orjson.dumps(data).decode())
-        add_to(pipe, self.account, Event(at, What.CRM_REFUSED, {"call": entry.call, "problem": problem}))
+        add_to(pipe, self.account, Event(at, what, {"call": entry.call, "problem": problem}))
         self._add_line(pipe, JournalLine(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
         await ask(pipe.execute())
 
     async def set_aside(self, entry: UnreadableEntry, at: float) -> None:
-        """Move an entry that this version can't read to the list that a person can see."""
+        """Move an entry that this version can't read, as it is, to the list that a person can see."""
         try:
             tell = orjson.loads(entry.stored)
         except ValueError:
             tell = entry.stored.decode(errors="replace")
         data = {"id": entry.id, "call": entry.call, "at": at, "problem": entry.problem, "tell": tell}
+        data["fields"] = {name.decode("latin-1"): value.decode("latin-1") for name, value in entry.fields}
         pipe = self._redis.pipeline(transaction=True)
         pipe.xdel(self._keys.outbox, entry.id)
         pipe.hset(self._keys.refused, entry.id, orjson.dumps(data).decode())
@@ -205,8 +213,10 @@ class CallStore:
         if found is None:
             return None
         data = orjson.loads(found)
-        tell = orjson.dumps(data["tell"])
-        again = self._redis.eval(_AGAIN, 2, keys.refused, keys.outbox, refusal, found, data["call"], tell)
+        fields = {name.encode("latin-1"): text.encode("latin-1") for name, text in _fields(data).items()}
+        fields = fields or {b"call": data["call"].encode(), b"tell": orjson.dumps(data["tell"])}
+        told = [word for field in fields.items() for word in field]
+        again = self._redis.eval(_AGAIN, 2, keys.refused, keys.outbox, refusal, found, *told)
         return str(data["call"]) if await ask(again) else None
 
     async def count_old(self, calls: Iterable[Call]) -> None:
@@ -390,6 +400,10 @@ class CallStore:
         entries = await ask(self._redis.xrange(self._keys.outbox, min=f"({after}", count=limit))
         return [_entry(ident.decode(), fields) for ident, fields in entries]
 
+    async def refused_count(self) -> int:
+        """Say how many entries of the outbox are set aside: refused, failing alone, or not readable."""
+        return int(await ask(self._redis.hlen(self._keys.refused)))
+
     async def refusals(self) -> list[Refusal]:
         """Give what the CRM refused for good, oldest first."""
         found = await ask(self._redis.hvals(self._keys.refused))
@@ -454,7 +468,13 @@ def _entry(ident: str, fields: dict[bytes, bytes]) -> OutboxEntry | UnreadableEn
         why = "not for the CRM"
     except NOT_KNOWN as error:
         why = _why(error)
-    return UnreadableEntry(ident, call, stored, f"this version can't read it: {kind or 'no kind'} ({why})")
+    problem = f"this version can't read it: {kind or 'no kind'} ({why})"
+    return UnreadableEntry(ident, call, stored, problem, tuple(fields.items()))
+
+
+def _fields(refused: dict[str, Any]) -> dict[str, str]:
+    """Give the fields of what could not be read, a character a byte; none of what could, or of older ones."""
+    return refused.get("fields") or {}
 
 
 def _tell_from(data: Any) -> Tell | None:
