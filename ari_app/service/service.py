@@ -20,7 +20,7 @@ from ari_app.service.changes import Changes
 from ari_app.service.crm_module import Informing
 from ari_app.service.crm_sites import Sites
 from ari_app.service.retention import Keeping
-from ari_app.service.shop import Shop
+from ari_app.service.shop import Bounds, Shop
 from ari_app.service.synchronising import Synchronising
 from ari_app.settings import Settings
 from ari_app.store.accounts import Accounts, WrongSecretKey
@@ -207,6 +207,7 @@ class Service:
             self._clock,
             passages.to(account.pbx.guarded),
             self.changes_of(account.id),
+            Bounds(self.settings.ledger_mb * 10**6, self.settings.live_calls),
         )
         await shop.open()
         shop.notes.take_change(before, account)
