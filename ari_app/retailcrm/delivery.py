@@ -111,6 +111,7 @@ class Delivery:
         self._going: set[str] = set()
         self._events = Route(1, self._wake.set)
         self._uploads = Route(CALLS_IN_ONE_UPLOAD, self._wake.set)
+        self._alarm: asyncio.TimerHandle | None = None
         self._said: str | None = None
         self.unread: str | None = None
         """Why the outbox can't be read; None when it can."""
@@ -228,6 +229,14 @@ class Delivery:
             self._spawn([entry for entry, _ in ready.useless], self._remove_useless(ready.useless))
         self._start_events(ready)
         self._start_uploads(ready)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Wake when what has failed alone may be tried again."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        dues = [due for route in (self._events, self._uploads) if (due := route.suspects.next_due())]
+        self._alarm = asyncio.get_running_loop().call_at(min(dues), self._wake.set) if dues else None
 
     def _ready(self) -> _Ready:
         """Sort what stands first of each call."""
@@ -406,6 +415,7 @@ class Delivery:
             self._log.exception("an entry could not be sent", call=entries[0].call)
             await self._failed(route, entries, CrmError(f"it could not be sent: {type(error).__name__}"))
             return
+        back = route.failing
         route.passed()
         for entry in entries:
             route.suspects.forget(entry)
@@ -413,7 +423,7 @@ class Delivery:
                 self._never_told.pop(entry.call, None)
         self._say_how_it_is()
         await self._remove(entries)
-        for suspect in route.suspects.another_passed():
+        for suspect in route.suspects.another_passed(back):
             await self._quarantine(suspect)
 
     async def _failed(self, route: Route, entries: list[OutboxEntry], error: CrmError) -> None:
@@ -432,10 +442,8 @@ class Delivery:
             route.rest_shortly()
         else:
             bad_alone = not route.failing and route.suspects.get(entries[0]) is not None
-            suspect = route.suspects.failed(entries[0], error)
-            if bad_alone:
-                asyncio.get_running_loop().call_at(suspect.due + 0.01, self._wake.set)
-            else:
+            route.suspects.failed(entries[0], error)
+            if not bad_alone:
                 route.trouble(error)
         self._say_how_it_is()
 

@@ -25,15 +25,12 @@ class Suspect:
     entry: OutboxEntry
     problem: str
     failed_at: float
+    due: float
+    """When it is tried again while others pass."""
     counted: int = 0
     """How many of its failures count."""
     judged: bool = False
     """Whether it is known if the last one does."""
-
-    @property
-    def due(self) -> float:
-        """When it is tried again while others pass."""
-        return self.failed_at + PAUSES_SECONDS[min(self.counted, len(PAUSES_SECONDS) - 1)]
 
 
 class Suspects:
@@ -54,16 +51,26 @@ class Suspects:
 
     def failed(self, entry: OutboxEntry, error: CrmError) -> Suspect:
         """Note that an entry, sent alone, has failed."""
-        suspect = self._suspects.get(entry.id)
+        suspect, now = self._suspects.get(entry.id), self._clock()
         if suspect is None:
-            suspect = self._suspects[entry.id] = Suspect(entry, str(error), self._clock())
-        else:
-            suspect.problem, suspect.failed_at, suspect.judged = str(error), self._clock(), False
+            suspect = self._suspects[entry.id] = Suspect(entry, str(error), now, now)
+        suspect.problem, suspect.failed_at, suspect.judged = str(error), now, False
+        suspect.due = now + PAUSES_SECONDS[min(suspect.counted, len(PAUSES_SECONDS) - 1)]
         return suspect
 
-    def another_passed(self) -> Iterator[Suspect]:
-        """Count what failed before; give those that have failed often enough."""
+    def next_due(self) -> float | None:
+        """Give the moment at which one that isn't due yet will be; None when there is none."""
+        now = self._clock()
+        return min((one.due for one in self._suspects.values() if one.due > now), default=None)
+
+    def another_passed(self, back: bool) -> Iterator[Suspect]:
+        """Count what failed before; give those that have failed often enough.
+
+        `back`: nothing had passed before, so all that failed meanwhile is tried at once.
+        """
         for suspect in list(self._suspects.values()):
+            if back:
+                suspect.due = self._clock()
             if suspect.judged:
                 continue
             suspect.judged = True

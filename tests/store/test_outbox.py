@@ -308,3 +308,18 @@ async def test_a_long_outbox_is_told_in_portions_in_order_and_delays_no_popup(sh
     assert most <= 400
     assert len(shop.account.uploads) == 3_000
     assert len(shop.account.events) == 1  # of the old calls no popup is told, so no hangup either
+
+
+async def test_what_failed_in_an_outage_is_told_at_once_when_the_crm_is_back(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine, "PAUSES_SECONDS", (3600.0,))
+    calls = ["one", "two", "three"]
+    for call in calls:
+        await shop.put(call, rings(time.time()))
+    shop.account.fault(Status(500))
+    async with shop.telling():
+        await shop.account.wait_until(lambda crm: len(crm.requests) > 8)
+        shop.account.heal()
+        await until(shop.is_told, 10)
+    assert all(shop.heard(call) == ["in"] for call in calls)
