@@ -153,6 +153,9 @@ class Ledger:
                 await self._store.write(steps)
             except StoreUnavailable as error:
                 self.behind = True
+                for _, done, _ in self._waiting:  # no call waits any longer
+                    if not done.done():
+                        done.set_result(None)
                 if not self._said:
                     self._log.warning(
                         "Redis is away: calls go on from memory, steps are written later", problem=str(error)
