@@ -1,9 +1,9 @@
 """The benchmark of a long outage: `python -m tests.bench.outbox [--entries 100000]`.
 
-So many entries wait in the outbox of one account, of calls an hour ago; the simulated CRM is back, and strict
-about its limit of requests. Meanwhile customers call: look-ups are asked, and popups of now are told. It prints
-how long those took, how long the backlog did, and how much memory the process took on; it fails when the CRM was
-asked too fast.
+So many entries wait in the outbox of one account, of calls an hour ago; the simulated CRM is back, and
+strict about its limit of requests. Meanwhile customers call: look-ups are asked, popups are told. It
+prints how long those took, how long the backlog did, and how much memory the process took; it fails when the
+CRM was asked too fast.
 """
 
 from __future__ import annotations
