@@ -43,7 +43,9 @@ FRESH_AT_ONCE = 8
 """So many events that have just happened go besides those that have waited."""
 COUNTED_TO_BE_PASSED = 2
 """Failures that count, after which a call's result no longer waits for what stands before it."""
-READ_AT_ONCE = 200
+READ_AT_ONCE = 500
+READING_SECONDS = 0.3
+"""So long new entries are read before what waits has its turn: a popup of now may be the last of them."""
 SWEPT_AT_ONCE = 200
 REMEMBERED = 20_000
 OUTBOX_RETRY_SECONDS = 1.0
@@ -155,7 +157,7 @@ class Delivery:
     # -- what waits ---------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
-        """Read a portion of what is new, and one of what was left, when there is room for it."""
+        """Read what is new, in portions, and a portion of what was left, when there is room for it."""
         try:
             if self._news:
                 await self._read_news()
@@ -170,15 +172,21 @@ class Delivery:
 
     async def _read_news(self) -> None:
         self._news = False
-        entries = await self._outbox.outbox(self._seen_until, READ_AT_ONCE)
-        for entry in entries:
-            self._seen_until = entry.id
-            if isinstance(entry, UnreadableEntry):
-                await self._set_aside(entry)
-            else:
-                await self._take_in(entry)
-        if len(entries) == READ_AT_ONCE:
-            self.wake()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + READING_SECONDS
+        while True:
+            entries = await self._outbox.outbox(self._seen_until, READ_AT_ONCE)
+            for entry in entries:
+                self._seen_until = entry.id
+                if isinstance(entry, UnreadableEntry):
+                    await self._set_aside(entry)
+                else:
+                    await self._take_in(entry)
+            if len(entries) < READ_AT_ONCE:
+                return
+            if loop.time() > until:
+                self.wake()
+                return
 
     async def _call_back(self) -> None:
         """Read on in what was left in Redis; all of it stands before what was seen last."""
