@@ -94,9 +94,8 @@ async def _measure(folder: Path, entries: int) -> bool:
         await redis.aclose()
     slowest, asked_for = max(popups[1:]), max(look_ups)
     print(f"{entries} entries of {entries // 3} calls told in {took:.1f} s, {len(account.requests)} requests")
-    print(
-        f"popups of now: {len(popups)}, the first {popups[0]:.2f} s, others at most {slowest:.2f} s; look-ups: at most {asked_for:.2f} s"
-    )
+    print(f"popups of now: {len(popups)}, the first {popups[0]:.2f} s, others at most {slowest:.2f} s")
+    print(f"look-ups: at most {asked_for:.2f} s")
     print(f"memory: {grown / 1024:.0f} MB more, with all that the simulated CRM keeps of it")
     print(f"violations: {len(crm.violations)}")
     print(*crm.violations[:5], sep="\n")
