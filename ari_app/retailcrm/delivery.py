@@ -107,6 +107,8 @@ class Delivery:
         self._wake = asyncio.Event()
         self._news = False
         self._seen_until = self._called_back_until = "0"
+        self._early_until = "0"
+        self._early: set[str] = set()
         self._remembered: dict[tuple[object, ...], str] = {}
         self._never_told: dict[str, set[str]] = {}
         self._unsettled: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
@@ -161,6 +163,8 @@ class Delivery:
         try:
             if self._news:
                 await self._read_news()
+                if self._news:
+                    await self._read_popups_of_now()
             if self._waiting.left and self._waiting.has_room:
                 await self._call_back()
         except StoreUnavailable as error:
@@ -178,7 +182,9 @@ class Delivery:
             entries = await self._outbox.outbox(self._seen_until, READ_AT_ONCE)
             for entry in entries:
                 self._seen_until = entry.id
-                if isinstance(entry, UnreadableEntry):
+                if entry.id in self._early:
+                    self._early.discard(entry.id)
+                elif isinstance(entry, UnreadableEntry):
                     await self._set_aside(entry)
                 else:
                     await self._take_in(entry)
@@ -187,6 +193,16 @@ class Delivery:
             if loop.time() > until:
                 self.wake()
                 return
+
+    async def _read_popups_of_now(self) -> None:
+        """Take popups of now first, while much stands before them that isn't read yet."""
+        after = f"{int((self._clock() - POPUP_SECONDS) * 1000)}-0"
+        after = max(after, self._early_until, self._seen_until, key=_place)
+        for entry in await self._outbox.outbox(after, READ_AT_ONCE):
+            self._early_until = entry.id
+            if isinstance(entry, OutboxEntry) and isinstance(entry.tell, TellRinging):
+                self._early.add(entry.id)
+                await self._take_in(entry)
 
     async def _call_back(self) -> None:
         """Read on in what was left in Redis; all of it stands before what was seen last."""
