@@ -121,6 +121,7 @@ ENDINGS: dict[str, Ending] = {
     "CHANUNAVAIL": Ending.FAILED,
     "INVALIDARGS": Ending.FAILED,
     "FAILED": Ending.FAILED,
+    "UNKNOWN": Ending.UNKNOWN,
 }
 """The words of DIALSTATUS, QUEUESTATUS, CDR(disposition), queue_log and the CRM itself, without blanks."""
 
@@ -128,11 +129,13 @@ ENDINGS: dict[str, Ending] = {
 def ending_of(word: str, talking: int) -> tuple[Ending, bool]:
     """Read how a call ended, and tell whether the word is known.
 
-    Without a word, or by one that nobody foresaw, a call in which somebody talked was answered.
+    Without a word, or by one that nobody foresaw, a call in which somebody talked was answered; nor is it
+    unknown whether it was.
     """
     plain = re.sub(r"[\s_-]", "", word).upper()
     by_talk = Ending.ANSWERED if talking else Ending.NOT_ANSWERED
-    return ENDINGS.get(plain, by_talk), not plain or plain in ENDINGS
+    ending = ENDINGS.get(plain, by_talk)
+    return by_talk if talking and ending is Ending.UNKNOWN else ending, not plain or plain in ENDINGS
 
 
 def begin(call_id: str, account: str, policy: Policy, report: Report) -> Call:

@@ -112,6 +112,7 @@ async def test_what_was_counted_stays_in_its_day_when_the_time_zone_changes(redi
 
 async def test_a_call_of_which_nobody_knows_how_it_ended_does_not_count(redis: Redis) -> None:
     await write(CallStore(redis, "shop"), call(ending=None), call("c2", stage=Stage.TALKING))
+    await write(CallStore(redis, "shop"), call("c3", ending=Ending.UNKNOWN))
     assert (await read(redis)).days == {}
 
 
