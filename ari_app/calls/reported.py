@@ -238,12 +238,12 @@ def _file_overdue(call: Call, expired: TimerExpired) -> tuple[Call, tuple[Order,
 
 def _silent(call: Call, _: TimerExpired) -> tuple[Call, tuple[Order, ...]]:
     """12 h after the last report the call is taken to be over; nobody is told what it was."""
-    return replace(call, stage=Stage.ENDED, result_told=True, timers=()), ()
+    return replace(call, stage=Stage.ENDED, reported=True, timers=()), ()
 
 
 def _taken_over(call: Call, taken: CallTakenOver) -> tuple[Call, tuple[Order, ...]]:
     """What the CRM shows of it ends; the rest is told of the call that has taken its place."""
-    over = replace(call, stage=Stage.ENDED, result_told=True, timers=(), ended_at=taken.at)
+    over = replace(call, stage=Stage.ENDED, reported=True, timers=(), ended_at=taken.at)
     if not call.told or call.number is None:
         return over, ()
     return over, (TellHangup(taken.at, call.number, call.external, call.told, Ending.GAVE_UP),)
@@ -276,8 +276,8 @@ def _known(call: Call, number: str | None, external: str | None, direction: Dire
 
 def _report(call: Call, at: float) -> tuple[Call, tuple[Order, ...]]:
     """Say what the call was. Who talked is not guessed; an unanswered call has no recording."""
-    over = replace(call, stage=Stage.ENDED, result_told=True, timers=())
-    if call.number is None or call.ending is None or call.result_told:
+    over = replace(call, stage=Stage.ENDED, reported=True, timers=())
+    if call.number is None or call.ending is None or call.reported:
         return over, ()
     answered, given = call.ending is Ending.ANSWERED, call.as_given or AsGiven()
     result = TellResult(

@@ -45,7 +45,7 @@ def call(call_id: str = "c1", at: float = MIDNIGHT + 3600, **more: Any) -> Call:
         "answered_at": at + 5,
         "ended_at": at + 65,
         "talker": "101",
-        "result_told": True,
+        "reported": True,
     }
     return replace(plain, **talk | more)
 
