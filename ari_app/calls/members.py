@@ -24,11 +24,12 @@ from ari_app.calls.dialplan import dialplan_does, nobody_rings
 from ari_app.calls.orders import AskPbx
 from ari_app.calls.outcome import LegResult, member_result
 from ari_app.calls.outgoing import manager_answered, stand_for_the_manager
-from ari_app.calls.talking import sent_outside, talk, tell_out, wait_for
+from ari_app.calls.talking import sent_outside, talk, talk_there, tell_out, wait_for
 from ari_app.calls.turn import Turn
 
 ROUND_SECONDS = 0.2
 """How long the members that a queue rings in one round are gathered for one event."""
+_NOT_OURS_TO_END = (Stage.TALKING, Stage.DIALPLAN)
 
 
 def far_half_found(turn: Turn, found: h.FarHalfFound) -> None:
@@ -91,11 +92,13 @@ def member_answered(turn: Turn, answered: h.MemberAnswered) -> None:
     if answered.local is not None:
         _local_answered(turn, leg, answered)
         return
-    code, _ = _takes_the_call(turn, answered)
+    code, member = _takes_the_call(turn, answered)
     if turn.call.stage is Stage.CALLING:
         if leg.role is not Role.CALLER:  # the manager's telephone has forwarded the call there
             stand_for_the_manager(turn, replace(leg, state=LegState.RINGING))
         manager_answered(turn, h.CallerAnswered(turn.at, code))
+    elif turn.call.stage is Stage.DIALPLAN:
+        talk_there(turn, member, code)
     else:
         talk(turn, leg, turn.call.caller.code if leg.role is Role.CUSTOMER else code)
 
@@ -129,7 +132,7 @@ def member_ended(turn: Turn, ended: h.MemberEnded) -> None:
     cancelled = leg is not None and leg.role is Role.CUSTOMER and ended.status == "CANCEL"
     result = LegResult.CALLER_LEFT if cancelled else member_result(ended.status)
     turn.change(member, LegState.GONE, result=result)
-    if leg is not None and turn.call.stage is not Stage.TALKING and rung_in_vain(turn.call, leg):
+    if leg is not None and turn.call.stage not in _NOT_OURS_TO_END and rung_in_vain(turn.call, leg):
         nobody_rings(turn, leg)
 
 

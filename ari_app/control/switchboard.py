@@ -51,7 +51,7 @@ _RECORDER = ("Recorder/", "Announcer/")
 _MAY_RING = frozenset({Stage.ARRIVING, Stage.RINGING, Stage.TRANSFERRING, Stage.DIALPLAN})
 """The stages of a call in which it may come to ring somebody."""
 
-_AWAITS_AN_ANSWER = frozenset({Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING})
+_AWAITS_AN_ANSWER = frozenset({Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING, Stage.DIALPLAN})
 """The stages in which somebody may have answered behind a leg into the dialplan."""
 
 
