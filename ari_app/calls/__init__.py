@@ -10,7 +10,7 @@ What can happen to a call and what it can ask for are many, and are taken as the
 """
 
 from ari_app.calls import happenings, orders, reported
-from ari_app.calls.behind import NESTING
+from ari_app.calls.behind import NESTING, member_id
 from ari_app.calls.call import (
     AsGiven,
     Call,
@@ -142,6 +142,7 @@ __all__ = [
     "line_at",
     "load_call",
     "masked",
+    "member_id",
     "order_from",
     "orders",
     "parse_destinations",
