@@ -347,6 +347,7 @@ class Line:
 
     def clicked(self, code: str, dialled: str) -> str | None:
         """Give the click-to-call of an extension to a number that the customer hasn't answered yet."""
+        dialled = self.desk.for_a_line(dialled)
         for call in self._unanswered_clicks():
             if call.outside is not None and (call.caller.code, call.outside.number) == (code, dialled):
                 return call.id
@@ -355,13 +356,13 @@ class Line:
     def place_call(self, code: str, dialled: str, external: str | None, outgoing: str) -> str | None:
         """Let a manager's phone ring, and then the customer's; give the call's id.
 
-        `dialled` is the number as it is dialled, `external` ours in E.164, `outgoing` the line
-        ("context[,priority]"). None: as far as is known, neither ARI nor AJAM works.
+        `dialled` is the number as it is dialled, but for the digit for an outside line; `external` is ours
+        in E.164, `outgoing` the line ("context[,priority]"). None: as far as is known, neither way works.
         """
         way = Way.ARI if self.listening else Way.AJAM if self.ajam is not None and self.ajam.usable else None
         if way is None:
             return None
-        outside = self.desk.outside(dialled, outgoing)
+        outside = self.desk.outside(self.desk.for_a_line(dialled), outgoing)
         number = tellable(self.desk.normal_form(dialled))
         return self._begin(h.CallClicked(self.clock(), code, number, external, outside, way))
 
