@@ -59,6 +59,7 @@ def test_a_mobile_by_follow_me_is_whose_follow_me_it_was() -> None:
         h.FarHalfFound(3.0, inner, "far", up=False),
         h.MemberRung(3.1, "far", TRUNK, None),
         h.MemberAnswered(4.0, "far", TRUNK, None),
+        h.MemberAnswered(4.1, "c1-1-2", local, "101", local="near"),
         h.CallerEnded(9.0, 16),
     )
     assert "nobody's telephone: it counts as 101's, who led there" in said
