@@ -324,6 +324,45 @@ async def test_a_queue_that_a_customer_leaves_after_a_transfer_was_nobodys(offic
     assert report.call.talking < 3
 
 
+async def test_a_queue_that_rings_nobody_after_a_transfer_was_nobodys(office: Office) -> None:
+    (olga,) = office.managers(1)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await let(office, "600", "Answer()", f"Queue({office.lab.queue()},tT)")
+    await office.open()
+    async with office.phone(olga, Answers(after=0.1)) as hers, office.call(ANNA) as customer:
+        await customer.answered()
+        await handed_over(office, hers, "600")
+        await office.stage("transferring")
+        await hers.is_free()
+        customer.hang_up()
+        await customer.ended()
+    report = await office.report()
+    assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
+    assert report.upload.code == olga
+    assert report.call.talking < 3
+
+
+async def test_a_transfer_to_a_ring_group_whose_mobile_answers_has_no_code(office: Office) -> None:
+    (olga,) = office.managers(1)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await let(office, "600", "Dial(Local/89035554433@from-queue/n,20)")
+    await office.open()
+    async with (
+        office.phone(olga, Answers(after=0.1)) as hers,
+        office.lab.customer_phone(Answers(after=0.2)) as mobile,
+        office.call(ANNA) as customer,
+    ):
+        await customer.answered()
+        await handed_over(office, hers, "600")
+        await mobile.answers()
+        await talker(office, None)
+        customer.hang_up()
+        await mobile.is_free()
+    report = await office.report()
+    assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
+    assert (report.upload.result, report.upload.code) == ("answered", None)
+
+
 async def test_a_transfer_to_the_voicemail_service_is_nobodys_and_the_customer_presses_keys_there(
     office: Office,
 ) -> None:
