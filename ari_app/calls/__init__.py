@@ -61,6 +61,7 @@ from ari_app.calls.reported import (
     ending_of,
 )
 from ari_app.calls.routing import (
+    DIRECTLY,
     BadDestination,
     Destination,
     Dialplan,
@@ -80,6 +81,7 @@ from ari_app.calls.waiting import LOOK_UP_SECONDS
 __all__ = [
     "ATTENDED",
     "CRM_WORDS",
+    "DIRECTLY",
     "LONGEST_INTERNAL",
     "LOOK_UP_SECONDS",
     "NESTING",

@@ -14,8 +14,10 @@ from aiohttp import web
 
 from ari_app.accounts.reading import read_account
 from ari_app.demo.pbx.asterisk import Asterisk
+from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import CannotPrepare, Installation, prepare
 from stasis_dialplan import Kind, Settings, render
+from tests.support import freepbx
 from tests.support.accounts import account_toml
 
 APP = "retailcrm"
@@ -84,6 +86,25 @@ def configure(
     own_port = f"port = {asterisk.ports.ami}"
     files = {name: text.replace("port = 5038", own_port) for name, text in files.items()}
     asterisk.files = {**files, "extensions.conf": extensions}
+
+
+@asynccontextmanager
+async def freepbx_lab(installation: Installation) -> AsyncIterator[Lab]:
+    """Run a PBX with FreePBX's dialplan and database, and the files that are written for it."""
+    asterisk = Asterisk(installation)
+    configure(
+        asterisk,
+        "freepbx",
+        Api(url="http://127.0.0.1:9"),
+        freepbx.dialplan(installation.major),
+        "from-internal",
+        managers=("101", "102"),
+        fallback="group:101",
+    )
+    asterisk.files = {**asterisk.files, **freepbx.files(asterisk)}
+    async with asterisk:
+        await freepbx.fill_database(asterisk)
+        yield Lab(asterisk)
 
 
 def account(asterisk: Asterisk, outgoing: str, **calls: str) -> str:
