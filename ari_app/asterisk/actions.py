@@ -132,12 +132,16 @@ class Actions:
         shown = {leg: await self._shown_by(leg) for leg in join.channels if leg.startswith(f"{self._app}-")}
         await self._ari("bridges", "addChannel", **arguments)
         for leg, caller in shown.items():
-            await self._ari(
-                "channels", "setChannelVar", channelId=leg, variable="CONNECTEDLINE(all,i)", value=caller
-            )
+            # Behind a Local channel the dialplan is to know it, too: whoever is rung next is shown it.
+            local = await self._read(leg, "CHANNEL(channeltype)") == "Local"
+            variable = "CONNECTEDLINE(all)" if local else "CONNECTEDLINE(all,i)"
+            await self._ari("channels", "setChannelVar", channelId=leg, variable=variable, value=caller)
 
     async def _shown_by(self, leg: str) -> str:
-        found = await self._ari("channels", "getChannelVar", channelId=leg, variable="CONNECTEDLINE(all)")
+        return await self._read(leg, "CONNECTEDLINE(all)")
+
+    async def _read(self, channel: str, variable: str) -> str:
+        found = await self._ari("channels", "getChannelVar", channelId=channel, variable=variable)
         return str(found["value"])
 
     async def _tolerating(

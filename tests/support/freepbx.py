@@ -303,6 +303,7 @@ ARI = """
 [general]
 #include ari_general_additional.conf
 #include ari_general_custom.conf
+enabled = yes
 #include ari_additional.conf
 #include ari_additional_custom.conf
 """
@@ -331,7 +332,7 @@ def dialplan(major: int) -> str:
         text = re.sub(r"\bSub\(", "Macro(", _DIALPLAN).replace("EndSub()", "MacroExit()")
         return text.replace("@answered@", "M(auto-blkvm)")
     text = re.sub(r"\bSub\(([a-z-]+)(?:,(.*))?\)$", r"Gosub(macro-\1,s,1(\2))", _DIALPLAN, flags=re.MULTILINE)
-    return text.replace("EndSub()", "Return()").replace("@answered@", "U(macro-auto-blkvm)")
+    return text.replace("EndSub()", "Return(${GOSUB_RETVAL})").replace("@answered@", "U(macro-auto-blkvm)")
 
 
 def files(asterisk: Asterisk) -> dict[str, str]:
