@@ -6,19 +6,23 @@ from ari_app.accounts.dialplan_names import named_context, named_exten
 from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import PbxRefused
 from ari_app.asterisk.feature_codes import behind
+from ari_app.calls import fitting
 from ari_app.calls import orders as o
 
 GONE = frozenset({404})
 DONE_BEFORE = frozenset({409})
+FREEPBX_NAME_BYTES = 40
+"""Where FreePBX cuts a caller's name off, be it in the middle of a letter: then Asterisk 16 tells no events."""
 INHIBIT = "inhibitConnectedLineUpdates"
 
 
 class Actions:
     """Carries out orders at one PBX. Each names the refusals that mean that nothing is left to do."""
 
-    def __init__(self, ari: Ari, stasis_app: str) -> None:
+    def __init__(self, ari: Ari, stasis_app: str, *, freepbx: bool = False) -> None:
         self._ari = ari
         self._app = stasis_app
+        self._freepbx = freepbx
 
     async def carry_out(self, order: o.Order) -> None:
         """Carry one order out.
@@ -77,7 +81,8 @@ class Actions:
                 raise TypeError(f"{type(order).__name__} is not an order for the PBX")
 
     async def _ring(self, ring: o.Ring) -> None:
-        shown = f'"{ring.name}" <{ring.number}>'
+        name = ring.name if not self._freepbx else fitting(ring.name, FREEPBX_NAME_BYTES)
+        shown = f'"{name}" <{ring.number}>'
         await self._tolerating(
             DONE_BEFORE,
             "channels",

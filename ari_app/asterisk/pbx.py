@@ -162,7 +162,8 @@ class Pbx:
 
     async def carry_out(self, order: Order) -> None:
         """Carry out an order; raises as `Actions.carry_out` does."""
-        await Actions(self.ari, self.target.stasis_app).carry_out(order)
+        actions = Actions(self.ari, self.target.stasis_app, freepbx=self.rings_people)
+        await actions.carry_out(order)
 
     # -- the connection -----------------------------------------------------------------------------------
 

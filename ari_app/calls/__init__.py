@@ -39,7 +39,7 @@ from ari_app.calls.journal import (
     read_lines,
     tagged,
 )
-from ari_app.calls.names import clean_name, with_prefix
+from ari_app.calls.names import clean_name, fitting, with_prefix
 from ari_app.calls.numbers import (
     LONGEST_INTERNAL,
     NotDialled,
@@ -135,6 +135,7 @@ __all__ = [
     "dump_line",
     "e164",
     "ending_of",
+    "fitting",
     "happenings",
     "is_extension",
     "is_persons",

@@ -17,7 +17,7 @@ from ari_app.demo.pbx.phones import Answers, Busy, Rings
 from tests.asterisk.pbx_files import APP, freepbx_lab, prepared
 from tests.asterisk.test_transfers import handed_over
 from tests.support.golden import shown
-from tests.support.office import Office
+from tests.support.office import Office, Report
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -302,30 +302,40 @@ async def test_who_has_no_telephone_is_passed_over_and_not_told(shop: Office) ->
     assert customer.answered_after < 3
 
 
-@pytest.mark.parametrize("ari", [True, False])
-async def test_a_click_rings_where_the_manager_has_forwarded_calls_to(shop: Office, ari: bool) -> None:
+async def clicks(shop: Office, olga: str, boris: str) -> Report:
+    """Click Anna's number as somebody whose calls are forwarded to a colleague."""
+    async with (
+        shop.phone(boris, Answers(after=0.1)) as his,
+        shop.lab.customer_phone(Answers(after=0.1)) as customer,
+    ):
+        assert shop.shop.line.place_call(olga, ANNA, None, shop.account.pbx.outgoing)
+        await customer.answers()
+        await shop.stage("talking")
+        customer.hang_up()
+        await his.is_free()
+    return await shop.report()
+
+
+async def test_a_click_rings_where_the_manager_has_forwarded_calls_to(shop: Office) -> None:
     olga, boris = shop.managers(2)
     await dials(shop, olga, f"*72{boris}")
     await shop.open()
-    if not ari:
-        await shop.lab.asterisk.switch_ari(False)
-        await shop.until(lambda: not shop.listening, "ARI is still heard")
+    report = await clicks(shop, olga, boris)
+    assert (report.upload.result, report.upload.code) == ("answered", boris)
+
+
+@pytest.mark.parametrize("installation", [22], indirect=True)  # 16 has no command that cuts ARI off
+async def test_so_does_a_click_without_ari(shop: Office) -> None:
+    olga, boris = shop.managers(2)
+    await dials(shop, olga, f"*72{boris}")
+    await shop.open()
+    await shop.lab.asterisk.switch_ari(False)
     try:
-        async with (
-            shop.phone(boris, Answers(after=0.1)) as his,
-            shop.lab.customer_phone(Answers(after=0.1)) as customer,
-        ):
-            assert shop.shop.line.place_call(olga, ANNA, None, shop.account.pbx.outgoing)
-            await customer.answers()
-            await shop.stage("talking")
-            customer.hang_up()
-            await his.is_free()
-        report = await shop.report()
+        await shop.until(lambda: not shop.listening, "ARI is still heard")
+        report = await clicks(shop, olga, boris)
     finally:
         await shop.lab.asterisk.switch_ari(True)
     assert report.upload.result == "answered"
-    if ari:
-        assert report.upload.code == boris
 
 
 async def test_a_click_of_who_is_not_to_be_disturbed_is_not_placed(shop: Office) -> None:
@@ -357,3 +367,90 @@ async def test_a_manager_who_is_rung_by_freepbx_hands_the_customer_over(shop: Of
     report = await shop.report()
     assert (report.upload.code, report.call.first_talker) == (boris, olga)
     assert shown(his) == [(ANNAS_NAME, ANNA)]
+
+
+async def has_queues(shop: Office, code: str) -> None:
+    """Let somebody be the only member of the shop's queues."""
+    for queue in ("sales", "support"):
+        await shop.lab.asterisk.queue_add(queue, f"Local/{code}@from-queue/n")
+
+
+async def leaves_queues(shop: Office, code: str) -> None:
+    """Take them out again."""
+    for queue in ("sales", "support"):
+        await shop.lab.asterisk.queue_remove(queue, f"Local/{code}@from-queue/n")
+
+
+LONG_NAME = "Константинопольская Александра"
+"""FreePBX shows 40 bytes of it, and would halve a letter."""
+
+
+@pytest.mark.parametrize("directly", [True, False])
+@pytest.mark.parametrize("place", ["600", "601", "602", "colleague"])
+async def test_who_is_handed_a_customer_sees_them_in_queues_and_groups_too(
+    shop: Office, place: str, directly: bool
+) -> None:
+    (olga, boris), name = shop.managers(2), ANNAS_NAME if directly else LONG_NAME
+    if place == "602":
+        shop.hire(boris := "104")
+    shop.customer(ANNA, name, manager=olga)
+    if directly:
+        shop.pbx["channel_format"] = "pjsip/##"  # what is not the default is taken as it is written
+    await has_queues(shop, boris)
+    await shop.open()
+    try:
+        async with (
+            shop.phone(olga, Answers(after=0.1)) as hers,
+            shop.phone(boris, Answers(after=0.3)) as his,
+            shop.lab.call(ANNA, OUR_NUMBER) as customer,
+        ):
+            await customer.answered()
+            await handed_over(shop, hers, boris if place == "colleague" else place)
+            await his.answers()
+            await talker(shop, boris)
+            customer.hang_up()
+            await his.is_free()
+        report = await shop.report()
+    finally:
+        await leaves_queues(shop, boris)
+    assert (report.upload.code, report.call.first_talker) == (boris, olga)
+    assert shown(his) == [(ANNAS_NAME if directly else LONG_NAME[:20].strip(), ANNA)]
+
+
+async def test_a_long_name_reaches_a_queues_members_in_whole_letters(shop: Office) -> None:
+    (boris,) = shop.managers(1)
+    shop.customer(ANNA, LONG_NAME)
+    await has_queues(shop, boris)
+    await shop.open(fallback="queue:ext-queues,600")
+    try:
+        async with (
+            shop.phone(boris, Answers(after=0.1)) as his,
+            shop.lab.call(ANNA, OUR_NUMBER) as customer,
+        ):
+            await customer.answered()
+            await talker(shop, boris)
+            customer.hang_up()
+            await his.is_free()
+        report = await shop.report()
+    finally:
+        await leaves_queues(shop, boris)
+    assert report.upload.code == boris
+    assert shown(his) == [(LONG_NAME[:20].strip(), ANNA)]
+
+
+async def test_a_second_trunk_rings_the_customer_after_a_busy_one(shop: Office) -> None:
+    (olga,) = shop.managers(1)
+    await keeps(shop, "TRUNK/1", "PJSIP/399")
+    await shop.open()
+    try:
+        async with (
+            shop.phone("399", Busy()),
+            shop.lab.customer_phone(Answers(after=0.3)) as customer,
+            shop.lab.dial(olga, "89161234567", talks=0.3) as manager,
+        ):
+            await manager.ended()
+        report = await shop.report()
+    finally:
+        await shop.lab.asterisk.command("database del TRUNK 1")
+    assert (manager.status, len(customer.calls)) == (200, 1)
+    assert (report.upload.result, report.upload.code) == ("answered", olga)
