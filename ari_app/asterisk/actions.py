@@ -12,7 +12,7 @@ from ari_app.calls import orders as o
 GONE = frozenset({404})
 DONE_BEFORE = frozenset({409})
 FREEPBX_NAME_BYTES = 40
-"""Where FreePBX cuts a caller's name off, be it in the middle of a letter: then Asterisk 16 tells no events."""
+"""Where FreePBX cuts a caller's name off, also within a letter; then Asterisk 16 tells no events."""
 INHIBIT = "inhibitConnectedLineUpdates"
 
 

@@ -92,6 +92,7 @@ def configure(
 async def freepbx_lab(installation: Installation) -> AsyncIterator[Lab]:
     """Run a PBX with FreePBX's dialplan and database, and the files that are written for it."""
     asterisk = Asterisk(installation)
+    asterisk.http_prefix = ""
     configure(
         asterisk,
         "freepbx",
@@ -113,6 +114,7 @@ def account(asterisk: Asterisk, outgoing: str, **calls: str) -> str:
         crm={"client_id": "the;client"},
         pbx={
             "http_port": asterisk.http_port,
+            "http_prefix": asterisk.http_prefix,
             "stasis_app": APP,
             "ari_username": asterisk.ari_username,
             "ari_password": asterisk.ari_password,
@@ -171,7 +173,7 @@ Ajam = Callable[..., Awaitable[str]]
 @asynccontextmanager
 async def ajam(asterisk: Asterisk) -> AsyncIterator[Ajam]:
     """Log in at AJAM; what is entered carries actions out."""
-    url = f"http://{asterisk.host}:{asterisk.http_port}/{asterisk.http_prefix}/rawman"
+    url = f"{asterisk.http_url}/rawman"
     jar = aiohttp.CookieJar(unsafe=True)  # the PBX is an address, not a name
     async with aiohttp.ClientSession(cookie_jar=jar) as session:
 

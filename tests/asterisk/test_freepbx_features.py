@@ -6,6 +6,7 @@ Do not disturb, forwarding, call waiting, Follow Me, several devices; no voicema
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import pytest_asyncio
@@ -14,6 +15,7 @@ from ari_app.demo.pbx.asterisk import UNREACHABLE
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Busy, Rings
+from tests.asterisk import test_customer_keys as keys
 from tests.asterisk.pbx_files import APP, freepbx_lab, prepared
 from tests.asterisk.test_transfers import handed_over
 from tests.support.golden import shown
@@ -454,3 +456,50 @@ async def test_a_second_trunk_rings_the_customer_after_a_busy_one(shop: Office) 
         await shop.lab.asterisk.command("database del TRUNK 1")
     assert (manager.status, len(customer.calls)) == (200, 1)
     assert (report.upload.result, report.upload.code) == ("answered", olga)
+
+
+@asynccontextmanager
+async def rung_by_freepbx(
+    shop: Office, stack: AsyncExitStack, olga: str, boris: str
+) -> AsyncIterator[keys.Scene]:
+    await shop.open(unknown=f"group:{olga}")
+    await stack.enter_async_context(shop.phone(olga, Answers(after=0.1)))
+    customer = await stack.enter_async_context(shop.lab.call(ANNA, OUR_NUMBER))
+    await customer.answered()
+    yield keys.Scene(customer, customer.hang_up)
+
+
+@asynccontextmanager
+async def rung_where_calls_are_forwarded_to(
+    shop: Office, stack: AsyncExitStack, olga: str, boris: str
+) -> AsyncIterator[keys.Scene]:
+    await dials(shop, olga, "*72602")
+    shop.hire("104")
+    await shop.open(unknown=f"group:{olga}")
+    await stack.enter_async_context(shop.phone("104", Answers(after=0.1)))
+    customer = await stack.enter_async_context(shop.lab.call(ANNA, OUR_NUMBER))
+    await customer.answered()
+    yield keys.Scene(customer, customer.hang_up)
+
+
+@asynccontextmanager
+async def rung_by_follow_me(
+    shop: Office, stack: AsyncExitStack, olga: str, boris: str
+) -> AsyncIterator[keys.Scene]:
+    await keeps(shop, f"AMPUSER/{olga}/followme/ddial", "DIRECT")
+    await keeps(shop, f"AMPUSER/{olga}/followme/grplist", boris)
+    await shop.open(unknown=f"group:{olga}")
+    await stack.enter_async_context(shop.phone(boris, Answers(after=0.1)))
+    customer = await stack.enter_async_context(shop.lab.call(ANNA, OUR_NUMBER))
+    await customer.answered()
+    yield keys.Scene(customer, customer.hang_up)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [rung_by_freepbx, rung_where_calls_are_forwarded_to, rung_by_follow_me],
+    ids=lambda way: str(way.__name__),
+)
+async def test_a_customer_transfers_nobody_by_keys(shop: Office, way: keys.Scenery) -> None:
+    async with keys.listening(shop.lab) as heard:
+        await keys.presses_in_vain(shop, heard, way)

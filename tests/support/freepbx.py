@@ -299,6 +299,19 @@ exten => s,1,GotoIf($["${ARG1}" = ""]?next)
  same => n(next),EndSub()
  same => n(over),Sub(hangupcall)
 """
+HTTP = """
+#include http_additional.conf
+#include http_custom.conf
+"""
+HTTP_ADDITIONAL = """
+[general]
+enabled=yes
+enablestatic=no
+bindaddr=127.0.0.1
+bindport={port}
+prefix=
+sessionlimit=100
+"""
 ARI = """
 [general]
 #include ari_general_additional.conf
@@ -338,6 +351,9 @@ def dialplan(major: int) -> str:
 def files(asterisk: Asterisk) -> dict[str, str]:
     """Write the other files of FreePBX that include what is ours."""
     return {
+        "http.conf": HTTP,
+        "http_additional.conf": HTTP_ADDITIONAL.format(port=asterisk.http_port),
+        "http_custom.conf": "",
         "ari.conf": ARI,
         "ari_general_additional.conf": "enabled=yes\npretty=no\nwebsocket_write_timeout=100\n",
         "ari_additional.conf": "",
