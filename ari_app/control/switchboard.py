@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -56,14 +56,29 @@ _AWAITS_AN_ANSWER = frozenset({Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING}
 
 
 class Line:
-    """One account's telephone line."""
+    """One account's telephone line.
 
-    def __init__(self, desk: Desk, pbx: Pbx, ajam: AjamLine | None, clock: Callable[[], float]) -> None:
+    `may_act` is asked before AJAM is: whether the account is ours still. ARI's requests ask by themselves.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        pbx: Pbx,
+        ajam: AjamLine | None,
+        clock: Callable[[], float],
+        may_act: Callable[[], Awaitable[bool]] | None = None,
+    ) -> None:
         self.desk = desk
         self.clock = clock
         self.pbx = pbx
         self.ajam = ajam
         self.listening = False
+        self.ours = True
+        """Whether the calls are ours to run; what is heard of another copy's calls is nothing to us."""
+        self.on_replaced: Callable[[], None] = lambda: None
+        """Called when another process has taken the PBX over; it must not wait."""
+        self._may_act = may_act
         self._calls: dict[str, LiveCall] = {}
         self._strangers: dict[str, LiveCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,6 +120,8 @@ class Line:
 
     def heard(self, heard: Heard) -> None:
         """Put what happened into the mailbox of its call; an unknown channel is nothing to us."""
+        if not self.ours:
+            return
         live = self._strangers.get(heard.key)
         if live is None:
             live = self._calls.get(self.pbx.ids.call_of(heard.key) or "")
@@ -133,6 +150,8 @@ class Line:
 
     def arrived(self, caller: NewCaller, at: float) -> None:
         """Take a new caller."""
+        if not self.ours:
+            return  # who takes the account over finds them
         known = self._strangers.get(caller.channel)
         if known is not None:
             known.put(h.CallerReturned(at))
@@ -152,6 +171,10 @@ class Line:
                     arguments=caller.arguments,
                 )
                 self._send_on(caller.channel)
+
+    def replaced(self) -> None:
+        """Another process has taken the PBX over."""
+        self.on_replaced()
 
     def lost(self) -> None:
         """Nothing is heard any more."""
@@ -318,10 +341,24 @@ class Line:
             async with asyncio.timeout(seconds):
                 await asyncio.gather(*(live.settled() for live in self._calls.values()))
 
-    async def close(self) -> None:
-        """End the tasks; the calls stay as they were kept."""
+    async def stand_still(self, seconds: float) -> None:
+        """Take nothing more that happens; let what has happened be dealt with, at most so many seconds."""
+        self.ours = False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*(live.settled() for live in self._calls.values()))
+        for live in self._calls.values():
+            live.task.cancel()
+
+    def let_go(self) -> None:
+        """Do nothing more, from this moment on: the calls stay as they were kept."""
+        self.ours = False
         for task in self._tasks:
             task.cancel()
+
+    async def close(self) -> None:
+        """End the tasks; the calls stay as they were kept."""
+        self.let_go()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # -- calls --------------------------------------------------------------------------------------------
@@ -353,6 +390,8 @@ class Line:
         `dialled` is the number as it is dialled, `external` ours in E.164, `outgoing` the line
         ("context[,priority]"). None: as far as is known, neither ARI nor AJAM works.
         """
+        if not self.ours:
+            return None
         way = Way.ARI if self.listening else Way.AJAM if self.ajam is not None and self.ajam.usable else None
         if way is None:
             return None
@@ -376,6 +415,8 @@ class Line:
         if call.way is Way.ARI:
             await self.pbx.carry_out(order)
         elif self.ajam is not None:
+            if self._may_act is not None and not await self._may_act():
+                raise PbxUnavailable(Way.AJAM, "another copy of the service holds the account")
             await self.ajam.carry_out(order)
         else:
             raise PbxUnavailable(Way.AJAM, "the account has no AJAM any more")

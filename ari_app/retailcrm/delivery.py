@@ -82,6 +82,7 @@ class Delivery:
         self._failing = False
         self._back_off = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         self._resting = False
+        self._finishing = False
         self.problem: str | None = None
         self.since = clock()
 
@@ -94,6 +95,12 @@ class Delivery:
         """Say that there is something new in the outbox."""
         self._news = True
         self._wake.set()
+
+    async def finish(self, seconds: float) -> None:
+        """Begin nothing more; let what is being told be told, at most so many seconds."""
+        self._finishing = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
 
     async def run(self) -> None:
         """Deliver for ever."""
@@ -152,7 +159,7 @@ class Delivery:
 
     def _start(self) -> None:
         """Send what can be sent now; after a failure one entry goes alone, to see whether the CRM is back."""
-        if self._resting or not self._current.activity.on:
+        if self._resting or self._finishing or not self._current.activity.on:
             return
         at_once = 1 if self._failing else EVENTS_AT_ONCE
         uploads: list[OutboxEntry] = []

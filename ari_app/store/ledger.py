@@ -14,7 +14,7 @@ from collections.abc import Callable
 import structlog
 
 from ari_app.backoff import BackOff
-from ari_app.errors import StoreUnavailable
+from ari_app.errors import LeaseLost, StoreUnavailable
 from ari_app.store.calls import CallStore, Step
 
 log = structlog.get_logger(__name__)
@@ -90,6 +90,8 @@ class Ledger:
         while True:
             try:
                 await self._store.write(steps)
+            except LeaseLost:
+                await asyncio.Event().wait()  # nothing more is written; whoever runs us ends us
             except StoreUnavailable as error:
                 self.behind = True
                 if not self._said:
