@@ -159,7 +159,9 @@ class Service:
                     await self._take_changes(passages)
             except (StoreUnavailable, WrongSecretKey, _NotOpened) as error:
                 if str(error) != trouble:
-                    known = isinstance(error.__cause__, StoreUnavailable | None)
+                    known = isinstance(error, StoreUnavailable) or isinstance(
+                        error.__cause__, StoreUnavailable | None
+                    )
                     log.warning(
                         "the accounts can't be read", problem=str(error), exc_info=None if known else error
                     )
