@@ -33,11 +33,25 @@ class Holder:
         return abs(self.age) < FRESH_SECONDS
 
 
+def variable_of(stasis_app: str) -> str:
+    """Name the global variable that holds the mark for an application."""
+    return f"ARI_APP_HOLDER_{stasis_app}"
+
+
+def read_mark(mark: str, epoch: str) -> Holder | None:
+    """Read a mark; None when there is none. `epoch` is the PBX's own time, as its variable EPOCH gives it."""
+    name, _, rest = mark.partition(" ")
+    at, _, address = rest.partition(" ")
+    if not (at.isdecimal() and epoch.isdecimal()):
+        return None
+    return Holder(name, address, int(epoch) - int(at))
+
+
 class Mark:
     """The mark of one installation (`name`) on one Stasis application; `address` is for people."""
 
     def __init__(self, stasis_app: str, name: str, address: str = "") -> None:
-        self._variable = f"ARI_APP_HOLDER_{stasis_app}"
+        self._variable = variable_of(stasis_app)
         self._app = stasis_app
         self._name = name
         self._address = address
@@ -82,15 +96,10 @@ class Mark:
         if found is not None and found.name == self._name:
             await self._set(transport, "")
 
-    async def _look(self, transport: AriTransport) -> tuple[Holder | None, int]:
+    async def _look(self, transport: AriTransport) -> tuple[Holder | None, str]:
         wanted = (self._variable, "EPOCH")
         mark, clock = await asyncio.gather(*(self._get(transport, variable) for variable in wanted))
-        now = int(clock) if clock.isdecimal() else 0
-        name, _, rest = mark.partition(" ")
-        at, _, address = rest.partition(" ")
-        if not at.isdecimal():
-            return None, now
-        return Holder(name, address, now - int(at)), now
+        return read_mark(mark, clock), clock
 
     async def _get(self, transport: AriTransport, variable: str) -> str:
         reply = await transport.request("GET", _VARIABLE, params={"variable": variable})

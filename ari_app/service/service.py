@@ -115,6 +115,14 @@ class Service:
         if shop is not None:
             shop.take_activity(kept)
 
+    async def installation(self) -> str:
+        """Give the name by which PBXs know all copies on our Redis.
+
+        Raises:
+            StoreUnavailable: Redis can't be reached, or does not answer.
+        """
+        return await self._holding.installation()
+
     def changes_of(self, account: str) -> Changes:
         """Give what wakes those who show an account, whether it is at work or not."""
         return self._changes.setdefault(account, Changes())
@@ -232,7 +240,7 @@ class Service:
             self._clock,
             passages.to(account.pbx.guarded),
             self.changes_of(account.id),
-            Mark(account.pbx.stasis_app, await self._holding.installation(), self.public_url),
+            Mark(account.pbx.stasis_app, await self.installation(), self.public_url),
             click_limits=_click_limits(self.settings),
         )
         await shop.open()
