@@ -21,6 +21,9 @@ from ari_app.store.leases import Held, Lease, Precedence, awake, installation
 log = structlog.get_logger(__name__)
 
 PROBE_SECONDS = 2.0
+"""How long a PBX may take to answer a copy that might take it."""
+FIRST_PROBE_SECONDS, LAST_PROBE_SECONDS = 0.5, 15.0
+"""How long one is left alone that did not."""
 FIRST_REST_SECONDS, LAST_REST_SECONDS = 1.0, 30.0
 """How long an account is left alone whose PBX somebody has taken who holds no lease."""
 QUIET_SECONDS = 120.0
@@ -33,6 +36,8 @@ class _Claim:
     keeping: asyncio.Task[None] | None = None
     rests: BackOff = field(default_factory=lambda: BackOff(FIRST_REST_SECONDS, LAST_REST_SECONDS))
     rests_until: float = 0.0
+    probes: BackOff = field(default_factory=lambda: BackOff(FIRST_PROBE_SECONDS, LAST_PROBE_SECONDS))
+    probe_at: float = 0.0
     other: str | None = None
     """Who has it, when that was said in the log."""
     free_at: float | None = None
@@ -88,8 +93,13 @@ class Holding:
         if awake() < claim.rests_until:
             return False
         held = await lease.take(patient=self._precedence.theirs)
-        if held is not None and held.offered and await _reaches(account, passages):
-            held = await lease.take(able=True)
+        if held is not None and held.offered and awake() >= claim.probe_at:
+            if await _reaches(account, passages):
+                held = await lease.take(able=True)
+            else:
+                claim.probe_at = awake() + claim.probes.pause()
+        elif held is not None and not held.offered:
+            claim.probes.well()
         if held is not None:
             self._note(account.id, claim, held)
             return False

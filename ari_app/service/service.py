@@ -39,6 +39,8 @@ REVISION_SECONDS = 0.5
 """How often the accounts are looked at for changes, and those of other copies for one that is free."""
 RUNNING_SECONDS = 3.0
 DRAIN_SECONDS = 5.0
+AT_ONCE = 32
+"""So many accounts are opened, or looked at, side by side."""
 
 
 class Service:
@@ -193,13 +195,18 @@ class Service:
             await self.shops.pop(gone).stop(drain_seconds=None)
             await self._holding.leave(gone)
             self.changes_of(gone).note()
-        problem: Exception | None = None
-        for account in self._known.values():
-            try:
-                await self._take_account(account, passages)
-            except Exception as error:  # what is wrong with one keeps no other closed
-                problem = problem or _NotOpened(account.id, error)
-        if problem is not None:
+        turns = asyncio.Semaphore(AT_ONCE)
+
+        async def take(account: Account) -> _NotOpened | None:
+            async with turns:
+                try:
+                    await self._take_account(account, passages)
+                except Exception as error:  # what is wrong with one keeps no other closed
+                    return _NotOpened(account.id, error)
+            return None
+
+        problems = await asyncio.gather(*map(take, self._known.values()))
+        for problem in filter(None, problems):
             self._revision = -1
             raise problem  # they are all looked at again
         self._revision = revision

@@ -65,3 +65,4 @@ class Watchdog:
             if awake() - turned > self._stall_seconds and turned != barked:
                 barked = turned
                 self._shut()
+                log.error("the service hangs: new callers go on in the dialplan")

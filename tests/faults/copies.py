@@ -33,7 +33,7 @@ TAKEN_OVER_SECONDS = 5.0
 _HANGING = """
 import signal, sys, time
 from ari_app import cli
-signal.signal(signal.SIGUSR1, lambda *_: time.sleep(8))
+signal.signal(signal.SIGUSR1, lambda *_: time.sleep(15))
 sys.argv[0] = "ari-app"
 cli.app()
 """
