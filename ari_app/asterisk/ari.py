@@ -6,7 +6,7 @@ request a time limit, and raises our own errors (`ari_app.asterisk.errors`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -48,8 +48,17 @@ class Reply:
 class AriTransport:
     """The HTTP client that aioari's operations go through."""
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str, username: str, password: str) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        username: str,
+        password: str,
+        ours: Callable[[], Awaitable[bool]] | None = None,
+    ) -> None:
+        """Build it; `ours` is asked before each request whether the PBX is ours to ask."""
         self._session = session
+        self._ours = ours
         self._ari = base_url.rstrip("/") + "/ari/"
         self._auth = aiohttp.encode_basic_auth(username, password, encoding="utf-8")
         self._timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
@@ -74,8 +83,11 @@ class AriTransport:
 
         Raises:
             PbxRefused: the PBX says no; PbxUnknown: its answer was lost, or can't be read.
-            PbxUnavailable: nobody answers; PbxDenied: user or password is wrong.
+            PbxUnavailable: nobody answers, or the account is another copy's.
+            PbxDenied: user or password is wrong.
         """
+        if self._ours is not None and not await self._ours():
+            raise PbxUnavailable(Way.ARI, "another copy of the service holds the account")
         target = self._ari + url.partition("/ari/")[2]
         try:
             async with self._session.request(
@@ -144,13 +156,20 @@ class Ari:
         self._client = client
 
     @classmethod
-    async def open(cls, session: aiohttp.ClientSession, base_url: str, username: str, password: str) -> Ari:
-        """Read the PBX's API description.
+    async def open(
+        cls,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        username: str,
+        password: str,
+        ours: Callable[[], Awaitable[bool]] | None = None,
+    ) -> Ari:
+        """Read the PBX's API description; `ours` as for `AriTransport`.
 
         Raises:
             PbxError: as `AriTransport.request` does.
         """
-        transport = AriTransport(session, base_url, username, password)
+        transport = AriTransport(session, base_url, username, password, ours)
         client = aioari.Client(base_url, transport)
         try:
             await client.init()

@@ -6,7 +6,8 @@
     ├── PbxRefused           the PBX said no: the request had no effect, repeating it won't help
     ├── PbxUnknown           it may or may not have been done: ask the PBX what is true
     └── PbxUnavailable       it was not done: the PBX can't be reached, or something else answers there
-        └── PbxDenied        the PBX doesn't let us in, or the user lacks a right: a person must mend it
+        ├── PbxDenied        the PBX doesn't let us in, or the user lacks a right: a person must mend it
+        └── PbxTaken         another installation of ours holds the PBX: it is left to it
 
 By which way the request went, ARI or AJAM, is the error's `way`.
 """
@@ -46,3 +47,7 @@ class PbxUnavailable(PbxError):
 
 class PbxDenied(PbxUnavailable):
     """The PBX refuses our user name or password, or the user may not do what we need."""
+
+
+class PbxTaken(PbxUnavailable):
+    """Another installation of this service, with another Redis, holds the PBX."""

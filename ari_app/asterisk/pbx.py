@@ -1,7 +1,7 @@
 """One PBX: its event stream, its REST interface, and what it says is true.
 
-The connection is made again for ever, sooner at first and then every 15 s; one line in the log says what is
-wrong, one when it is back.
+The connection is made again for ever, sooner at first and then every 15 s, or every 2 s when the PBX was
+there a moment ago; one line in the log says what is wrong, one when it is back.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,7 +26,14 @@ from ari_app.accounts.dialplan_names import ring_context
 from ari_app.accounts.owners import Owners
 from ari_app.asterisk.actions import Actions
 from ari_app.asterisk.ari import Ari
-from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable, PbxUnknown
+from ari_app.asterisk.errors import (
+    PbxDenied,
+    PbxError,
+    PbxRefused,
+    PbxTaken,
+    PbxUnavailable,
+    PbxUnknown,
+)
 from ari_app.asterisk.events import (
     EVENT_TYPES,
     Extensions,
@@ -38,6 +45,7 @@ from ari_app.asterisk.events import (
     doing,
     read_event,
 )
+from ari_app.asterisk.installations import RENEW_SECONDS, Mark
 from ari_app.backoff import BackOff, spread
 from ari_app.calls import NESTING, ChannelFact, Doing, Order, Way
 from ari_app.calls import happenings as h
@@ -46,9 +54,11 @@ from ari_app.reach import Passage
 log = structlog.get_logger(__name__)
 
 OPEN_SECONDS = 5.0
-PING_SECONDS = 5.0
-"""A socket that is silent for twice as long is taken for lost."""
+PING_SECONDS, PONG_SECONDS = 1.0, 2.0
+"""How often the PBX is asked for a sign of life, and how long it may take; then the socket is lost."""
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 15.0
+SOON_SECONDS, A_MOMENT_SECONDS = 2.0, 300.0
+"""The longest pause before a PBX is tried again that was connected so shortly ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +88,11 @@ class PbxState(StrEnum):
     UNREACHABLE = "unreachable"
     DENIED = "denied"
     REPLACED = "taken over by another process"
+    TAKEN = "held by another installation"
 
 
 class Ears(Protocol):
-    """The listener to a PBX. The first three must not block: they are called by the socket's reader."""
+    """The listener to a PBX. The first four must not block: they are called by the socket's reader."""
 
     def heard(self, heard: Heard) -> None:
         """Something happened to a channel or recording."""
@@ -91,6 +102,9 @@ class Ears(Protocol):
 
     def lost(self) -> None:
         """The event stream has broken off: what happens now is not heard."""
+
+    def replaced(self) -> None:
+        """Another process has taken the application over: nothing is ours any more."""
 
     async def connected(self, startup: str) -> None:
         """The event stream is there (again). `startup` is when the PBX was started, in its own words."""
@@ -128,8 +142,15 @@ class Pbx:
         account: str,
         clock: Callable[[], float] = time.time,
         owners: Callable[[], Owners] | None = None,
+        ours: Callable[[], Awaitable[bool]] | None = None,
+        mark: Mark | None = None,
     ) -> None:
+        """Build it; `ours` is asked before each request, `mark` keeps other installations away."""
         self.target = target
+        self._ours = ours
+        self._mark = mark
+        self._raw: socket.socket | None = None
+        self._heard_at = -A_MOMENT_SECONDS
         self.ids = Ids(target.stasis_app)
         self.state = PbxState.CONNECTING
         self.problem: str | None = None
@@ -176,28 +197,45 @@ class Pbx:
                 back_off.well()
             except PbxDenied as error:
                 self._trouble(PbxState.DENIED, str(error))
+            except PbxTaken as error:
+                self._trouble(PbxState.TAKEN, str(error))
             except (PbxError, OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
                 if self.connected:
                     back_off.well()
                 self._trouble(PbxState.UNREACHABLE, _in_words(error))
             if self.state is PbxState.REPLACED:
                 return
-            await asyncio.sleep(spread(back_off.pause()))
+            pause = back_off.pause()
+            if time.monotonic() - self._heard_at < A_MOMENT_SECONDS or self.state is PbxState.TAKEN:
+                pause = min(pause, SOON_SECONDS)
+            await asyncio.sleep(spread(pause))
+
+    def shut(self) -> None:
+        """Shut the event stream, from any thread: the PBX then keeps its callers in the dialplan."""
+        raw = self._raw
+        if raw is not None:
+            with suppress(OSError):  # it is closed already
+                raw.shutdown(socket.SHUT_RDWR)
 
     async def _connect_and_listen(self, ears: Ears) -> None:
         target = self.target
         if self._ari is None:
-            self._ari = await Ari.open(self._passage.session, target.url, target.username, target.password)
+            self._ari = await Ari.open(
+                self._passage.session, target.url, target.username, target.password, self._ours
+            )
+        if self._mark is not None:
+            await self._mark.put(self._ari.transport)
         url = f"ws{target.url.removeprefix('http')}ari/events?app={quote(target.stasis_app)}"
         try:
+            self._raw = await self._wire()
             socket = await _Connect(
                 url,
-                sock=await self._wire(),
+                sock=self._raw,
                 additional_headers={"Authorization": self._ari.transport.authorization},
                 compression=None,
                 open_timeout=OPEN_SECONDS,
                 ping_interval=PING_SECONDS,
-                ping_timeout=PING_SECONDS,
+                ping_timeout=PONG_SECONDS,
                 close_timeout=1.0,
                 proxy=None,
             )
@@ -208,13 +246,19 @@ class Pbx:
                 ) from error
             raise
         async with socket:
-            introduction = asyncio.create_task(self._introduce(socket, ears))
+            beside = [asyncio.create_task(self._introduce(socket, ears))]
+            if self._mark is not None:
+                beside.append(asyncio.create_task(self._stay_marked(self._mark, socket)))
             try:
                 await self._listen(socket, ears)
             finally:
-                introduction.cancel()
+                self._raw = None
+                for task in beside:
+                    task.cancel()
+                if self.connected:
+                    self._heard_at = time.monotonic()
                 ears.lost()
-                await asyncio.gather(introduction, return_exceptions=True)
+                await asyncio.gather(*beside, return_exceptions=True)
         raise PbxUnavailable(Way.ARI, "the PBX has closed the event stream")
 
     async def _wire(self) -> socket.socket:
@@ -243,6 +287,19 @@ class Pbx:
         if self.state is not PbxState.CONNECTED:
             self._log.info("the PBX is connected", after=self.problem)
         self.state, self.problem, self.since = PbxState.CONNECTED, None, self._clock()
+
+    async def _stay_marked(self, mark: Mark, socket: ClientConnection) -> None:
+        """Renew our mark on the PBX; when another installation has put its own there, leave the PBX to it."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            try:
+                await mark.put(self.ari.transport)
+            except PbxTaken as error:
+                self._trouble(PbxState.TAKEN, str(error))
+                await socket.close()
+                return
+            except PbxError as error:
+                self._log.debug("the mark on the PBX could not be renewed", problem=str(error))
 
     async def _filter_events(self) -> None:
         body = orjson.dumps({"allowed": [{"type": kind} for kind in EVENT_TYPES]})
@@ -313,8 +370,12 @@ class Pbx:
             case Replaced():
                 self._log.error("another process has taken this Stasis application over; it is left to it")
                 self.state, self.since = PbxState.REPLACED, at
+                self.problem = "another process has taken this Stasis application over"
+                ears.replaced()
 
     def _trouble(self, state: PbxState, problem: str) -> None:
+        if self.state is PbxState.REPLACED:
+            return  # what comes after it is its consequence
         if self.state is not state or self.problem != problem:
             self._log.warning("the PBX is not connected", state=state.value, problem=problem)
             self.since = self._clock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ari_app.asterisk.installations import read_mark, variable_of
 from ari_app.check.findings import Finding, Findings, bad, good, unknown, warning
 from ari_app.check.look import NothingThere
 from ari_app.check.pbx import CannotRead, Pbx, in_path
@@ -27,18 +28,28 @@ _NEEDED_TYPES = {
 """The message types (stasis.conf) that we can't do without, and what we would not hear of."""
 
 
-async def application(pbx: Pbx, service_runs: bool) -> Findings:
-    """Has a service of ours registered the Stasis application? We look, and don't open it ourselves."""
+async def application(pbx: Pbx, service_runs: bool, installation: str | None = None) -> Findings:
+    """Has a service of ours registered the Stasis application? We look, and don't open it ourselves.
+
+    `installation` names ours: another one, with a Redis of its own, may hold the PBX.
+    """
     if not pbx.lets_in:
         return
     app = pbx.settings.stasis_app
     try:
         answer = await pbx.ari("GET", f"applications/{in_path(app)}")
+        mark, epoch = [await _variable(pbx, name) for name in (variable_of(app), "EPOCH")]
     except NothingThere as problem:
         yield unknown("application", f"ARI broke off: {problem}", "check again")
         return
-    there = answer.status == 200
-    if there and service_runs:
+    there, holder = answer.status == 200, read_mark(mark, epoch)
+    if there and holder is not None and holder.fresh and installation not in (None, holder.name):
+        yield bad(
+            "application",
+            f"another installation ({holder.address}) holds the application {app} of this PBX",
+            "end it, or take the PBX from it: ari-app account take --force",
+        )
+    elif there and service_runs:
         yield good("application", f"the application {app} is registered, and a service runs")
     elif there:
         yield warning(
@@ -58,6 +69,11 @@ async def application(pbx: Pbx, service_runs: bool) -> Findings:
             f"nobody has registered the application {app}, as no service runs: calls pass it by",
             "start it: ari-app serve",
         )
+
+
+async def _variable(pbx: Pbx, name: str) -> str:
+    said = (await pbx.ari("GET", "asterisk/variable", variable=name)).json()
+    return str(said.get("value") or "") if isinstance(said, dict) else ""
 
 
 async def recordings(pbx: Pbx) -> Findings:

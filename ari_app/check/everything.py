@@ -57,15 +57,17 @@ async def of_shop(
     service_runs: bool,
     networks: tuple[IPNetwork, ...] = (),
     pace: Pace | None = None,
+    installation: str | None = None,
 ) -> AsyncIterator[Finding]:
     """Look at one shop's PBX and CRM. `client` is a `session()`, `networks` are `Settings.pbx_networks`.
 
-    `pace` is that of a service at work, which may ask this CRM, too.
+    `pace` is that of a service at work, which may ask this CRM, too; `installation` names the copies on our
+    Redis.
     """
     if isinstance(shop, Account):
         reach = Reach(networks, anywhere=not shop.pbx.guarded)
         async with passage(reach) as to_pbx:
-            async for finding in _of_pbx(to_pbx.session, shop, service_runs):
+            async for finding in _of_pbx(to_pbx.session, shop, service_runs, installation):
                 yield finding
     else:
         yield bad(
@@ -83,7 +85,7 @@ async def of_shop(
 
 
 async def _of_pbx(
-    client: aiohttp.ClientSession, account: Account, service_runs: bool
+    client: aiohttp.ClientSession, account: Account, service_runs: bool, installation: str | None
 ) -> AsyncIterator[Finding]:
     async with Pbx.reached(client, account.pbx) as pbx:
         async for finding in carry_out([Check("ARI", doors.ari(pbx)), Check("AJAM", doors.ajam(pbx))]):
@@ -95,7 +97,7 @@ async def _of_pbx(
                 "mend ARI first",
             )
         checks = [
-            Check("application", asterisk.application(pbx, service_runs)),
+            Check("application", asterisk.application(pbx, service_runs, installation)),
             Check("recordings", asterisk.recordings(pbx)),
             Check("ari.conf", asterisk.configuration(pbx)),
             Check("dialplan", dialplan.entry(pbx)),

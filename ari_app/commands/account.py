@@ -15,10 +15,15 @@ from rich.table import Table
 
 from ari_app.accounts.account import Account, RegisteredAccount
 from ari_app.accounts.reading import read_account
+from ari_app.asterisk.ari import AriTransport
+from ari_app.asterisk.errors import PbxError
+from ari_app.asterisk.installations import Mark
 from ari_app.calls import Outside, People
 from ari_app.commands import fail, run, store
+from ari_app.reach import ANYWHERE, passage
 from ari_app.settings import load_secret_key, read_settings
 from ari_app.store.accounts import Accounts
+from ari_app.store.leases import installation
 
 app = typer.Typer(
     help="Shops: their CRM, their PBX, how they want their calls handled.", no_args_is_help=True
@@ -105,6 +110,35 @@ def remove(
     if not run(work()):
         fail(f"There is no account {account}; ari-app account list names those that there are.")
     typer.echo(f"{account}: removed.")
+
+
+@app.command()
+def take(
+    account: Annotated[str, typer.Argument(help="The account, as `account list` names it.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if another installation holds its PBX now.")
+    ] = False,
+) -> None:
+    """Take a shop's PBX for this installation: the services on this Redis, not those on another."""
+
+    async def work() -> None:
+        settings = read_settings()
+        async with store(settings) as redis:
+            found = await Accounts(redis, load_secret_key(settings)[0]).find(account)
+            name = await installation(redis)
+        if not isinstance(found, Account):
+            fail(f"There is no account {account} with a PBX; see ari-app account list.")
+        pbx, address = found.pbx, settings.public_url
+        async with passage(ANYWHERE) as to:
+            password = pbx.ari_password.get_secret_value()
+            transport = AriTransport(to.session, pbx.ari_url, pbx.ari_username, password)
+            try:
+                await Mark(pbx.stasis_app, name, address).put(transport, force=force)
+            except PbxError as problem:
+                fail(f"{account} is not taken: {problem}")
+        typer.echo(f"{account}: its PBX is this installation's. A running service connects within seconds.")
+
+    run(work())
 
 
 def _without_none(value: Any) -> Any:

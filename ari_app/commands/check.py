@@ -22,6 +22,7 @@ from ari_app.settings import SECRET_KEY_LENGTH, Settings, existing_secret_key, r
 from ari_app.store.accounts import Accounts, WrongSecretKey
 from ari_app.store.connection import Redis
 from ari_app.store.health import held
+from ari_app.store.leases import installation
 
 MACHINE = "this machine"
 _SHOWN = {
@@ -98,10 +99,12 @@ async def _check(account: str | None, report: _Report) -> None:
         return
     try:
         async with store(settings) as redis, everything.session() as session:
-            runs = await held(redis)
+            runs, name = await held(redis), await installation(redis)
             await report.all(MACHINE, everything.of_service(session, redis, settings, runs))
             for shop in await _shops(account, redis, settings):
-                looks = everything.of_shop(session, shop, settings.public_url, runs, settings.pbx_networks)
+                looks = everything.of_shop(
+                    session, shop, settings.public_url, runs, settings.pbx_networks, installation=name
+                )
                 await report.all(shop.id, looks)
                 await report.all(shop.id, everything.of_store(redis, shop.id))
     except StoreUnavailable as problem:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -63,7 +63,10 @@ _AWAITS_AN_ANSWER = frozenset({Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING,
 
 
 class Line:
-    """One account's telephone line."""
+    """One account's telephone line.
+
+    `may_act` is asked before AJAM is: whether the account is ours still. ARI's requests ask by themselves.
+    """
 
     def __init__(
         self,
@@ -72,12 +75,18 @@ class Line:
         ajam: AjamLine | None,
         clock: Callable[[], float],
         most: int = MOST_CALLS,
+        may_act: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self.desk = desk
         self.clock = clock
         self.pbx = pbx
         self.ajam = ajam
         self.listening = False
+        self.ours = True
+        """Whether the calls are ours to run; what is heard of another copy's calls is nothing to us."""
+        self.on_replaced: Callable[[], None] = lambda: None
+        """Called when another process has taken the PBX over; it must not wait."""
+        self._may_act = may_act
         self.most = most
         self.turned_away = 0
         """How many callers went on in the dialplan because there was no room for their calls."""
@@ -123,6 +132,8 @@ class Line:
 
     def heard(self, heard: Heard) -> None:
         """Put what happened into the mailbox of its call; an unknown channel is nothing to us."""
+        if not self.ours:
+            return
         known = self._strangers.get(heard.key, [])
         live = known[-1] if known else self._calls.get(self.pbx.ids.call_of(heard.key) or "")
         if live is None:
@@ -153,6 +164,8 @@ class Line:
 
     def arrived(self, caller: NewCaller, at: float) -> None:
         """Take a new caller."""
+        if not self.ours:
+            return  # who takes the account over finds them
         known = self._strangers.get(caller.channel)
         if known is not None:
             known[-1].put(h.CallerReturned(at))
@@ -179,6 +192,10 @@ class Line:
                     arguments=caller.arguments,
                 )
                 self._send_on(caller.channel)
+
+    def replaced(self) -> None:
+        """Another process has taken the PBX over."""
+        self.on_replaced()
 
     @property
     def full(self) -> str | None:
@@ -402,10 +419,24 @@ class Line:
             async with asyncio.timeout(seconds):
                 await asyncio.gather(*(live.settled() for live in self._calls.values()))
 
-    async def close(self) -> None:
-        """End the tasks; the calls stay as they were kept."""
+    async def stand_still(self, seconds: float) -> None:
+        """Take nothing more that happens; let what has happened be dealt with, at most so many seconds."""
+        self.ours = False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*(live.settled() for live in self._calls.values()))
+        for live in self._calls.values():
+            live.task.cancel()
+
+    def let_go(self) -> None:
+        """Do nothing more, from this moment on: the calls stay as they were kept."""
+        self.ours = False
         for task in self._tasks:
             task.cancel()
+
+    async def close(self) -> None:
+        """End the tasks; the calls stay as they were kept."""
+        self.let_go()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # -- calls --------------------------------------------------------------------------------------------
@@ -444,7 +475,7 @@ class Line:
         in E.164, `outgoing` the line ("context[,priority]"). None: as far as is known, neither way works, or
         there is no room for another call.
         """
-        if self.full is not None:
+        if not self.ours or self.full is not None:
             return None
         way = Way.ARI if self.listening else Way.AJAM if self.ajam is not None and self.ajam.usable else None
         if way is None:
@@ -469,6 +500,8 @@ class Line:
         if call.way is Way.ARI:
             await self.pbx.carry_out(order)
         elif self.ajam is not None:
+            if self._may_act is not None and not await self._may_act():
+                raise PbxUnavailable(Way.AJAM, "another copy of the service holds the account")
             await self.ajam.carry_out(order)
         else:
             raise PbxUnavailable(Way.AJAM, "the account has no AJAM any more")

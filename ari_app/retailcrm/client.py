@@ -6,7 +6,7 @@ waiting for the account's pace, connecting, and reading the answer.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
@@ -67,6 +67,8 @@ log = structlog.get_logger(__name__)
 PAUSE_SECONDS = 1.0
 """How long all but look-ups hold off after a 503 or 429 that names no time itself: the limit's own window."""
 LONGEST_PAUSE_SECONDS = 60.0
+NOT_OURS_SECONDS = 1.0
+"""How long nothing is asked while it isn't certain which copy of the service holds the account."""
 _LONGEST_ANSWER = 4 * 1024 * 1024  # bytes; a page of 100 users is far below
 
 _LONGEST_SENTENCE, _MOST_ERRORS = 500, 10  # characters that are kept of what a refusal says, and sentences
@@ -94,15 +96,26 @@ class _Body(Protocol[T_co]):
 
 
 class RetailCrm:
-    """One account. The session is the composition root's; `url` is the account's address, without /api."""
+    """One account. The session is the composition root's; `url` is the account's address, without /api.
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, api_key: str, pace: Pace) -> None:
+    `ours` is asked before each request whether it is ours to ask; it is told how urgent that is.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        api_key: str,
+        pace: Pace,
+        ours: Callable[[Urgency], Awaitable[bool]] | None = None,
+    ) -> None:
         if not api_key or not api_key.isascii() or not api_key.isprintable():
             raise ValueError("api_key: expected printable ASCII characters")
         self._session = session
         self._url = URL(url.rstrip("/"))
         self._key = api_key
         self.pace = pace
+        self._ours = ours
         self.health = Health()
 
     def __repr__(self) -> str:
@@ -211,6 +224,8 @@ class RetailCrm:
         try:
             async with asyncio.timeout(timeout), self.pace.place(urgency):
                 sent = True
+                if self._ours is not None and not await self._ours(urgency):
+                    raise CrmLimited(f"{where}: another copy may hold the account", NOT_OURS_SECONDS)
                 status, retry_after, text = await self._request(method, path, params, form)
             answer = _judge(where, status, retry_after, text)
             return body.model_validate(answer).read()

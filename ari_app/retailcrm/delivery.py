@@ -112,6 +112,7 @@ class Delivery:
         self._remembered: dict[tuple[object, ...], str] = {}
         self._never_told: dict[str, set[str]] = {}
         self._unsettled: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
+        self._finishing = False
         self._going: set[str] = set()
         self._events = Route(1, self._wake.set)
         self._uploads = Route(CALLS_IN_ONE_UPLOAD, self._wake.set)
@@ -140,6 +141,12 @@ class Delivery:
         """Say that there is something new in the outbox."""
         self._news = True
         self._wake.set()
+
+    async def finish(self, seconds: float) -> None:
+        """Begin nothing more; let what is being told be told, at most so many seconds."""
+        self._finishing = True
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=seconds)
 
     async def run(self) -> None:
         """Deliver for ever."""
@@ -246,7 +253,7 @@ class Delivery:
 
     def _start(self) -> None:
         """Send what can be sent now; after a failure one request at a time, to see whether it passes."""
-        if not self._current.activity.on:
+        if self._finishing or not self._current.activity.on:
             return
         ready = self._ready()
         if ready.useless:

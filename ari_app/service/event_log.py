@@ -23,7 +23,8 @@ LOOK_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 
 _LONGEST = 500
-_GOOD, _BAD = PbxState.CONNECTED, (PbxState.UNREACHABLE, PbxState.DENIED, PbxState.REPLACED)
+_GOOD = PbxState.CONNECTED
+_BAD = (PbxState.UNREACHABLE, PbxState.DENIED, PbxState.REPLACED, PbxState.TAKEN)
 
 
 class Connection(Protocol):

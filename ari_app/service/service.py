@@ -6,11 +6,13 @@ import asyncio
 import hmac
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 
 import structlog
 
 from ari_app.accounts.account import Account
+from ari_app.asterisk.installations import Mark
 from ari_app.asterisk.pbx import PbxState
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.errors import StoreUnavailable
@@ -20,20 +22,25 @@ from ari_app.service.changes import Changes
 from ari_app.service.click_to_call import ClickLimits
 from ari_app.service.crm_module import Informing
 from ari_app.service.crm_sites import Sites
+from ari_app.service.holding import Holding
 from ari_app.service.retention import Keeping
 from ari_app.service.shop import Bounds, Shop
 from ari_app.service.synchronising import Synchronising
+from ari_app.service.watchdog import Watchdog
 from ari_app.settings import Settings
 from ari_app.store.accounts import Accounts, WrongSecretKey
 from ari_app.store.connection import Redis, check_persistence
-from ari_app.store.leases import Holder
+from ari_app.store.leases import say_running, say_stopped
 from ari_app.store.module import ModuleStore
 
 log = structlog.get_logger(__name__)
 
 REVISION_SECONDS = 0.5
-"""How often the accounts are looked at for changes."""
+"""How often the accounts are looked at for changes, and those of other copies for one that is free."""
+RUNNING_SECONDS = 3.0
 DRAIN_SECONDS = 5.0
+AT_ONCE = 32
+"""So many accounts are opened, or looked at, side by side."""
 
 
 class Service:
@@ -56,7 +63,8 @@ class Service:
         self.settings = settings
         self.accounts = Accounts(redis, secret_key)
         self._secret_key = secret_key
-        self._holder = Holder(redis, holder_id)
+        self._holding = Holding(redis, holder_id, settings.public_url, self._lost)
+        self._watchdog = Watchdog(self._shut, self._holding.lose_all)
         self.pace_of: Callable[[str], Pace] = lru_cache(maxsize=10_000)(lambda api_key: pace())
         """The pace at which an API key's CRM is asked by all parts of ours: the CRM counts every request."""
         self.informing = Informing(self)
@@ -71,6 +79,8 @@ class Service:
             clock,
         )
         self._revision = -1
+        self._known: dict[str, Account] = {}
+        self._closing: dict[str, asyncio.Task[None]] = {}
         self._reopening: set[str] = set()
         self._absent: set[str] = set()
         self._changes: dict[str, Changes] = {}
@@ -84,12 +94,12 @@ class Service:
 
     @property
     def settled(self) -> bool:
-        """Whether an account that isn't in `shops` isn't there: none is just being opened anew."""
+        """Whether an account that isn't in `shops` isn't there: none is opened anew, or another copy's."""
         return self.loaded.is_set() and not self._absent
 
     @property
     def ready(self) -> bool:
-        """Whether every PBX that we should hold is connected, or known to be unreachable."""
+        """Whether every PBX of the accounts that we hold is connected, or known to be unreachable."""
         return self.loaded.is_set() and all(
             shop.line.pbx.state is not PbxState.CONNECTING for shop in self.shops.values()
         )
@@ -107,6 +117,14 @@ class Service:
         if shop is not None:
             shop.take_activity(kept)
 
+    async def installation(self) -> str:
+        """Give the name by which PBXs know all copies on our Redis.
+
+        Raises:
+            StoreUnavailable: Redis can't be reached, or does not answer.
+        """
+        return await self._holding.installation()
+
     def changes_of(self, account: str) -> Changes:
         """Give what wakes those who show an account, whether it is at work or not."""
         return self._changes.setdefault(account, Changes())
@@ -121,27 +139,35 @@ class Service:
             await self._run()
 
     async def _run(self) -> None:
-        await self._holder.take()
-        holding = asyncio.create_task(self._holder.keep(), name="holder")
+        running = asyncio.create_task(self._say_running(), name="running")
         keeping = asyncio.create_task(self._keeping.run(), name="keeping")
         problem = await check_persistence(self.redis)
         if problem:
             log.warning(problem)
         async with passage(ANYWHERE) as operators, passage(Reach(self.settings.pbx_networks)) as others:
             try:
-                await self._follow_accounts(Passages(operators, others))
+                with self._watchdog.at_work():
+                    await self._follow_accounts(Passages(operators, others))
             finally:
                 await asyncio.shield(self._stop())
-                holding.cancel()
+                running.cancel()
                 keeping.cancel()
-                await asyncio.gather(holding, keeping, return_exceptions=True)
-                await self._holder.leave()
+                await asyncio.gather(running, keeping, return_exceptions=True)
+                with suppress(StoreUnavailable):
+                    await say_stopped(self.redis)
+
+    async def _say_running(self) -> None:
+        while True:
+            with suppress(StoreUnavailable):
+                await say_running(self.redis)
+            await asyncio.sleep(RUNNING_SECONDS)
 
     async def _follow_accounts(self, passages: Passages) -> None:
         trouble: str | None = None
         while True:
             try:
-                await self._take_changes(passages)
+                with self._holding.noting_outages():
+                    await self._take_changes(passages)
             except (StoreUnavailable, WrongSecretKey, _NotOpened) as error:
                 if str(error) != trouble:
                     known = isinstance(error, StoreUnavailable | WrongSecretKey)
@@ -154,25 +180,33 @@ class Service:
                 if trouble is not None:
                     log.info("the accounts can be read again")
                 trouble = None
-            await asyncio.sleep(REVISION_SECONDS)
+            await asyncio.sleep(min(REVISION_SECONDS, self._holding.soonest()))
 
     async def _take_changes(self, passages: Passages) -> None:
         revision = await self.accounts.revision()
-        if revision == self._revision and not self._reopening:
+        if revision == self._revision and not self._reopening and not self._absent:
             return
-        accounts = {account.id: account for account in await self.accounts.all()}
-        self._absent &= accounts.keys()
-        for gone in self.shops.keys() - accounts.keys():
+        if revision != self._revision:
+            self._known = {account.id: account for account in await self.accounts.all()}
+        self._absent &= self._known.keys()
+        for gone in self.shops.keys() - self._known.keys():
             log.info("account removed", account=gone)
             await self.shops.pop(gone).stop(drain_seconds=None)
+            await self._holding.leave(gone)
             self.changes_of(gone).note()
-        problem: Exception | None = None
-        for account in accounts.values():
-            try:
-                await self._take_account(account, passages)
-            except Exception as error:  # what is wrong with one keeps no other closed
-                problem = problem or _NotOpened(account.id, error)
-        if problem is not None:
+        turns = asyncio.Semaphore(AT_ONCE)
+
+        async def take(account: Account) -> _NotOpened | None:
+            async with turns:
+                try:
+                    await self._take_account(account, passages)
+                except Exception as error:  # what is wrong with one keeps no other closed
+                    return _NotOpened(account.id, error)
+            return None
+
+        problems = await asyncio.gather(*map(take, self._known.values()))
+        for problem in filter(None, problems):
+            self._revision = -1
             raise problem  # they are all looked at again
         self._revision = revision
         self.loaded.set()
@@ -196,11 +230,15 @@ class Service:
             self._absent.add(account.id)
             await self.shops.pop(account.id).stop(drain_seconds=None)
             log.info("account changed", account=account.id)
+        if not await self._may_open(account, passages):
+            self._absent.add(account.id)
+            return
         self._reopening.discard(account.id)
         before = shop.settings if shop is not None else account
         shop = Shop(
             account,
             self.redis,
+            self._holding.lease(account.id),
             passages.operators.session,
             self.recordings,
             self.settings.recordings_url,
@@ -208,18 +246,63 @@ class Service:
             self._clock,
             passages.to(account.pbx.guarded),
             self.changes_of(account.id),
-            _click_limits(self.settings),
-            Bounds(self.settings.ledger_mb * 10**6, self.settings.live_calls),
+            Mark(account.pbx.stasis_app, await self.installation(), self.public_url),
+            click_limits=_click_limits(self.settings),
+            bounds=Bounds(self.settings.ledger_mb * 10**6, self.settings.live_calls),
         )
         await shop.open()
+        if not self._holding.lease(account.id).held:  # lost meanwhile
+            shop.let_go()
+            await shop.close()
+            self._absent.add(account.id)
+            return
         shop.notes.take_change(before, account)
         self.shops[account.id] = shop  # only now: one that Redis kept from being opened is opened later
         self._absent.discard(account.id)
         self.changes_of(account.id).note()
         await shop.reread_activity()
 
+    async def _may_open(self, account: Account, passages: Passages) -> bool:
+        """Take the account, if it is nobody else's."""
+        if account.id in self._closing:
+            return False
+        return await self._holding.take(account, passages)
+
+    def _lost(self, account: str) -> None:
+        """Let an account go, at once: another copy has it."""
+        shop = self.shops.pop(account, None)
+        if shop is None:
+            return
+        shop.let_go()
+        self._absent.add(account)
+        if shop.line.pbx.state is PbxState.REPLACED:
+            self._holding.rest(account)
+
+        async def close() -> None:
+            await self._holding.leave(account)
+            await shop.close()
+            del self._closing[account]
+            self.changes_of(account).note()
+
+        self._closing[account] = asyncio.create_task(close(), name=f"{account} let go")
+
+    def _shut(self) -> None:
+        for shop in list(self.shops.values()):
+            shop.line.pbx.shut()
+
     async def _stop(self) -> None:
-        await asyncio.gather(*(shop.stop(DRAIN_SECONDS) for shop in self.shops.values()))
+        await asyncio.gather(*(self._end(account, shop) for account, shop in tuple(self.shops.items())))
+        await asyncio.gather(*self._closing.values(), return_exceptions=True)
+
+    async def _end(self, account: str, shop: Shop) -> None:
+        """Hand an account over to a copy that waits for it; without one, send on the callers who wait."""
+        if await self._holding.wanted(account):
+            log.info("the account is handed over", account=account)
+            await shop.hand_over()
+            return
+        await shop.stop(DRAIN_SECONDS)
+        await shop.unmark()
+        await self._holding.leave(account)
 
 
 class _NotOpened(Exception):

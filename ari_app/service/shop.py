@@ -17,6 +17,8 @@ from ari_app.accounts.account import Account
 from ari_app.accounts.activity import Activity, CrmSettings
 from ari_app.accounts.current import Current
 from ari_app.asterisk.ajam import Ajam, AjamTarget
+from ari_app.asterisk.errors import PbxError
+from ari_app.asterisk.installations import Mark
 from ari_app.asterisk.pbx import Pbx, PbxTarget
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import forget_drafts
@@ -29,7 +31,7 @@ from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.delivery import Delivery
 from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.health import Health
-from ari_app.retailcrm.pace import Pace
+from ari_app.retailcrm.pace import Pace, Urgency
 from ari_app.retailcrm.wording import Wording
 from ari_app.service.changes import Changes
 from ari_app.service.click_to_call import LIMITS, MINUTE, ClickLimits, Clicks, NotPlaced
@@ -40,6 +42,7 @@ from ari_app.service.statuses import Statuses
 from ari_app.store.calls import CallStore
 from ari_app.store.connection import Redis
 from ari_app.store.events import EventStore, What
+from ari_app.store.leases import Lease
 from ari_app.store.ledger import LIMIT_BYTES, Ledger
 from ari_app.store.module import ModuleStore
 from ari_app.store.statuses import StatusStore
@@ -48,6 +51,12 @@ log = structlog.get_logger(__name__)
 
 SEEN_SECONDS = 1.0
 """How often the moment is kept at which the PBX was last heard, while there are calls."""
+DEAF_SECONDS = 0.4
+"""After so long without the PBX, a copy that reaches it may have the account."""
+STILL_SECONDS = 1.0
+"""How long what has begun may take to end when another copy takes the account over."""
+OVER_SECONDS = 2.0
+"""How long the other copy may take for that; until then the PBX is kept from taking us for gone."""
 ASIDE_SECONDS = 10.0
 """How often it is counted what is set aside."""
 ZONE_SECONDS = 3600.0
@@ -64,12 +73,13 @@ class Bounds:
 
 
 class Shop:
-    """One account at work."""
+    """One account at work, as long as its lease is ours."""
 
     def __init__(
         self,
         account: Account,
         redis: Redis,
+        lease: Lease,
         session: aiohttp.ClientSession,
         recordings: RecordingStore,
         recordings_url: str,
@@ -77,10 +87,14 @@ class Shop:
         clock: Callable[[], float],
         passage: Passage | None = None,
         changes: Changes | None = None,
+        mark: Mark | None = None,
         click_limits: ClickLimits = LIMITS,
         bounds: Bounds | None = None,
     ) -> None:
-        """Build it; `session` reaches its CRM, `passage` its PBX (by default as `session` does)."""
+        """Build it; `session` reaches its CRM, `passage` its PBX (by default as `session` does).
+
+        `mark` keeps other installations away from the PBX.
+        """
         bounds = bounds or Bounds()
         passage = passage or Passage(ANYWHERE, session)
         self.account = account.id
@@ -91,19 +105,24 @@ class Shop:
         self._clock = clock
         self._recordings = recordings
         self._module = ModuleStore(redis, account.id)
-        self.calls = CallStore(redis, account.id, current.zone)
+        self.lease = lease
+        self._mark = mark
+        self.calls = CallStore(redis, account.id, current.zone, lease)
         self.notes = Notes(EventStore(redis, account.id), clock)
-        self._crm = RetailCrm(session, account.crm.url, account.crm.api_key.get_secret_value(), pace)
+        key = account.crm.api_key.get_secret_value()
+        self._crm = RetailCrm(session, account.crm.url, key, pace, self._may_ask_crm)
         self.statuses = Statuses(current, StatusStore(redis, account.id), self._crm, clock)
         self.delivery = Delivery(self.calls, self._crm, Wording(current, recordings_url), current, clock)
         self.ledger = Ledger(self.calls, account.id, self.delivery.wake, bounds.ledger_bytes)
-        pbx = Pbx(_target(account), passage, account.id, clock, current.owners)
+        target, ours = _target(account), lease.still_ours
+        pbx = Pbx(target, passage, account.id, clock, current.owners, ours, mark)
         self.ajam = _ajam(account, passage, clock)
         self.desk = ShopDesk(
             current, self._crm, self.statuses, pbx, recordings, self.ledger, self.notes, self.changes
         )
         ajam_line = AjamLine(self.ajam, pbx.extensions, clock) if self.ajam is not None else None
-        self.line = Line(self.desk, pbx, ajam_line, clock, bounds.live_calls)
+        self.line = Line(self.desk, pbx, ajam_line, clock, bounds.live_calls, may_act=ours)
+        self.line.on_replaced = lambda: lease.lose("another process has taken the PBX over")
         self.clicks = Clicks(current, self.line, time.monotonic, click_limits)
         self.reported = ReportedCalls(
             current, self.calls, self.line.runs, self.delivery.wake, self.changes, clock
@@ -140,6 +159,7 @@ class Shop:
         self._work("delivery", self.delivery.run)
         self.line.resume(live, seen)
         self._listening = self._work("pbx", self.line.listen)
+        self._work("offer", self._offer_when_deaf)
         self._work("ajam", self.line.follow_ajam)
         self._work("reported calls", self.reported.run)
         self._work("audit", self.line.audit)
@@ -186,6 +206,44 @@ class Shop:
         await self.line.close()
         if not await self.ledger.flush(2.0):
             self._log.error("steps of calls could not be written to Redis", steps=self.ledger.backlog)
+        await self._end_tasks()
+
+    def let_go(self) -> None:
+        """Do nothing more, from this moment on: another copy of the service has the account."""
+        self.line.let_go()
+        for task in self._tasks:
+            task.cancel()
+
+    async def close(self) -> None:
+        """End what `let_go` has stopped."""
+        await self.line.close()
+        await self._end_tasks()
+
+    async def hand_over(self) -> None:
+        """Let another copy, which waits for it, take the account; calls go on as they are.
+
+        What was begun is ended and written first. The PBX is left when the other copy has taken it: until
+        then it keeps new callers for us, and the other copy finds them.
+        """
+        await self.line.stand_still(STILL_SECONDS)
+        await self.delivery.finish(STILL_SECONDS)
+        if not await self.ledger.flush(STILL_SECONDS):
+            self._log.error("steps of calls could not be written to Redis", steps=self.ledger.backlog)
+        with suppress(StoreUnavailable):
+            await self.lease.leave()
+        if self._listening is not None and self.line.listening:
+            await asyncio.wait([self._listening], timeout=OVER_SECONDS)
+        self.let_go()
+        await self.close()
+
+    async def unmark(self) -> None:
+        """Let another installation have the PBX."""
+        if self._mark is not None:
+            with suppress(PbxError, TimeoutError):
+                async with asyncio.timeout(STILL_SECONDS):
+                    await self._mark.remove(self.line.pbx.ari.transport)
+
+    async def _end_tasks(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -253,6 +311,10 @@ class Shop:
             self._unknown_words.add(word)
             self.notes.take(What.UNKNOWN_STATUS, word=word, call=call)
 
+    async def _may_ask_crm(self, urgency: Urgency) -> bool:
+        """A call doesn't wait for Redis; what is told of calls can."""
+        return await (self.lease.still_ours() if urgency is Urgency.LOOK_UP else self.lease.certain())
+
     def note_refused_click(self, code: str, refused: NotPlaced) -> None:
         """Take note that a click isn't placed: of the same reason at most once a minute."""
         self._log.info("a click-to-call isn't placed", why=refused.sentence)
@@ -272,6 +334,14 @@ class Shop:
                     await self.calls.seen(self._clock(), startup)
                     noted = startup
             await asyncio.sleep(SEEN_SECONDS)
+
+    async def _offer_when_deaf(self) -> None:
+        """Offer the account to a copy that reaches the PBX, while we don't."""
+        deaf = 0.0
+        while True:
+            deaf = 0.0 if self.line.listening else deaf + DEAF_SECONDS / 2
+            self.lease.offer(deaf > DEAF_SECONDS)
+            await asyncio.sleep(DEAF_SECONDS / 2)
 
     async def _count_what_is_aside(self) -> None:
         while True:

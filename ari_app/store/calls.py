@@ -1,7 +1,7 @@
 """Calls in Redis: their state, their journal, and what the CRM is still to be told.
 
-A step of a call is one transaction: the new state, the journal's line and the outbox entries, together or
-not at all.
+A step of a call is one script call: the new state, the journal's line and the outbox entries, together or not
+at all, and only by who holds the account.
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ from ari_app.calls import (
     tagged,
 )
 from ari_app.store.connection import ask
-from ari_app.store.events import Event, What, add_to
+from ari_app.store.events import KEPT, Event, What
 from ari_app.store.keys import Keys
-from ari_app.store.statistics import COUNT_OLD, WRITE, is_counted, state_of
+from ari_app.store.leases import Lease
+from ari_app.store.statistics import COUNT_OLD, is_counted, state_of
+from ari_app.store.writing import Commands, Writer
 
 log = structlog.get_logger(__name__)
 
@@ -118,15 +120,22 @@ class CallStore:
     """The calls of one account.
 
     `zone` is the time zone in whose days and hours calls are counted when they are written; who only reads
-    need not give it.
+    need not give it. `lease` is what the account is held by; with it, `LeaseLost` is raised by what writes.
 
     Another version may have stored what this one does not know. What can't be read stays as it is and is left
     out, with a line in the log; the version that knows it reads it.
     """
 
-    def __init__(self, redis: Redis, account: str, zone: Callable[[], ZoneInfo] = lambda: _UTC) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        account: str,
+        zone: Callable[[], ZoneInfo] = lambda: _UTC,
+        lease: Lease | None = None,
+    ) -> None:
         self.account = account
         self._redis = redis
+        self._writer = Writer(redis, account, lease)
         self._keys = Keys(account)
         self._zone = zone
         self._log = log.bind(account=account)
@@ -136,39 +145,43 @@ class CallStore:
     # -- writing ------------------------------------------------------------------------------------------
 
     async def write(self, steps: Sequence[Step]) -> None:
-        """Write steps, in order, in one transaction; calls that are over are counted with it, each once.
+        """Write steps, in order and at once; calls that are over are counted with it, each once.
 
         Raises:
+            LeaseLost: another copy of the service holds the account; nothing was written.
             StoreUnavailable: nothing was written, or it is not known whether it was.
         """
-        keys = self._keys
+        keys, zone = self._keys, self._zone()
         newest = {step.call.id: step.call for step in steps}
-        pipe = self._redis.pipeline(transaction=True)
+        commands = Commands()
         for call in newest.values():
-            pipe.eval(WRITE, 1, keys.call(call.id), keys.statistics(""), state_of(call, self._zone()))
+            commands.state(keys.call(call.id), state_of(call, zone))
             unfinished = keys.reported if call.way is Way.REPORTED else keys.live
             if call.over:
-                pipe.srem(unfinished, call.id)
-                pipe.zadd(keys.ended, {call.id: call.started_at})
+                commands.add("SREM", unfinished, call.id)
+                commands.add("ZADD", keys.ended, call.started_at, call.id)
                 if call.number is not None:
-                    pipe.zadd(keys.number(call.number), {call.id: call.started_at})
+                    commands.add("ZADD", keys.number(call.number), call.started_at, call.id)
             else:
-                pipe.sadd(unfinished, call.id)
+                commands.add("SADD", unfinished, call.id)
         for step in steps:
             if step.line.before is None and step.call.way is not Way.REPORTED:
-                pipe.set(keys.channel(step.call.caller.id), step.call.id, ex=CHANNEL_SECONDS)
-            self._add_line(pipe, step.line)
+                began = keys.channel(step.call.caller.id)
+                commands.add("SET", began, step.call.id, "EX", CHANNEL_SECONDS)
+            self._add_line(commands, step.line)
             for tell in step.tells:
-                pipe.xadd(keys.outbox, {"call": step.call.id, "tell": orjson.dumps(tagged(tell))})
-        await ask(pipe.execute())
+                tagged_tell = orjson.dumps(tagged(tell))
+                commands.add("XADD", keys.outbox, "*", "call", step.call.id, "tell", tagged_tell)
+        await self._writer.write(commands)
 
     async def told(self, entries: Iterable[OutboxEntry], at: float, problem: str | None = None) -> None:
         """Take entries out of the outbox: the CRM was told, or (`problem`) need not be told any more."""
-        pipe = self._redis.pipeline(transaction=True)
+        commands = Commands()
         for entry in entries:
-            pipe.xdel(self._keys.outbox, entry.id)
-            self._add_line(pipe, JournalLine(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
-        await ask(pipe.execute())
+            commands.add("XDEL", self._keys.outbox, entry.id)
+            told = CrmTold(at, entry.tell, problem)
+            self._add_line(commands, JournalLine(at, entry.call, None, None, told))
+        await self._writer.write(commands)
 
     async def refused(self, entry: OutboxEntry, at: float, problem: str) -> None:
         """Move an entry that the CRM refused for good to the list that a person can see."""
@@ -179,13 +192,13 @@ class CallStore:
         await self._put_aside(entry, at, problem, What.SET_ASIDE)
 
     async def _put_aside(self, entry: OutboxEntry, at: float, problem: str, what: What) -> None:
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.xdel(self._keys.outbox, entry.id)
         data = {"id": entry.id, "call": entry.call, "at": at, "problem": problem, "tell": tagged(entry.tell)}
-        pipe.hset(self._keys.refused, entry.id, orjson.dumps(data).decode())
-        add_to(pipe, self.account, Event(at, what, {"call": entry.call, "problem": problem}))
-        self._add_line(pipe, JournalLine(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
-        await ask(pipe.execute())
+        commands = Commands()
+        commands.add("XDEL", self._keys.outbox, entry.id)
+        commands.add("HSET", self._keys.refused, entry.id, orjson.dumps(data))
+        self._add_event(commands, Event(at, what, {"call": entry.call, "problem": problem}))
+        self._add_line(commands, JournalLine(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
+        await self._writer.write(commands)
 
     async def set_aside(self, entry: UnreadableEntry, at: float) -> None:
         """Move an entry that this version can't read, as it is, to the list that a person can see."""
@@ -195,12 +208,11 @@ class CallStore:
             tell = entry.stored.decode(errors="replace")
         data = {"id": entry.id, "call": entry.call, "at": at, "problem": entry.problem, "tell": tell}
         data["fields"] = {name.decode("latin-1"): value.decode("latin-1") for name, value in entry.fields}
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.xdel(self._keys.outbox, entry.id)
-        pipe.hset(self._keys.refused, entry.id, orjson.dumps(data).decode())
-        values = {"call": entry.call, "problem": entry.problem}
-        add_to(pipe, self.account, Event(at, What.UNREADABLE, values))
-        await ask(pipe.execute())
+        commands = Commands()
+        commands.add("XDEL", self._keys.outbox, entry.id)
+        commands.add("HSET", self._keys.refused, entry.id, orjson.dumps(data))
+        self._add_event(commands, Event(at, What.UNREADABLE, {"call": entry.call, "problem": entry.problem}))
+        await self._writer.write(commands)
 
     async def send_again(self, refusal: str) -> str | None:
         """Move what the CRM refused back into the outbox, once; name its call, None if it was moved already.
@@ -313,13 +325,10 @@ class CallStore:
             aside = keys.aside(key, at)
             await ask(self._redis.rename(key, aside))
             self._log.error("a key of another kind is moved out of the way", key=key, to=aside)
-            pipe = self._redis.pipeline(transaction=False)
-            values = {
-                "call": "",
-                "problem": f"{key} is a {is_kind.decode()}, not a {kind.decode()}: see {aside}",
-            }
-            add_to(pipe, self.account, Event(at, What.UNREADABLE, values))
-            await ask(pipe.execute())
+            problem = f"{key} is a {is_kind.decode()}, not a {kind.decode()}: see {aside}"
+            commands = Commands()
+            self._add_event(commands, Event(at, What.UNREADABLE, {"call": "", "problem": problem}))
+            await self._writer.write(commands)
 
     async def forget_unreadable(self, until: float, before: float) -> list[str]:
         """Remove calls that are over, began before `until` and can't be read, and give their ids.
@@ -348,12 +357,18 @@ class CallStore:
 
     async def seen(self, at: float, startup: str) -> None:
         """Note the last moment at which the PBX was connected, and when it had been started."""
-        await ask(self._redis.hset(self._keys.pbx, mapping={"seen": repr(at), "startup": startup}))
+        commands = Commands()
+        commands.add("HSET", self._keys.pbx, "seen", repr(at), "startup", startup)
+        await self._writer.write(commands)
 
-    def _add_line(self, pipe: Any, line: JournalLine) -> None:
+    def _add_line(self, commands: Commands, line: JournalLine) -> None:
         data = dump_line(line)
-        pipe.rpush(self._keys.journal(line.call), data)
-        pipe.xadd(self._keys.watched, {"line": data}, maxlen=WATCHED_LINES, approximate=True)
+        commands.add("RPUSH", self._keys.journal(line.call), data)
+        commands.add("XADD", self._keys.watched, "MAXLEN", "~", WATCHED_LINES, "*", "line", data)
+
+    def _add_event(self, commands: Commands, event: Event) -> None:
+        fields = (part for pair in event.fields().items() for part in pair)
+        commands.add("XADD", self._keys.events, "MAXLEN", "~", KEPT, "*", *fields)
 
     # -- reading ------------------------------------------------------------------------------------------
 

@@ -147,11 +147,6 @@ class Wanted:
         )
 
 
-def add_to(pipe: Any, account: str, event: Event) -> None:
-    """Add an event to the commands of a pipe."""
-    pipe.xadd(Keys(account).events, event.fields(), maxlen=KEPT, approximate=True)
-
-
 class EventStore:
     """The events of one account. Every method may raise `StoreUnavailable`."""
 
@@ -161,9 +156,9 @@ class EventStore:
 
     async def add(self, event: Event) -> None:
         """Keep an event; those that are older than the newest few thousand go."""
-        pipe = self._redis.pipeline(transaction=False)
-        add_to(pipe, self._account, event)
-        await ask(pipe.execute())
+        key = Keys(self._account).events
+        fields: Any = event.fields()
+        await ask(self._redis.xadd(key, fields, maxlen=KEPT, approximate=True))
 
     async def newest(
         self, most: int, wanted: Wanted = Wanted(), behind: str = ""

@@ -8,7 +8,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from ari_app.store.connection import ask
-from ari_app.store.keys import HOLDER
+from ari_app.store.keys import RUNNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ async def keeping(redis: Redis) -> Keeping:
 
 
 async def held(redis: Redis) -> bool:
-    """Tell whether a service works with this Redis: it holds the PBXs.
+    """Tell whether a service works with this Redis.
 
     Raises:
         StoreUnavailable: Redis can't be reached, or does not answer.
     """
-    return bool(await ask(redis.exists(HOLDER)))
+    return bool(await ask(redis.exists(RUNNING)))

@@ -6,8 +6,10 @@ ACCOUNTS = "accounts"
 """Hash: account id -> its settings."""
 REVISION = "{accounts}:revision"
 """Counter: grows with every change of an account; in the slot of `ACCOUNTS`."""
-HOLDER = "holder"
-"""Who holds the PBXs."""
+RUNNING = "running"
+"""String: it is there while a service works with this Redis; it expires."""
+INSTALLATION = "installation"
+"""String: the name by which a PBX knows all copies of the service on this Redis."""
 
 
 def session(digest: str) -> str:
@@ -26,6 +28,8 @@ class Keys:
     def __init__(self, account: str) -> None:
         tag = f"{{{account}}}"
         self._tag = tag
+        self.lease = f"{tag}:lease"
+        """Hash: which copy of the service holds the account: holder, epoch, address, and until when."""
         self.live = f"{tag}:calls:live"
         """Set: ids of the calls that are not over."""
         self.ended = f"{tag}:calls:ended"

@@ -1,65 +1,304 @@
-"""Who may hold the PBXs: one process, by a key in Redis that it keeps renewing.
+"""Who holds an account: one copy of the service at a time, by a lease in Redis that it keeps renewing.
 
-A holder is known by its data folder: started again after a crash it is the same holder, and takes the key at
-once.
+Each time that a lease is taken has a number of its own, the epoch. Whatever is written for the account is
+written under it (`ari_app.store.writing`) and refused when it is not the lease's any more. How long a lease
+lasts is measured by Redis' clock alone, so the copies' clocks may differ.
+
+A holder is known by its data folder: started again after a crash it is the same holder, and takes the lease
+at once, as a new epoch.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 from redis.asyncio import Redis
 
 from ari_app.errors import StoreUnavailable
-from ari_app.store.connection import ask
-from ari_app.store.keys import HOLDER
+from ari_app.store.connection import ANSWER_SECONDS, ask
+from ari_app.store.keys import INSTALLATION, RUNNING, Keys
 
 log = structlog.get_logger(__name__)
 
-HOLD_SECONDS = 10
-RENEW_SECONDS = 3.0
+LEASE_SECONDS = 4.0
+RENEW_SECONDS = 1.0
+FRESH_SECONDS = 2.5
+"""So long after it was renewed nobody else can hold the account; then its holder asks before it acts."""
+WAITS_SECONDS = 3.0
+"""A copy that wanted the account so shortly ago takes it over when it is handed over."""
+PRECEDENCE_SECONDS = 2.0
+"""After an outage of Redis the last holder may take its accounts again before others may."""
+RUNNING_SECONDS = 10
 
-_LEAVE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end"
+_NOW = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local found = redis.call('HMGET', KEYS[1], 'holder', 'epoch', 'until', 'address', 'offered', 'wanted')
+local holder, epoch = found[1] or '', tonumber(found[2] or '0')
+local left = tonumber(found[3] or '0') - now
+local length = tonumber(ARGV[2])
+"""
+_TAKE = (
+    _NOW
+    + """
+local free = holder == '' or holder == ARGV[1]
+local over = left <= 0 or left > length
+if not (free or (over and ARGV[4] == '') or (found[5] == '1' and ARGV[5] == '1')) then
+  redis.call('HSET', KEYS[1], 'wanted', now, 'wanted_by', ARGV[1])
+  return {0, over and 0 or left, holder, found[4] or '', found[5] == '1' and 1 or 0}
+end
+redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'epoch', epoch + 1, 'until', now + length, 'address', ARGV[3],
+  'offered', '0', 'wanted', '0')
+return {epoch + 1}
+"""
+)
+"""Lua. Holder, length (ms), address, whether another one's is to be left alone though it is over, and whether
+who asks can do better than a holder that offers it. What was taken before it was left is taken at once.
+"""
+_RENEW = (
+    _NOW
+    + """
+if holder ~= ARGV[1] or epoch ~= tonumber(ARGV[3]) then return 0 end
+redis.call('HSET', KEYS[1], 'until', now + length, 'offered', ARGV[4])
+return 1
+"""
+)
+_LEAVE = (
+    _NOW
+    + """
+if holder ~= ARGV[1] or epoch ~= tonumber(ARGV[3]) then return 0 end
+redis.call('HSET', KEYS[1], 'holder', '', 'until', '0', 'offered', '0')
+return 1
+"""
+)
+_WANTED = _NOW + "return now - tonumber(found[6] or '0')"
 
 
-class Holder:
-    """This process's claim to the PBXs."""
+def awake() -> float:
+    """Give a moment in seconds that goes on while the process, or its machine, sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
-    def __init__(self, redis: Redis, ident: str) -> None:
-        self._redis = redis
-        self._ident = ident
 
-    async def take(self) -> None:
-        """Wait until the key is ours."""
-        waiting = False
-        while True:
-            try:
-                if await ask(self._redis.set(HOLDER, self._ident, nx=True, ex=HOLD_SECONDS)):
-                    return
-                if await ask(self._redis.get(HOLDER)) == self._ident.encode():
-                    await ask(self._redis.expire(HOLDER, HOLD_SECONDS))
-                    return
-                if not waiting:
-                    log.warning("another service holds the PBXs of this Redis; waiting until it ends")
-            except StoreUnavailable as error:
-                if not waiting:
-                    log.warning("Redis is away; waiting for it", problem=str(error))
-            waiting = True
-            await asyncio.sleep(1.0)
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An account is another copy's."""
+
+    holder: str
+    address: str
+    seconds: float
+    """How long its lease lasts if it isn't renewed; 0 when it is over and its holder comes first."""
+    offered: bool
+    """Its holder can't reach the PBX, and leaves it to whoever can."""
+
+
+class Lease:
+    """One copy's claim to one account. `holder` names the copy, `address` says where others find it.
+
+    `on_loss` is called once, without waiting, when the account is another's.
+    """
+
+    def __init__(
+        self, redis: Redis, account: str, holder: str, address: str = "", clock: Callable[[], float] = awake
+    ) -> None:
+        self.account = account
+        self.holder = holder
+        self.epoch = 0
+        self.held = False
+        self.on_loss: Callable[[], None] = lambda: None
+        self._key = Keys(account).lease
+        self._address = address
+        self._clock = clock
+        self._take = redis.register_script(_TAKE)
+        self._renew = redis.register_script(_RENEW)
+        self._leave = redis.register_script(_LEAVE)
+        self._wanted = redis.register_script(_WANTED)
+        self._asked = self._failed = -1e9
+        self._renewal: asyncio.Task[None] | None = None
+        self._offered = False
+        self._now = asyncio.Event()
+        self._log = log.bind(account=account)
+
+    # -- to have and to lose it -----------------------------------------------------------------------------
+
+    async def take(self, *, patient: bool = False, able: bool = False) -> Held | None:
+        """Take the account if nobody has it; else say who does.
+
+        `patient` leaves a lease alone that is over but was another copy's, `able` takes one that is offered
+        because its holder can't reach the PBX.
+
+        Raises:
+            StoreUnavailable: it isn't ours, as far as is known.
+        """
+        asked = self._clock()
+        length = int(LEASE_SECONDS * 1000)
+        said = await ask(
+            self._take(
+                keys=[self._key],
+                args=(self.holder, length, self._address, "1" if patient else "", "1" if able else ""),
+            )
+        )
+        if said[0] == 0:
+            return Held(said[2].decode(), said[3].decode(), said[1] / 1000, bool(said[4]))
+        self.epoch, self.held, self._asked, self._offered = int(said[0]), True, asked, False
+        return None
 
     async def keep(self) -> None:
-        """Renew the key, for ever."""
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
+        """Renew it until it is lost."""
+        while self.held:
+            self._now.clear()
             try:
-                await ask(self._redis.set(HOLDER, self._ident, ex=HOLD_SECONDS))
-            except StoreUnavailable:
-                continue  # the ledger says that Redis is away
+                async with asyncio.timeout(RENEW_SECONDS):
+                    await self._now.wait()
+            except TimeoutError:
+                pass
+            if self.held:
+                await self.renew()
+
+    def lose(self, why: str) -> None:
+        """Know that it is another's: all that is done for the account ends here."""
+        if not self.held:
+            return
+        self.held = False
+        self._now.set()
+        self._log.warning("the account is let go", why=why)
+        self.on_loss()
 
     async def leave(self) -> None:
-        """Give the key back."""
+        """Give it back, if it is ours still.
+
+        Raises:
+            StoreUnavailable: it may be ours still, until it is over.
+        """
+        self.held = False
+        self._now.set()
+        await ask(self._leave(keys=[self._key], args=(self.holder, int(LEASE_SECONDS * 1000), self.epoch)))
+
+    async def wanted(self) -> bool:
+        """Tell whether another copy waits for the account.
+
+        Raises:
+            StoreUnavailable: Redis can't be reached, or does not answer.
+        """
+        since = await ask(self._wanted(keys=[self._key], args=("", 0)))
+        return int(since) < WAITS_SECONDS * 1000
+
+    def offer(self, offered: bool) -> None:
+        """Let whoever can reach the PBX take it: we can't, or can again."""
+        if offered is not self._offered:
+            self._offered = offered
+            self._now.set()
+
+    # -- whether it is ours ----------------------------------------------------------------------------------
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it is certain that nobody else holds the account, without asking."""
+        return self.held and not self._offered and self._clock() - self._asked < FRESH_SECONDS
+
+    @property
+    def away(self) -> bool:
+        """Whether Redis has just failed to answer."""
+        return self._clock() - self._failed < RENEW_SECONDS + ANSWER_SECONDS + 1.0
+
+    async def still_ours(self) -> bool:
+        """Tell whether to go on with a call: asked when a renewal is overdue, but not while Redis is away."""
+        while self.held and not self.fresh and not self.away:
+            asked = self._clock()
+            await self.renew()
+            if self._asked >= asked:
+                break
+        return self.held
+
+    async def certain(self) -> bool:
+        """Tell whether nobody else can hold the account at this moment; False when Redis can't say."""
+        while self.held and not self.fresh:
+            if self.away:
+                return False
+            asked = self._clock()
+            await self.renew()
+            if self._asked >= asked:
+                break
+        return self.held
+
+    async def renew(self) -> None:
+        """Renew it now, whoever else asks for that at the same time; never raises."""
+        if self._renewal is None:
+            self._renewal = asyncio.create_task(self._renew_once(), name=f"{self.account} lease")
+        await asyncio.shield(self._renewal)
+
+    async def _renew_once(self) -> None:
+        asked, epoch = self._clock(), self.epoch
+        args = (self.holder, int(LEASE_SECONDS * 1000), epoch, "1" if self._offered else "0")
         try:
-            await ask(self._redis.eval(_LEAVE, 1, HOLDER, self._ident))
-        except StoreUnavailable as error:
-            log.debug("the holder's key could not be given back", problem=str(error))
+            async with asyncio.timeout(ANSWER_SECONDS):
+                ours = await ask(self._renew(keys=[self._key], args=args))
+        except (StoreUnavailable, TimeoutError):
+            now = self._clock()
+            if now - asked < ANSWER_SECONDS + 0.5:  # else we were asleep, not Redis away
+                self._failed = now
+        else:
+            if not self.held or epoch != self.epoch:
+                return
+            if ours:
+                self._asked = asked
+            else:
+                self.lose("another copy holds it")
+        finally:
+            self._renewal = None
+
+
+class Precedence:
+    """Whether the last holders of accounts come first: Redis was away until a moment ago."""
+
+    def __init__(self, clock: Callable[[], float] = awake) -> None:
+        self._clock = clock
+        self._away = False
+        self._back_at = -1e9
+
+    def away(self) -> None:
+        """Redis doesn't answer."""
+        self._away = True
+
+    def answers(self) -> None:
+        """Redis answers."""
+        if self._away:
+            self._away, self._back_at = False, self._clock()
+
+    @property
+    def theirs(self) -> bool:
+        """Whether an account that was another copy's is left to it for a moment."""
+        return self._away or self._clock() - self._back_at < PRECEDENCE_SECONDS
+
+
+async def say_running(redis: Redis) -> None:
+    """Say for ten seconds that a service works with this Redis.
+
+    Raises:
+        StoreUnavailable: Redis can't be reached, or does not answer.
+    """
+    await ask(redis.set(RUNNING, 1, ex=RUNNING_SECONDS))
+
+
+async def say_stopped(redis: Redis) -> None:
+    """Take that back.
+
+    Raises:
+        StoreUnavailable: Redis can't be reached, or does not answer.
+    """
+    await ask(redis.delete(RUNNING))
+
+
+async def installation(redis: Redis) -> str:
+    """Give the name by which a PBX knows all copies of the service on this Redis; made when there is none.
+
+    Raises:
+        StoreUnavailable: Redis can't be reached, or does not answer.
+    """
+    made = secrets.token_hex(8)
+    found = await ask(redis.set(INSTALLATION, made, nx=True, get=True))
+    return found.decode() if found else made

@@ -18,7 +18,7 @@ import structlog
 
 from ari_app.backoff import BackOff
 from ari_app.calls import dump_call, dump_line
-from ari_app.errors import StoreUnavailable
+from ari_app.errors import LeaseLost, StoreUnavailable
 from ari_app.store.calls import CallStore, Step
 
 log = structlog.get_logger(__name__)
@@ -151,6 +151,8 @@ class Ledger:
         while True:
             try:
                 await self._store.write(steps)
+            except LeaseLost:
+                await asyncio.Event().wait()  # nothing more is written; whoever runs us ends us
             except StoreUnavailable as error:
                 self.behind = True
                 for _, done, _ in self._waiting:  # no call waits any longer

@@ -36,8 +36,8 @@ _OLDEST = 10
 _MARK = b'{"counted":'
 
 _COUNT = """
-local function count(call, sign)
-  local key = ARGV[1] .. call[1]
+local function count(days, call, sign)
+  local key = days .. call[1]
   for _, field in ipairs({'hour|' .. call[2], 'manager|' .. call[7], 'line|' .. call[8]}) do
     field = field .. '|' .. call[3]
     local sums, some = {}, false
@@ -62,29 +62,31 @@ local function counted(state)
     return fine and read.counted or nil
   end
 end
-local was = counted(redis.call('GET', KEYS[1]))
-local is = counted(ARGV[2])
 """
 
-WRITE = (
+PUT = (
     _COUNT
     + """
-redis.call('SET', KEYS[1], ARGV[2])
-if was then pcall(count, was, -1) end
-if is then pcall(count, is, 1) end
+local function put(key, days, state)
+  local was, is = counted(redis.call('GET', key)), counted(state)
+  redis.call('SET', key, state)
+  if was then pcall(count, days, was, -1) end
+  if is then pcall(count, days, is, 1) end
+end
 """
 )
-"""Lua: put a call's state (the second argument) in place of the one before, and count it. The first argument
-is what the keys of days begin with; they are in the slot of the call's key. A counter that can't be counted
-keeps no call from being written.
+"""Lua: `put(key, days, state)` puts a call's state in place of the one before, and counts it. `days` is what
+the keys of days begin with; they are in the slot of the call's key. A counter that can't be counted keeps no
+call from being written.
 """
 
 COUNT_OLD = (
     _COUNT
     + """
+local was, is = counted(redis.call('GET', KEYS[1])), counted(ARGV[2])
 if was or not is or redis.call('GET', KEYS[1]) ~= ARGV[3] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
-count(is, 1)
+count(ARGV[1], is, 1)
 return 1
 """
 )

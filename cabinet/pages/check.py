@@ -78,7 +78,13 @@ class Checks:
                 service = self._service
                 pace = service.pace_of(account.crm.api_key.get_secret_value())
                 findings = everything.of_shop(
-                    session, account, service.public_url, True, service.settings.pbx_networks, pace
+                    session,
+                    account,
+                    service.public_url,
+                    True,
+                    service.settings.pbx_networks,
+                    pace,
+                    await service.installation(),
                 )
                 async with aclosing(cast(Findings, findings)) as coming:
                     async for finding in coming:

@@ -16,6 +16,7 @@ from ari_app.retailcrm.pace import Pace
 from ari_app.service.service import Service
 from ari_app.service.shop import Shop
 from ari_app.settings import Settings
+from ari_app.store.leases import Lease
 from tests.support.accounts import account_toml
 
 Client: TypeAlias = TestClient[web.Request, web.Application]
@@ -62,8 +63,9 @@ async def two_shops(folder: Path) -> AsyncIterator[Service]:
     async with aiohttp.ClientSession() as session:
         for name, client_id in (("one", ID), ("two", OTHER_ID)):
             account = read_account(account_of(name, client_id))
+            lease = Lease(redis, account.id, "web")
             service.shops[account.id] = Shop(
-                account, redis, session, service.recordings, "http://localhost", Pace(), time.time
+                account, redis, lease, session, service.recordings, "http://localhost", Pace(), time.time
             )
         service.loaded.set()
         yield service

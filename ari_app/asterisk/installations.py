@@ -1,0 +1,113 @@
+"""Two installations of the service, each with its own Redis, on one PBX and application don't fight.
+
+Who holds the PBX leaves a mark there, a global variable, and renews it; another installation sees it and
+stays away, until the mark is old. How old it is says the PBX's own clock, which is in the mark, so the clocks
+of the installations may differ.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from ari_app.asterisk.ari import AriTransport
+from ari_app.asterisk.errors import PbxRefused, PbxTaken
+from ari_app.calls import Way
+
+RENEW_SECONDS = 10.0
+FRESH_SECONDS = 30
+_VARIABLE = "/ari/asterisk/variable"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """An installation that has left its mark: its name, where people reach it, the age of the mark (s)."""
+
+    name: str
+    address: str
+    age: int
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it holds the PBX still; a clock of the PBX that was set says nothing."""
+        return abs(self.age) < FRESH_SECONDS
+
+
+def variable_of(stasis_app: str) -> str:
+    """Name the global variable that holds the mark for an application."""
+    return f"ARI_APP_HOLDER_{stasis_app}"
+
+
+def read_mark(mark: str, epoch: str) -> Holder | None:
+    """Read a mark; None when there is none. `epoch` is the PBX's own time, as its variable EPOCH gives it."""
+    name, _, rest = mark.partition(" ")
+    at, _, address = rest.partition(" ")
+    if not (at.isdecimal() and epoch.isdecimal()):
+        return None
+    return Holder(name, address, int(epoch) - int(at))
+
+
+class Mark:
+    """The mark of one installation (`name`) on one Stasis application; `address` is for people."""
+
+    def __init__(self, stasis_app: str, name: str, address: str = "") -> None:
+        self._variable = variable_of(stasis_app)
+        self._app = stasis_app
+        self._name = name
+        self._address = address
+
+    async def holder(self, transport: AriTransport) -> Holder | None:
+        """Say whose mark is on the PBX, None when there is none.
+
+        Raises:
+            PbxError: the PBX does not answer, or not to us.
+        """
+        return (await self._look(transport))[0]
+
+    async def put(self, transport: AriTransport, *, force: bool = False) -> None:
+        """Put our mark there, or renew it; with `force` also in the place of another's.
+
+        A PBX that can't be asked for variables is taken without a mark.
+
+        Raises:
+            PbxTaken: the mark of another installation is there, and fresh.
+            PbxError: the PBX does not answer, or not to us.
+        """
+        try:
+            found, now = await self._look(transport)
+            if found is not None and found.name != self._name and found.fresh and not force:
+                where = f" ({found.address})" if found.address else ""
+                raise PbxTaken(
+                    Way.ARI,
+                    f"another installation{where} holds the application {self._app} of this PBX; "
+                    "to take it from there: ari-app account take --force",
+                )
+            await self._set(transport, f"{self._name} {now} {self._address}".rstrip())
+        except PbxRefused:
+            return
+
+    async def remove(self, transport: AriTransport) -> None:
+        """Remove our mark, if it is ours still.
+
+        Raises:
+            PbxError: the PBX does not answer, or not to us.
+        """
+        found = await self.holder(transport)
+        if found is not None and found.name == self._name:
+            await self._set(transport, "")
+
+    async def _look(self, transport: AriTransport) -> tuple[Holder | None, str]:
+        wanted = (self._variable, "EPOCH")
+        mark, clock = await asyncio.gather(*(self._get(transport, variable) for variable in wanted))
+        return read_mark(mark, clock), clock
+
+    async def _get(self, transport: AriTransport, variable: str) -> str:
+        reply = await transport.request("GET", _VARIABLE, params={"variable": variable})
+        try:
+            said = reply.read()
+        except ValueError:
+            return ""
+        return str(said.get("value") or "") if isinstance(said, dict) else ""
+
+    async def _set(self, transport: AriTransport, value: str) -> None:
+        await transport.request("POST", _VARIABLE, params={"variable": self._variable, "value": value})
