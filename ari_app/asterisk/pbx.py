@@ -10,6 +10,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -36,6 +37,7 @@ from ari_app.asterisk.events import (
     doing,
     read_event,
 )
+from ari_app.asterisk.pbx_clock import PbxClock
 from ari_app.backoff import BackOff, spread
 from ari_app.calls import NESTING, ChannelFact, Doing, Order, Way
 from ari_app.calls import happenings as h
@@ -47,6 +49,8 @@ OPEN_SECONDS = 5.0
 PING_SECONDS = 5.0
 """A socket that is silent for twice as long is taken for lost."""
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 15.0
+TIME_SECONDS = 15.0
+"""How often the PBX is asked the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,7 @@ class Pbx:
         self.extensions = Extensions(target.channel_format, owners)
         self._passage = passage
         self._clock = clock
+        self._time = PbxClock(clock)
         self._log = log.bind(account=account, pbx=target.url)
         self._ari: Ari | None = None
         self._taking: asyncio.Task[Snapshot] | None = None
@@ -202,6 +207,7 @@ class Pbx:
                     Way.ARI, f"the PBX answers {error.response.status_code} to user and password"
                 ) from error
             raise
+        self._time.connected()
         async with socket:
             introduction = asyncio.create_task(self._introduce(socket, ears))
             try:
@@ -224,8 +230,9 @@ class Pbx:
             return await self._passage.reach.connect(url.hostname, url.port or 0)
 
     async def _introduce(self, socket: ClientConnection, ears: Ears) -> None:
-        """Ask for the events that we need and find out what was missed."""
+        """Ask for the events that we need and find out what was missed; then follow the PBX's clock."""
         try:
+            await self._ask_the_time()
             await self._filter_events()
             info = await self.ari("asterisk", "getInfo", only="status")
             await ears.connected(str(info["status"]["startup_time"]))
@@ -237,6 +244,20 @@ class Pbx:
         if self.state is not PbxState.CONNECTED:
             self._log.info("the PBX is connected", after=self.problem)
         self.state, self.problem, self.since = PbxState.CONNECTED, None, self._clock()
+        while True:
+            await asyncio.sleep(TIME_SECONDS)
+            with suppress(PbxError):
+                await self._ask_the_time()
+
+    async def _ask_the_time(self) -> None:
+        """Ask what the PBX's clock shows; one before 16.2 can't be asked, and its events say enough.
+
+        Raises:
+            PbxError: the PBX does not answer, or says no.
+        """
+        asked = self._time.asking()
+        with suppress(PbxRefused, LookupError, TypeError, ValueError, AttributeError):
+            self._time.answered(asked, (await self.ari("asterisk", "ping"))["timestamp"])
 
     async def _filter_events(self) -> None:
         body = orjson.dumps({"allowed": [{"type": kind} for kind in EVENT_TYPES]})
@@ -265,9 +286,10 @@ class Pbx:
                 return
 
     def _hear(self, message: str | bytes, ears: Ears) -> None:
-        at = self._clock()
         try:
-            signal = read_event(orjson.loads(message), at, self.ids, self.extensions)
+            event = orjson.loads(message)
+            at = self._time.moment(event.get("timestamp"))
+            signal = read_event(event, at, self.ids, self.extensions)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             self._log.warning("an event could not be read", problem=repr(error))
             self._log.debug("the event that could not be read", said=message[:300])
@@ -279,7 +301,7 @@ class Pbx:
                 ears.arrived(signal, at)
             case Replaced():
                 self._log.error("another process has taken this Stasis application over; it is left to it")
-                self.state, self.since = PbxState.REPLACED, at
+                self.state, self.since = PbxState.REPLACED, self._clock()
 
     def _trouble(self, state: PbxState, problem: str) -> None:
         if self.state is not state or self.problem != problem:
@@ -347,6 +369,10 @@ class Pbx:
                 return None
             far = str(other["id"])
         return None
+
+    def began(self, channel: dict[str, Any]) -> float:
+        """Say when a channel began that ARI describes; now, when that can't be read."""
+        return self._time.past(channel.get("creationtime"))
 
     async def is_recording(self, name: str) -> bool:
         """Tell whether a recording is being made.

@@ -21,6 +21,7 @@ from ari_app.calls.call import (
     Role,
     Source,
     Stage,
+    Timer,
     TimerName,
     Way,
 )
@@ -120,6 +121,7 @@ __all__ = [
     "TellHangup",
     "TellResult",
     "TellRinging",
+    "Timer",
     "TimerExpired",
     "TimerName",
     "UnreadableEntry",

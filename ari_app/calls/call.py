@@ -328,6 +328,12 @@ class Call:
         return self.destinations[self.attempt] if 0 <= self.attempt < len(self.destinations) else None
 
     @property
+    def known_at(self) -> float:
+        """The last moment of which the call itself tells: it was alive then."""
+        moments = (self.started_at, self.answered_at, self.talk_began, self.caller.at)
+        return max((*(one for one in moments if one is not None), *(leg.at for leg in self.legs)))
+
+    @property
     def next_timer(self) -> Timer | None:
         """The timer that is due first."""
         return min(self.timers, key=lambda timer: timer.due, default=None)

@@ -42,9 +42,17 @@ BY_ARI_ALONE = (
 
 
 def begin(
-    call_id: str, account: str, policy: Policy, first: First, busy: frozenset[str] = frozenset()
+    call_id: str,
+    account: str,
+    policy: Policy,
+    first: First,
+    busy: frozenset[str] = frozenset(),
+    now: float | None = None,
 ) -> tuple[Call, tuple[Order, ...]]:
-    """Take a call that has just begun: a customer's, a manager's, or one that the CRM asks for."""
+    """Take a call that has just begun: a customer's, a manager's, or one that the CRM asks for.
+
+    `now` is as in `advance`.
+    """
     channel = f"{call_id}-1" if isinstance(first, h.CallClicked) else first.channel
     call = Call(
         id=call_id,
@@ -57,7 +65,7 @@ def begin(
         external=first.external,
         policy=policy,
     )
-    turn = Turn(call, first.at, busy)
+    turn = Turn(call, first.at, busy, now=now)
     match first:
         case h.CallArrived():
             turn.call = replace(call, direction=Direction.IN)
@@ -74,18 +82,20 @@ def advance(
     happening: Happening,
     busy: frozenset[str] = frozenset(),
     codes: frozenset[str] | None = None,
+    now: float | None = None,
 ) -> tuple[Call, tuple[Order, ...]]:
     """Let something happen to a call, told in the call's terms (`known_as`); pure and total.
 
     `busy` are the extensions that can't be rung now, because their managers are away or talk; `codes` those
-    that the account has, none where that isn't known.
+    that the account has, none where that isn't known. `now` is the moment, where it is heard only later: what
+    is ordered then has all its time.
     """
     move = MOVES.get((call.stage, type(happening)))
     if move is None or (call.way is Way.AJAM and isinstance(happening, BY_ARI_ALONE)):
         return call, ()
     if isinstance(happening, h.TimerExpired) and not call.is_due(happening.timer, happening.at):
         return call, ()
-    turn = Turn(call, happening.at, busy, codes)
+    turn = Turn(call, happening.at, busy, codes, now)
     move(turn, happening)
     return turn.call, tuple(turn.orders)
 
@@ -109,7 +119,7 @@ def known_as(call: Call, happening: Happening) -> Happening:
 def _take_facts(turn: Turn, said: h.PbxSaid) -> None:
     """What was missed is made up for: ends, answers and lost orders, as the PBX says is true."""
     for missed in recovery.missed(turn.call, said):
-        turn.call, orders = advance(turn.call, known_as(turn.call, missed), turn.busy, turn.codes)
+        turn.call, orders = advance(turn.call, known_as(turn.call, missed), turn.busy, turn.codes, turn.now)
         turn.order(*orders)
     turn.order(*recovery.lost_orders(turn.call, said, tuple(turn.orders)))
 

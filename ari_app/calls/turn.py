@@ -51,6 +51,7 @@ class Turn:
     """Collects what one happening does to a call at a moment.
 
     `busy` are the extensions that can't be rung now, `codes` those that the account has (none: unknown).
+    `now` is when it is dealt with: what is ordered, and waited for, begins only then.
     """
 
     def __init__(
@@ -59,9 +60,11 @@ class Turn:
         at: float,
         busy: frozenset[str] = frozenset(),
         codes: frozenset[str] | None = None,
+        now: float | None = None,
     ) -> None:
         self.call = call
         self.at = at
+        self.now = at if now is None else max(at, now)
         self.busy = busy
         self.codes = codes
         self.orders: list[Order] = []
@@ -223,9 +226,8 @@ class Turn:
 
     def record(self) -> None:
         """Record the bridge from now on."""
-        self.call = replace(
-            self.call, recording=Recording(state=RecordingState.RUNNING, started_at=self.moment)
-        )
+        began = max(self.moment, self.now)
+        self.call = replace(self.call, recording=Recording(state=RecordingState.RUNNING, started_at=began))
         self.order(Record(self.call.bridge_id, self.call.recording_name))
 
     def recording(self, state: RecordingState, **changes: str | float | None) -> None:
@@ -236,7 +238,7 @@ class Turn:
 
     def set_timer(self, name: TimerName, seconds: float) -> None:
         """Set a deadline so many seconds from now."""
-        self.call = self.call.with_timer(name, self.at + seconds)
+        self.call = self.call.with_timer(name, self.now + seconds)
 
     def clear_timer(self, name: TimerName) -> None:
         """Clear a deadline, set or not."""

@@ -69,7 +69,8 @@ class Line:
         self._tasks: set[asyncio.Task[None]] = set()
         self._startup: str | None = None
         self._restart_seen_at = 0.0
-        self._heard_until = clock()
+        self._heard_until = 0.0
+        """The last moment that is known to be heard, of a time when nothing is heard."""
         self._log = log.bind(account=desk.account)
 
     @property
@@ -176,6 +177,8 @@ class Line:
     async def adopt(self) -> None:
         """Take callers that no call of ours knows, and remove legs and bridges that belong to no call.
 
+        A caller has come when the channel began, or since we last heard, whichever is later.
+
         Raises:
             PbxError: the PBX does not answer, or says no.
         """
@@ -189,7 +192,8 @@ class Line:
             elif leg is None and ident not in self._strangers:
                 arguments = _stasis_arguments(channel, self.pbx.target.stasis_app)
                 if arguments:
-                    self.arrived(new_caller(channel, arguments), at)
+                    began = max(self.pbx.began(channel), self._heard_until)
+                    self.arrived(new_caller(channel, arguments), min(at, began))
                 elif arguments is not None and ident not in in_calls:
                     await self._remove(o.HangUp(ident))  # it took the place of one whose call is over
         for bridge in snapshot.bridges:
@@ -214,7 +218,7 @@ class Line:
             channels=tuple(fact for fact in found if fact is not None),
             recording=recording,
             newcomers=self._newcomers(call, snapshot),
-            known_up_at=max(call.started_at, self._heard_until),
+            known_up_at=max(call.known_at, self._heard_until),
             restarted=call.started_at < self._restart_seen_at,
         )
 
@@ -383,7 +387,8 @@ class Line:
     def _begin(self, first: First) -> str:
         call_id = f"{self.pbx.ids.prefix}{secrets.token_hex(8)}"
         desk = self.desk
-        call, orders = begin(call_id, desk.account, desk.policy, first, self._busy_for_a_new_call())
+        busy = self._busy_for_a_new_call()
+        call, orders = begin(call_id, desk.account, desk.policy, first, busy, self.clock())
         self._start(LiveCall(self, call), first, orders)
         return call_id
 
