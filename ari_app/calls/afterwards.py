@@ -92,7 +92,7 @@ def recording_stored(turn: Turn, stored: h.RecordingStored) -> None:
     """The CRM is told the result with the recording; an end that nobody saw is dated by its length."""
     call = turn.call
     recording_noted(turn, stored)
-    if call.end_unseen and call.recording.started_at is not None and not call.result_told:
+    if call.end_unseen and call.recording.started_at is not None and not call.reported:
         turn.call = replace(turn.call, ended_at=min(turn.moment, call.recording.started_at + stored.seconds))
     turn.report()
     turn.tidy()

@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Annotated
-
-from pydantic import AliasChoices, Field
 
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.routing import Destination, Dialplan, Outside, People, Policy
@@ -310,8 +307,8 @@ class Call:
     ending: Ending | None = None
     end_unseen: bool = False
     """Nobody saw the end; `ended_at` is an estimate until the recording's length is known."""
-    result_told: Annotated[bool, Field(validation_alias=AliasChoices("reported", "result_told"))] = False
-    """The CRM was told the result, or there was nobody to tell it of; it is stored as `reported`."""
+    reported: bool = False
+    """The CRM was told the result, or there was nobody to tell it of."""
     recording: Recording = field(default_factory=Recording)
     as_given: AsGiven | None = None
     """Only of a call that a dialplan of the shop's own reports."""

@@ -63,6 +63,7 @@ _ENDINGS = {
     Ending.NOT_ANSWERED: say("nobody answered"),
     Ending.FAILED: say("nobody could be reached"),
     Ending.NOT_PLACED: say("the manager could not be had"),
+    Ending.UNKNOWN: say("whether anybody answered can't be known"),
 }
 _OUTGOING_ENDINGS = {
     **_ENDINGS,
@@ -95,6 +96,8 @@ def summary(call: Call) -> str:
 
 def _summary(call: Call, ending: Ending) -> Saying:
     out = call.direction is Direction.OUT
+    if ending is Ending.UNKNOWN:
+        return _ENDINGS[ending]
     if ending is not Ending.ANSWERED:
         endings = _OUTGOING_ENDINGS if out else _ENDINGS
         return say("%(ending)s after %(waiting)s s", ending=endings[ending], waiting=call.waiting)
