@@ -7,6 +7,7 @@ wrong, one when it is back.
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import time
 from collections.abc import Callable
@@ -70,6 +71,15 @@ class FarHalf:
 
     id: str
     up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Telephone:
+    """A telephone's channel; `code` is the extension whose it is, none when it is nobody's of the account."""
+
+    id: str
+    name: str
+    code: str | None
 
 
 class PbxState(StrEnum):
@@ -351,7 +361,7 @@ class Pbx:
         does = doing(dialler["dialplan"].get("app_name"))
         return does, dialled_by(dialler, snapshot.channels, self._clock(), self.extensions)
 
-    def telephone_behind(self, snapshot: Snapshot, far: str) -> tuple[str, str | None] | None:
+    def telephone_behind(self, snapshot: Snapshot, far: str) -> Telephone | None:
         """Name the telephone that talks to the far half of a Local channel, and say whose it is.
 
         Another Local channel is followed, down to a telephone; None while there is none.
@@ -363,7 +373,8 @@ class Pbx:
                 return None
             name = str(others[0]["name"])
             if not name.startswith("Local/"):
-                return name, self.extensions.code_of_channel(others[0], snapshot.channels.get(far))
+                code = self.extensions.code_of_channel(others[0], snapshot.channels.get(far))
+                return Telephone(str(others[0]["id"]), name, code)
             other = _other_half(snapshot.channels, name)
             if other is None:
                 return None
@@ -373,6 +384,24 @@ class Pbx:
     def began(self, channel: dict[str, Any]) -> float:
         """Say when a channel began that ARI describes; now, when that can't be read."""
         return self._time.past(channel.get("creationtime"))
+
+    async def talk_of(self, channel: str) -> tuple[float | None, float | None]:
+        """Say when a channel was answered, and when the other one left it; none where the PBX doesn't know.
+
+        The second is right only of the older one of two who talked.
+
+        Raises:
+            PbxError: the PBX does not answer.
+        """
+        return await self._noted(channel, "CDR(answer,u)"), await self._noted(channel, "CDR(end,u)")
+
+    async def _noted(self, channel: str, variable: str) -> float | None:
+        """Read a moment off the PBX's own record of a channel; zero stands for one that hasn't come."""
+        with suppress(PbxRefused, LookupError, TypeError, ValueError):
+            found = await self.ari("channels", "getChannelVar", channelId=channel, variable=variable)
+            moment = float(found["value"])
+            return self._time.back(moment) if moment > 0 and math.isfinite(moment) else None
+        return None
 
     async def is_recording(self, name: str) -> bool:
         """Tell whether a recording is being made.

@@ -67,11 +67,15 @@ class PbxClock:
 
         Without a stamp that can be read, and before the PBX was asked the time, it is now.
         """
-        now, asked = self._clock(), self._steady()
         try:
-            return min(now, now - (asked - read_stamp(stamp) - self._ahead))
+            return self.back(read_stamp(stamp))
         except ValueError:
-            return now
+            return self._clock()
+
+    def back(self, told: float) -> float:
+        """Say when something was that the PBX dates `told`, in seconds since the epoch; at the latest now."""
+        now, read = self._clock(), self._steady()
+        return min(now, now - (read - told - self._ahead))
 
 
 def read_stamp(stamp: object) -> float:

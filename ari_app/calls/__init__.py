@@ -53,6 +53,7 @@ from ari_app.calls.numbers import (
 )
 from ari_app.calls.orders import Order, Tell, TellHangup, TellResult, TellRinging, WebAnalytics
 from ari_app.calls.outcome import CRM_WORDS, Ending, LegResult
+from ari_app.calls.recovery import taken_up
 from ari_app.calls.reported import (
     CallTakenOver,
     EndReported,
@@ -150,6 +151,7 @@ __all__ = [
     "read_lines",
     "reported",
     "tagged",
+    "taken_up",
     "tellable",
     "whose",
     "with_prefix",

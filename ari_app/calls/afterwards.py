@@ -14,6 +14,9 @@ from ari_app.calls.routing import plan
 from ari_app.calls.trying import try_next, without_dialplan
 from ari_app.calls.turn import Turn
 
+NOTED_SECONDS = 2.0
+"""By so much the last moment at which a call is said to be up may be late."""
+
 # -- the recording, before the end ---------------------------------------------------------------------------
 
 
@@ -89,11 +92,16 @@ def caller_gone(turn: Turn, _: h.CallerEnded) -> None:
 
 
 def recording_stored(turn: Turn, stored: h.RecordingStored) -> None:
-    """The CRM is told the result with the recording; an end that nobody saw is dated by its length."""
+    """The CRM is told the result with the recording; an end that nobody saw is dated by its length.
+
+    But not if the call is known to have gone on longer.
+    """
     call = turn.call
     recording_noted(turn, stored)
     if call.end_unseen and call.recording.started_at is not None and not call.reported:
-        turn.call = replace(turn.call, ended_at=min(turn.moment, call.recording.started_at + stored.seconds))
+        ended_at = min(turn.moment, call.recording.started_at + stored.seconds)
+        if call.ended_at is None or ended_at > call.ended_at - NOTED_SECONDS:
+            turn.call = replace(turn.call, ended_at=ended_at)
     turn.report()
     turn.tidy()
 

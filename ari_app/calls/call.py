@@ -305,6 +305,8 @@ class Call:
     """When the present talk, or the last one, began; none while the customer waits for the next one."""
     ended_at: float | None = None
     ending: Ending | None = None
+    in_doubt: bool = False
+    """Somebody may have answered while nothing was heard: unless somebody does, it is never known."""
     end_unseen: bool = False
     """Nobody saw the end; `ended_at` is an estimate until the recording's length is known."""
     reported: bool = False

@@ -118,9 +118,14 @@ def known_as(call: Call, happening: Happening) -> Happening:
 
 def _take_facts(turn: Turn, said: h.PbxSaid) -> None:
     """What was missed is made up for: ends, answers and lost orders, as the PBX says is true."""
+    before = turn.call
+    if recovery.in_doubt(turn.call, said):
+        turn.call = replace(turn.call, in_doubt=True)
     for missed in recovery.missed(turn.call, said):
         turn.call, orders = advance(turn.call, known_as(turn.call, missed), turn.busy, turn.codes, turn.now)
         turn.order(*orders)
+    if before.stage is not Stage.ENDING and turn.call.end_unseen and recovery.one_is_left(before, said):
+        turn.call = replace(turn.call, end_unseen=False)
     turn.order(*recovery.lost_orders(turn.call, said, tuple(turn.orders)))
 
 

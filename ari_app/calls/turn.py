@@ -297,6 +297,8 @@ class Turn:
         began = self.call.answered_at or self.call.started_at
         if self.call.answered_at is not None and self.call.talker_leg is not None:
             ending = Ending.ANSWERED
+        if self.call.in_doubt and ending is not Ending.ANSWERED:
+            ending = Ending.UNKNOWN
         self.call = replace(
             self.call,
             stage=Stage.ENDING,
@@ -346,6 +348,8 @@ def whose(call: Call) -> str | None:
     """Name the manager whose call it was: the one who talked last, or else the one who should have."""
     if call.ending is Ending.ANSWERED:
         return call.talker
+    if call.ending is Ending.UNKNOWN:
+        return None
     if call.direction is Direction.OUT:
         return call.caller.code
     should = (call.responsible, *call.told, *call.passed_over, *call.absent)

@@ -120,6 +120,8 @@ class LiveCall:
         self.call = call
         self.strangers: set[str] = set()
         """Its channels with ids that aren't of our making; the line finds the call by them."""
+        self.deaf = False
+        """Something may have happened to it of which nothing was heard, and the PBX wasn't asked since."""
         self._line = line
         self._mailbox: asyncio.Queue[h.Happening] = asyncio.Queue()
         self._errands: dict[str, asyncio.Task[None]] = {}

@@ -32,6 +32,7 @@ from ari_app.calls import (
     Way,
     begin,
     is_withheld,
+    taken_up,
     tellable,
 )
 from ari_app.calls import happenings as h
@@ -88,7 +89,9 @@ class Line:
         if seen is not None:
             self._heard_until, self._startup = seen
         for call in calls:
-            self._start(LiveCall(self, call), None, ())
+            live = LiveCall(self, taken_up(call, self.clock()))
+            live.deaf = True
+            self._start(live, None, ())
 
     def put(self, call_id: str, happening: h.Happening) -> None:
         """Put what happened to a call into its mailbox, if it is live."""
@@ -169,6 +172,8 @@ class Line:
             self._log.warning("the PBX was restarted", calls_in_progress=len(self._calls))
         self._startup = startup
         missed = tuple(self._calls.values())
+        for live in missed:
+            live.deaf = True
         await self.adopt()
         self.listening = True
         for live in missed:
@@ -210,19 +215,28 @@ class Line:
             return await self.ajam.facts(call, channels)
         at = self.clock()
         snapshot = await self.pbx.snapshot()
-        found = [self._fact(call, snapshot, channel) for channel in channels]
+        live = self._calls[call.id]
+        deaf = live.deaf
+        found = [await self._fact(call, snapshot, channel, deaf) for channel in channels]
+        known_up_at = max(call.known_at, self._heard_until if deaf else at - AUDIT_SECONDS)
         recording = call.recording.awaited and await self.pbx.is_recording(call.recording_name)
+        if self.listening and {leg.id for leg in (call.caller, *call.our_legs) if leg.alive} <= set(channels):
+            live.deaf = False
         return h.PbxSaid(
             at=at,
             asked=channels,
             channels=tuple(fact for fact in found if fact is not None),
             recording=recording,
-            newcomers=self._newcomers(call, snapshot),
-            known_up_at=max(call.known_at, self._heard_until),
+            newcomers=await self._newcomers(call, snapshot, known_up_at if deaf else None),
+            known_up_at=known_up_at,
             restarted=call.started_at < self._restart_seen_at,
+            deaf=deaf,
         )
 
-    def _newcomers(self, call: Call, snapshot: Snapshot) -> tuple[h.PartyReplaced, ...]:
+    async def _newcomers(
+        self, call: Call, snapshot: Snapshot, deaf_since: float | None
+    ) -> tuple[h.PartyReplaced, ...]:
+        """Find those in the bridge of whom we had not heard; a telephone came since it was answered."""
         known = {call.caller.id, *(leg.id for leg in call.legs)}
         strangers = (
             snapshot.channels[ident]
@@ -233,7 +247,11 @@ class Line:
         for stranger in strangers:
             if not str(stranger["name"]).startswith(_RECORDER):
                 self._know(str(stranger["id"]), self._calls[call.id])
-                found.append(newcomer(stranger, self.clock(), self.pbx.extensions))
+                came = newcomer(stranger, self.clock(), self.pbx.extensions)
+                if deaf_since is not None and not came.local:
+                    answered_at, _ = await self.pbx.talk_of(came.channel)
+                    came = replace(came, at=max(answered_at or came.at, deaf_since))
+                found.append(came)
         return tuple(found)
 
     async def far_half(self, call: Call, leg_id: str, channel: str | None = None) -> h.FarHalfFound | None:
@@ -254,7 +272,7 @@ class Line:
         snapshot = await self.pbx.snapshot()
         talks = self.pbx.telephone_behind(snapshot, found.id)  # who answered before we watched
         does, rung = self.pbx.behind(snapshot, found.id)
-        member, code = talks or (None, None)
+        member, code = (talks.name, talks.code) if talks is not None else (None, None)
         told = h.FarHalfFound(self.clock(), leg_id, found.id, found.up, member, code, does)
         if talks is None and rung:
             live.put(told)
@@ -279,12 +297,20 @@ class Line:
             found = None
         return h.Telephones(code, found)
 
-    def _fact(self, call: Call, snapshot: Snapshot, channel: str) -> h.ChannelFact | None:
+    async def _fact(self, call: Call, snapshot: Snapshot, channel: str, deaf: bool) -> h.ChannelFact | None:
+        """Say what is true of a channel; and when it was answered, if we may have missed that."""
         fact, leg = snapshot.fact(channel), call.party(channel)
-        if fact is None or leg is None or not leg.leads_on or call.stage not in _AWAITS_AN_ANSWER:
+        if fact is None or leg is None:
             return fact
-        talks = self.pbx.telephone_behind(snapshot, leg.far_id)
-        return fact if talks is None else replace(fact, member=talks[0], code=talks[1])
+        talks = None
+        if leg.leads_on and (call.stage in _AWAITS_AN_ANSWER or (deaf and call.stage is Stage.TALKING)):
+            talks = self.pbx.telephone_behind(snapshot, leg.far_id)
+        if talks is not None:
+            fact = replace(fact, member=talks.name, code=talks.code)
+        if deaf and fact.state == "Up" and (leg.pending or talks is not None or leg.id == call.caller.id):
+            answered_at, left_at = await self.pbx.talk_of(talks.id if talks is not None else channel)
+            fact = replace(fact, answered_at=answered_at, left_at=left_at if leg is call.caller else None)
+        return fact
 
     async def listen(self) -> None:
         """Hear what the PBX says, until another process takes the application over."""
