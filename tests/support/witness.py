@@ -216,7 +216,7 @@ class Witness:
                 assert repair or not self.given[o.Record, ""], "the recording is begun once"
             case o.StopRecording():
                 assert self.given[o.Record, ""]
-                assert not self.given[o.StopRecording, ""]
+                assert repair or not self.given[o.StopRecording, ""]
             case o.Answer():
                 person = (Stage.RINGING, Stage.TALKING, Stage.TRANSFERRING)
                 called = before is not None and before.stage in person
