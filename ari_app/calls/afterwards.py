@@ -139,6 +139,11 @@ def hang_up_asked(turn: Turn, _: h.HangUpAsked) -> None:
         turn.finish(Ending.GAVE_UP if call.direction is Direction.OUT else Ending.NOT_ANSWERED)
 
 
+def clock_set(turn: Turn, clock: h.ClockSet) -> None:
+    """Its moments and deadlines go with the clock: it is as old as before, and nothing is due sooner."""
+    turn.call = turn.call.moved(clock.by)
+
+
 def ask(turn: Turn, unknown: h.OutcomeUnknown) -> None:
     """The PBX is asked what is true; a leg whose dialling is in doubt is dialled if it doesn't ring."""
     leg = turn.call.party(unknown.dialling) if unknown.dialling is not None else None

@@ -125,6 +125,12 @@ class Leg:
     via: tuple[str, ...] = ()
     """The extensions whose telephones have forwarded the call to this leg, one after another."""
 
+    def moved(self, by: float) -> Leg:
+        """Put all its moments so many seconds later."""
+        moments = (self.began_at, self.answered_at, self.ended_at)
+        began_at, answered_at, ended_at = (None if one is None else one + by for one in moments)
+        return replace(self, at=self.at + by, began_at=began_at, answered_at=answered_at, ended_at=ended_at)
+
     @property
     def alive(self) -> bool:
         """Whether the channel may still exist."""
@@ -325,6 +331,24 @@ class Call:
     def destination(self) -> Destination | None:
         """The destination that is being tried."""
         return self.destinations[self.attempt] if 0 <= self.attempt < len(self.destinations) else None
+
+    def moved(self, by: float) -> Call:
+        """Put all its moments so many seconds later, because the clock was set: it is as old as before."""
+
+        def later(moment: float | None) -> float | None:
+            return None if moment is None else moment + by
+
+        return replace(
+            self,
+            started_at=self.started_at + by,
+            answered_at=later(self.answered_at),
+            talk_began=later(self.talk_began),
+            ended_at=later(self.ended_at),
+            caller=self.caller.moved(by),
+            legs=tuple(leg.moved(by) for leg in self.legs),
+            recording=replace(self.recording, started_at=later(self.recording.started_at)),
+            timers=tuple(replace(timer, due=timer.due + by) for timer in self.timers),
+        )
 
     @property
     def known_at(self) -> float:

@@ -137,6 +137,7 @@ _ARRIVING: dict[type, Move] = {
     h.ServiceStopping: waiting.stopping,
     h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
+    h.ClockSet: afterwards.clock_set,
     h.PbxSaid: _take_facts,
 }
 _CALLING: dict[type, Move] = {
@@ -160,6 +161,7 @@ _CALLING: dict[type, Move] = {
     h.ServiceStopping: outgoing.stopping,
     h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
+    h.ClockSet: afterwards.clock_set,
     h.PbxSaid: _take_facts,
 }
 _RINGING: dict[type, Move] = {
@@ -185,6 +187,7 @@ _RINGING: dict[type, Move] = {
     h.ServiceStopping: waiting.stopping,
     h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
+    h.ClockSet: afterwards.clock_set,
     h.PbxSaid: _take_facts,
 }
 _TALKING: dict[type, Move] = {
@@ -206,6 +209,7 @@ _TALKING: dict[type, Move] = {
     h.RecordingFailed: afterwards.recording_failed,
     h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
+    h.ClockSet: afterwards.clock_set,
     h.PbxSaid: _take_facts,
 }
 _TRANSFERRING: dict[type, Move] = {
@@ -226,6 +230,7 @@ _TRANSFERRING: dict[type, Move] = {
     h.RecordingFailed: afterwards.recording_failed,
     h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
+    h.ClockSet: afterwards.clock_set,
     h.PbxSaid: _take_facts,
 }
 _DIALPLAN: dict[type, Move] = {
@@ -240,6 +245,7 @@ _DIALPLAN: dict[type, Move] = {
     h.RecordingFailed: afterwards.recording_failed,
     h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
+    h.ClockSet: afterwards.clock_set,
     h.PbxSaid: _take_facts,
 }
 _ENDING: dict[type, Move] = {
@@ -252,6 +258,7 @@ _ENDING: dict[type, Move] = {
     h.RecordingFailed: afterwards.recording_lost,
     h.TimerExpired: afterwards.recording_overdue,
     h.OutcomeUnknown: afterwards.ask,
+    h.ClockSet: afterwards.clock_set,
     h.PbxSaid: _take_facts,
 }
 

@@ -378,6 +378,14 @@ class HangUpAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSet:
+    """Somebody has set our clock, forward `by` so many seconds, or back; `at` is what it shows since."""
+
+    at: float
+    by: float
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceStopping:
     """The service was told to stop; callers who still wait should not depend on its next start."""
 
@@ -416,5 +424,6 @@ Happening: TypeAlias = (
     | OutcomeUnknown
     | PbxSaid
     | HangUpAsked
+    | ClockSet
     | ServiceStopping
 )

@@ -43,8 +43,11 @@ assert PBX_RESTARTED in LINE_FAILURES
 def taken_up(call: Call, now: float) -> Call:
     """Take a call up again that was live when the service ended: its recording has all its time once more.
 
-    Nobody fetched it meanwhile. All other deadlines stay as they are: who rings has rung all the time.
+    Nobody fetched it meanwhile. All other deadlines stay as they are: who rings has rung all the time. But
+    after a clock that was set back nothing of it is still to come.
     """
+    if call.known_at > now + SAME_MOMENT_SECONDS:
+        call = call.moved(now - call.known_at)
     timers = tuple(
         replace(one, due=max(one.due, now + RECORDING_SECONDS)) if one.name is TimerName.RECORDING else one
         for one in call.timers

@@ -127,6 +127,8 @@ class LiveCall:
         self._errands: dict[str, asyncio.Task[None]] = {}
         self.task: asyncio.Task[None]
         self._asking = 0
+        self._set_by = 0.0
+        """The seconds by which the clock was set, of which the call doesn't know yet."""
         self._late: Timer | None = None
         """The deadline that was noticed late, before which the PBX was asked what is true."""
         self._questions = itertools.count()
@@ -137,6 +139,8 @@ class LiveCall:
 
     def put(self, happening: h.Happening) -> None:
         """Let something happen to the call, when its turn comes."""
+        if isinstance(happening, h.ClockSet):
+            self._set_by += happening.by
         self._mailbox.put_nowait(happening)
 
     async def settled(self) -> None:
@@ -175,6 +179,8 @@ class LiveCall:
             if timer is None or not self._may_expire(timer.name):
                 return await self._mailbox.get(), True
             now = self._line.clock()
+            if not self._mailbox.empty():
+                break  # the clock was set
             remaining = timer.due - now
             if remaining <= 0:
                 if remaining > -LATE_SECONDS or timer == self._late:
@@ -201,8 +207,10 @@ class LiveCall:
     async def _step(self, happening: h.Happening) -> None:
         before = self.call
         happening = known_as(before, happening)
-        busy, codes, now = self._line.busy(before), self._line.desk.codes, self._line.clock()
-        self.call, orders = advance(before, happening, busy, codes, now)
+        now = self._line.clock() - self._set_by
+        self.call, orders = advance(before, happening, self._line.busy(before), self._line.desk.codes, now)
+        if isinstance(happening, h.ClockSet):
+            self._set_by -= happening.by
         idle = self.call is before and all(isinstance(order, o.AskPbx | o.HangUp) for order in orders)
         if not (idle and isinstance(happening, _KEPT_IF_IT_MATTERS)):
             await self._keep(before.stage, happening, orders)

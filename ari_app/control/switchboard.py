@@ -87,7 +87,7 @@ class Line:
     def resume(self, calls: list[Call], seen: tuple[float, str] | None) -> None:
         """Take calls up again that were live when the service ended."""
         if seen is not None:
-            self._heard_until, self._startup = seen
+            self._heard_until, self._startup = min(seen[0], self.clock()), seen[1]
         for call in calls:
             live = LiveCall(self, taken_up(call, self.clock()))
             live.deaf = True
@@ -156,6 +156,14 @@ class Line:
                     arguments=caller.arguments,
                 )
                 self._send_on(caller.channel)
+
+    def clock_was_set(self, by: float) -> None:
+        """Let the calls know, before anything else happens to them by the new time."""
+        self._log.warning("the clock was set", seconds=round(by, 3), calls_in_progress=len(self._calls))
+        self._heard_until += by
+        self._restart_seen_at += by
+        for live in self._calls.values():
+            live.put(h.ClockSet(self.clock(), by))
 
     def lost(self) -> None:
         """Nothing is heard any more."""

@@ -174,6 +174,8 @@ def _event(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
         case h.HangUpAsked(_, by):
             by_whom = say("the call is ended from the cabinet, by %(by)s", by=by)
             yield by_whom if by else say("the call is ended from the cabinet"), Tone.BAD
+        case h.ClockSet(by=by):
+            yield say("the clock was set by %(seconds)s s", seconds=by), Tone.QUIET
         case h.ServiceStopping():
             yield say("the service is stopping"), Tone.BAD
         case CrmTold(_, told, problem):

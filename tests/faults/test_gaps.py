@@ -8,6 +8,9 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
+from ari_app.calls.call import Call
 from ari_app.demo.pbx.phones import Answers, Rings
 from tests.asterisk.test_transfers import handed_over
 from tests.faults.served import ServedOffice
@@ -364,3 +367,45 @@ async def test_a_transfer_that_was_answered_while_the_wire_was_cut_names_who_too
         report = await office.report()
     assert (report.upload.result, report.upload.code) == ("answered", boris)
     assert report.call.first_talker == olga
+
+
+# -- the clock is set --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", [3600.0, -3600.0], ids=["forward", "back"])
+async def test_a_clock_that_is_set_ends_no_ringing_and_changes_no_duration(office: Office, by: float) -> None:
+    olga, boris = office.managers(2)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await office.open(ring_manager_seconds=20, fallback=f"group:{boris}")
+    async with (
+        office.phone(olga, Rings()) as phone,
+        office.phone(boris, Rings()) as other,
+        office.call(ANNA) as caller,
+    ):
+        await phone.rings()
+        before = await office.stage("ringing")
+        office.clock_set_by = by
+        assert abs(office.shop.now - time.time() - by) < 1  # whoever asks for the time first, notices
+
+        async def moved() -> Call | None:
+            call = await office.live()
+            return call if call.started_at != before.started_at else None
+
+        call = await office.eventually(moved, "nobody has noticed that the clock was set")
+        assert abs(call.started_at - before.started_at - by) < at_this_pace(1)
+        assert call.stage is before.stage
+        phone.answer()
+        await caller.answered()
+        await office.stage("talking")
+        office.clock_set_by = 0.0
+        caller.hang_up()
+        await caller.ended()
+        report = await office.report()
+    assert other.calls == []
+    assert (report.upload.result, report.upload.code) == ("answered", olga)
+    assert caller.answered_after is not None
+    assert caller.ended_after is not None
+    assert abs(report.call.waiting - caller.answered_after) < at_this_pace(1)
+    assert abs(report.call.talking - (caller.ended_after - caller.answered_after)) < at_this_pace(1)
+    assert abs(report.call.started_at - before.started_at) < at_this_pace(1)
+    assert any("the clock was set" in sentence for sentence in await office.story(report.call))

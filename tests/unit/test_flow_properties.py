@@ -92,6 +92,8 @@ def random_happening(random: Random, call: Call, at: float, about: type) -> h.Ha
             return h.TimerExpired(at, pick(tuple(TimerName)))
         case h.RecordingFailed | h.OutcomeUnknown:
             return typing.cast(h.Happening, about(at, "why"))
+        case h.ClockSet:
+            return h.ClockSet(at, pick((-1.5, 3600.0)))
         case h.RecordingStored:
             return h.RecordingStored(at, "file.wav", pick((0.0, 3.5, 500.0)))
         case h.PbxSaid:
