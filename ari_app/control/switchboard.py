@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from ari_app.accounts.dialplan_names import AWAY_LABEL, without_us_context
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnavailable
 from ari_app.asterisk.events import Heard, NewCaller, new_caller, newcomer
 from ari_app.asterisk.pbx import Pbx, Snapshot
@@ -52,6 +53,12 @@ _RECORDER = ("Recorder/", "Announcer/")
 _MAY_RING = frozenset({Stage.ARRIVING, Stage.RINGING, Stage.TRANSFERRING, Stage.DIALPLAN})
 """The stages of a call in which it may come to ring somebody."""
 
+MOST_CALLS = 2_000
+"""So many calls at once are ours, by default; further callers go on in the dialplan."""
+NEARLY = 0.8
+"""The share of a bound at which it is said that it is near."""
+FULL_SAID_SECONDS = 60.0
+
 _AWAITS_AN_ANSWER = frozenset({Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING})
 """The stages in which somebody may have answered behind a leg into the dialplan."""
 
@@ -59,12 +66,23 @@ _AWAITS_AN_ANSWER = frozenset({Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING}
 class Line:
     """One account's telephone line."""
 
-    def __init__(self, desk: Desk, pbx: Pbx, ajam: AjamLine | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        pbx: Pbx,
+        ajam: AjamLine | None,
+        clock: Callable[[], float],
+        most: int = MOST_CALLS,
+    ) -> None:
         self.desk = desk
         self.clock = clock
         self.pbx = pbx
         self.ajam = ajam
         self.listening = False
+        self.most = most
+        self.turned_away = 0
+        """How many callers went on in the dialplan because there was no room for their calls."""
+        self._full_said_at = float("-inf")
         self._calls: dict[str, LiveCall] = {}
         self._strangers: dict[str, LiveCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -141,6 +159,13 @@ class Line:
         if known is not None:
             known.put(h.CallerReturned(at))
             return
+        if (
+            self.full is not None
+            and caller.arguments[0:1] in (("incoming",), ("outgoing",))
+            and len(caller.arguments) > 1
+        ):
+            self._turn_away(caller)
+            return
         match caller.arguments:
             case ("incoming", *rest):
                 called, presentation = (*rest, "", "")[:2]
@@ -164,6 +189,59 @@ class Line:
         self._restart_seen_at += by
         for live in self._calls.values():
             live.put(h.ClockSet(self.clock(), by))
+
+    @property
+    def full(self) -> str | None:
+        """Why no further call is taken; None when there is room."""
+        if len(self._calls) >= self.most:
+            return f"{len(self._calls)} calls go on at once"
+        return "the steps of calls can't be written, and no more of them are kept" if self.desk.full else None
+
+    @property
+    def nearly_full(self) -> bool:
+        """Whether that is near."""
+        return len(self._calls) >= NEARLY * self.most
+
+    def _turn_away(self, caller: NewCaller) -> None:
+        """Let a caller go on in the dialplan, as if we weren't there."""
+        self.turned_away += 1
+        if self.clock() - self._full_said_at >= FULL_SAID_SECONDS:
+            self._full_said_at = self.clock()
+            self._log.error(
+                "callers go on in the dialplan: there is no room for more calls",
+                why=self.full,
+                turned_away=self.turned_away,
+            )
+        if caller.arguments[0] == "outgoing":
+            self._send_on(caller.channel, self.desk.outside(caller.arguments[1]))
+            return
+        task = asyncio.create_task(self._send_on_without_us(caller.channel))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send_on_without_us(self, channel: str) -> None:
+        """Send a caller where the dialplan sends them while we are away: after Stasis() it would hang up."""
+        app = self.pbx.target.stasis_app
+        ways: tuple[dict[str, str | int], ...] = (
+            {"label": AWAY_LABEL},
+            {"context": without_us_context(app), "extension": "s", "priority": 1},
+            {},
+        )
+        with suppress(PbxError):
+            for way in ways:
+                if "context" in way and not await self._dialplan_has(channel, f"{way['context']},s,1"):
+                    continue
+                with suppress(PbxRefused):
+                    await self.pbx.ari("channels", "continueInDialplan", channelId=channel, **way)
+                    return
+
+    async def _dialplan_has(self, channel: str, place: str) -> bool:
+        try:
+            variable = f"DIALPLAN_EXISTS({place})"
+            said = await self.pbx.ari("channels", "getChannelVar", channelId=channel, variable=variable)
+        except PbxRefused:
+            return False
+        return bool(said) and said.get("value") == "1"
 
     def lost(self) -> None:
         """Nothing is heard any more."""
@@ -394,8 +472,11 @@ class Line:
         """Let a manager's phone ring, and then the customer's; give the call's id.
 
         `dialled` is the number as it is dialled, `external` ours in E.164, `outgoing` the line
-        ("context[,priority]"). None: as far as is known, neither ARI nor AJAM works.
+        ("context[,priority]"). None: as far as is known, neither ARI nor AJAM works, or there is
+        no room for another call.
         """
+        if self.full is not None:
+            return None
         way = Way.ARI if self.listening else Way.AJAM if self.ajam is not None and self.ajam.usable else None
         if way is None:
             return None

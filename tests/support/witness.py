@@ -100,7 +100,7 @@ class Witness:
 
     def _step(self, before: Call, happening: h.Happening, orders: tuple[o.Order, ...]) -> None:
         after = self.call
-        if isinstance(happening, h.ClockSet):
+        if isinstance(happening, h.ClockSet) and not before.over:
             before = before.moved(happening.by)
         late = isinstance(happening, h.TimerExpired) and not before.is_due(happening.timer, happening.at)
         if late or (before.stage, type(happening)) not in MOVES:
