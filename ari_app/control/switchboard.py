@@ -84,7 +84,7 @@ class Line:
         """How many callers went on in the dialplan because there was no room for their calls."""
         self._full_said_at = float("-inf")
         self._calls: dict[str, LiveCall] = {}
-        self._strangers: dict[str, LiveCall] = {}
+        self._strangers: dict[str, list[LiveCall]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._startup: str | None = None
         self._restart_seen_at = 0.0
@@ -127,14 +127,16 @@ class Line:
 
     def heard(self, heard: Heard) -> None:
         """Put what happened into the mailbox of its call; an unknown channel is nothing to us."""
-        live = self._strangers.get(heard.key)
-        if live is None:
-            live = self._calls.get(self.pbx.ids.call_of(heard.key) or "")
+        known = self._strangers.get(heard.key, [])
+        live = known[-1] if known else self._calls.get(self.pbx.ids.call_of(heard.key) or "")
         if live is None:
             return
-        if isinstance(heard.happening, h.PartyReplaced):
-            self._know(heard.happening.channel, live)
         happening = heard.happening
+        if isinstance(happening, h.PartyReplaced):
+            self._know(happening.channel, live)
+        if isinstance(happening, h.LegEnded):
+            for other in known[:-1]:
+                other.put(happening)
         live.put(self._whereto(happening) if isinstance(happening, h.LegForwarded) else happening)
 
     def _whereto(self, forwarded: h.LegForwarded) -> h.LegForwarded:
@@ -157,7 +159,7 @@ class Line:
         """Take a new caller."""
         known = self._strangers.get(caller.channel)
         if known is not None:
-            known.put(h.CallerReturned(at))
+            known[-1].put(h.CallerReturned(at))
             return
         if (
             self.full is not None
@@ -529,14 +531,23 @@ class Line:
             self._tasks.discard(task)
             self._calls.pop(call.id, None)
             for ident in live.strangers:
-                self._strangers.pop(ident, None)
+                self._strangers[ident].remove(live)
+                if not self._strangers[ident]:
+                    del self._strangers[ident]
             if not task.cancelled() and task.exception() is not None:
                 self._log.error("a call's task failed", call=call.id, exc_info=task.exception())
 
         task.add_done_callback(ended)
 
     def _know(self, channel: str, live: LiveCall) -> None:
-        self._strangers[channel] = live
+        """A channel is of two calls where a customer was handed over to the other party of a second one.
+
+        Who knew it last hears what happens to it, both that it ends.
+        """
+        known = self._strangers.setdefault(channel, [])
+        if live in known:
+            known.remove(live)
+        known.append(live)
         live.strangers.add(channel)
 
     def _send_on(self, channel: str, place: Outside | None = None) -> None:
