@@ -101,8 +101,8 @@ class Ears(Protocol):
     def arrived(self, caller: NewCaller, at: float) -> None:
         """A caller is here."""
 
-    def lost(self) -> None:
-        """The event stream has broken off: what happens now is not heard."""
+    def lost(self, unnoticed: float) -> None:
+        """The event stream has broken off, at most so many seconds ago: what happens now is not heard."""
 
     async def connected(self, startup: str) -> None:
         """The event stream is there (again). `startup` is when the PBX was started, in its own words."""
@@ -220,11 +220,18 @@ class Pbx:
         self._time.connected()
         async with socket:
             introduction = asyncio.create_task(self._introduce(socket, ears))
+            unnoticed = 0.0
             try:
                 await self._listen(socket, ears)
+            except ConnectionClosed as closed:
+                if (
+                    closed.rcvd is None and closed.sent is not None
+                ):  # we closed it: nothing was heard any more
+                    unnoticed = 2 * PING_SECONDS
+                raise
             finally:
                 introduction.cancel()
-                ears.lost()
+                ears.lost(unnoticed)
                 await asyncio.gather(introduction, return_exceptions=True)
         raise PbxUnavailable(Way.ARI, "the PBX has closed the event stream")
 

@@ -245,10 +245,10 @@ class Line:
             return False
         return bool(said) and said.get("value") == "1"
 
-    def lost(self) -> None:
-        """Nothing is heard any more."""
+    def lost(self, unnoticed: float = 0.0) -> None:
+        """Nothing is heard any more, for at most so many seconds."""
         if self.listening:
-            self._heard_until = self.clock()
+            self._heard_until = self.clock() - unnoticed
         self.listening = False
         if self.ajam is not None:
             self.ajam.look_again()
