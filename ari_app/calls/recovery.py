@@ -129,7 +129,7 @@ def in_doubt(call: Call, said: h.PbxSaid) -> bool:
 
     A caller who is there still, and isn't up, was answered by nobody.
     """
-    if not said.deaf or said.restarted or call.answered_at is not None:
+    if not said.deaf or said.restarted or call.answered_at is not None or call.waiter.id not in said.asked:
         return False
     facts = {fact.id: fact for fact in said.channels}
     waits = facts.get(call.waiter.id)

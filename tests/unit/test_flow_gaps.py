@@ -129,6 +129,12 @@ def test_a_pbx_that_was_restarted_is_no_doubt_but_a_failure() -> None:
     assert gap(ringing(), restarted=True).hangup[1] is Ending.FAILED
 
 
+def test_an_answer_about_one_telephone_alone_says_nothing_of_the_caller() -> None:
+    story = ringing()
+    story.happens(h.PbxSaid(BACK, ("c1-1",), (), False, RINGS, deaf=True))
+    assert not story.call.in_doubt
+
+
 # -- a call that was ending -------------------------------------------------------------------------------
 
 
