@@ -43,7 +43,9 @@ FRESH_AT_ONCE = 8
 """So many events that have just happened go besides those that have waited."""
 COUNTED_TO_BE_PASSED = 2
 """Failures that count, after which a call's result no longer waits for what stands before it."""
-READ_AT_ONCE = 200
+READ_AT_ONCE = 500
+READING_SECONDS = 0.3
+"""So long new entries are read before what waits has its turn: a popup of now may be the last of them."""
 SWEPT_AT_ONCE = 200
 REMEMBERED = 20_000
 OUTBOX_RETRY_SECONDS = 1.0
@@ -108,6 +110,8 @@ class Delivery:
         self._wake = asyncio.Event()
         self._news = False
         self._seen_until = self._called_back_until = "0"
+        self._early_until = "0"
+        self._early: set[str] = set()
         self._remembered: dict[tuple[object, ...], str] = {}
         self._never_told: dict[str, set[str]] = {}
         self._rang: dict[str, None] = {}
@@ -160,10 +164,12 @@ class Delivery:
     # -- what waits ---------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
-        """Read a portion of what is new, and one of what was left, when there is room for it."""
+        """Read what is new, in portions, and a portion of what was left, when there is room for it."""
         try:
             if self._news:
                 await self._read_news()
+                if self._news:
+                    await self._read_popups_of_now()
             if self._waiting.left and self._waiting.has_room:
                 await self._call_back()
         except StoreUnavailable as error:
@@ -175,16 +181,35 @@ class Delivery:
 
     async def _read_news(self) -> None:
         self._news = False
-        entries = await self._outbox.outbox(self._seen_until, READ_AT_ONCE)
-        for entry in entries:
-            if isinstance(entry, UnreadableEntry):
-                await self._set_aside(entry)
-            else:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + READING_SECONDS
+        while True:
+            entries = await self._outbox.outbox(self._seen_until, READ_AT_ONCE)
+            for entry in entries:
+                if entry.id in self._early:
+                    self._early.discard(entry.id)
+                elif isinstance(entry, UnreadableEntry):
+                    await self._set_aside(entry)
+                else:
+                    await self._remember_popups(entry)
+                    await self._take_in(entry)
+                self._seen_until = entry.id
+            if len(entries) < READ_AT_ONCE:
+                return
+            if loop.time() > until:
+                self.wake()
+                return
+
+    async def _read_popups_of_now(self) -> None:
+        """Take popups of now first, while much stands before them that isn't read yet."""
+        after = f"{int((self._clock() - POPUP_SECONDS) * 1000)}-0"
+        after = max(after, self._early_until, self._seen_until, key=_place)
+        for entry in await self._outbox.outbox(after, READ_AT_ONCE):
+            self._early_until = entry.id
+            if isinstance(entry, OutboxEntry) and isinstance(entry.tell, TellRinging):
+                self._early.add(entry.id)
                 await self._remember_popups(entry)
                 await self._take_in(entry)
-            self._seen_until = entry.id
-        if len(entries) == READ_AT_ONCE:
-            self.wake()
 
     async def _call_back(self) -> None:
         """Read on in what was left in Redis; all of it stands before what was seen last."""

@@ -39,7 +39,7 @@ EVERY_SECONDS = 0.5
 
 
 async def _fill(redis: Redis, key: str, entries: int) -> None:
-    at = time.time() - 3600
+    at, written = time.time() - 3600, 0
     for first in range(0, entries // 3, 1000):
         pipe = redis.pipeline(transaction=False)
         for number in range(first, min(first + 1000, entries // 3)):
@@ -48,7 +48,9 @@ async def _fill(redis: Redis, key: str, entries: int) -> None:
                 TellHangup(at + 20, ANNA, None, ("101",), Ending.ANSWERED),
                 TellResult(at + 21, at, ANNA, None, "101", Ending.ANSWERED, 5, 15, None),
             ):
-                pipe.xadd(key, {"call": f"call-{number}", "tell": orjson.dumps(tagged(tell))})
+                written += 1
+                data = {"call": f"call-{number}", "tell": orjson.dumps(tagged(tell))}
+                pipe.xadd(key, data, id=f"{int(at * 1000) + written}-0")  # type: ignore[arg-type]
         await pipe.execute()
 
 
@@ -92,9 +94,10 @@ async def _measure(folder: Path, entries: int) -> bool:
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
         await redis.aclose()
-    slowest, asked_for = max(popups), max(look_ups)
+    slowest, asked_for = max(popups[1:]), max(look_ups)
     print(f"{entries} entries of {entries // 3} calls told in {took:.1f} s, {len(account.requests)} requests")
-    print(f"popups of now: {len(popups)}, at most {slowest:.2f} s; look-ups: at most {asked_for:.2f} s")
+    print(f"popups of now: {len(popups)}, the first {popups[0]:.2f} s, others at most {slowest:.2f} s")
+    print(f"look-ups: at most {asked_for:.2f} s")
     print(f"memory: {grown / 1024:.0f} MB more, with all that the simulated CRM keeps of it")
     print(f"violations: {len(crm.violations)}")
     print(*crm.violations[:5], sep="\n")
