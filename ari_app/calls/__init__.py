@@ -10,7 +10,7 @@ What can happen to a call and what it can ask for are many, and are taken as the
 """
 
 from ari_app.calls import happenings, orders, reported
-from ari_app.calls.behind import NESTING
+from ari_app.calls.behind import NESTING, member_id
 from ari_app.calls.call import (
     AsGiven,
     Call,
@@ -46,6 +46,7 @@ from ari_app.calls.numbers import (
     NotDialled,
     dialled,
     e164,
+    for_an_outside_line,
     is_withheld,
     masked,
     tellable,
@@ -136,6 +137,7 @@ __all__ = [
     "dump_line",
     "e164",
     "ending_of",
+    "for_an_outside_line",
     "happenings",
     "is_extension",
     "is_persons",
@@ -145,6 +147,7 @@ __all__ = [
     "line_at",
     "load_call",
     "masked",
+    "member_id",
     "order_from",
     "orders",
     "parse_destinations",

@@ -80,6 +80,8 @@ class Doing(StrEnum):
     SPEAKS = "speaks"
     """It plays something, records, or asks for keys: voicemail, an announcement, a menu."""
     WAITS = "waits"
+    MEETS = "meets"
+    """It brings together who are there already: a conference, a parking lot."""
     REFUSES = "refuses"
     """It plays a busy tone until the other side hangs up."""
 
@@ -295,6 +297,8 @@ class Call:
     """The caller was sent on into the shop's dialplan."""
     sent_to: Dialplan | None = None
     """The place in the dialplan to which the caller was sent."""
+    meets: bool = False
+    """The caller who was sent on came to where people may talk without our hearing of it."""
     left_to_dialplan: bool = False
     """The customer hears what the dialplan says behind a leg: voicemail, an announcement, a menu."""
     talker_leg: str | None = None

@@ -183,7 +183,7 @@ def counted(states: Iterable[tuple[Call, ZoneInfo]]) -> dict[str, dict[str, list
 
 def test_whatever_is_written_and_again_the_counters_are_those_of_the_last_states(tmp_path: Path) -> None:
     with asyncio.Runner() as runner:
-        server = private_redis(tmp_path, own=False)
+        server = private_redis(tmp_path, own=False, temporary=True)
         redis = connect(runner.run(server.__aenter__()))
 
         @settings(derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
