@@ -160,23 +160,15 @@ def _missed_of(call: Call, leg: Leg, fact: h.ChannelFact | None, said: h.PbxSaid
         cause = PBX_RESTARTED if said.restarted else 0
         yield h.LegEnded(at, leg.id, cause, known_up_at=max(said.known_up_at, _left_at(call, said)))
     elif fact.member is not None:
+        if said.deaf and call.stage is Stage.DIALPLAN:  # they talk there without us
+            at = fact.answered_at or said.known_up_at
         yield h.MemberAnswered(at, leg.id, fact.member, fact.code)
     elif fact.state == "Up":
-        yield from _up(call, leg, fact, said)
+        yield h.LegAnswered(at, leg.id)
     elif fact.state == "Ringing":
         yield h.LegRinging(at, leg.id)
     elif leg.state is LegState.PLACED:
         yield h.LegReady(at, leg.id)
-
-
-def _up(call: Call, leg: Leg, fact: h.ChannelFact, said: h.PbxSaid) -> Iterator[Happening]:
-    """A channel is up: whoever was sent on was answered in the dialplan, unless they were up before."""
-    at = said.at
-    if call.stage is Stage.DIALPLAN and leg.id == call.caller.id and said.deaf:
-        at = fact.answered_at or said.known_up_at
-        if at < call.started_at - SAME_MOMENT_SECONDS:
-            return
-    yield h.LegAnswered(at, leg.id)
 
 
 def _left_at(call: Call, said: h.PbxSaid) -> float:

@@ -19,6 +19,7 @@ BACK = START + 30
 """Nothing was heard from `RINGS` until `BACK`."""
 ANSWERED = START + 8
 LEFT = START + 21
+MEMBER = "PJSIP/105-0000002a"
 
 
 def gap(story: Story, *facts: h.ChannelFact, **said: object) -> Story:
@@ -178,17 +179,18 @@ def test_a_caller_sent_on_who_is_gone_may_have_been_answered() -> None:
 
 
 def test_a_caller_sent_on_whose_answer_was_heard_was_answered() -> None:
-    story = gap(sent_on().happens(h.CallerAnswered(START + 4)))
-    assert story.result.ending is Ending.ANSWERED
+    story = sent_on().happens(h.MemberAnswered(START + 4, CALLER, MEMBER, "105"))
+    assert (gap(story).result.ending, story.result.code) == (Ending.ANSWERED, "105")
 
 
-def test_a_caller_sent_on_who_is_up_was_answered_when_the_pbx_says() -> None:
+def test_a_caller_sent_on_who_talks_was_answered_when_the_pbx_says() -> None:
+    talks_there = h.ChannelFact(CALLER, "Up", True, member=MEMBER, code="105", answered_at=ANSWERED)
+    story = gap(sent_on(), talks_there)
+    assert (story.call.talker, story.call.answered_at) == ("105", ANSWERED)
+
+
+def test_a_caller_sent_on_who_is_up_was_answered_by_nobody_yet() -> None:
     story = gap(sent_on(), was_up(CALLER))
-    assert story.call.answered_at == ANSWERED
-
-
-def test_a_caller_sent_on_who_was_up_before_was_answered_by_nobody_yet() -> None:
-    story = gap(sent_on(), was_up(CALLER, START - 20))
     assert (story.call.stage, story.call.answered_at) == (Stage.DIALPLAN, None)
 
 
