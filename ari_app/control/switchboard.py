@@ -392,7 +392,8 @@ class Line:
             return fact
         talks = None
         if leg.leads_on and (call.stage in _AWAITS_AN_ANSWER or (deaf and call.stage is Stage.TALKING)):
-            talks = self.pbx.telephone_behind(snapshot, leg.far_id)
+            found = self.pbx.far_half(snapshot, channel) if leg.far is None else None
+            talks = self.pbx.telephone_behind(snapshot, leg.far_id if found is None else found.id)
         if talks is not None:
             fact = replace(fact, member=talks.name, code=talks.code)
         if deaf and fact.state == "Up" and (leg.pending or talks is not None or leg.id == call.caller.id):
