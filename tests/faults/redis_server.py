@@ -68,3 +68,8 @@ class RedisServer:
         """Let it go on where it stood."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGCONT)
+
+    async def configure(self, name: str, value: str) -> None:
+        """Change a setting of the running server."""
+        async with connect(self.url) as redis:
+            await redis.config_set(name, value)

@@ -58,6 +58,8 @@ class Wire:
         self._connections: set[_Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._rules: list[_Rule] = []
+        self.delay = 0.0
+        """Seconds by which everything comes later, either way."""
         self._flows = asyncio.Event()
         self._flows.set()
         self._noticed = asyncio.Event()
@@ -111,6 +113,10 @@ class Wire:
         """Let the next so many requests that match (``POST .*/answer``) meet a fault, `then` more."""
         self._rules.append(_Rule(re.compile(request.encode()), fault, times, then))
 
+    def forget(self) -> None:
+        """Spoil nothing any more."""
+        self._rules.clear()
+
     def say(self, text: bytes) -> None:
         """Put a text message of the PBX's into every event stream."""
         length = bytes([len(text)]) if len(text) < 126 else b"\x7e" + len(text).to_bytes(2, "big")
@@ -139,7 +145,7 @@ class Wire:
         service, pbx = connection.writers
         with suppress(OSError):
             while data := await reader.read(1 << 16):
-                await self._flows.wait()
+                await self._passes()
                 if b"Upgrade: websocket" in data:
                     connection.is_events = True
                 match self._fault_of(data):
@@ -160,9 +166,14 @@ class Wire:
     async def _answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(1 << 16):
-                await self._flows.wait()
+                await self._passes()
                 writer.write(data)
         writer.transport.abort()
+
+    async def _passes(self) -> None:
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        await self._flows.wait()
 
     def _fault_of(self, data: bytes) -> Fault | None:
         head = data.split(b"\r\n", 1)[0]

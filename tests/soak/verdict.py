@@ -1,0 +1,259 @@
+"""Whether what we said of a call is what its telephones saw. The truth never comes from us.
+
+A fact whose moment lay in a fault that made us deaf may be wrong by the length of that fault, and only there
+may a call's result be `unknown`; who talked may then be left out, but nobody else may be named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tests.soak.faults import Happened
+from tests.soak.plan import Kind, What
+from tests.soak.scenes import Rang, Seen
+from tests.soak.told import Told, moment
+
+TOLERANCE = 1.5
+"""Seconds by which a time may differ."""
+WHOLE_SECONDS = 0.5
+"""Times are told in whole seconds."""
+CROSSED_SECONDS = 1.0
+"""Who answers and who leaves within so long may cross on the way: either may be told."""
+SHORT_TALK = 1.0
+"""A talk this short need not have a recording."""
+WITHOUT_US = "cause=31"
+"""How the dialplan ends the calls that it serves without us."""
+LINK_SECONDS = 10.0
+"""A recording that isn't there so long after the end has no link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """When something happened: the telephones differ a little, or much when we stood still meanwhile."""
+
+    first: float
+    last: float
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What became of a call."""
+
+    answered: bool
+    crossed: bool
+    """Whether an answer and the end of the waiting crossed."""
+    began: float
+    answer: Span | None
+    end: Span
+    talkers: tuple[str, ...]
+    """Who talked with the customer, in order."""
+    talked: Span
+    """Seconds of talk, at least and at most."""
+    changes: tuple[float, ...]
+    """When the talker changed."""
+
+
+def truth_of(seen: Seen, deaths: Sequence[float]) -> Truth:
+    """Say what became of a call, from what its telephones saw and when its PBX died."""
+    death = next((one for one in deaths if seen.began <= one <= seen.ended), None)
+    ended = seen.ended if death is None else min(seen.ended, death)
+    other = seen.shop if seen.incoming else seen.outside
+    talks = sorted(_talks(other, seen, ended), key=lambda one: one[2])
+    if not talks or (seen.incoming and seen.status != 200):
+        return Truth(False, bool(talks), seen.began, None, Span(ended, ended), (), Span(0, 0), ())
+    answers = [talks[0][1]] if seen.answered is None else [talks[0][1], seen.answered]
+    answer = Span(min(answers), max(answers))
+    last = talks[-1][2]
+    if seen.incoming:
+        talkers = tuple(one[0] for one in talks)
+    else:
+        talkers = (seen.manager,)
+    most = sum(until - since for _, since, until in talks)
+    least = max(0.0, min(last, ended) - answer.last) if len(talks) == 1 else most
+    changes = tuple(since for _, since, _ in talks[1:]) + tuple(until for *_, until in talks[:-1])
+    crossed = most < CROSSED_SECONDS
+    talked = Span(min(least, most), max(least, most))
+    return Truth(
+        True, crossed, seen.began, answer, Span(min(last, ended), max(last, ended)), talkers, talked, changes
+    )
+
+
+def _talks(phones: Iterable[Rang], seen: Seen, ended: float) -> Iterator[tuple[str, float, float]]:
+    """Give who talked from when until when, without those whose answer came too late."""
+    found = []
+    for one in phones:
+        if one.answered is not None:
+            until = min(one.ended if one.ended is not None else ended, ended)
+            found.append((one.extension, one.answered, max(until, one.answered)))
+    long = [one for one in found if one[2] - one[1] > CROSSED_SECONDS]
+    yield from long or found[:1]
+
+
+class Judge:
+    """Knows the faults that were; `origin` is the beginning, on `time.monotonic()`, `epoch` the same moment."""
+
+    def __init__(
+        self, faults: Sequence[Happened], deaths: Sequence[float], origin: float, epoch: float
+    ) -> None:
+        self._faults = faults
+        self._deaths = deaths
+        self._origin = origin
+        self._epoch = epoch
+
+    def wrong(self, seen: Seen, told: Told, lag: float = 0.0) -> list[str]:
+        """Say what was told wrongly of a call; `lag` is by how many seconds we may have read the truth late."""
+        return list(self._wrong(seen, truth_of(seen, self._deaths), told, lag))
+
+    def faults_during(self, seen: Seen) -> list[Happened]:
+        """Give the faults that were on during a call, or a little before or after."""
+        return [one for one in self._faults if one.overlaps(seen.began, seen.ended, margin=10.0)]
+
+    def _deaf(self, *moments: float) -> float:
+        """Seconds of the faults that made us deaf at one of these moments."""
+        return sum(
+            fault.back - fault.began + 1.0
+            for fault in self._faults
+            if fault.deaf and any(fault.covers(one) for one in moments)
+        )
+
+    def _deaf_between(self, since: float, until: float) -> bool:
+        return any(fault.deaf and fault.overlaps(since, until) for fault in self._faults)
+
+    def _wrong(self, seen: Seen, truth: Truth, told: Told, lag: float) -> Iterator[str]:
+        disturbed = self._deaf_between(seen.began, seen.ended)
+        yield from told.complaints
+        if len(told.ids) > 1:
+            yield f"told as {len(told.ids)} calls: {', '.join(told.ids)}"
+        yield from self._telephones(seen, truth, disturbed)
+        if WITHOUT_US in seen.reason and not seen.shop:
+            if not disturbed:
+                yield "the dialplan served the call although we were there"
+            return
+        yield from self._counts(seen, truth, told, disturbed)
+        doubt = self._doubt(seen, truth)
+        for upload in told.uploads[:1]:
+            if upload.result == "unknown":
+                if not doubt:
+                    yield "told as unknown, although nothing of it was lost"
+                if upload.code is not None:
+                    yield f"told as unknown, and names {upload.code}"
+                continue
+            results = _results(seen, truth)
+            if upload.result not in results:
+                yield f"told as {upload.result!r} instead of {' or '.join(sorted(results))}"
+                continue
+            if truth.crossed:
+                continue
+            yield from self._talker(truth, upload.code, doubt)
+            yield from self._times(seen, truth, told, lag)
+            yield from self._recording(truth, told)
+
+    def _telephones(self, seen: Seen, truth: Truth, disturbed: bool) -> Iterator[str]:
+        if disturbed:
+            return
+        if seen.left:
+            yield f"left alone in the call, long after its end: {', '.join(seen.left)}"
+        if truth.crossed and not truth.answered:
+            long = [
+                one for one in seen.shop if one.answered and (one.ended or one.answered) - one.answered > 2.0
+            ]
+            if long:
+                yield f"{long[0].extension} answered, and nobody was there"
+        if not seen.heard and not seen.shop and seen.incoming and seen.ended - seen.began > 3.0:
+            yield f"the caller heard nothing for {seen.ended - seen.began:.1f} s"
+
+    def _counts(self, seen: Seen, truth: Truth, told: Told, disturbed: bool) -> Iterator[str]:
+        ours = bool(seen.shop) if seen.incoming else seen.placed and bool(seen.shop or seen.outside)
+        due = ours and not (seen.call.kind is Kind.DIALS and disturbed)
+        if (
+            len(told.uploads) > 1
+            or (due and not told.uploads)
+            or (not disturbed and not told.uploads and seen.heard)
+        ):
+            yield f"{len(told.uploads)} uploads"
+        if len(told.hangups) > 1 or (told.popups and not told.hangups):
+            yield f"{len(told.hangups)} hangups, {len(told.popups)} popups"
+        for told_event in told.hangups[:1]:
+            status = told_event.event.hangup_status
+            results = {upload.result for upload in told.uploads}
+            if results and (status == "answered") != (results == {"answered"}):
+                yield f"the hangup says {status}, the upload {', '.join(results)}"
+        if not seen.incoming or disturbed:
+            return
+        rang = {one.extension for one in seen.shop}
+        for popup in told.popups:
+            if strangers := set(popup.event.codes) - rang:
+                yield f"told that {', '.join(sorted(strangers))} rings, whose telephone did not"
+
+    def _doubt(self, seen: Seen, truth: Truth) -> bool:
+        """Whether it may be unknown if, or by whom, the call was answered."""
+        moments = [truth.end.first, truth.end.last, *truth.changes]
+        if truth.answer is not None:
+            moments += [truth.answer.first, truth.answer.last]
+        return any(fault.deaf and any(map(fault.covers, moments)) for fault in self._faults)
+
+    def _talker(self, truth: Truth, code: str | None, doubt: bool) -> Iterator[str]:
+        if not truth.answered or code == truth.talkers[-1] or (doubt and code is None):
+            return
+        yield f"names {code or 'nobody'} as who talked last instead of {truth.talkers[-1]}"
+
+    def _times(self, seen: Seen, truth: Truth, told: Told, lag: float) -> Iterator[str]:
+        slack = TOLERANCE + lag
+        waited = truth.answer or truth.end
+        waiting = Span(waited.first - seen.began, waited.last - seen.began)
+        of_waiting = slack + self._deaf(seen.began, waited.first, waited.last)
+        of_talk = slack + self._deaf(
+            truth.end.first, truth.end.last, waited.first, waited.last, *truth.changes
+        )
+        upload = told.uploads[0]
+        figures = [
+            ("waiting", upload.duration_waiting, waiting, of_waiting + WHOLE_SECONDS),
+            ("talking", upload.duration, truth.talked, of_talk + WHOLE_SECONDS),
+        ]
+        for call in told.calls[:1]:
+            figures += [
+                ("waiting, by `calls`,", call.waiting, waiting, of_waiting),
+                ("talking, by `calls`,", call.talking, truth.talked, of_talk),
+            ]
+        for what, seconds, true, within in figures:
+            if seconds is None or not true.first - within <= seconds <= true.last + within:
+                shown = "no time" if seconds is None else f"{seconds:.1f} s"
+                yield f"{shown} of {what} instead of {true.first:.1f} to {true.last:.1f} s (within {within:.1f})"
+        began = self._epoch + seen.began - self._origin
+        if abs(moment(upload) - began) > slack + WHOLE_SECONDS + self._deaf(seen.began):
+            yield f"dated {moment(upload) - began:+.1f} s off its beginning"
+
+    def _recording(self, truth: Truth, told: Told) -> Iterator[str]:
+        upload, answer = told.uploads[0], truth.answer
+        if answer is None:
+            if upload.record_url:
+                yield "a recording of a call that nobody answered"
+            return
+        lost = any(
+            (one.deaf or one.fault.what is What.DISK)
+            and one.overlaps(answer.first, truth.end.last + LINK_SECONDS)
+            for one in self._faults
+        )
+        if upload.record_url is None:
+            if truth.talked.first > SHORT_TALK and not lost:
+                yield "no recording"
+        elif told.recorded is None or told.recorded.status != 200 or told.recorded.seconds is None:
+            yield f"its recording doesn't download: {told.recorded}"
+        elif not lost:
+            long = truth.end.last - answer.first
+            if abs(told.recorded.seconds - long) > TOLERANCE + (answer.last - answer.first):
+                yield f"a recording of {told.recorded.seconds:.1f} s instead of {long:.1f} s"
+
+
+def _results(seen: Seen, truth: Truth) -> set[str]:
+    """Give the results that may be told, `unknown` aside."""
+    if truth.answered:
+        return {"answered"} | ({"no answer"} if truth.crossed else set())
+    if truth.crossed:
+        return {"answered", "no answer", "failed"}
+    if seen.call.kind in (Kind.CLICK, Kind.CLICK_IN_VAIN):
+        return {"no answer", "failed", "busy"} if seen.outside else {"failed"}
+    if seen.gave_up:
+        return {"no answer"}
+    return {"no answer", "busy", "failed"}
