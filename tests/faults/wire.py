@@ -131,7 +131,7 @@ class Wire:
 
     async def _connect_through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            pbx_reader, pbx_writer = await asyncio.open_connection("127.0.0.1", self._pbx_port)
+            pbx_reader, pbx_writer = await self._reach()
         except OSError:
             writer.transport.abort()
             return
@@ -140,6 +140,10 @@ class Wire:
         await asyncio.gather(self._requests(connection, reader), self._answers(pbx_reader, writer))
         connection.break_off()
         self._connections.discard(connection)
+
+    async def _reach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to the far side."""
+        return await asyncio.open_connection("127.0.0.1", self._pbx_port)
 
     async def _requests(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
         service, pbx = connection.writers

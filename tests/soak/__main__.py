@@ -14,7 +14,7 @@ from rich.console import Console
 from ari_app.demo.pbx.machine import CannotPrepare, Installation
 from ari_app.demo.pbx.preparation import interrupt_when_told, prepare_visibly
 from tests.bench.report import machine
-from tests.soak.copy import faketime
+from tests.soak.copies import faketime
 from tests.soak.plan import What, draw
 from tests.soak.report import tables
 from tests.soak.run import Run

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from ari_app.demo.crm.faults import Closed, HtmlPage, Kind, Slow, Status
 from ari_app.store.connection import connect
 from tests.faults.wire import Fault
-from tests.soak.copy import Copy
+from tests.soak.copies import Copy
 from tests.soak.plan import PlannedFault, What
 from tests.soak.world import World, fill
 
@@ -23,7 +23,8 @@ HEARD_LATER_SECONDS = 3.5
 STEP_SECONDS = 40.0
 LOST_ANSWERS = 4
 _DEAF = frozenset({
-    What.KILLED, What.STOPPED, What.WIRE_CUT, What.WIRE_SILENT, What.WIRE_PULLED, What.PBX_RESTARTED, What.PBX_CRASHED,
+    What.KILLED, What.STOPPED, What.WIRE_CUT, What.WIRE_SILENT, What.WIRE_PULLED,
+    What.PBX_RESTARTED, What.PBX_CRASHED,
 })  # fmt: skip
 _STANDS_STILL = frozenset({What.FROZEN, What.BLOCKED})
 _CRM: dict[What, Kind] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +14,7 @@ MANAGERS = 14
 """Of each shop, beside the two of its group or queue."""
 TOGETHER_SECONDS = 14.0
 """The calls that ring a shop's group or queue keep so far apart."""
-QUIET_SECONDS = 12.0
+QUIET_SECONDS = 8.0
 """The last fault of a plan begins so long before its last call."""
 
 
@@ -155,12 +156,16 @@ def draw(
     rate: float = 1.0,
     every: float = 16.0,
     copies: int = 1,
+    longest: float = math.inf,
     kinds: Sequence[What] = tuple(What),
 ) -> Plan:
-    """Draw a plan: `rate` calls a second, and a fault of one of the `kinds` about `every` so many seconds."""
+    """Draw a plan: `rate` calls a second, and a fault of one of the `kinds` about `every` so many seconds.
+
+    No fault lasts for more than `longest` seconds.
+    """
     return Plan(
         tuple(_calls(Random(f"calls {seed}"), seconds, rate)),
-        tuple(_faults(Random(f"faults {seed}"), seconds, every, copies, kinds)),
+        tuple(_faults(Random(f"faults {seed}"), seconds, every, copies, longest, kinds)),
     )
 
 
@@ -195,13 +200,13 @@ def _calls(random: Random, seconds: float, rate: float) -> Iterator[PlannedCall]
 
 
 def _faults(
-    random: Random, seconds: float, every: float, copies: int, kinds: Sequence[What]
+    random: Random, seconds: float, every: float, copies: int, longest: float, kinds: Sequence[What]
 ) -> Iterator[PlannedFault]:
     at, bag = 0.0, list[What]()
     while (at := at + every * random.uniform(0.6, 1.4)) < seconds - QUIET_SECONDS and kinds:
         if not bag:
             bag = random.sample(list(kinds), len(kinds))
         what = bag.pop()
-        lasts = random.uniform(*_SECONDS[what])
+        lasts = min(longest, random.uniform(*_SECONDS[what]))
         yield PlannedFault(at, what, lasts, random.randrange(copies), random.random() < 0.5)
         at += lasts

@@ -7,6 +7,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -15,8 +16,8 @@ from yarl import URL
 from tests.soak.faults import Happened, befall
 from tests.soak.plan import Plan, PlannedCall
 from tests.soak.scenes import Seen, play
-from tests.soak.told import Recorded, Told, add_calls, by_number, complaints_of_nothing
 from tests.soak.telephones import digits
+from tests.soak.told import Recorded, Told, add_calls, by_number, complaints_of_nothing
 from tests.soak.verdict import Judge
 from tests.soak.world import World
 
@@ -25,6 +26,8 @@ STATUS_SECONDS = 5.0
 PULSE_SECONDS = 0.1
 JUDGED_AFTER = 25.0
 """Seconds after its end at which a call is judged for the first time; all are judged again at the end."""
+JOURNALS = 30
+"""Of so many wrong calls the journal is kept."""
 LATE = 0.2
 """By so many seconds our own loop may be late before the truth is taken for less exact."""
 
@@ -68,13 +71,10 @@ class Outcome:
         return unknown / max(1, self.calls)
 
 
-Told_ = Callable[[str], None]
-
-
 class Run:
     """One plan in one world; `say` is told how it goes, a line at a time."""
 
-    def __init__(self, world: World, plan: Plan, say: Told_ = lambda _: None) -> None:
+    def __init__(self, world: World, plan: Plan, say: Callable[[str], None] = lambda _: None) -> None:
         self._world = world
         self._plan = plan
         self._say = say
@@ -85,6 +85,7 @@ class Run:
         self._faults: list[Happened] = []
         self._lags: list[tuple[float, float]] = []
         self._judged: dict[str, int] = {}
+        self._journals = JOURNALS
 
     async def run(self) -> Outcome:
         """Do all of it."""
@@ -176,23 +177,25 @@ class Run:
         """Wait until nothing goes on any more; give what is left."""
         until = time.monotonic() + SETTLE_SECONDS
         await self._world.back()
+        while time.monotonic() < until:
+            if not self._untold() and not await self._world.left_on_pbx():
+                break
+            await asyncio.sleep(0.5)
         while True:
             left = await self._world.left_on_pbx()
             live = [
                 f"live: {call.id} of {call.number}, {call.stage.value}"
                 for call in await add_calls(self._world, {})
             ]
-            told = by_number(self._world)
-            untold = [
-                one
-                for one in self._seen
-                if one.shop and not told.get(digits(one.call.number), Told()).uploads
-            ]
-            if not left and not live and not untold:
+            if not left and not live:
                 return []
             if time.monotonic() > until:
                 return left + live
             await asyncio.sleep(1.0)
+
+    def _untold(self) -> bool:
+        told = by_number(self._world)
+        return any(one.shop and not told.get(digits(one.call.number), Told()).uploads for one in self._seen)
 
     async def _outcome(self, left: list[str]) -> Outcome:
         outcome = Outcome(faults=self._faults, seconds=time.monotonic() - self._origin)
@@ -210,6 +213,7 @@ class Run:
             outcome.results[seen.call.kind.value, _result(seen, one)] += 1
             if facts := judge.wrong(seen, one, self._lag(seen)):
                 outcome.wrong.append(self._evidence(judge, seen, one, facts))
+                await self._keep_journals(one)
             elif seen.notes and not judge.faults_during(seen) and any("not" in note for note in seen.notes):
                 outcome.unplayed.append(
                     f"{seen.call.kind.value} of {seen.call.number}: {'; '.join(seen.notes)}"
@@ -241,6 +245,15 @@ class Run:
             seen.in_words(self._origin),
             told.in_words(),
         )
+
+    async def _keep_journals(self, told: Told) -> None:
+        """Let the journals of a call lie beside the logs."""
+        for ident in told.ids:
+            if self._journals:
+                self._journals -= 1
+                with suppress(RuntimeError):
+                    journal = await self._world.copies[0].say("calls", "show", ident)
+                    (self._world.folder / f"{ident}.txt").write_text(journal)
 
     async def _download(self, session: aiohttp.ClientSession, told: Told) -> None:
         """Fetch a recording, from whichever copy is there."""

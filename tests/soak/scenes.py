@@ -156,10 +156,14 @@ class _Scene:
             seen.placed = False
             seen.notes.append(f"the click was not answered: {type(problem).__name__}")
         customer, own = self._phones.of_customer, self._phones.of_shop
-        if not await self._phones.until(lambda: _talking(own(call.number)), 12.0):
+        if not await self._phones.until(lambda: bool(_talking(own(call.number))), 12.0):
             return
-        if not await self._phones.until(lambda: _talking(customer(call.number)), call.patience, outside=True):
-            return self._phones.hang_up(own(call.number))
+        connected = await self._phones.until(
+            lambda: bool(_talking(customer(call.number))), call.patience, outside=True
+        )
+        if not connected:
+            self._phones.hang_up(own(call.number))
+            return
         await asyncio.sleep(call.talks)
         by_customer = int(call.number[-1]) % 2 == 0
         self._phones.hang_up((customer if by_customer else own)(call.number), outside=by_customer)
@@ -237,7 +241,7 @@ class _Scene:
         if not await self._phones.until(lambda: bool(_talking(self._own())), call.patience):
             return
         await customer.answered()
-        [first, *_] = _talking(self._own()) or [None]
+        first = next(iter(_talking(self._own())), None)
         if first is None:
             return
         await asyncio.sleep(call.talks if call.kind is Kind.HANGS_UP else BEFORE_SECONDS)

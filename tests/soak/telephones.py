@@ -1,4 +1,4 @@
-"""The telephones of all shops and customers: a few SIPp processes, and a person at each, who goes by the plan."""
+"""The telephones of all shops and customers: a few SIPp processes, and people who go by the plan."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Telephones:
     """All telephones; those that are `busy` always are. An async context manager."""
 
     def __init__(self, lab: Lab, extension: str, busy: str) -> None:
-        """`extension` is one of those that share the port of the ordinary telephones, `busy` of the others."""
+        """`extension` is one of those that share the ordinary telephones' port, `busy` one of the others."""
         self.shop = lab.phone(extension, Rings(), sound=False)
         self.busy = lab.phone(busy, Busy(), sound=False)
         self.outside = lab.customer_phone(Rings())

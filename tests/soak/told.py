@@ -34,6 +34,8 @@ class Told:
     uploads: list[ToldCall] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     recorded: Recorded | None = None
+    uploaded_at: float | None = None
+    """When the first upload came, in seconds since the epoch."""
     complaints: list[str] = field(default_factory=list)
     """What the CRM was sent of it and must not be."""
 
@@ -83,6 +85,7 @@ def by_number(world: World) -> dict[str, Told]:
         for upload in shop.crm.uploads:
             told = found.setdefault(digits(upload.call.phone), Told())
             told.uploads.append(upload.call)
+            told.uploaded_at = told.uploaded_at or upload.received.timestamp()
             ids[upload.call.external_id] = told
     for sentence in world.crm.violations:
         named = next((ident for ident in re.findall(r"[\w.-]+", sentence) if ident in ids), None)

@@ -24,6 +24,8 @@ SHORT_TALK = 1.0
 """A talk this short need not have a recording."""
 WITHOUT_US = "cause=31"
 """How the dialplan ends the calls that it serves without us."""
+SOON_SECONDS = 45.0
+"""Within so long after its end the CRM hears of a call, whatever else can't be told."""
 LINK_SECONDS = 10.0
 """A recording that isn't there so long after the end has no link."""
 
@@ -65,10 +67,7 @@ def truth_of(seen: Seen, deaths: Sequence[float]) -> Truth:
     answers = [talks[0][1]] if seen.answered is None else [talks[0][1], seen.answered]
     answer = Span(min(answers), max(answers))
     last = talks[-1][2]
-    if seen.incoming:
-        talkers = tuple(one[0] for one in talks)
-    else:
-        talkers = (seen.manager,)
+    talkers = tuple(one[0] for one in talks) if seen.incoming else (seen.manager,)
     most = sum(until - since for _, since, until in talks)
     least = max(0.0, min(last, ended) - answer.last) if len(talks) == 1 else most
     changes = tuple(since for _, since, _ in talks[1:]) + tuple(until for *_, until in talks[:-1])
@@ -91,7 +90,7 @@ def _talks(phones: Iterable[Rang], seen: Seen, ended: float) -> Iterator[tuple[s
 
 
 class Judge:
-    """Knows the faults that were; `origin` is the beginning, on `time.monotonic()`, `epoch` the same moment."""
+    """Knows the faults that were; `origin` is the beginning, on `time.monotonic`, `epoch` the same."""
 
     def __init__(
         self, faults: Sequence[Happened], deaths: Sequence[float], origin: float, epoch: float
@@ -102,7 +101,7 @@ class Judge:
         self._epoch = epoch
 
     def wrong(self, seen: Seen, told: Told, lag: float = 0.0) -> list[str]:
-        """Say what was told wrongly of a call; `lag` is by how many seconds we may have read the truth late."""
+        """Say what was told wrongly of a call; by `lag` seconds we may have read the truth late."""
         return list(self._wrong(seen, truth_of(seen, self._deaths), told, lag))
 
     def faults_during(self, seen: Seen) -> list[Happened]:
@@ -174,6 +173,13 @@ class Judge:
             yield f"{len(told.uploads)} uploads"
         if len(told.hangups) > 1 or (told.popups and not told.hangups):
             yield f"{len(told.hangups)} hangups, {len(told.popups)} popups"
+        if told.uploaded_at and not any(
+            fault.fault.what is not What.CRM_ONE_500 and fault.overlaps(seen.ended, seen.ended + SOON_SECONDS)
+            for fault in self._faults
+        ):
+            after = told.uploaded_at - (self._epoch + seen.ended - self._origin)
+            if after > SOON_SECONDS:
+                yield f"uploaded only {after:.0f} s after its end"
         for told_event in told.hangups[:1]:
             status = told_event.event.hangup_status
             results = {upload.result for upload in told.uploads}
@@ -207,7 +213,7 @@ class Judge:
             truth.end.first, truth.end.last, waited.first, waited.last, *truth.changes
         )
         upload = told.uploads[0]
-        figures = [
+        figures: list[tuple[str, float | None, Span, float]] = [
             ("waiting", upload.duration_waiting, waiting, of_waiting + WHOLE_SECONDS),
             ("talking", upload.duration, truth.talked, of_talk + WHOLE_SECONDS),
         ]
@@ -219,7 +225,7 @@ class Judge:
         for what, seconds, true, within in figures:
             if seconds is None or not true.first - within <= seconds <= true.last + within:
                 shown = "no time" if seconds is None else f"{seconds:.1f} s"
-                yield f"{shown} of {what} instead of {true.first:.1f} to {true.last:.1f} s (within {within:.1f})"
+                yield f"{shown} of {what} instead of {_words(true)} (within {within:.1f} s)"
         began = self._epoch + seen.began - self._origin
         if abs(moment(upload) - began) > slack + WHOLE_SECONDS + self._deaf(seen.began):
             yield f"dated {moment(upload) - began:+.1f} s off its beginning"
@@ -244,6 +250,10 @@ class Judge:
             long = truth.end.last - answer.first
             if abs(told.recorded.seconds - long) > TOLERANCE + (answer.last - answer.first):
                 yield f"a recording of {told.recorded.seconds:.1f} s instead of {long:.1f} s"
+
+
+def _words(span: Span) -> str:
+    return f"{span.first:.1f} s" if span.last - span.first < 0.1 else f"{span.first:.1f} to {span.last:.1f} s"
 
 
 def _results(seen: Seen, truth: Truth) -> set[str]:

@@ -1,4 +1,4 @@
-"""All that a soak runs: an Asterisk, its telephones, a CRM with several shops, a Redis, copies of the service."""
+"""All that a soak runs: an Asterisk, its telephones, a CRM with several shops, a Redis, the service."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ari_app.store.accounts import Accounts
 from ari_app.store.connection import connect
 from tests.faults.redis_server import RedisServer
 from tests.faults.wire import Wire
-from tests.soak.copy import Copy
+from tests.soak.copies import Copy
 from tests.soak.plan import MANAGERS, SHOPS
 from tests.soak.telephones import Telephones
 from tests.support.accounts import account_toml
@@ -101,7 +101,7 @@ class Shop:
 
 
 class World:
-    """An async context manager; all that it has started is ended with it, and nothing is left but the logs."""
+    """An async context manager; all that it has started is ended with it, and only logs are left."""
 
     def __init__(self, installation: Installation, copies: int, *, small_disk: bool = False) -> None:
         """With `small_disk` recordings lie on a disk of their own, which can be filled; that takes root."""
@@ -138,7 +138,7 @@ class World:
                 )
                 self._stack.push_async_callback(_command, "umount", str(self.disk))
             for part in (self.asterisk, self.telephones, self.crm, self.redis, self.wire):
-                await self._stack.enter_async_context(part)  # type: ignore[arg-type]
+                await self._stack.enter_async_context(part)
             self._stack.push_async_callback(self._end_copies)
             await self._open()
         except BaseException:

@@ -1,4 +1,4 @@
-"""One copy of the service under test: a real `ari-app serve`, which may be killed, stopped, frozen, blocked."""
+"""One copy of the service under test: a real `ari-app serve`, to be killed, stopped, frozen, blocked."""
 
 from __future__ import annotations
 
