@@ -88,6 +88,17 @@ class Copy:
             )
         return said.decode()
 
+    async def alive(self) -> bool:
+        """Tell whether it answers."""
+        with suppress(aiohttp.ClientError, TimeoutError):
+            timeout = aiohttp.ClientTimeout(total=1.0)
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.get(f"{self.url}/healthz") as answer,
+            ):
+                return answer.status == 200
+        return False
+
     async def connected(self) -> int:
         """Say how many PBXs it hears; 0 when it doesn't answer."""
         with suppress(aiohttp.ClientError, TimeoutError, ValueError, KeyError):

@@ -24,7 +24,7 @@ STEP_SECONDS = 40.0
 LOST_ANSWERS = 4
 _DEAF = frozenset({
     What.KILLED, What.STOPPED, What.WIRE_CUT, What.WIRE_SILENT, What.WIRE_PULLED,
-    What.PBX_RESTARTED, What.PBX_CRASHED,
+    What.PBX_RESTARTED, What.PBX_CRASHED, What.CUT_FROM_PBX, What.CUT_FROM_REDIS,
 })  # fmt: skip
 _STANDS_STILL = frozenset({What.FROZEN, What.BLOCKED})
 _CRM: dict[What, Kind] = {
@@ -45,11 +45,15 @@ class Happened:
     back: float = math.inf
     """When every PBX was heard again."""
     note: str = ""
+    alone: bool = True
+    """Whether there is one copy of the service only."""
 
     @property
     def deaf(self) -> bool:
         """Whether what happened meanwhile may never have been heard."""
         what = self.fault.what
+        if what is What.STOPPED and not self.alone:
+            return False  # it hands everything over
         return what in _DEAF or (what in _STANDS_STILL and self.fault.seconds > HEARD_LATER_SECONDS)
 
     @property
@@ -82,6 +86,7 @@ async def befall(world: World, happened: Happened) -> None:
     else:
         happened.note = "the service did not come back"
         happened.back = time.monotonic()
+    await world.complete()
 
 
 @asynccontextmanager
@@ -99,6 +104,15 @@ async def _begun(world: World, fault: PlannedFault) -> AsyncIterator[None]:
     elif what.value.startswith("service"):
         async with _service(copy, fault):
             yield
+    elif what is What.CUT_FROM_REDIS:
+        wire = world.redis_wires[fault.copy]
+        wire.refuse(unnoticed=fault.forwards)
+        yield
+        await wire.mend()
+    elif what is What.CUT_FROM_PBX:
+        world.wire.cut_off(fault.copy)
+        yield
+        world.wire.let_through(fault.copy)
     elif what.value.startswith("Redis"):
         async with _redis(world, what):
             yield

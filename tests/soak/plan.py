@@ -61,6 +61,8 @@ class What(StrEnum):
     FROZEN = "service: SIGSTOP"
     BLOCKED = "service: loop blocked"
     CLOCK = "service: clock stepped"
+    CUT_FROM_REDIS = "one copy: cut from Redis"
+    CUT_FROM_PBX = "one copy: cut from the PBX"
     REDIS_KILLED = "Redis: kill -9"
     REDIS_FROZEN = "Redis: SIGSTOP"
     REDIS_FULL = "Redis: full"
@@ -80,12 +82,16 @@ class What(StrEnum):
     DISK = "disk full"
 
 
+OF_COPIES = frozenset({What.CUT_FROM_REDIS, What.CUT_FROM_PBX})
+"""Those that there can be only where there are several copies."""
 _SECONDS = {
     What.KILLED: (0.0, 4.0),
     What.STOPPED: (0.0, 3.0),
     What.FROZEN: (1.0, 8.0),
     What.BLOCKED: (1.0, 8.0),
     What.CLOCK: (5.0, 10.0),
+    What.CUT_FROM_REDIS: (2.0, 10.0),
+    What.CUT_FROM_PBX: (2.0, 10.0),
     What.REDIS_KILLED: (0.5, 6.0),
     What.REDIS_FROZEN: (1.0, 8.0),
     What.REDIS_FULL: (2.0, 8.0),
@@ -203,6 +209,7 @@ def _faults(
     random: Random, seconds: float, every: float, copies: int, longest: float, kinds: Sequence[What]
 ) -> Iterator[PlannedFault]:
     at, bag = 0.0, list[What]()
+    kinds = [what for what in kinds if copies > 1 or what not in OF_COPIES]
     while (at := at + every * random.uniform(0.6, 1.4)) < seconds - QUIET_SECONDS and kinds:
         if not bag:
             bag = random.sample(list(kinds), len(kinds))

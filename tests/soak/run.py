@@ -119,7 +119,7 @@ class Run:
     async def _let_faults_happen(self) -> None:
         for fault in self._plan.faults:
             await self._until(fault.at)
-            happened = Happened(fault, time.monotonic())
+            happened = Happened(fault, time.monotonic(), alone=len(self._world.copies) == 1)
             self._faults.append(happened)
             await befall(self._world, happened)
 

@@ -11,7 +11,7 @@ import pytest
 from ari_app.demo.crm.account import EventTold
 from ari_app.demo.crm.rules import ToldCall, ToldEvent
 from tests.soak.faults import Happened
-from tests.soak.plan import Kind, PlannedCall, PlannedFault, What, draw
+from tests.soak.plan import OF_COPIES, Kind, PlannedCall, PlannedFault, What, draw
 from tests.soak.scenes import Rang, Seen
 from tests.soak.told import Recorded, Told
 from tests.soak.verdict import Judge
@@ -86,7 +86,8 @@ def test_a_seed_is_a_plan() -> None:
     assert one == same
     assert one != other
     assert {call.kind for call in one.calls} == set(Kind)
-    assert {fault.what for fault in one.faults} == set(What)
+    assert {fault.what for fault in one.faults} == set(What) - OF_COPIES
+    assert {fault.what for fault in draw(1, 600, copies=2).faults} == set(What)
     assert len({call.number for call in one.calls}) == len(one.calls)
 
 

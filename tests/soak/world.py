@@ -25,10 +25,10 @@ from ari_app.demo.pbx.machine import Installation
 from ari_app.store.accounts import Accounts
 from ari_app.store.connection import connect
 from tests.faults.redis_server import RedisServer
-from tests.faults.wire import Wire
 from tests.soak.copies import Copy
 from tests.soak.plan import MANAGERS, SHOPS
 from tests.soak.telephones import Telephones
+from tests.soak.wires import WireToPbx, WireToRedis
 from tests.support.accounts import account_toml
 from tests.support.office import SECRET_KEY
 
@@ -125,7 +125,8 @@ class World:
         self.telephones = Telephones(self.lab, extensions[0], min(busy))
         self.crm = SimulatedCrm()
         self.redis = RedisServer(self.folder)
-        self.wire = Wire(self.asterisk.http_port)
+        self.wire = WireToPbx(self.asterisk.http_port, self._pid_of)
+        self.redis_wires: list[WireToRedis] = []
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -139,7 +140,6 @@ class World:
                 self._stack.push_async_callback(_command, "umount", str(self.disk))
             for part in (self.asterisk, self.telephones, self.crm, self.redis, self.wire):
                 await self._stack.enter_async_context(part)
-            self._stack.push_async_callback(self._end_copies)
             await self._open()
         except BaseException:
             await self.__aexit__(None, None, None)
@@ -174,6 +174,14 @@ class World:
             await asyncio.sleep(0.1)
         return False
 
+    async def complete(self) -> None:
+        """Wait until every copy answers, for a while."""
+        until = time.monotonic() + BACK_SECONDS
+        while time.monotonic() < until:
+            if all(await asyncio.gather(*(copy.alive() for copy in self.copies))):
+                return
+            await asyncio.sleep(0.2)
+
     async def restart_asterisk(self, *, hard: bool, after: float = 0.0) -> None:
         """End the PBX and start it again."""
         self.deaths.append(time.monotonic())
@@ -204,7 +212,11 @@ class World:
         ports = [self.asterisk.ports.service() for _ in range(self._copies)]
         for number, port in enumerate(ports):
             url = f"http://127.0.0.1:{ports[0]}/recordings"
-            self.copies.append(Copy(number, self.folder, port, self.redis.url, self.disk, url))
+            wire = await self._stack.enter_async_context(WireToRedis(self.folder / "redis.sock"))
+            self.redis_wires.append(wire)
+            redis_url = wire.url if self._copies > 1 else self.redis.url
+            self.copies.append(Copy(number, self.folder, port, redis_url, self.disk, url))
+            self._stack.push_async_callback(self.copies[-1].kill)
             await self.copies[-1].start()
         if not await self.back():
             self.keep = True
@@ -215,9 +227,9 @@ class World:
             for code in shop.together if shop.queue else ():
                 await self.asterisk.queue_add(shop.queue or "", f"PJSIP/{code}")
 
-    async def _end_copies(self) -> None:
-        for copy in self.copies:
-            await copy.kill()
+    def _pid_of(self, copy: int) -> int | None:
+        process = self.copies[copy].process if copy < len(self.copies) else None
+        return process.pid if process is not None else None
 
     def _forget_folder(self) -> None:
         if not self.keep:
