@@ -21,6 +21,7 @@ from tests.soak.run import Run
 from tests.soak.world import World
 
 _IN_ITS_OWN_MOUNTS = "SOAK_MOUNTS_ARE_ITS_OWN"
+DISK_MEGABYTES, DISK_MEGABYTES_A_MINUTE = 32, 10
 UNKNOWN_AT_MOST = 0.01
 """The share of calls, with two copies."""
 
@@ -35,10 +36,14 @@ async def _run(installation: Installation, args: argparse.Namespace, kinds: list
     )
     print(f"{machine(installation.version)}\n$ {shlex.join(sys.orig_argv)}")
     print(f"{len(plan.calls)} calls and {len(plan.faults)} faults are planned\n", flush=True)
-    async with World(installation, args.copies, small_disk=What.DISK in kinds) as world:
+    disk = round(DISK_MEGABYTES + DISK_MEGABYTES_A_MINUTE * args.minutes * args.rate)
+    async with World(installation, args.copies, small_disk=disk * (What.DISK in kinds)) as world:
         _say(f"logs are in {world.folder}")
-        world.keep = True
-        outcome = await Run(world, plan, _say).run()
+        try:
+            outcome = await Run(world, plan, _say).run()
+        except Exception:
+            world.keep = True
+            raise
         world.keep = bool(outcome.wrong) or args.keep
     print(tables(outcome))
     fine = not outcome.wrong and (args.copies == 1 or outcome.unknown < UNKNOWN_AT_MOST)

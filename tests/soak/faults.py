@@ -117,7 +117,7 @@ async def _begun(world: World, fault: PlannedFault) -> AsyncIterator[None]:
         async with _redis(world, what):
             yield
     elif what is What.DISK:
-        file = fill(world.disk)
+        file = await asyncio.to_thread(fill, world.disk)
         yield
         file.unlink()
     elif what in (What.PBX_CRASHED, What.PBX_RESTARTED):

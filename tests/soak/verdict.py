@@ -54,6 +54,8 @@ class Truth:
     """Seconds of talk, at least and at most."""
     changes: tuple[float, ...]
     """When the talker changed."""
+    cut_short: bool = False
+    """Whether the PBX died in it."""
 
 
 def truth_of(seen: Seen, deaths: Sequence[float]) -> Truth:
@@ -63,7 +65,18 @@ def truth_of(seen: Seen, deaths: Sequence[float]) -> Truth:
     other = seen.shop if seen.incoming else seen.outside
     talks = sorted(_talks(other, seen, ended), key=lambda one: one[2])
     if not talks or (seen.incoming and seen.status != 200):
-        return Truth(False, bool(talks), seen.began, None, Span(ended, ended), (), Span(0, 0), ())
+        none = Span(0, 0)
+        return Truth(
+            False,
+            bool(talks),
+            seen.began,
+            None,
+            Span(ended, ended),
+            (),
+            none,
+            (),
+            cut_short=death is not None,
+        )
     answers = [talks[0][1]] if seen.answered is None else [talks[0][1], seen.answered]
     answer = Span(min(answers), max(answers))
     last = talks[-1][2]
@@ -247,9 +260,9 @@ class Judge:
         elif told.recorded is None or told.recorded.status != 200 or told.recorded.seconds is None:
             yield f"its recording doesn't download: {told.recorded}"
         elif not lost:
-            long = truth.end.last - answer.first
-            if abs(told.recorded.seconds - long) > TOLERANCE + (answer.last - answer.first):
-                yield f"a recording of {told.recorded.seconds:.1f} s instead of {long:.1f} s"
+            long = Span(truth.end.first - answer.last, truth.end.last - answer.first)
+            if not long.first - TOLERANCE <= told.recorded.seconds <= long.last + TOLERANCE:
+                yield f"a recording of {told.recorded.seconds:.1f} s instead of {_words(long)}"
 
 
 def _words(span: Span) -> str:
@@ -264,6 +277,6 @@ def _results(seen: Seen, truth: Truth) -> set[str]:
         return {"answered", "no answer", "failed"}
     if seen.call.kind in (Kind.CLICK, Kind.CLICK_IN_VAIN):
         return {"no answer", "failed", "busy"} if seen.outside else {"failed"}
-    if seen.gave_up:
+    if seen.gave_up and not truth.cut_short:
         return {"no answer"}
     return {"no answer", "busy", "failed"}

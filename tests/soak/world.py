@@ -38,7 +38,6 @@ FIRST = 200
 BACK_SECONDS = 60.0
 STEADY_SECONDS = 1.0
 """A service that has heard every PBX for so long is taken to be back."""
-DISK_MEGABYTES = 256
 
 
 class Shop:
@@ -103,8 +102,8 @@ class Shop:
 class World:
     """An async context manager; all that it has started is ended with it, and only logs are left."""
 
-    def __init__(self, installation: Installation, copies: int, *, small_disk: bool = False) -> None:
-        """With `small_disk` recordings lie on a disk of their own, which can be filled; that takes root."""
+    def __init__(self, installation: Installation, copies: int, *, small_disk: int = 0) -> None:
+        """With a `small_disk`, in megabytes, recordings lie on one that can be filled; that takes root."""
         self.folder = Path(tempfile.mkdtemp(prefix="ari-app-"))  # short: a socket's path has a limit
         self.copies: list[Copy] = []
         self.shops: list[Shop] = []
@@ -135,7 +134,7 @@ class World:
             self._stack.callback(self._forget_folder)
             if self.small_disk:
                 await _command(
-                    "mount", "-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m", "soak", str(self.disk)
+                    "mount", "-t", "tmpfs", "-o", f"size={self.small_disk}m", "soak", str(self.disk)
                 )
                 self._stack.push_async_callback(_command, "umount", str(self.disk))
             for part in (self.asterisk, self.telephones, self.crm, self.redis, self.wire):
@@ -245,10 +244,9 @@ async def _command(*words: str) -> None:
 def fill(disk: Path) -> Path:
     """Fill a small disk to its last byte; give the file that does."""
     file = disk / "soak-fills-this-disk"
-    with file.open("wb") as filler, suppress(OSError):
-        while True:
-            filler.write(bytes(1 << 16))
-            filler.flush()
-    with suppress(OSError):
-        os.sync()
+    with file.open("wb") as filler:
+        for size in (1 << 20, 1 << 12):
+            with suppress(OSError):
+                while True:
+                    os.write(filler.fileno(), bytes(size))
     return file
