@@ -35,6 +35,10 @@ FETCH_SECONDS = 600.0
 """How long a recording that can't be fetched is asked for again."""
 
 
+_NOT_FOUND = "Recording not found"
+"""How ARI says that a recording doesn't exist; a PBX that has just started answers 404 to everything."""
+
+
 class NoRecording(Exception):
     """There is no recording to be had; the text says why."""
 
@@ -173,7 +177,7 @@ async def _download(ari: Ari, store: RecordingStore, name: str) -> StoredFile:
         raise PbxUnknown(Way.ARI, "the PBX still writes the recording")
     response = await ari.transport.download(f"recordings/stored/{name}/file")
     async with response:
-        if response.status == 404:
+        if response.status == 404 and _NOT_FOUND in await response.text():
             raise NoRecording("the PBX has no such recording")
         if response.status != 200:
             raise PbxUnknown(Way.ARI, f"the PBX answers {response.status} instead of the recording")

@@ -419,11 +419,12 @@ async def test_a_recording_that_cant_be_fetched_at_first_is_asked_for_again(
     await office.open()
     wire.spoil(r"GET .*/recordings/stored/.*/file", Fault.ERROR_500)
     wire.spoil(r"GET .*/recordings/stored/.*/file", Fault.LOST)
+    wire.spoil(r"GET .*/recordings/stored/.*/file", Fault.NOT_YET)
     async with office.phone(olga, Answers(after=0.1)), office.call(ANNA, talks=0.5) as caller:
         await caller.ended()
     report = await office.report()
     assert report.upload.record_url
-    assert wire.hits == 2
+    assert wire.hits == 3
 
 
 async def test_a_recording_that_doesnt_come_in_8_seconds_is_reported_without_a_link(

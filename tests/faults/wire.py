@@ -20,6 +20,14 @@ class Fault(Enum):
     """It reaches the PBX, but the connection breaks before the answer."""
     ERROR_500 = auto()
     """Something else answers 500."""
+    NOT_YET = auto()
+    """The PBX has just started, and doesn't know the address yet."""
+
+
+_NOT_YET = (
+    b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 32\r\n\r\n"
+    b'{"message":"Resource not found"}'
+)
 
 
 @dataclass(eq=False)
@@ -164,6 +172,8 @@ class Wire:
                         break
                     case Fault.ERROR_500:
                         service.write(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n")
+                    case Fault.NOT_YET:
+                        service.write(_NOT_YET)
         await self._noticed.wait()
         connection.break_off()
 
