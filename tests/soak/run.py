@@ -20,16 +20,16 @@ from tests.soak.telephones import digits
 from tests.soak.told import Recorded, Told, add_calls, by_number, complaints_of_nothing
 from tests.soak.verdict import Judge
 from tests.soak.world import World
+from tests.support.pace import at_this_pace
 
 SETTLE_SECONDS = 90.0
 STATUS_SECONDS = 5.0
-PULSE_SECONDS = 0.1
+PACE_SECONDS = 2.0
+"""So often the machine's pace is looked at."""
 JUDGED_AFTER = 25.0
 """Seconds after its end at which a call is judged for the first time; all are judged again at the end."""
 JOURNALS = 30
 """Of so many wrong calls the journal is kept."""
-LATE = 0.2
-"""By so many seconds our own loop may be late before the truth is taken for less exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class Outcome:
     wrong: list[Wrong] = field(default_factory=list)
     unplayed: list[str] = field(default_factory=list)
     """What the people of the plan could not do though nothing was wrong."""
-    lag: float = 0.0
-    """By how many seconds our own loop was late at most."""
+    paces: list[float] = field(default_factory=list)
+    """How many times as long everything took as on a free machine, from time to time, in order."""
     seconds: float = 0.0
 
     @property
@@ -83,13 +83,13 @@ class Run:
         self._seen: list[Seen] = []
         self._on = 0
         self._faults: list[Happened] = []
-        self._lags: list[tuple[float, float]] = []
+        self._paces: list[tuple[float, float]] = []
         self._judged: dict[str, int] = {}
         self._journals = JOURNALS
 
     async def run(self) -> Outcome:
         """Do all of it."""
-        beside = [asyncio.create_task(work) for work in (self._pulse(), self._status())]
+        beside = [asyncio.create_task(work) for work in (self._look_at_the_machine(), self._status())]
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._let_faults_happen())
@@ -123,19 +123,16 @@ class Run:
             self._faults.append(happened)
             await befall(self._world, happened)
 
-    async def _pulse(self) -> None:
-        """Take note of how late our own loop is: by so much the truth is read late."""
+    async def _look_at_the_machine(self) -> None:
+        """Take note of how slow it is: whatever waits for a processor is seen, and done, late."""
         while True:
-            due = time.monotonic() + PULSE_SECONDS
-            await asyncio.sleep(PULSE_SECONDS)
-            late = time.monotonic() - due
-            if late > LATE:
-                self._lags.append((due, late))
+            self._paces.append((time.monotonic(), await asyncio.to_thread(at_this_pace, 1.0)))
+            await asyncio.sleep(PACE_SECONDS)
 
-    def _lag(self, seen: Seen) -> float:
-        return 2 * max(
-            (late for at, late in self._lags if seen.began - 2 <= at <= seen.ended + 2), default=0.0
-        )
+    def _pace(self, seen: Seen) -> float:
+        """Say how many times as long everything took during a call."""
+        since, until = seen.began - PACE_SECONDS, seen.ended + PACE_SECONDS
+        return max((pace for at, pace in self._paces if since <= at <= until), default=1.0)
 
     async def _status(self) -> None:
         while True:
@@ -164,7 +161,7 @@ class Run:
             if one.uploads and one.uploads[0].record_url:
                 one.recorded = Recorded(200, None)
             facts = [
-                fact for fact in judge.wrong(seen, one, self._lag(seen)) if "doesn't download" not in fact
+                fact for fact in judge.wrong(seen, one, self._pace(seen)) if "doesn't download" not in fact
             ]
             self._judged[seen.call.number] = len(facts)
 
@@ -199,7 +196,7 @@ class Run:
 
     async def _outcome(self, left: list[str]) -> Outcome:
         outcome = Outcome(faults=self._faults, seconds=time.monotonic() - self._origin)
-        outcome.lag = max((late for _, late in self._lags), default=0.0)
+        outcome.paces = sorted(pace for _, pace in self._paces)
         told, judge = by_number(self._world), self._judge()
         await add_calls(self._world, told)
         async with aiohttp.ClientSession() as session:
@@ -211,7 +208,7 @@ class Run:
             known.add(number)
             one = told.get(number, Told())
             outcome.results[seen.call.kind.value, _result(seen, one)] += 1
-            if facts := judge.wrong(seen, one, self._lag(seen)):
+            if facts := judge.wrong(seen, one, self._pace(seen)):
                 outcome.wrong.append(self._evidence(judge, seen, one, facts))
                 await self._keep_journals(one)
             elif seen.notes and not judge.faults_during(seen) and any("not" in note for note in seen.notes):

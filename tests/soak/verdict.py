@@ -20,6 +20,8 @@ WHOLE_SECONDS = 0.5
 """Times are told in whole seconds."""
 CROSSED_SECONDS = 1.0
 """Who answers and who leaves within so long may cross on the way: either may be told."""
+SILENCE = 3.0
+"""Seconds for which a caller may hear nothing."""
 SHORT_TALK = 1.0
 """A talk this short need not have a recording."""
 WITHOUT_US = "cause=31"
@@ -113,13 +115,17 @@ class Judge:
         self._origin = origin
         self._epoch = epoch
 
-    def wrong(self, seen: Seen, told: Told, lag: float = 0.0) -> list[str]:
-        """Say what was told wrongly of a call; by `lag` seconds we may have read the truth late."""
-        return list(self._wrong(seen, truth_of(seen, self._deaths), told, lag))
+    def wrong(self, seen: Seen, told: Told, pace: float = 1.0) -> list[str]:
+        """Say what was told wrongly of a call, while all took `pace` times as long as on a free machine."""
+        return list(self._wrong(seen, truth_of(seen, self._deaths), told, pace))
 
     def faults_during(self, seen: Seen) -> list[Happened]:
         """Give the faults that were on during a call, or a little before or after."""
         return [one for one in self._faults if one.overlaps(seen.began, seen.ended, margin=10.0)]
+
+    def _at(self, moment: float) -> float:
+        """Give what the clock of `time.monotonic` showed at a moment, in seconds since the epoch."""
+        return moment - self._epoch + self._origin
 
     def _deaf(self, *moments: float) -> float:
         """Seconds of the faults that made us deaf at one of these moments."""
@@ -132,17 +138,17 @@ class Judge:
     def _deaf_between(self, since: float, until: float) -> bool:
         return any(fault.deaf and fault.overlaps(since, until) for fault in self._faults)
 
-    def _wrong(self, seen: Seen, truth: Truth, told: Told, lag: float) -> Iterator[str]:
+    def _wrong(self, seen: Seen, truth: Truth, told: Told, pace: float) -> Iterator[str]:
         disturbed = self._deaf_between(seen.began, seen.ended)
         yield from told.complaints
         if len(told.ids) > 1:
             yield f"told as {len(told.ids)} calls: {', '.join(told.ids)}"
-        yield from self._telephones(seen, truth, disturbed)
+        yield from self._telephones(seen, truth, disturbed, pace)
         if WITHOUT_US in seen.reason and not seen.shop:
             if not disturbed:
                 yield "the dialplan served the call although we were there"
             return
-        yield from self._counts(seen, truth, told, disturbed)
+        yield from self._counts(seen, told, disturbed, pace)
         doubt = self._doubt(seen, truth)
         for upload in told.uploads[:1]:
             if upload.result == "unknown":
@@ -158,10 +164,10 @@ class Judge:
             if truth.crossed:
                 continue
             yield from self._talker(truth, upload.code, doubt)
-            yield from self._times(seen, truth, told, lag)
-            yield from self._recording(truth, told)
+            yield from self._times(seen, truth, told, TOLERANCE * pace)
+            yield from self._recording(truth, told, TOLERANCE * pace)
 
-    def _telephones(self, seen: Seen, truth: Truth, disturbed: bool) -> Iterator[str]:
+    def _telephones(self, seen: Seen, truth: Truth, disturbed: bool, pace: float) -> Iterator[str]:
         if disturbed:
             return
         if seen.left:
@@ -172,10 +178,10 @@ class Judge:
             ]
             if long:
                 yield f"{long[0].extension} answered, and nobody was there"
-        if not seen.heard and not seen.shop and seen.incoming and seen.ended - seen.began > 3.0:
+        if not seen.heard and not seen.shop and seen.incoming and seen.ended - seen.began > SILENCE * pace:
             yield f"the caller heard nothing for {seen.ended - seen.began:.1f} s"
 
-    def _counts(self, seen: Seen, truth: Truth, told: Told, disturbed: bool) -> Iterator[str]:
+    def _counts(self, seen: Seen, told: Told, disturbed: bool, pace: float) -> Iterator[str]:
         ours = bool(seen.shop) if seen.incoming else seen.placed and bool(seen.shop or seen.outside)
         due = ours and not (seen.call.kind is Kind.DIALS and disturbed)
         if (
@@ -190,7 +196,7 @@ class Judge:
             fault.fault.what is not What.CRM_ONE_500 and fault.overlaps(seen.ended, seen.ended + SOON_SECONDS)
             for fault in self._faults
         ):
-            after = told.uploaded_at - (self._epoch + seen.ended - self._origin)
+            after = self._at(told.uploaded_at) - seen.ended
             if after > SOON_SECONDS:
                 yield f"uploaded only {after:.0f} s after its end"
         for told_event in told.hangups[:1]:
@@ -202,6 +208,8 @@ class Judge:
             return
         rang = {one.extension for one in seen.shop}
         for popup in told.popups:
+            if seen.ended - self._at(popup.received.timestamp()) < CROSSED_SECONDS * pace:
+                continue  # the caller left before it could ring
             if strangers := set(popup.event.codes) - rang:
                 yield f"told that {', '.join(sorted(strangers))} rings, whose telephone did not"
 
@@ -217,8 +225,7 @@ class Judge:
             return
         yield f"names {code or 'nobody'} as who talked last instead of {truth.talkers[-1]}"
 
-    def _times(self, seen: Seen, truth: Truth, told: Told, lag: float) -> Iterator[str]:
-        slack = TOLERANCE + lag
+    def _times(self, seen: Seen, truth: Truth, told: Told, slack: float) -> Iterator[str]:
         waited = truth.answer or truth.end
         waiting = Span(waited.first - seen.began, waited.last - seen.began)
         of_waiting = slack + self._deaf(seen.began, waited.first, waited.last)
@@ -239,11 +246,11 @@ class Judge:
             if seconds is None or not true.first - within <= seconds <= true.last + within:
                 shown = "no time" if seconds is None else f"{seconds:.1f} s"
                 yield f"{shown} of {what} instead of {_words(true)} (within {within:.1f} s)"
-        began = self._epoch + seen.began - self._origin
-        if abs(moment(upload) - began) > slack + WHOLE_SECONDS + self._deaf(seen.began):
-            yield f"dated {moment(upload) - began:+.1f} s off its beginning"
+        off = self._at(moment(upload)) - seen.began
+        if abs(off) > slack + WHOLE_SECONDS + self._deaf(seen.began):
+            yield f"dated {off:+.1f} s off its beginning"
 
-    def _recording(self, truth: Truth, told: Told) -> Iterator[str]:
+    def _recording(self, truth: Truth, told: Told, slack: float) -> Iterator[str]:
         upload, answer = told.uploads[0], truth.answer
         if answer is None:
             if upload.record_url:
@@ -261,7 +268,7 @@ class Judge:
             yield f"its recording doesn't download: {told.recorded}"
         elif not lost:
             long = Span(truth.end.first - answer.last, truth.end.last - answer.first)
-            if not long.first - TOLERANCE <= told.recorded.seconds <= long.last + TOLERANCE:
+            if not long.first - slack <= told.recorded.seconds <= long.last + slack:
                 yield f"a recording of {told.recorded.seconds:.1f} s instead of {_words(long)}"
 
 
@@ -276,7 +283,8 @@ def _results(seen: Seen, truth: Truth) -> set[str]:
     if truth.crossed:
         return {"answered", "no answer", "failed"}
     if seen.call.kind in (Kind.CLICK, Kind.CLICK_IN_VAIN):
-        return {"no answer", "failed", "busy"} if seen.outside else {"failed"}
+        manager = any(one.answered for one in seen.shop)
+        return {"no answer", "failed", "busy"} if manager or seen.outside else {"failed"}
     if seen.gave_up and not truth.cut_short:
         return {"no answer"}
     return {"no answer", "busy", "failed"}
