@@ -9,10 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from redis.asyncio import Redis
-
 from ari_app.demo.crm.faults import Closed, HtmlPage, Kind, Slow, Status
-from ari_app.store.connection import connect
 from tests.faults.wire import Fault
 from tests.soak.copies import Copy
 from tests.soak.plan import PlannedFault, What
@@ -98,7 +95,8 @@ async def _begun(world: World, fault: PlannedFault) -> AsyncIterator[None]:
         world.crm.heal()
     elif what is What.CRM_ONE_500:
         for shop in world.shops:
-            shop.crm.fault(Status(500), route="upload", times=1)
+            if (number := shop.newest) is not None:
+                shop.crm.fault(Status(500), route="upload", about=number)
         yield
         world.crm.heal()
     elif what.value.startswith("service"):
@@ -165,19 +163,13 @@ async def _redis(world: World, what: What) -> AsyncIterator[None]:
             yield
             server.thaw()
         case What.REDIS_FULL:
-            await server.configure("maxmemory", "1")
+            await server.fill()
             yield
-            await server.configure("maxmemory", "0")
+            await server.make_room()
         case _:
-            async with connect(server.url) as redis:
-                await _follow(redis, "127.0.0.1", "1")
+            await server.demote()
             yield
-            async with connect(server.url) as redis:
-                await _follow(redis, "NO", "ONE")
-
-
-async def _follow(redis: Redis, host: str, port: str) -> None:
-    await redis.execute_command("REPLICAOF", host, port)  # type: ignore[no-untyped-call]
+            await server.promote()
 
 
 @asynccontextmanager

@@ -57,10 +57,13 @@ class Shop:
         for code, ident in self._ids.items():
             crm.add_manager(Manager(id=ident, first_name=f"Менеджер {ident}", code=code))
         self._customers = 0
+        self.newest: str | None = None
+        """Whose number called last."""
 
     def know(self, number: str, manager: str) -> None:
         """Put a customer into the CRM, whose responsible manager has this extension."""
         self._customers += 1
+        self.newest = number
         customer = Customer(
             id=self._customers, last_name="Иванова", phones=(number,), manager_id=self._ids[manager]
         )
