@@ -14,6 +14,7 @@ from tests.faults.wire import Fault
 from tests.soak.copies import Copy
 from tests.soak.plan import PlannedFault, What
 from tests.soak.world import World, fill
+from tests.support.pace import at_this_pace
 
 HEARD_LATER_SECONDS = 3.5
 """What stands still no longer loses nothing: the PBX and the wires keep it so long."""
@@ -23,6 +24,12 @@ _DEAF = frozenset({
     What.KILLED, What.STOPPED, What.WIRE_CUT, What.WIRE_SILENT, What.WIRE_PULLED,
     What.PBX_RESTARTED, What.PBX_CRASHED, What.CUT_FROM_PBX, What.CUT_FROM_REDIS,
 })  # fmt: skip
+OF_ONE_COPY = frozenset({
+    What.KILLED, What.STOPPED, What.FROZEN, What.BLOCKED, What.CUT_FROM_REDIS, What.CUT_FROM_PBX,
+})  # fmt: skip
+"""Where there are several copies, another one takes over."""
+TAKEN_OVER_SECONDS = 6.0
+LOOK_SECONDS = 0.2
 _STANDS_STILL = frozenset({What.FROZEN, What.BLOCKED})
 _CRM: dict[What, Kind] = {
     What.CRM_CLOSED: Closed(),
@@ -40,7 +47,9 @@ class Happened:
     began: float
     healed: float = math.inf
     back: float = math.inf
-    """When every PBX was heard again."""
+    """When it was over, and every PBX heard again."""
+    unheard: float = 0.0
+    """Until when some PBX was not heard."""
     note: str = ""
     alone: bool = True
     """Whether there is one copy of the service only."""
@@ -55,8 +64,8 @@ class Happened:
 
     @property
     def lasted(self) -> float:
-        """Seconds until all was well again, after it was healed."""
-        return self.back - self.healed
+        """Seconds from its beginning until it was over, and every PBX heard again."""
+        return self.back - self.began
 
     def covers(self, moment: float, margin: float = 1.0) -> bool:
         """Whether something happened in it, or so shortly before or after that nobody could tell."""
@@ -75,15 +84,31 @@ class Happened:
 async def befall(world: World, happened: Happened) -> None:
     """Let a fault begin, last and be healed; return when the service is back, or should be."""
     fault = happened.fault
-    async with _begun(world, fault):
-        await asyncio.sleep(fault.seconds)
-    happened.healed = time.monotonic()
-    if await world.back():
-        happened.back = time.monotonic() - 1.0  # it has been for that long
-    else:
-        happened.note = "the service did not come back"
-        happened.back = time.monotonic()
+    watching = asyncio.create_task(_watch(world, happened))
+    try:
+        async with _begun(world, fault):
+            await asyncio.sleep(fault.seconds)
+        happened.healed = time.monotonic()
+        if not await world.back():
+            happened.note = "the service did not come back"
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    happened.back = happened.unheard
+    if happened.alone or fault.what not in OF_ONE_COPY:
+        happened.back = max(happened.healed, happened.unheard)
+    elif happened.deaf and happened.unheard - happened.began > TAKEN_OVER_SECONDS * at_this_pace(1.0):
+        happened.note = f"no other copy heard every PBX for {happened.unheard - happened.began:.1f} s"
     await world.complete()
+
+
+async def _watch(world: World, happened: Happened) -> None:
+    """Take note until when a PBX was not heard."""
+    happened.unheard = happened.began
+    while True:
+        if not await world.connected():
+            happened.unheard = time.monotonic()
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 @asynccontextmanager

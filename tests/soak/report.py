@@ -32,7 +32,7 @@ def _faults(outcome: Outcome) -> Iterator[str]:
     back: defaultdict[str, list[float]] = defaultdict(list)
     for one in outcome.faults:
         back[one.fault.what.value].append(one.lasted)
-    yield f"{'faults':<34}{'times':>12}{'every PBX is heard again, s after the fault: median, longest':>64}"
+    yield f"{'faults':<34}{'times':>12}{'seconds until every PBX was heard again: median, longest':>64}"
     for what in sorted(times):
         ordered = sorted(seconds for seconds in back[what] if math.isfinite(seconds))
         seen = (
