@@ -145,6 +145,32 @@ def test_the_last_who_talked_is_named_after_a_transfer() -> None:
     ]
 
 
+def test_of_two_who_answer_at_once_the_one_who_stays_has_talked() -> None:
+    seen = talk(
+        Kind.UNKNOWN,
+        Rang(OLGA, BEGAN + 0.2, BEGAN + 2, BEGAN + 2.2, refused=False),
+        Rang(BORIS, BEGAN + 0.2, BEGAN + 2, BEGAN + 7, refused=False),
+    )
+    assert wrong(seen, told(OLGA, BORIS)) == []
+    assert wrong(seen, told(BORIS, OLGA)) != []
+
+
+def test_who_talked_for_a_moment_at_the_end_may_be_named_or_the_one_before() -> None:
+    seen = talk(
+        Kind.BLIND,
+        Rang(OLGA, BEGAN + 0.2, BEGAN + 2, BEGAN + 6.4, refused=False),
+        Rang(BORIS, BEGAN + 6.4, BEGAN + 6.4, BEGAN + 7, refused=False),
+    )
+    assert wrong(seen, told(OLGA, BORIS)) == []
+    assert wrong(seen, told(OLGA, BORIS, upload={"code": OLGA})) == []
+
+
+def test_a_clock_that_is_set_moves_dates_and_no_durations() -> None:
+    ahead = {"date": "2026-01-15 12:00:40"}
+    assert wrong(talk(), told(upload=ahead), (What.CLOCK, 3.0, 6.0)) == []
+    assert wrong(talk(), told(upload=ahead | {"duration": 45}), (What.CLOCK, 3.0, 6.0)) != []
+
+
 def test_who_was_kept_waiting_by_us_is_told_with_the_telephones_time_or_the_callers() -> None:
     late = talk(answered=BEGAN + 5)
     assert wrong(late, told()) == []
