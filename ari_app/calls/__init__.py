@@ -10,7 +10,7 @@ What can happen to a call and what it can ask for are many, and are taken as the
 """
 
 from ari_app.calls import happenings, orders, reported
-from ari_app.calls.behind import NESTING
+from ari_app.calls.behind import NESTING, member_id
 from ari_app.calls.call import (
     AsGiven,
     Call,
@@ -45,6 +45,7 @@ from ari_app.calls.numbers import (
     NotDialled,
     dialled,
     e164,
+    for_an_outside_line,
     is_withheld,
     masked,
     tellable,
@@ -133,6 +134,7 @@ __all__ = [
     "dump_line",
     "e164",
     "ending_of",
+    "for_an_outside_line",
     "happenings",
     "is_extension",
     "is_persons",
@@ -142,6 +144,7 @@ __all__ = [
     "line_at",
     "load_call",
     "masked",
+    "member_id",
     "order_from",
     "orders",
     "parse_destinations",

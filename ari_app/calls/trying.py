@@ -238,7 +238,16 @@ def send_to_dialplan(turn: Turn, place: Dialplan) -> None:
         turn.hang_up(leg, HangUpReason.NORMAL, LegResult.NO_ANSWER)
     turn.tell_round()
     turn.stop_ringing()
-    turn.call = replace(turn.call, stage=Stage.DIALPLAN, handed_on=True, sent_to=place, timers=(), sought=())
+    turn.end_talk()
+    turn.call = replace(
+        turn.call,
+        stage=Stage.DIALPLAN,
+        handed_on=True,
+        sent_to=place,
+        timers=(),
+        sought=(),
+        caller=replace(turn.call.caller, far=turn.call.caller.id),  # it runs the dialplan from now on
+    )
     turn.order(sending(turn.call, place))
     turn.tidy()
 

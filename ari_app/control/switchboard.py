@@ -58,7 +58,7 @@ NEARLY = 0.8
 """The share of a bound at which it is said that it is near."""
 FULL_SAID_SECONDS = 60.0
 
-_AWAITS_AN_ANSWER = frozenset({Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING})
+_AWAITS_AN_ANSWER = frozenset({Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING, Stage.DIALPLAN})
 """The stages in which somebody may have answered behind a leg into the dialplan."""
 
 
@@ -427,6 +427,7 @@ class Line:
 
     def clicked(self, code: str, dialled: str) -> str | None:
         """Give the click-to-call of an extension to a number that the customer hasn't answered yet."""
+        dialled = self.desk.for_a_line(dialled)
         for call in self._unanswered_clicks():
             if call.outside is not None and (call.caller.code, call.outside.number) == (code, dialled):
                 return call.id
@@ -435,16 +436,16 @@ class Line:
     def place_call(self, code: str, dialled: str, external: str | None, outgoing: str) -> str | None:
         """Let a manager's phone ring, and then the customer's; give the call's id.
 
-        `dialled` is the number as it is dialled, `external` ours in E.164, `outgoing` the line
-        ("context[,priority]"). None: as far as is known, neither ARI nor AJAM works, or there is
-        no room for another call.
+        `dialled` is the number as it is dialled, but for the digit for an outside line; `external` is ours
+        in E.164, `outgoing` the line ("context[,priority]"). None: as far as is known, neither way works, or
+        there is no room for another call.
         """
         if self.full is not None:
             return None
         way = Way.ARI if self.listening else Way.AJAM if self.ajam is not None and self.ajam.usable else None
         if way is None:
             return None
-        outside = self.desk.outside(dialled, outgoing)
+        outside = self.desk.outside(self.desk.for_a_line(dialled), outgoing)
         number = tellable(self.desk.normal_form(dialled))
         return self._begin(h.CallClicked(self.clock(), code, number, external, outside, way))
 
