@@ -7,6 +7,7 @@ over with a line in the log and never stops the reader.
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -93,6 +94,10 @@ class Ids:
     def __init__(self, stasis_app: str) -> None:
         self.prefix = f"{stasis_app}-"
         self._ours = re.compile(rf"({re.escape(self.prefix)}[0-9a-f]{{16}})(-\d+)?(-2)?")
+
+    def new_leg(self) -> str:
+        """Name a channel that is of no call."""
+        return f"{self.prefix}{secrets.token_hex(8)}-0"
 
     def call_of(self, ident: str) -> str | None:
         """Give the call that an id belongs to, None when it is not one of ours."""

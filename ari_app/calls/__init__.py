@@ -39,7 +39,7 @@ from ari_app.calls.journal import (
     read_lines,
     tagged,
 )
-from ari_app.calls.names import clean_name, with_prefix
+from ari_app.calls.names import clean_name, fitting, with_prefix
 from ari_app.calls.numbers import (
     LONGEST_INTERNAL,
     NotDialled,
@@ -62,6 +62,7 @@ from ari_app.calls.reported import (
     ending_of,
 )
 from ari_app.calls.routing import (
+    DIRECTLY,
     BadDestination,
     Destination,
     Dialplan,
@@ -81,6 +82,7 @@ from ari_app.calls.waiting import LOOK_UP_SECONDS
 __all__ = [
     "ATTENDED",
     "CRM_WORDS",
+    "DIRECTLY",
     "LONGEST_INTERNAL",
     "LOOK_UP_SECONDS",
     "NESTING",
@@ -134,6 +136,7 @@ __all__ = [
     "dump_line",
     "e164",
     "ending_of",
+    "fitting",
     "for_an_outside_line",
     "happenings",
     "is_extension",

@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from ari_app.accounts.dialplan_names import AWAY_LABEL, without_us_context
+from ari_app.accounts.dialplan_names import AWAY_LABEL, ring_format, without_us_context
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnavailable
 from ari_app.asterisk.events import Heard, NewCaller, new_caller, newcomer
 from ari_app.asterisk.pbx import Pbx, Snapshot
@@ -375,7 +375,11 @@ class Line:
         """Compare the live calls with what the PBX says, for ever, in case an event was lost."""
         while True:
             await asyncio.sleep(AUDIT_SECONDS)
-            if not self.listening or not self._calls:
+            if not self.listening:
+                continue
+            with suppress(PbxError):
+                await self.pbx.look_who_rings()
+            if not self._calls:
                 continue
             before = self.clock() - AUDIT_SECONDS / 2
             with suppress(PbxError):
@@ -471,8 +475,10 @@ class Line:
 
     def _begin(self, first: First) -> str:
         call_id = f"{self.pbx.ids.prefix}{secrets.token_hex(8)}"
-        desk = self.desk
-        call, orders = begin(call_id, desk.account, desk.policy, first, self._busy_for_a_new_call())
+        desk, policy = self.desk, self.desk.policy
+        if self.pbx.rings_people:
+            policy = policy.through(ring_format(self.pbx.target.stasis_app))
+        call, orders = begin(call_id, desk.account, policy, first, self._busy_for_a_new_call())
         self._start(LiveCall(self, call), first, orders)
         return call_id
 

@@ -147,7 +147,7 @@ def _event(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
         case h.LegForwarded(target=target):
             yield _forwards(call.party(line.event.leg), target), Tone.PHONE
         case h.MemberTransferred(member=member, target=target):
-            yield _transfers(_member(member), target), Tone.PHONE
+            yield _transfers(_whose(call, _member(member)), target), Tone.PHONE
         case h.CustomerFound(_, name, responsible):
             manager = say("manager %(code)s", code=responsible) if responsible else say("no manager")
             known = say("the CRM knows: %(name)s, %(manager)s", name=name or say("no name"), manager=manager)
@@ -253,6 +253,12 @@ def _caller_ended(line: JournalLine, call: Call, known_up_at: float | None) -> I
 
 def _click(clicked: h.CallClicked) -> dict[str, Value]:
     return {"code": clicked.code, "number": clicked.number or say("a number"), "way": clicked.way.value}
+
+
+def _whose(call: Call, member: str) -> str:
+    """Say whose telephone was rung behind a Local channel, or name it."""
+    rung = (one.code for one in call.legs if one.code is not None and one.id.endswith(f"/{member}"))
+    return next(rung, member)
 
 
 def _transfers(who: str | Saying, target: str) -> Saying:
