@@ -57,12 +57,22 @@ class Actions:
                 await ari("channels", "answer", channelId=channel)
             case o.HangUp(channel, reason):
                 await ari("channels", "hangup", channelId=channel, reason=reason.value)
-            case o.Record(bridge, name):
+            case o.Listen(channel, recorder):
                 await self._tolerating(
                     DONE_BEFORE,
-                    "bridges",
+                    "channels",
+                    "snoopChannelWithId",
+                    channelId=channel,
+                    snoopId=recorder,
+                    spy="both",
+                    app=self._app,
+                )
+            case o.Record(name, channel):
+                await self._tolerating(
+                    DONE_BEFORE,
+                    "channels",
                     "record",
-                    bridgeId=bridge,
+                    channelId=channel,
                     name=name,
                     format="wav",
                     ifExists="append",

@@ -101,11 +101,18 @@ class Snapshot:
     channels: dict[str, dict[str, Any]]
     bridges: dict[str, tuple[str, ...]]
     """The channels in each bridge."""
+    lots: frozenset[str] = frozenset()
+    """The bridges whose channels don't hear one another: parking lots."""
 
     @cached_property
     def bridged(self) -> frozenset[str]:
         """All channels that are in a bridge."""
         return frozenset(channel for inside in self.bridges.values() for channel in inside)
+
+    def talk_of(self, channel: str) -> tuple[str, ...]:
+        """List the channels of the bridge in which a channel is, itself too; none hears it in a lot."""
+        mixing = (inside for bridge, inside in self.bridges.items() if bridge not in self.lots)
+        return next((those for those in mixing if channel in those), ())
 
     def fact(self, channel: str) -> ChannelFact | None:
         """Say what is true of one channel."""
@@ -309,6 +316,7 @@ class Pbx:
             return Snapshot(
                 {channel["id"]: channel for channel in channels},
                 {bridge["id"]: tuple(bridge["channels"]) for bridge in bridges},
+                frozenset(bridge["id"] for bridge in bridges if bridge["bridge_type"] == "holding"),
             )
         except (LookupError, TypeError) as error:
             raise PbxUnknown(Way.ARI, "the PBX's list of channels or bridges can't be read") from error
@@ -335,7 +343,7 @@ class Pbx:
         Another Local channel is followed, down to a telephone; None while there is none.
         """
         for _ in range(NESTING):
-            inside = next((those for those in snapshot.bridges.values() if far in those), ())
+            inside = snapshot.talk_of(far)
             others = [snapshot.channels[one] for one in inside if one != far and one in snapshot.channels]
             if len(others) != 1:
                 return None

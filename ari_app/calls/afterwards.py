@@ -1,5 +1,5 @@
-"""The moves of a call in the shop's dialplan and at its end, and what its recording does meanwhile. One small
-function for each thing that can happen; the first line of its docstring is its line in the state table.
+"""The moves of a call in the shop's dialplan and at its end. One small function for each thing that can
+happen; the first line of its docstring is its line in the state table.
 """
 
 from __future__ import annotations
@@ -7,34 +7,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.call import Direction, LegState, RecordingState, Stage, TimerName
-from ari_app.calls.orders import AskPbx, FetchRecording, Ringback
+from ari_app.calls.call import Direction, LegState, Stage
+from ari_app.calls.orders import AskPbx, Ringback
 from ari_app.calls.outcome import Ending
 from ari_app.calls.routing import plan
 from ari_app.calls.trying import try_next, without_dialplan
 from ari_app.calls.turn import Turn
-
-# -- the recording, before the end ---------------------------------------------------------------------------
-
-
-def recording_noted(turn: Turn, stored: h.RecordingStored) -> None:
-    """Noted; the CRM is told of it at the call's end."""
-    if turn.call.recording.awaited:
-        turn.recording(RecordingState.STORED, file=stored.file, seconds=stored.seconds)
-
-
-def recording_failed(turn: Turn, failed: h.RecordingFailed) -> None:
-    """Noted; the call goes on without a recording."""
-    if turn.call.recording.awaited:
-        turn.recording(RecordingState.LOST, problem=failed.problem)
-
-
-def recording_finished(turn: Turn, _: h.RecordingFinished) -> None:
-    """The file is fetched from the PBX."""
-    if turn.call.recording.state is RecordingState.RUNNING:
-        turn.recording(RecordingState.FINISHED)
-        turn.order(FetchRecording(turn.call.recording_name))
-
 
 # -- in the dialplan -----------------------------------------------------------------------------------------
 
@@ -88,35 +66,6 @@ def caller_gone(turn: Turn, _: h.CallerEnded) -> None:
     turn.tidy()
 
 
-def recording_stored(turn: Turn, stored: h.RecordingStored) -> None:
-    """The CRM is told the result with the recording; an end that nobody saw is dated by its length."""
-    call = turn.call
-    recording_noted(turn, stored)
-    if call.end_unseen and call.recording.started_at is not None and not call.result_told:
-        turn.call = replace(turn.call, ended_at=min(turn.moment, call.recording.started_at + stored.seconds))
-    turn.report()
-    turn.tidy()
-
-
-def recording_lost(turn: Turn, failed: h.RecordingFailed) -> None:
-    """The CRM is told the result without a recording."""
-    if turn.call.recording.awaited:
-        turn.recording(RecordingState.LOST, problem=failed.problem)
-    turn.report()
-    turn.tidy()
-
-
-def recording_overdue(turn: Turn, expired: h.TimerExpired) -> None:
-    """8 s after the end the CRM is told the result without the recording, which is still fetched."""
-    if expired.timer is not TimerName.RECORDING:
-        return
-    if turn.call.recording.state is RecordingState.RUNNING:
-        turn.recording(RecordingState.FINISHED)
-        turn.order(FetchRecording(turn.call.recording_name))
-    turn.report()
-    turn.tidy()
-
-
 # -- at any stage --------------------------------------------------------------------------------------------
 
 
@@ -137,4 +86,6 @@ def ask(turn: Turn, unknown: h.OutcomeUnknown) -> None:
     if leg is not None and leg.state is LegState.DIALLED:
         turn.change(leg, LegState.PLACED)
     legs = [turn.call.caller, *turn.call.our_legs]
+    if turn.call.recorder is not None:
+        legs.append(turn.call.recorder)
     turn.order(AskPbx(tuple(leg.id for leg in legs if leg.alive)))

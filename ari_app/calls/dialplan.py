@@ -73,7 +73,12 @@ def _speaks(turn: Turn, leg: Leg) -> None:
 
 
 def nobody_rings(turn: Turn, leg: Leg) -> None:
-    """All whom the dialplan has dialled were tried in vain: it may try others yet, for 1 s."""
+    """All whom the dialplan has dialled were tried in vain: it may try others yet, for 1 s.
+
+    Where the customer's own channel goes on is the dialplan's affair.
+    """
+    if turn.call.away:
+        return
     if leg.role in (Role.MANAGER, Role.CALLER, Role.FORWARDED):
         refused = leg.role is Role.FORWARDED and leg.does is Doing.REFUSES
         if leg.state is LegState.UP or refused:

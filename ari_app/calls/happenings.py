@@ -261,6 +261,19 @@ class MemberTransferred:
 
 
 @dataclass(frozen=True, slots=True)
+class CustomerParked:
+    """The PBX has taken the customer's own channel out of our bridge, into a parking lot.
+
+    `member` is the telephone that sent it to `target`; both are empty when nobody saw it.
+    """
+
+    at: float
+    leg: str
+    member: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class MemberEnded:
     """Somebody behind a Local leg is no longer rung. `status` is the ``Dial`` status, such as BUSY."""
 
@@ -294,6 +307,20 @@ class TimerExpired:
 
     at: float
     timer: TimerName
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderReady:
+    """The channel that listens to the customer's has entered our application and can record."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderEnded:
+    """The channel that listened to the customer's is gone."""
+
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +370,8 @@ class ChannelFact:
     """The extension of that member."""
     in_stasis: bool = False
     """Whether it is in a Stasis application, not in the dialplan."""
+    away: bool = False
+    """Of a customer who has talked: whether it is in a bridge that isn't the call's, or in the dialplan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,10 +429,13 @@ Happening: TypeAlias = (
     | MemberRung
     | MemberAnswered
     | MemberTransferred
+    | CustomerParked
     | MemberEnded
     | DialplanDoes
     | KeyPressed
     | TimerExpired
+    | RecorderReady
+    | RecorderEnded
     | RecordingFinished
     | RecordingFailed
     | RecordingStored

@@ -19,6 +19,7 @@ from ari_app.calls.orders import (
     FindTelephones,
     HangUp,
     Join,
+    Listen,
     OpenBridge,
     Order,
     PassKeys,
@@ -42,10 +43,16 @@ def missed(call: Call, said: h.PbxSaid) -> Iterator[Happening]:
     """Derive the happenings that would have told us what the PBX says."""
     facts = {fact.id: fact for fact in said.channels}
     yield from _replaced(call, said, facts)
+    customer = call.customer
+    fact = facts.get(customer.id) if customer is not None else None
+    if fact is not None and fact.away and not call.away:
+        yield h.CustomerParked(said.at, fact.id)
     for leg in (call.caller, *call.our_legs):
         if leg.alive and leg.id in said.asked:
             yield from _missed_of(call, leg, facts.get(leg.id), said)
-    if call.stage is Stage.ENDING and not said.recording:
+    yield from _missed_of_the_recorder(call, said, facts)
+    listens = call.recorder is not None and call.recorder.id in facts
+    if call.stage is Stage.ENDING and not said.recording and not listens:
         yield h.RecordingFinished(said.at)
 
 
@@ -78,6 +85,20 @@ def _missed_of(call: Call, leg: Leg, fact: h.ChannelFact | None, said: h.PbxSaid
         yield h.LegReady(at, leg.id)
 
 
+def _missed_of_the_recorder(
+    call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]
+) -> Iterator[Happening]:
+    recorder = call.recorder
+    if recorder is None and call.recording.state is RecordingState.RUNNING and not said.recording:
+        yield h.RecordingFinished(said.at)
+    if recorder is None or recorder.id not in said.asked or recorder.at > said.at:
+        return
+    if recorder.id not in facts and recorder.state in (LegState.UP, LegState.LEAVING):
+        yield h.RecorderEnded(said.at)
+    elif recorder.id in facts and recorder.state is LegState.PLACED:
+        yield h.RecorderReady(said.at)
+
+
 def lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Iterator[Order]:
     """Give once more the orders of which the PBX shows no trace, unless they were given just now."""
     facts = {fact.id: fact for fact in said.channels}
@@ -108,7 +129,8 @@ def lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Iterat
         lost.append(FetchRecording(call.recording_name))
     lost += (
         HangUp(leg.id, farewell(call, leg))
-        for leg in (call.caller, *call.our_legs)
+        for leg in (call.caller, *call.our_legs, call.recorder)
+        if leg is not None
         if leg.state is LegState.LEAVING and leg.id in facts
     )
     already = {(type(order), target) for order in given for target in targets(order)}
@@ -134,14 +156,26 @@ def _lost_in_the_bridge(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelF
         yield from _lost_while_ringing(call, said, facts)
     if call.stage in (Stage.TALKING, Stage.TRANSFERRING):
         yield from _lost_while_talking(call, facts)
-    lost = call.recording.state is RecordingState.RUNNING and not said.recording
-    if lost and call.bridge_open and call.stage is not Stage.ENDING:
-        yield Record(call.bridge_id, call.recording_name)
+    if call.recording.state is RecordingState.RUNNING and call.stage is not Stage.ENDING:
+        yield from _lost_recording(call, said, facts)
+
+
+def _lost_recording(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
+    """Make the channel that is to be recorded, or record it."""
+    recorder, customer = call.recorder, call.customer
+    if recorder is None or said.recording or customer is None:
+        return
+    if recorder.id in facts:
+        yield Record(call.recording_name, recorder.id)
+    elif recorder.state is LegState.PLACED and recorder.id in said.asked and customer.id in facts:
+        yield Listen(customer.id, recorder.id)
 
 
 def _lost_while_talking(call: Call, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
     """Answer the waiting party, and join it with the talker, or with the party that is to come."""
     caller = facts.get(call.caller.id)
+    if call.away:
+        return
     if caller is not None and call.caller.state is not LegState.LEAVING and caller.state != "Up":
         yield Answer(caller.id)
     customer = call.customer or call.caller

@@ -238,7 +238,10 @@ def send_to_dialplan(turn: Turn, place: Dialplan) -> None:
         turn.hang_up(leg, HangUpReason.NORMAL, LegResult.NO_ANSWER)
     turn.tell_round()
     turn.stop_ringing()
-    turn.call = replace(turn.call, stage=Stage.DIALPLAN, handed_on=True, sent_to=place, timers=(), sought=())
+    timers = turn.call.recorder_timer
+    turn.call = replace(
+        turn.call, stage=Stage.DIALPLAN, handed_on=True, sent_to=place, timers=timers, sought=()
+    )
     turn.order(sending(turn.call, place))
     turn.tidy()
 

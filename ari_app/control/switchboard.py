@@ -41,6 +41,8 @@ from ari_app.control.live_call import Desk, LiveCall
 
 log = structlog.get_logger(__name__)
 
+LOT_SECONDS = 0.5
+"""How often it is looked who has taken a parked customer out of the lot: no event tells."""
 AUDIT_SECONDS = 30.0
 """How often the live calls are compared with what the PBX says, in case an event was lost."""
 
@@ -277,6 +279,8 @@ class Line:
 
     def _fact(self, call: Call, snapshot: Snapshot, channel: str) -> h.ChannelFact | None:
         fact, leg = snapshot.fact(channel), call.party(channel)
+        if fact is not None and call.customer is not None and channel == call.customer.id:
+            fact = replace(fact, away=_is_away(call, snapshot, fact))
         if fact is None or leg is None or not leg.leads_on or call.stage not in _AWAITS_AN_ANSWER:
             return fact
         talks = self.pbx.telephone_behind(snapshot, leg.far_id)
@@ -302,8 +306,30 @@ class Line:
                 exist = (await self.pbx.snapshot()).channels
                 for live in [live for live in self._calls.values() if live.call.way is Way.ARI]:
                     legs = [live.call.caller, *live.call.our_legs]
+                    if live.call.recorder is not None:
+                        legs.append(live.call.recorder)
                     if any(leg.alive and leg.at < before and leg.id not in exist for leg in legs):
                         live.put(h.OutcomeUnknown(self.clock(), "a channel of the call is gone"))
+
+    async def watch_the_lots(self) -> None:
+        """Look, for ever, who has taken customers out of the parking lots in which they wait."""
+        while True:
+            await asyncio.sleep(LOT_SECONDS)
+            waiting = [live for live in self._calls.values() if _may_be_parked(live.call)]
+            if not self.listening or not waiting:
+                continue
+            with suppress(PbxError):
+                snapshot = await self.pbx.snapshot()
+                for live in waiting:
+                    self._look_into_the_lot(live, snapshot)
+
+    def _look_into_the_lot(self, live: LiveCall, snapshot: Snapshot) -> None:
+        leg = live.call.party(live.call.talker_leg or "")
+        if leg is None or not _may_be_parked(live.call):
+            return
+        talks = self.pbx.telephone_behind(snapshot, leg.far_id)
+        if talks is not None:
+            live.put(h.MemberAnswered(self.clock(), leg.id, *talks))
 
     # -- the end of the service ---------------------------------------------------------------------------
 
@@ -453,6 +479,23 @@ def _channels(call: Call) -> Iterator[str]:
         yield leg.id
         if leg.far is not None:
             yield leg.far
+
+
+def _is_away(call: Call, snapshot: Snapshot, fact: h.ChannelFact) -> bool:
+    """Tell whether a customer who has talked is in a bridge that isn't the call's, or in the dialplan."""
+    if call.answered_at is None or call.stage not in (Stage.TALKING, Stage.TRANSFERRING):
+        return False
+    if fact.bridged:
+        return fact.id not in snapshot.bridges.get(call.bridge_id, ())
+    return not fact.in_stasis
+
+
+def _may_be_parked(call: Call) -> bool:
+    """Tell whether a customer waits of whom no event would tell that somebody takes them."""
+    leg = call.party(call.talker_leg or "") if call.stage is Stage.TRANSFERRING else None
+    if leg is None or leg.state is not LegState.UP or not leg.leads_on:
+        return False
+    return not any(member.pending for member in call.members(leg))
 
 
 def kept_busy(call: Call) -> frozenset[str]:

@@ -40,6 +40,8 @@ class SimulatedOffice(SimulatedPbx):
             self.happens(h.ServiceStopping(self.at))
         elif self.chance(0.1):
             self.happens(h.HangUpAsked(self.at))
+        elif self.chance(0.2) and self.recording:
+            self.break_off()
         elif self.faulty and self.chance(0.2):
             self.restart()
 

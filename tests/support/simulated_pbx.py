@@ -6,12 +6,13 @@ orders and news, and is started anew now and then.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from random import Random
 
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
-from ari_app.calls.call import Call, Role, Stage, Way
+from ari_app.calls.call import Call, RecordingState, Role, Stage, TimerName, Way
 from tests.support.witness import (
     CALLER,
     CODES,
@@ -67,6 +68,8 @@ class SimulatedPbx:
         self.watched: set[str] = set()
         self.unwatched: list[str] = []
         self.bridge: set[str] | None = None
+        self.listener: str | None = None
+        """Whose channel is listened to by the one that is recorded."""
         self.recording = self.playing = self.in_dialplan = self.restarted = False
         self.news: list[h.Happening] = []
         self.newcomers = 0
@@ -129,16 +132,19 @@ class SimulatedPbx:
                 self.news.append(h.TelephonesFound(self.at, attempt, telephones))
             case o.FindFarHalf(leg) if leg in self.channels:
                 self._find(leg, self.channels[leg])
+            case o.Listen(channel):
+                if channel not in self.channels:
+                    self.doubt()
+                elif self.listener is None:
+                    self.listener = channel
+                    self.news.append(h.LegReady(self.at, self.call.recorder_id))
             case o.Record() if not self.recording:
-                if self.bridge is None:
+                if self.listener is None:
                     self.doubt()
                 elif not self.can_record:
                     self.news.append(h.RecordingFailed(self.at, "no folder"))
                 else:
                     self.recording = True
-            case o.StopRecording():
-                self.recording = False
-                self.news.append(h.RecordingFinished(self.at))
             case o.FetchRecording():
                 stored = h.RecordingStored(self.at, "file.wav", 3.0)
                 self.news.append(h.RecordingFailed(self.at, "gone") if self.chance(0.2) else stored)
@@ -175,6 +181,8 @@ class SimulatedPbx:
                 self.news.append(h.LegRefused(at, leg, "cannot be dialled"))
             case o.Dial(leg):
                 self.channels[leg].dialled = True
+            case o.HangUp(channel) if channel == self.call.recorder_id:
+                self._hang_up_the_listener()
             case o.HangUp(channel) if channel in self.channels:
                 self.end(channel, 16)
             case o.HangUp():
@@ -185,6 +193,20 @@ class SimulatedPbx:
             case o.SendToDialplan(channel) if channel in self.channels:
                 self.in_dialplan = True
                 self.bridge = self.bridge and self.bridge - {channel}
+
+    def _hang_up_the_listener(self) -> None:
+        there, self.listener = self.listener is not None, None
+        if not there or self.call.recording.state is not RecordingState.RUNNING:
+            self.news.append(h.RecorderEnded(self.at))
+        if self.recording or not there:
+            self.news.append(h.RecordingFinished(self.at))
+        self.recording = False
+
+    def break_off(self) -> None:
+        """The channel that is recorded ends."""
+        if self.recording:
+            self.news.append(h.RecordingFinished(self.at))
+        self.listener, self.recording = None, False
 
     def _make(self, ident: str, far: str | None) -> None:
         leg = self.call.party(ident)
@@ -197,9 +219,7 @@ class SimulatedPbx:
             case o.OpenBridge():
                 self.bridge = self.bridge or set()
             case o.CloseBridge():
-                if self.recording:
-                    self.news.append(h.RecordingFinished(self.at))
-                self.bridge, self.recording, self.playing = None, False, False
+                self.bridge, self.playing = None, False
             case o.Join(_, channels):
                 if self.bridge is None or not set(channels) <= set(self.channels):
                     self.doubt()
@@ -240,9 +260,13 @@ class SimulatedPbx:
 
     def _exists(self, ident: str) -> bool:
         """By AJAM the customer's leg is there as long as the manager's channel."""
+        if ident == self.call.recorder_id:
+            return self.listener is not None
         return (CLICKED if self.by_ajam else ident) in self.channels
 
     def _fact(self, ident: str) -> h.ChannelFact:
+        if ident == self.call.recorder_id:
+            return h.ChannelFact(ident, "Up", bridged=False, in_stasis=True)
         if ident not in self.channels:
             return h.ChannelFact(ident, "Down", bridged=False)
         one = self.channels[ident]
@@ -281,6 +305,8 @@ class SimulatedPbx:
         """A channel ends."""
         gone = self.channels.pop(ident)
         self.bridge = self.bridge and self.bridge - {ident}
+        if ident == self.listener:
+            self.break_off()
         if gone.created or ident in self.watched:
             self.news.append(h.LegEnded(self.at, ident, cause))
         if self.by_ajam and ident == CLICKED and CLICKED_CUSTOMER in self.channels:
@@ -292,6 +318,7 @@ class SimulatedPbx:
         self.channels.clear()
         self.news.clear()
         self.bridge, self.recording, self.playing, self.restarted = None, False, False, True
+        self.listener = None
         self.doubt()
 
     # -- what the call hears ------------------------------------------------------------------------------
@@ -365,7 +392,8 @@ class SimulatedPbx:
             case Stage.ENDING:
                 assert not bridge
         if call.stage in (Stage.TALKING, Stage.TRANSFERRING):
-            assert self.recording == (call.recording.state.value == "running")
+            broken_off = call.is_due(TimerName.RECORDER, math.inf)
+            assert self.recording == (call.recording.state is RecordingState.RUNNING and not broken_off)
 
     def _look_at_the_talker(self) -> None:
         talker = self.channels[self.call.talker_leg or ""]
