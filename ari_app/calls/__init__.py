@@ -53,6 +53,7 @@ from ari_app.calls.numbers import (
 )
 from ari_app.calls.orders import Order, Tell, TellHangup, TellResult, TellRinging, WebAnalytics
 from ari_app.calls.outcome import CRM_WORDS, Ending, LegResult
+from ari_app.calls.parking import has_stayed
 from ari_app.calls.reported import (
     CallTakenOver,
     EndReported,
@@ -136,6 +137,7 @@ __all__ = [
     "e164",
     "ending_of",
     "happenings",
+    "has_stayed",
     "is_extension",
     "is_persons",
     "is_withheld",

@@ -38,7 +38,7 @@ First: TypeAlias = h.CallArrived | h.CallDialled | h.CallClicked
 
 BY_ARI_ALONE = (
     *(h.LegReady, h.LegForwarded, h.TelephonesFound, h.PartyReplaced, h.FarHalfFound, h.DialplanDoes),
-    *(h.HangUpAsked, h.CustomerParked),
+    *(h.HangUpAsked, h.CustomerParked, h.CustomerStayed),
 )
 """What means nothing to a call that AJAM has placed: the dialplan runs it, and its user may not hang up."""
 
@@ -197,6 +197,7 @@ _TALKING: dict[type, Move] = {
     h.DialplanDoes: dialplan.dialplan_does,
     h.MemberTransferred: members.member_transferred,
     h.CustomerParked: parking.customer_parked,
+    h.CallerReturned: parking.customer_returned,
     h.MemberRung: members.next_rung,
     h.MemberAnswered: members.next_answered,
     h.MemberEnded: members.member_ended,
@@ -211,6 +212,8 @@ _TALKING: dict[type, Move] = {
 }
 _TRANSFERRING: dict[type, Move] = {
     h.CustomerParked: parking.customer_parked,
+    h.CustomerStayed: parking.customer_stayed,
+    h.CallerReturned: parking.customer_returned,
     h.FarHalfFound: members.far_half_found,
     h.DialplanDoes: dialplan.dialplan_does,
     h.LegReady: waiting.stray_leg,

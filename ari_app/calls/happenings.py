@@ -274,6 +274,13 @@ class CustomerParked:
 
 
 @dataclass(frozen=True, slots=True)
+class CustomerStayed:
+    """The customer is in our bridge still, or again: there was no place in the parking lot."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class MemberEnded:
     """Somebody behind a Local leg is no longer rung. `status` is the ``Dial`` status, such as BUSY."""
 
@@ -430,6 +437,7 @@ Happening: TypeAlias = (
     | MemberAnswered
     | MemberTransferred
     | CustomerParked
+    | CustomerStayed
     | MemberEnded
     | DialplanDoes
     | KeyPressed

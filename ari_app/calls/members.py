@@ -35,7 +35,7 @@ ROUND_SECONDS = 0.2
 def far_half_found(turn: Turn, found: h.FarHalfFound) -> None:
     """What the dialplan dials behind a Local channel is followed; who has answered there already talks."""
     leg = turn.call.party(found.leg)
-    if leg is None or not leg.leads_on:
+    if leg is None or not leg.leads_on or leg.far == leg.id:
         return
     leg = replace(leg, far=found.channel)
     turn.call = replace(turn.call, caller=leg) if leg.role is Role.CALLER else turn.call.with_leg(leg)

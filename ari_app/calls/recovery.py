@@ -30,6 +30,7 @@ from ari_app.calls.orders import (
     targets,
 )
 from ari_app.calls.outcome import LINE_FAILURES
+from ari_app.calls.parking import has_stayed
 from ari_app.calls.turn import Turn, farewell
 
 ORIGINATE_SECONDS = 5.0
@@ -47,6 +48,8 @@ def missed(call: Call, said: h.PbxSaid) -> Iterator[Happening]:
     fact = facts.get(customer.id) if customer is not None else None
     if fact is not None and fact.away and not call.away:
         yield h.CustomerParked(said.at, fact.id)
+    elif fact is not None and fact.bridged and not fact.away and has_stayed(call, said.at):
+        yield h.CustomerStayed(said.at)
     for leg in (call.caller, *call.our_legs):
         if leg.alive and leg.id in said.asked:
             yield from _missed_of(call, leg, facts.get(leg.id), said)

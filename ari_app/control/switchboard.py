@@ -31,6 +31,7 @@ from ari_app.calls import (
     Stage,
     Way,
     begin,
+    has_stayed,
     is_withheld,
     tellable,
 )
@@ -326,6 +327,10 @@ class Line:
     def _look_into_the_lot(self, live: LiveCall, snapshot: Snapshot) -> None:
         leg = live.call.party(live.call.talker_leg or "")
         if leg is None or not _may_be_parked(live.call):
+            return
+        if live.call.away and leg.id in snapshot.bridges.get(live.call.bridge_id, ()):
+            if has_stayed(live.call, self.clock()):
+                live.put(h.CustomerStayed(self.clock()))
             return
         talks = self.pbx.telephone_behind(snapshot, leg.far_id)
         if talks is not None:

@@ -144,6 +144,8 @@ def _event(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
         case h.CustomerParked(member=member, target=target):
             parks = say("%(who)s parks the customer at %(target)s", who=_member(member), target=target)
             yield parks if member else say("the customer was parked"), Tone.PHONE
+        case h.CustomerStayed():
+            yield say("there was no place in the parking lot"), Tone.BAD
         case h.MemberTransferred(member=member, target=target):
             yield _transfers(_member(member), target), Tone.PHONE
         case h.CustomerFound(_, name, responsible):

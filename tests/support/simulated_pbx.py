@@ -68,6 +68,8 @@ class SimulatedPbx:
         self.watched: set[str] = set()
         self.unwatched: list[str] = []
         self.bridge: set[str] | None = None
+        self.lot: str | None = None
+        """The customer's channel, if it was parked: there, or wherever it went from there."""
         self.listener: str | None = None
         """Whose channel is listened to by the one that is recorded."""
         self.recording = self.playing = self.in_dialplan = self.restarted = False
@@ -272,13 +274,16 @@ class SimulatedPbx:
         one = self.channels[ident]
         local = one.role in (Role.QUEUE, Role.TARGET, Role.CUSTOMER, Role.FORWARDED)
         asked = local and self.call.stage in (Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING)
+        parked = ident == self.lot
+        asked = asked or (parked and self.call.away and self.call.stage is Stage.TRANSFERRING)
         return h.ChannelFact(
             ident,
             one.state,
-            ident in (self.bridge or set()),
+            parked or ident in (self.bridge or set()),
             one.member if asked else None,
             one.behind if asked and one.member else one.code,
             in_stasis=not self.in_dialplan,
+            away=parked and self.call.stage in (Stage.TALKING, Stage.TRANSFERRING),
         )
 
     def newcomer(self, ident: str, old: str) -> h.PartyReplaced:
@@ -307,6 +312,8 @@ class SimulatedPbx:
         self.bridge = self.bridge and self.bridge - {ident}
         if ident == self.listener:
             self.break_off()
+        if ident == self.lot:
+            self.lot = None
         if gone.created or ident in self.watched:
             self.news.append(h.LegEnded(self.at, ident, cause))
         if self.by_ajam and ident == CLICKED and CLICKED_CUSTOMER in self.channels:
@@ -318,7 +325,7 @@ class SimulatedPbx:
         self.channels.clear()
         self.news.clear()
         self.bridge, self.recording, self.playing, self.restarted = None, False, False, True
-        self.listener = None
+        self.listener = self.lot = None
         self.doubt()
 
     # -- what the call hears ------------------------------------------------------------------------------
@@ -377,6 +384,13 @@ class SimulatedPbx:
             return
         bridge = self.bridge or set()
         match call.stage:
+            case Stage.TALKING | Stage.TRANSFERRING if call.away:
+                assert self.lot == self.customer
+                assert self.customer not in bridge
+                talks = self.channels[self.customer or ""].member is not None
+                assert talks == (call.stage is Stage.TALKING)
+                if talks and not self.lost_news:
+                    assert call.talker == self.channels[self.customer or ""].behind
             case Stage.TALKING:
                 assert bridge == {self.customer, call.talker_leg}
                 assert {self.channels[one].state for one in bridge} == {"Up"}

@@ -98,6 +98,7 @@ EXAMPLES: dict[str, Event] = {
     "RecorderReady": h.RecorderReady(1.0),
     "RecorderEnded": h.RecorderEnded(1.0),
     "CustomerParked": h.CustomerParked(1.0, "1.1", "PJSIP/101-00000001", "700"),
+    "CustomerStayed": h.CustomerStayed(1.0),
     "RecordingFailed": h.RecordingFailed(1.0, "500"),
     "OutcomeUnknown": h.OutcomeUnknown(1.0, "why"),
     "PbxSaid": h.PbxSaid(1.0, ("1.1",), (h.ChannelFact("1.1", "Up", True),), False, 0.5),
