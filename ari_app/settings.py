@@ -63,6 +63,14 @@ class Settings(BaseSettings):
     pbx_networks: Annotated[tuple[IPNetwork, ...], NoDecode] = ()
     """The networks of ours in which a PBX may be whose address is typed into the cabinet, such as
     ``10.8.0.0/16,127.0.0.1``; without it a PBX can be set up there only by `ari-app account apply`."""
+    clicks_extension_a_minute: int = Field(default=10, ge=1)
+    """How many calls a click in the CRM places from one extension within a minute."""
+    clicks_a_minute: int = Field(default=60, ge=1)
+    """The same of one account."""
+    clicks_a_day: int = Field(default=1_000, ge=1)
+    """The same of one account within 24 hours."""
+    clicks_ringing: int = Field(default=10, ge=1)
+    """How many such calls of one account may ring at once."""
     proxies: int = Field(default=0, ge=0, le=10)
     """How many proxies of yours pass requests on to us; each adds its client to X-Forwarded-For."""
 

@@ -19,6 +19,7 @@ from ari_app.accounts.sections import (
     ACCOUNT_NAME,
     DEFAULT_TIMEZONE,
     CallSettings,
+    ClickSettings,
     Crm,
     ExtensionOf,
     ExternalPhone,
@@ -42,6 +43,7 @@ class RegisteredAccount(Section):
     crm: Crm
     pbx: PbxSettings | None = None
     calls: CallSettings = CallSettings()
+    clicks: ClickSettings = ClickSettings()
     extensions: tuple[ExtensionOf, ...] = ()
     external_phones: tuple[ExternalPhone, ...] = ()
 

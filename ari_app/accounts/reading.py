@@ -17,6 +17,7 @@ from ari_app.accounts.sections import (
     NUMBER_EXPECTED,
     SECRETS,
     CallSettings,
+    ClickSettings,
     Crm,
     ExtensionOf,
     ExternalPhone,
@@ -131,6 +132,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "crm": Crm,
     "pbx": PbxSettings,
     "calls": CallSettings,
+    "clicks": ClickSettings,
     "extensions": ExtensionOf,
     "external_phones": ExternalPhone,
 }

@@ -88,6 +88,12 @@ def _fail(expected: str) -> str:
     raise ValueError(expected)
 
 
+def _country_code(code: str) -> str:
+    if code.upper() not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError("expected a country's two letters, such as RU")
+    return code.upper()
+
+
 class Section(BaseModel):
     """A part of an account: frozen, and no field that isn't known."""
 
@@ -144,9 +150,7 @@ class Crm(Section):
     @field_validator("country")
     @classmethod
     def _country(cls, code: str) -> str:
-        if code.upper() not in phonenumbers.SUPPORTED_REGIONS:
-            raise ValueError("expected a country's two letters, such as RU")
-        return code.upper()
+        return _country_code(code)
 
 
 class PbxSettings(Section):
@@ -216,6 +220,21 @@ class CallSettings(Section):
         except BadDestination as error:
             raise ValueError(str(error)) from error
         return text
+
+
+Country = Annotated[str, AfterValidator(_country_code)]
+ShortNumber = Annotated[str, word(r"[0-9]{2,6}", "2 to 6 digits, such as 112")]
+
+
+class ClickSettings(Section):
+    """Which numbers a click in the CRM may call."""
+
+    countries: tuple[Country, ...] | None = None
+    """ISO 3166-1 alpha-2; None: the account's own country and those about it."""
+    short_numbers: tuple[ShortNumber, ...] = ()
+    """Emergency and other short numbers that a click may call, such as 112."""
+    client_id_is_enough: Switch = True
+    """Whether the clientId alone, without the CRM's secret, places calls, within narrower limits."""
 
 
 class ExtensionOf(Section):

@@ -12,6 +12,8 @@ LONGEST_INTERNAL = 6
 """Digits; what is as short is an extension or a service (101, 112), whatever a country's plan would allow."""
 LONGEST_DIALLED = 32
 """Characters."""
+_LONGEST_READ = 1_000
+"""Characters of a text in which a number is looked for: a name, an address and their ornament."""
 
 _LONGEST_E164 = 15
 """Digits."""
@@ -28,7 +30,7 @@ _CHANNEL = re.compile(r"[A-Za-z][A-Za-z0-9_]*/|[A-Za-z].*-[0-9a-f]{8}(;[12])?$",
 """The name of a channel, such as ``SIP/mango-00000001``: digits, but no number."""
 _URI = re.compile(r"(?:.*<)?\s*(?:sips?|tel):([^@;?>]*)(?:@([^;?>:\s]*))?", re.IGNORECASE | re.DOTALL)
 _BRACKETS = re.compile(r".*<([^<>]*)>", re.DOTALL)
-_EXTENSION = re.compile(r"(?:[,;]|\s*(?:ext|extension|доб|доп|вн|x)\b).*", re.IGNORECASE | re.DOTALL)
+_EXTENSION = re.compile(r"(?:[,;]|(?<!\s)\s*(?:ext|extension|доб|доп|вн|x)\b).*", re.IGNORECASE | re.DOTALL)
 _TRUNK_ZERO = re.compile(r"\(0\)")
 _LOST_PLUS = re.compile(r" [0-9]")
 _TEL = re.compile(r"\s*tel:(?://)?([^;]*)((?:;[A-Za-z-]+(?:=[^;]*)?)*)\s*", re.IGNORECASE | re.ASCII)
@@ -98,9 +100,9 @@ def written(text: str | None) -> str | None:
     """Give the number that stands in a text as it is written there: digits, ``*``, ``#``, a ``+`` first.
 
     None means: withheld, or that there is no number in it. A number of zeros is how some lines say that it
-    is withheld.
+    is withheld. Nobody has a number of more than `LONGEST_DIALLED` characters.
     """
-    plain = (text or "").strip()
+    plain = (text or "")[:_LONGEST_READ].strip()
     if (found := _URI.match(plain)) is not None:
         plain = unquote(found[1]).strip()
         if (found[2] or "").rstrip(".").lower().endswith(_NOBODY):
@@ -113,7 +115,7 @@ def written(text: str | None) -> str | None:
         return None
     plain = _TRUNK_ZERO.sub("", _EXTENSION.sub("", plain))
     kept = _NOT_DIALLED.sub("", plain)
-    if not set(kept) & set("123456789"):
+    if not set(kept) & set("123456789") or len(kept) > LONGEST_DIALLED:
         return None
     return f"+{kept}" if plain.lstrip("( ").startswith("+") else kept
 

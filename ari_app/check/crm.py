@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from dataclasses import dataclass, field
 
@@ -14,7 +15,7 @@ from ari_app.retailcrm.client import Credentials, RetailCrm, User
 from ari_app.retailcrm.errors import CrmDenied, CrmError, CrmLimited
 from ari_app.retailcrm.module import MODULE_CODE, Module
 from ari_app.retailcrm.pace import Pace
-from ari_app.retailcrm.registration import PERMISSIONS, missing_permissions
+from ari_app.retailcrm.registration import PERMISSIONS, callback_key, missing_permissions
 
 CLOCKS_SECONDS = 30.0
 """How far the CRM's clock may be from ours."""
@@ -33,6 +34,7 @@ _LOST = {
     "integration_write": "our module can't be registered",
 }
 """What is lost without a permission of the key."""
+_SECRET_PART = re.compile(r"/[0-9a-f]{32}\b")
 _VITAL = frozenset({"telephony_read", "telephony_write"})
 
 
@@ -209,17 +211,10 @@ def _module(module: Module, crm: Crm) -> list[Finding]:
                 "register it again: save the settings in the cabinet",
             )
         ]
-    found = []
-    wanted = {"calls": (module.call_url, "/crm/call"), "states": (module.status_url, "/crm/status")}
-    for what, (url, path) in wanted.items():
-        if url != crm.public_url + path:
-            found.append(
-                bad(
-                    "module",
-                    f"the CRM asks for {what} at {_without_query(url)}, not at {crm.public_url}{path}",
-                    "save the settings in the cabinet, which registers it again, or mend ARI_APP_PUBLIC_URL",
-                )
-            )
+    found = [
+        *_address(crm, "calls", module.call_url, "/crm/call"),
+        *_address(crm, "states", module.status_url, "/crm/status"),
+    ]
     if not module.told:
         found.append(
             bad(
@@ -250,8 +245,22 @@ def _may(crm: Crm, scope: str) -> bool:
     return not (rights.scopes or rights.methods) or scope not in _lacking(rights)
 
 
-def _without_query(url: str | None) -> str:
-    return url.partition("?")[0] if url else "no address"
+def _address(crm: Crm, what: str, url: str | None, path: str) -> list[Finding]:
+    """Judge an address at which the CRM calls us; what makes it ours alone is shown to nobody."""
+    open_to_all, secret = crm.public_url + path, crm.shop.crm.cabinet_secret
+    key = callback_key(secret.get_secret_value()) if secret is not None else "a key that isn't known yet"
+    if url == f"{open_to_all}/{key}":
+        return []
+    if url == open_to_all:
+        sentence = f"the CRM asks for {what} at {open_to_all}, where anybody may ask who knows the clientId"
+        return [warning("module", sentence, "register it again: save the settings in the cabinet")]
+    mend = "save the settings in the cabinet, which registers it again, or mend ARI_APP_PUBLIC_URL"
+    shown = open_to_all if url is None or not url.startswith(open_to_all) else "the address that it was told"
+    return [bad("module", f"the CRM asks for {what} at {_without_secrets(url)}, not at {shown}", mend)]
+
+
+def _without_secrets(url: str | None) -> str:
+    return _SECRET_PART.sub("/…", url.partition("?")[0]) if url else "no address"
 
 
 def _shown(user: User) -> str:

@@ -368,12 +368,17 @@ class Line:
         number = tellable(self.desk.number_of(exten))
         self._begin(h.CallDialled(at, caller.channel, code, number, None, outside))
 
+    @property
+    def ringing_clicks(self) -> int:
+        """How many click-to-calls wait for their customers to answer."""
+        return sum(1 for _ in self._unanswered_clicks())
+
+    def _unanswered_clicks(self) -> Iterator[Call]:
+        return (call for call in self.calls if call.clicked and call.answered_at is None and not call.ending)
+
     def clicked(self, code: str, dialled: str) -> str | None:
         """Give the click-to-call of an extension to a number that the customer hasn't answered yet."""
-        waiting = (
-            call for call in self.calls if call.clicked and call.answered_at is None and not call.ending
-        )
-        for call in waiting:
+        for call in self._unanswered_clicks():
             if call.outside is not None and (call.caller.code, call.outside.number) == (code, dialled):
                 return call.id
         return None

@@ -109,7 +109,7 @@ def missing_permissions(key: Credentials) -> list[str]:
 
 
 def callback_key(cabinet_secret: str) -> str:
-    """Give what stands in the addresses at which the CRM switches us off or says that it has moved.
+    """Give what stands in the addresses at which the CRM calls us.
 
     The clientId, which comes with them, stands in every old dialplan; this is known to the CRM alone.
     """
@@ -119,6 +119,16 @@ def callback_key(cabinet_secret: str) -> str:
 def account_address(public_url: str, cabinet_secret: str) -> str:
     """Give the address at which the CRM opens an account's cabinet."""
     return f"{public_url}/account/{cabinet_secret}"
+
+
+def call_address(public_url: str, cabinet_secret: str) -> str:
+    """Give the address at which the CRM asks for a call."""
+    return f"{public_url}/crm/call/{callback_key(cabinet_secret)}"
+
+
+def status_address(public_url: str, cabinet_secret: str) -> str:
+    """Give the address at which the CRM says that a manager is away, or back."""
+    return f"{public_url}/crm/status/{callback_key(cabinet_secret)}"
 
 
 def describe(
@@ -136,8 +146,8 @@ def describe(
     """
     key = callback_key(cabinet_secret)
     telephony = Telephony(
-        make_call_url=f"{public_url}/crm/call",
-        change_user_status_url=f"{public_url}/crm/status",
+        make_call_url=call_address(public_url, cabinet_secret),
+        change_user_status_url=status_address(public_url, cabinet_secret),
         allow_edit=True,
         input_event_supported=True,
         output_event_supported=True,

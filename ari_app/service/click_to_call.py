@@ -1,10 +1,15 @@
 """Click-to-call: which of the calls that the CRM asks for are placed, and how often.
 
+The clientId stands in dialplans and in the logs of proxies, so it may be known to a thief: what it can do is
+bounded, for an extension and for the account, and where it can call. The address that the CRM was given holds
+a secret besides; an address without it has narrower bounds, until the account closes it.
+
 What isn't placed is answered with the status of an HTTP answer and a sentence::
 
     NotPlaced
     ├── BadRequest     400  the number or the extension is wrong; asking again is no use
-    ├── TooMany        429  the extension has had its calls of this minute
+    ├── NotAllowed     403  such numbers, or calls by the clientId alone, the account doesn't allow
+    ├── TooMany        429  there were too many calls lately, or too many ring now
     └── NoWay          503  the PBX can't be reached
 """
 
@@ -13,21 +18,48 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from ari_app.accounts.clickable import countries_of, why_not
 from ari_app.accounts.current import Current
 from ari_app.accounts.managers import NoExtension, extension_of
 from ari_app.calls import NotDialled, dialled, e164
 
-MOST_CALLS = 10
-"""Accepted calls of an extension within `WINDOW_SECONDS`: a thief of a clientId gets no further."""
-WINDOW_SECONDS = 60.0
+MINUTE, DAY = 60.0, 86_400.0
+"""Seconds."""
+NARROWER = 5
+"""By so much the account's limits are smaller for who knows only its clientId."""
+_WAIT_FOR_ONE = 5
+"""Seconds after which one of the calls that ring may have been answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClickLimits:
+    """How many clicks are accepted: of an extension, of an account, and how many may ring at once.
+
+    They are counted in memory: a restart forgets them.
+    """
+
+    extension_a_minute: int = 10
+    a_minute: int = 60
+    a_day: int = 1_000
+    ringing: int = 10
+
+    def narrower(self) -> ClickLimits:
+        """Give those of who knows only the clientId."""
+        return replace(self, a_minute=max(1, self.a_minute // NARROWER), a_day=max(1, self.a_day // NARROWER))
+
+
+LIMITS = ClickLimits()
 
 
 class NotPlaced(Exception):
     """A call that the CRM asked for isn't placed: the HTTP status, and a sentence that says why."""
 
     status: int
+    reason = ""
+    """A word for what the shop's administrator should know of; empty: nothing."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -40,10 +72,21 @@ class BadRequest(NotPlaced):
     status = 400
 
 
+class NotAllowed(NotPlaced):
+    """The account doesn't let a click call such a number, or not in this way."""
+
+    status = 403
+
+    def __init__(self, sentence: str, reason: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
 class TooMany(NotPlaced):
-    """The extension has had its calls of this minute; `retry_after` is in whole seconds."""
+    """There were too many calls; `retry_after` is in whole seconds."""
 
     status = 429
+    reason = "too many"
 
     def __init__(self, sentence: str, retry_after: int) -> None:
         super().__init__(sentence)
@@ -59,6 +102,11 @@ class NoWay(NotPlaced):
 class Telephone(Protocol):
     """The line that places the calls."""
 
+    @property
+    def ringing_clicks(self) -> int:
+        """How many click-to-calls wait for their customers to answer."""
+        ...
+
     def clicked(self, code: str, dialled: str) -> str | None:
         """Give the click-to-call of an extension to a number that the customer hasn't answered yet."""
         ...
@@ -71,22 +119,29 @@ class Telephone(Protocol):
 class Clicks:
     """The click-to-calls of one account; `clock` is seconds and never goes back."""
 
-    def __init__(self, current: Current, telephone: Telephone, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, current: Current, telephone: Telephone, clock: Callable[[], float], limits: ClickLimits
+    ) -> None:
         self._current = current
         self._telephone = telephone
-        self._clock = clock
-        self._accepted: dict[str, deque[float]] = {}
+        self._limits = limits
+        self._accepted = _Accepted(clock)
+        self._strangers = _Accepted(clock)
+        """What was accepted of who knows only the clientId."""
 
-    def place(self, code: str, user_id: str, phone: str, external_phone: str) -> str:
+    def place(self, code: str, user_id: str, phone: str, external_phone: str, known: bool) -> str:
         """Place a call and give its id; a repeat of one that still rings gives that one's.
 
         All as the CRM sends it; what is empty wasn't given. `code` wins over `user_id`. `external_phone`
-        chooses the line when it is one of the account's, else the ordinary one is taken.
+        chooses the line when it is one of the account's, else the ordinary one is taken. `known` tells
+        whether it came to the address that the CRM was given, with the secret.
 
         Raises:
             NotPlaced: the call is not placed; its kinds say why.
         """
         account = self._current.account
+        if not known and not account.clicks.client_id_is_enough:
+            raise NotAllowed("clientId alone places no calls: the CRM knows the whole address", "client id")
         try:
             extension, number = extension_of(account, code, user_id), dialled(phone, account.crm.country)
         except (NoExtension, NotDialled) as problem:
@@ -94,22 +149,58 @@ class Clicks:
         ringing = self._telephone.clicked(extension, number)
         if ringing is not None:
             return ringing
-        accepted = self._within_the_limit(extension)
+        countries = countries_of(account) if known else frozenset({account.crm.country})
+        if (harm := why_not(account, number, countries)) is not None:
+            raise NotAllowed(harm.value, harm.name.lower())
+        self._see_limits(extension, known)
         external = e164(external_phone, account.crm.country)
         line = account.line_of(external)
         ours = external if line is not None else None
         placed = self._telephone.place_call(extension, number, ours, line or account.pbx.outgoing)
         if placed is None:
             raise NoWay("the PBX can't be reached now")
-        accepted.append(self._clock())
+        self._accepted.note(extension)
+        if not known:
+            self._strangers.note(extension)
         return placed
 
-    def _within_the_limit(self, extension: str) -> deque[float]:
-        """Give the moments at which calls of an extension were accepted lately; raises `TooMany`."""
-        accepted, now = self._accepted.setdefault(extension, deque()), self._clock()
-        while accepted and accepted[0] <= now - WINDOW_SECONDS:
+    def _see_limits(self, extension: str, known: bool) -> None:
+        """Raise `TooMany` when a limit is reached."""
+        ringing = self._telephone.ringing_clicks
+        self._accepted.within(self._limits, extension, ringing)
+        if not known:
+            self._strangers.within(self._limits.narrower(), extension, ringing)
+
+
+class _Accepted:
+    """When calls were accepted lately: the moments of each extension, and of all."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._by_extension: dict[str, deque[float]] = {}
+        self._all: deque[float] = deque()
+
+    def note(self, extension: str) -> None:
+        """Take note of one."""
+        now = self._clock()
+        self._by_extension.setdefault(extension, deque()).append(now)
+        self._all.append(now)
+
+    def within(self, limits: ClickLimits, extension: str, ringing: int) -> None:
+        """Raise `TooMany` when one more is too many; `ringing` are those that ring now."""
+        own = self._by_extension.setdefault(extension, deque())
+        self._see(own, limits.extension_a_minute, MINUTE, "calls a minute from one extension")
+        self._see(self._all, limits.a_minute, MINUTE, "calls a minute from one account")
+        self._see(self._all, limits.a_day, DAY, "calls a day from one account")
+        if ringing >= limits.ringing:
+            raise TooMany(f"at most {limits.ringing} calls ring at once", _WAIT_FOR_ONE)
+
+    def _see(self, accepted: deque[float], limit: int, span: float, what: str) -> None:
+        now = self._clock()
+        while accepted and accepted[0] <= now - DAY:
             accepted.popleft()
-        if len(accepted) >= MOST_CALLS:
-            wait = max(1, math.ceil(accepted[0] + WINDOW_SECONDS - now))
-            raise TooMany(f"at most {MOST_CALLS} calls a minute from one extension", wait)
-        return accepted
+        if len(accepted) < limit:
+            return
+        wait = accepted[-limit] + span - now
+        if wait > 0:
+            raise TooMany(f"at most {limit} {what}", max(1, math.ceil(wait)))

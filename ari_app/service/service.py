@@ -17,6 +17,7 @@ from ari_app.errors import StoreUnavailable
 from ari_app.reach import ANYWHERE, Passages, Reach, passage
 from ari_app.retailcrm.pace import Pace
 from ari_app.service.changes import Changes
+from ari_app.service.click_to_call import ClickLimits
 from ari_app.service.crm_module import Informing
 from ari_app.service.crm_sites import Sites
 from ari_app.service.retention import Keeping
@@ -206,6 +207,7 @@ class Service:
             self._clock,
             passages.to(account.pbx.guarded),
             self.changes_of(account.id),
+            _click_limits(self.settings),
         )
         await shop.open()
         shop.notes.take_change(before, account)
@@ -225,6 +227,15 @@ class _NotOpened(Exception):
         why = str(problem) if isinstance(problem, StoreUnavailable) else type(problem).__name__
         super().__init__(f"{account} can't be opened: {why}")
         self.__cause__ = problem
+
+
+def _click_limits(settings: Settings) -> ClickLimits:
+    return ClickLimits(
+        settings.clicks_extension_a_minute,
+        settings.clicks_a_minute,
+        settings.clicks_a_day,
+        settings.clicks_ringing,
+    )
 
 
 def _same_connections(one: Account, other: Account) -> bool:

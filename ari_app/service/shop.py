@@ -31,7 +31,7 @@ from ari_app.retailcrm.health import Health
 from ari_app.retailcrm.pace import Pace
 from ari_app.retailcrm.wording import Wording
 from ari_app.service.changes import Changes
-from ari_app.service.click_to_call import Clicks
+from ari_app.service.click_to_call import LIMITS, MINUTE, ClickLimits, Clicks, NotPlaced
 from ari_app.service.desk import ShopDesk
 from ari_app.service.event_log import Notes, TroubleWatch
 from ari_app.service.reported import ReportedCalls
@@ -66,6 +66,7 @@ class Shop:
         clock: Callable[[], float],
         passage: Passage | None = None,
         changes: Changes | None = None,
+        click_limits: ClickLimits = LIMITS,
     ) -> None:
         """Build it; `session` reaches its CRM, `passage` its PBX (by default as `session` does)."""
         passage = passage or Passage(ANYWHERE, session)
@@ -90,12 +91,14 @@ class Shop:
         )
         ajam_line = AjamLine(self.ajam, pbx.extensions, clock) if self.ajam is not None else None
         self.line = Line(self.desk, pbx, ajam_line, clock)
-        self.clicks = Clicks(current, self.line, time.monotonic)
+        self.clicks = Clicks(current, self.line, time.monotonic, click_limits)
         self.reported = ReportedCalls(
             current, self.calls, self.line.runs, self.delivery.wake, self.changes, clock
         )
         self._watch = TroubleWatch(self.notes, pbx, self.ajam, self.delivery)
         self._unknown_words: set[str] = set()
+        self._refused_clicks: dict[str, float] = {}
+        """When it was last noted, by reason."""
         self._tasks: list[asyncio.Task[None]] = []
         self._listening: asyncio.Task[None] | None = None
 
@@ -231,6 +234,14 @@ class Shop:
         if word not in self._unknown_words and len(self._unknown_words) < _MOST_WORDS:
             self._unknown_words.add(word)
             self.notes.take(What.UNKNOWN_STATUS, word=word, call=call)
+
+    def note_refused_click(self, code: str, refused: NotPlaced) -> None:
+        """Take note that a click isn't placed: of the same reason at most once a minute."""
+        self._log.info("a click-to-call isn't placed", why=refused.sentence)
+        now = self._clock()
+        if refused.reason and now - self._refused_clicks.get(refused.reason, 0.0) >= MINUTE:
+            self._refused_clicks[refused.reason] = now
+            self.notes.take(What.CLICK_REFUSED, code=code[:_LONGEST_WORD], reason=refused.reason)
 
     # -- beside the calls ---------------------------------------------------------------------------------
 

@@ -75,6 +75,8 @@ class What(StrEnum):
     TELEPHONY_ON = "telephony on"
     RECORDING_LOST = "recording lost"
     """(call, problem)"""
+    CLICK_REFUSED = "click refused"
+    """The CRM, or who has its clientId, asked for a call that isn't placed (code, reason: a word)."""
     UNKNOWN_STATUS = "unknown status"
     """The PBX's dialplan said by a word that is not known how a call ended; noted once (word, call)."""
 
@@ -95,7 +97,7 @@ _KINDS = {
     **dict.fromkeys((What.CRM_AWAY, What.CRM_BACK, What.CRM_REFUSED), Kind.CRM),
     **dict.fromkeys((What.UNREADABLE, What.SENT_AGAIN), Kind.CRM),
     **dict.fromkeys((What.SIGNED_IN, What.SIGN_IN_FAILED, What.LOCKED_OUT), Kind.ACCESS),
-    **dict.fromkeys((What.TOKEN_MADE, What.TOKEN_REVOKED), Kind.ACCESS),
+    **dict.fromkeys((What.TOKEN_MADE, What.TOKEN_REVOKED, What.CLICK_REFUSED), Kind.ACCESS),
     What.SETTINGS_CHANGED: Kind.SETTINGS,
     What.TELEPHONY_OFF: Kind.MODULE,
     What.TELEPHONY_ON: Kind.MODULE,
@@ -105,6 +107,7 @@ _SEVERITIES = {
     **dict.fromkeys((What.PBX_LOST, What.CRM_AWAY, What.CRM_REFUSED, What.UNREADABLE), Severity.ERROR),
     **dict.fromkeys((What.AJAM_LOST, What.TELEPHONY_OFF, What.RECORDING_LOST), Severity.WARNING),
     **dict.fromkeys((What.SIGN_IN_FAILED, What.LOCKED_OUT, What.UNKNOWN_STATUS), Severity.WARNING),
+    What.CLICK_REFUSED: Severity.WARNING,
 }
 _ORDER = tuple(Severity)
 

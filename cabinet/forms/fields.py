@@ -58,6 +58,21 @@ class Text(Field):
         return None if optional and not text else text
 
 
+class Words(Field):
+    """Words with blanks or commas between them."""
+
+    __slots__ = ()
+
+    def text(self, value: Any) -> str:
+        """Write the stored value as the form shows it."""
+        return " ".join(value or ())
+
+    def read(self, sent: Sent, stored: Any, optional: bool) -> Any:
+        """Read what was sent."""
+        words = tuple(dict.fromkeys(self.sent(sent).replace(",", " ").split()))
+        return None if optional and not words else words
+
+
 class Number(Field):
     """A whole number."""
 

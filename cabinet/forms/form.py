@@ -61,12 +61,12 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from ari_app.accounts.account import RegisteredAccount, checked_account
-from cabinet.forms.fields import FORGET, Field, Flag, Number, Secret, Text
+from cabinet.forms.fields import FORGET, Field, Flag, Number, Secret, Text, Words
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.visits import Form as Sent
 from cabinet.frame.visits import form_of
 
-__all__ = ["Field", "Filled", "Flag", "Form", "Number", "Secret", "Text", "saved"]
+__all__ = ["Field", "Filled", "Flag", "Form", "Number", "Secret", "Text", "Words", "saved"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -346,7 +346,7 @@ def _about(model: type[BaseModel], path: str) -> FieldInfo:
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
-    return ".".join(map(str, loc))
+    return ".".join(part for part in loc if isinstance(part, str))  # a word of several counts as its field
 
 
 def _word(problem: Any) -> str:

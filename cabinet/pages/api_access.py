@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from ari_app.accounts.account import Account, RegisteredAccount
 from ari_app.retailcrm.errors import CrmError
+from ari_app.retailcrm.registration import call_address, status_address
 from ari_app.store.events import What
 from ari_app.store.tokens import LONGEST_NAME, MOST, Tokens, TooManyTokens
 from cabinet.forms.typed import Typed, texts_in
@@ -115,7 +116,8 @@ async def revoke_token(request: web.Request, visit: Visit) -> web.Response:
 
 
 async def _page(request: web.Request, visit: Visit, *, status: int = 200, **more: Any) -> web.Response:
-    service = request.app[SERVICE]
+    service, secret = request.app[SERVICE], visit.account.crm.cabinet_secret
+    assert secret is not None, "every stored account has one"
     context: dict[str, Any] = {
         "said": "",
         "problem": "",
@@ -125,6 +127,8 @@ async def _page(request: web.Request, visit: Visit, *, status: int = 200, **more
         "token_name": "",
         "client_id": visit.account.crm.client_id.get_secret_value(),
         "address": service.public_url,
+        "call_address": call_address(service.public_url, secret.get_secret_value()),
+        "status_address": status_address(service.public_url, secret.get_secret_value()),
         "tokens": await Tokens(service.redis).list(visit.account.id),
         "most": MOST,
         "longest": LONGEST_NAME,

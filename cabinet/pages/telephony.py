@@ -12,10 +12,11 @@ from babel import Locale
 from babel.core import get_global
 
 from ari_app.accounts.account import RegisteredAccount
+from ari_app.accounts.clickable import about
 from ari_app.accounts.sections import DEFAULT_TIMEZONE
 from ari_app.retailcrm.registration import COUNTRIES
 from cabinet.forms.destinations import Destinations, read_steps, shown_steps
-from cabinet.forms.form import Filled, Flag, Form, Number, Text, saved
+from cabinet.forms.form import Filled, Flag, Form, Number, Text, Words, saved
 from cabinet.frame.language import chosen
 from cabinet.frame.people import names_of
 from cabinet.frame.rendering import page
@@ -32,6 +33,9 @@ FORM = Form(
     Destinations("calls.fallback"),
     Destinations("calls.unknown"),
     Flag("calls.record"),
+    Words("clicks.countries"),
+    Words("clicks.short_numbers"),
+    Flag("clicks.client_id_is_enough"),
     Text("crm.country"),
     Text("crm.timezone"),
 )
@@ -72,6 +76,7 @@ async def _page(request: web.Request, visit: Visit, filled: Filled[RegisteredAcc
         places=sorted({step.place for text in texts for step in read_steps(text) if step.place}),
         shown_steps=shown_steps,
         countries=_countries(locale),
+        own_countries=sorted(about(visit.account.crm.country)),
         zones=_zones(locale),
         default_zone=DEFAULT_TIMEZONE,
     )

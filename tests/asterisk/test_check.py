@@ -16,12 +16,14 @@ from ari_app.demo.pbx.asterisk import NOWHERE, UNREACHABLE, Asterisk
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation
 from ari_app.retailcrm.module import MODULE_CODE
+from ari_app.retailcrm.registration import call_address, status_address
 from tests.asterisk.pbx_files import APP, Api, configure, prepared
 from tests.support.office import SECRET_KEY, Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PUBLIC = "https://calls.shop.ru"
+SECRET = "known-to-the-crm-alone"
 EXTENSIONS = """
 [general]
 static = yes
@@ -96,16 +98,20 @@ def shop(office: Office, monkeypatch: pytest.MonkeyPatch) -> Office:
     """The shop for which the PBX was set up; it has two managers, and its module is registered."""
     office.app = APP
     toml = office.toml
-    line = 'outgoing = "lines,3"'
-    monkeypatch.setattr(office, "toml", lambda **calls: toml(**calls).replace("[calls]", f"{line}\n[calls]"))
+    line, secret = 'outgoing = "lines,3"', f'cabinet_secret = "{SECRET}"'
+
+    def with_line(**calls: str) -> str:
+        return toml(**calls).replace("[calls]", f"{line}\n[calls]").replace("[pbx]", f"{secret}\n[pbx]")
+
+    monkeypatch.setattr(office, "toml", with_line)
     register(office, PUBLIC, office.managers(2))
     return office
 
 
 def register(office: Office, public_url: str, codes: list[str]) -> None:
     telephony = {
-        "makeCallUrl": f"{public_url}/crm/call",
-        "changeUserStatusUrl": f"{public_url}/crm/status",
+        "makeCallUrl": call_address(public_url, SECRET),
+        "changeUserStatusUrl": status_address(public_url, SECRET),
         "inputEventSupported": True,
         "outputEventSupported": True,
         "hangupEventSupported": True,
@@ -369,6 +375,9 @@ async def test_a_module_that_is_not_registered_or_leads_elsewhere(look: Look, sh
     assert "isn't registered" in dict(wrong(await look(), State.WARNING))["module"]
     modules[MODULE_CODE] = {**module, "active": False}
     assert wrong(await look()) == [("module", f"{MODULE_CODE} is registered, but switched off")]
+    telephony = module["integrations"]["telephony"] | {"makeCallUrl": f"{PUBLIC}/crm/call"}
+    modules[MODULE_CODE] = {**module, "integrations": {"telephony": telephony}}
+    assert "anybody may ask who knows the clientId" in dict(wrong(await look(), State.WARNING))["module"]
     register(shop, "https://old.shop.ru", [])
     findings = await look()
     assert [subject for subject, _ in wrong(findings)] == ["module", "module"]

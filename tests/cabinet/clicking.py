@@ -31,6 +31,10 @@ class Line:
     def __init__(self) -> None:
         self.placed: dict[tuple[str, str], tuple[str, str | None, str]] = {}
 
+    @property
+    def ringing_clicks(self) -> int:
+        return 0
+
     def clicked(self, code: str, dialled: str) -> str | None:
         found = self.placed.get((code, dialled))
         return found[0] if found else None

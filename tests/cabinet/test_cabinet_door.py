@@ -7,6 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from ari_app.retailcrm.module import MODULE_CODE
+from ari_app.retailcrm.registration import call_address
 from cabinet.frame.security import ATTEMPTS
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 from tests.cabinet.shop import API_KEY, CLIENT_ID
@@ -57,7 +58,9 @@ async def test_the_first_sign_in_makes_the_account_and_registers_the_module(
     public = cabinet.shop.service.public_url
     assert module["accountUrl"] == f"{public}/account/{secret.get_secret_value()}"
     assert module["clientId"] == found.crm.client_id.get_secret_value()
-    assert module["integrations"]["telephony"]["makeCallUrl"] == f"{public}/crm/call"
+    assert module["integrations"]["telephony"]["makeCallUrl"] == call_address(
+        public, secret.get_secret_value()
+    )
     assert cabinet.crm.violations == []
     assert "One step is left" in await reader.text("/")
 

@@ -212,3 +212,15 @@ async def test_a_token_that_is_made_and_one_that_is_revoked_are_listed_by_name_a
     assert "An API token was made: Reports." in text
     assert "An API token was revoked: Reports." in text
     assert known.id not in text
+
+
+async def test_a_click_that_may_not_be_is_noted_with_its_reason_once_a_minute(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    asked = {"clientId": cabinet.shop.account.crm.client_id.get_secret_value(), "code": "101"}
+    for number in ("+8821621111111", "+8821621111112"):
+        answer = await cabinet.shop.client.get("/crm/call", params={**asked, "phone": number})
+        assert answer.status == 403
+    reader.headers["Accept-Language"] = "ru"
+    text = await page_with(reader, "Звонок из CRM не сделан (101): в эту страну звонить нельзя")
+    assert text.count("Звонок из CRM не сделан") == 1

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from ari_app.accounts.account import RegisteredAccount
-from ari_app.accounts.sections import CallSettings, ExternalPhone
+from ari_app.accounts.sections import CallSettings, ClickSettings, ExternalPhone
 from ari_app.calls.routing import Dialplan, People, Queue
 from cabinet.forms.destinations import MOST_STEPS, Step, read_steps
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
@@ -237,3 +237,17 @@ def test_what_is_stored_with_blanks_is_read_too() -> None:
         Step("queue", place="q"),
     ]
     assert MOST_STEPS >= 5
+
+
+async def test_which_countries_and_short_numbers_a_click_calls(cabinet: CabinetShop, reader: Reader) -> None:
+    status, _ = await send(reader, ("countries", "ru, kz"), ("short_numbers", "112 0611"))
+    assert status == 303
+    clicks = (await stored(cabinet)).clicks
+    assert clicks == ClickSettings(
+        countries=("RU", "KZ"), short_numbers=("112", "0611"), client_id_is_enough=False
+    )
+    status, page = await send(reader, ("countries", "RU Moon"), ("short_numbers", "*72"))
+    assert status == 422
+    assert "Two letters each, separated by blanks" in page
+    assert "Numbers of 2 to 6 digits" in page
+    assert (await stored(cabinet)).clicks == clicks

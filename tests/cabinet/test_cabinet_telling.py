@@ -11,6 +11,7 @@ from ari_app.accounts.account import RegisteredAccount
 from ari_app.accounts.sections import ExtensionOf
 from ari_app.demo.crm.simulator import Status
 from ari_app.retailcrm.module import MODULE_CODE
+from ari_app.retailcrm.registration import call_address, status_address
 from ari_app.store.keys import Keys
 from tests.cabinet.cabinet_shop import CabinetShop, cabinet_shop
 from tests.cabinet.shop import API_KEY
@@ -42,8 +43,8 @@ async def test_the_crm_is_told_what_the_module_can_and_where_it_is(cabinet: Cabi
     assert known["integrationCode"] == known["code"] == MODULE_CODE
     assert known["accountUrl"] == f"{public}/account/{cabinet.secret}"
     assert known["availableCountries"] == ["RU", "BY", "KZ", "UA", "AM", "AZ", "EE", "GE", "KG"]
-    assert telephony["makeCallUrl"] == f"{public}/crm/call"
-    assert telephony["changeUserStatusUrl"] == f"{public}/crm/status"
+    assert telephony["makeCallUrl"] == call_address(public, cabinet.secret)
+    assert telephony["changeUserStatusUrl"] == status_address(public, cabinet.secret)
     for can in ("allowEdit", "inputEventSupported", "outputEventSupported", "hangupEventSupported"):
         assert telephony[can] is True
     assert {one["userId"]: one["code"] for one in telephony["additionalCodes"]} == EXTENSIONS

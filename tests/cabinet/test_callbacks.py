@@ -6,9 +6,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from pydantic import SecretStr
 
 from ari_app.demo.crm.simulator import Manager, SimulatedCrm
-from ari_app.service.click_to_call import MOST_CALLS, Clicks
+from ari_app.retailcrm.registration import callback_key
+from ari_app.service.click_to_call import LIMITS, Clicks
 from ari_app.service.service import Service
 from ari_app.service.shop import Shop
 from cabinet.app import make_app
@@ -30,7 +32,7 @@ def shop(service: Service) -> Shop:
 @pytest.fixture
 def line(shop: Shop) -> Line:
     line = Line()
-    shop.clicks = Clicks(shop.current, line, lambda: 0.0)
+    shop.clicks = Clicks(shop.current, line, lambda: 0.0, LIMITS)
     return line
 
 
@@ -164,12 +166,30 @@ async def test_without_a_way_to_the_pbx_the_answer_is_503(client: Client, shop: 
 
 
 async def test_too_many_clicks_are_told_when_to_come_again(client: Client, line: Line) -> None:
-    for number in range(MOST_CALLS):
+    for number in range(LIMITS.extension_a_minute):
         await ask(client, "/crm/call", params=asking(phone=f"8916000000{number}"))
-    answer = await client.get("/crm/call", params=asking(phone="112"))
+    answer = await client.get("/crm/call", params=asking())
     assert answer.status == 429
     assert answer.headers["Retry-After"] == "60"
-    assert len(line.placed) == MOST_CALLS
+    assert len(line.placed) == LIMITS.extension_a_minute
+
+
+async def test_the_address_with_the_secret_is_the_crms_own(client: Client, line: Line, shop: Shop) -> None:
+    secret = SecretStr("hunter2-cabinet")
+    account = shop.settings
+    crm = account.crm.model_copy(update={"cabinet_secret": secret})
+    closed = account.clicks.model_copy(update={"client_id_is_enough": False})
+    shop.current.change(account.model_copy(update={"crm": crm, "clicks": closed}))
+    key = callback_key(secret.get_secret_value())
+    assert (await ask(client, f"/crm/call/{key}", params=asking()))[0] == 200
+    assert (await ask(client, f"/crm/status/{key}", params=asking(status="busy")))[0] == 200
+    for path in ("/crm/call", "/crm/status"):
+        assert (await ask(client, path, params=asking(code="102", status="busy")))[0] == 403
+        assert (await ask(client, f"{path}/{key[::-1]}", params=asking(status="busy")))[0] == 401
+        other = asking(clientId=OTHER_ID, status="busy")
+        assert (await ask(client, f"{path}/{key}", params=other))[0] == 401
+    assert list(line.placed) == [("101", ANNA)]
+    assert shop.statuses.away == {"101"}
 
 
 async def test_nothing_but_get_and_post_rings_anybody(client: Client, line: Line) -> None:

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from ari_app.service.click_to_call import Clicks
+from ari_app.service.click_to_call import LIMITS, Clicks
 from ari_app.service.service import Service
 from ari_app.service.shop import Shop
 from cabinet.app import make_app
@@ -32,7 +32,7 @@ def shop(service: Service) -> Shop:
 @pytest.fixture
 def line(shop: Shop) -> Line:
     line = Line()
-    shop.clicks = Clicks(shop.current, line, lambda: 0.0)
+    shop.clicks = Clicks(shop.current, line, lambda: 0.0, LIMITS)
     return line
 
 
@@ -45,7 +45,7 @@ async def client(service: Service) -> AsyncIterator[Client]:
 async def test_a_field_that_says_two_things_is_refused(client: Client, line: Line) -> None:
     twice = f"/crm/call?clientId={ID}&code=101&code=102&phone=112"
     assert (await ask(client, twice))[0] == 400
-    same = f"/crm/call?clientId={ID}&code=101&code=101&phone=112"
+    same = f"/crm/call?clientId={ID}&code=101&code=101&phone=89161234567"
     assert (await ask(client, same))[0] == 200
     assert set(line.placed) == {("101", "112")}
 

@@ -1,4 +1,5 @@
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -135,6 +136,22 @@ def test_whatever_comes_the_form_is_stable_and_safe(text: str, country: str) -> 
     found = e164(text, country)
     assert found is None or re.fullmatch(r"\+?[0-9*#]+", found)
     assert found is None or e164(found, country) == found
+
+
+ENDLESS = ["7" + " " * 500_000 + "y", "<" * 500_000, "7" * 500_000, "+" * 500_000, "sip:" + "%20" * 200_000]
+
+
+@pytest.mark.parametrize("text", ENDLESS, ids=lambda text: text[:5])
+def test_a_text_without_end_holds_nobody_up(text: str) -> None:
+    began = time.thread_time()
+    assert e164(text, "RU") in (None, "7")
+    assert time.thread_time() - began < 0.05
+
+
+def test_a_number_behind_a_few_hundred_blanks_is_read_at_once() -> None:
+    began = time.thread_time()
+    assert e164("7916 1234567" + " " * 900 + "y", "RU") == "+79161234567"
+    assert time.thread_time() - began < 0.01
 
 
 def test_a_log_shows_only_the_ends_of_a_number() -> None:

@@ -146,7 +146,8 @@ class CrmAccount:
     ) -> CalledBack:
         """A manager clicks a customer's number."""
         fields = {"code": code, "phone": phone, "userId": user_id, "externalPhone": external_phone}
-        return await call_back(f"{base_url}/crm/call", {"clientId": client_id, **fields})
+        address = self._registered("makeCallUrl") or f"{base_url}/crm/call"
+        return await call_back(address, {"clientId": client_id, **fields})
 
     async def change_status(
         self, base_url: str, client_id: str, status: str, *, code: str | None = None, user_id: int
@@ -154,7 +155,15 @@ class CrmAccount:
         """A manager says that they are free, busy, at dinner or on a break."""
         self.set_status(user_id, status)
         fields = {"code": code, "userId": user_id, "status": status}
-        return await call_back(f"{base_url}/crm/status", {"clientId": client_id, **fields})
+        address = self._registered("changeUserStatusUrl") or f"{base_url}/crm/status"
+        return await call_back(address, {"clientId": client_id, **fields})
+
+    def _registered(self, address: str) -> str | None:
+        """Give the address of that name at which our module wants to be called, if one is registered."""
+        telephonies = (
+            module.get("integrations", {}).get("telephony", {}) for module in self.rights.modules.values()
+        )
+        return next((found[address] for found in telephonies if found.get(address)), None)
 
     # What its administrators do; a module's code comes first
 
