@@ -280,8 +280,13 @@ def _blind(event: dict[str, Any], at: float) -> Signal | None:
     The customer's own channel is sent on so only into a parking lot; else a new one stands for it.
     """
     transferee = event.get("transferee")
-    if transferee is None or event["result"] != "Success" or event.get("replace_channel"):
+    if event["result"] != "Success" or event.get("replace_channel"):
         return None
+    if (
+        transferee is None
+    ):  # of more than two in a bridge Asterisk parks none, and then takes the one who asked out
+        ident = str(event["channel"]["id"])
+        return Heard(ident, h.OutcomeUnknown(at, "a transfer has led nowhere"))
     leg, member = str(transferee["id"]), str(event["channel"]["name"])
     return Heard(leg, h.MemberTransferred(at, leg, member, str(event["exten"])))
 

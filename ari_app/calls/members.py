@@ -152,7 +152,7 @@ def _transferred(turn: Turn, leg: Leg, target: str | None) -> None:
     end_members(turn, leg, LegResult.ANSWERED)
     if not turn.call.away:
         leg = replace(leg, target=target, does=None)
-        turn.call = turn.call.with_leg(leg)
+    turn.call = replace(turn.call, caller=leg) if leg.role is Role.CALLER else turn.call.with_leg(leg)
     wait_for(turn, leg)
 
 

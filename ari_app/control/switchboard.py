@@ -44,6 +44,8 @@ log = structlog.get_logger(__name__)
 
 LOT_SECONDS = 0.5
 """How often it is looked who has taken a parked customer out of the lot: no event tells."""
+APART_SECONDS = 10.0
+"""How long after a transfer that has led nowhere the PBX may yet take who asked for it out of the bridge."""
 AUDIT_SECONDS = 30.0
 """How often the live calls are compared with what the PBX says, in case an event was lost."""
 
@@ -69,6 +71,8 @@ class Line:
         self.listening = False
         self._calls: dict[str, LiveCall] = {}
         self._strangers: dict[str, LiveCall] = {}
+        self._led_nowhere: dict[str, float] = {}
+        """Calls in which a transfer has led nowhere, and how long they are looked after."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._startup: str | None = None
         self._restart_seen_at = 0.0
@@ -112,6 +116,9 @@ class Line:
         if live is None:
             live = self._calls.get(self.pbx.ids.call_of(heard.key) or "")
         if live is None:
+            return
+        if isinstance(heard.happening, h.OutcomeUnknown):
+            self._led_nowhere[live.call.id] = self.clock() + APART_SECONDS
             return
         if isinstance(heard.happening, h.PartyReplaced):
             self._know(heard.happening.channel, live)
@@ -317,12 +324,25 @@ class Line:
         while True:
             await asyncio.sleep(LOT_SECONDS)
             waiting = [live for live in self._calls.values() if _may_be_parked(live.call)]
-            if not self.listening or not waiting:
+            if not self.listening or not (waiting or self._led_nowhere):
                 continue
             with suppress(PbxError):
                 snapshot = await self.pbx.snapshot()
                 for live in waiting:
                     self._look_into_the_lot(live, snapshot)
+                for call_id in tuple(self._led_nowhere):
+                    self._keep_together(call_id, snapshot)
+
+    def _keep_together(self, call_id: str, snapshot: Snapshot) -> None:
+        """Let the two talk on of whom the PBX has taken one out of the bridge."""
+        live = self._calls.get(call_id)
+        if live is None or self.clock() > self._led_nowhere[call_id]:
+            del self._led_nowhere[call_id]
+        elif live.call.stage is Stage.TALKING and not live.call.away:
+            customer = live.call.customer
+            two = {live.call.talker_leg, customer.id if customer is not None else None}
+            if not two <= set(snapshot.bridges.get(live.call.bridge_id, ())):
+                live.put(h.OutcomeUnknown(self.clock(), "one of the two is not in the bridge"))
 
     def _look_into_the_lot(self, live: LiveCall, snapshot: Snapshot) -> None:
         leg = live.call.party(live.call.talker_leg or "")

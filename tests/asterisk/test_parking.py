@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -26,10 +27,8 @@ ANNA, STRANGER = "+79161234567", "+79037654321"
 LOT, PLACE = "700", "701"
 
 DIALPLAN = """
-; The lot, reached by its number at once; others with one place; and a lot behind something else.
+; Beside the lot that the lab has: others with one place, and the lab's behind something else.
 [internal](+)
-exten => 700,1,Park()
-exten => _70[1-9],1,ParkedCall(,${EXTEN})
 exten => 75,1,Park(small)
 exten => 78,1,Park(full)
 exten => 77,1,NoOp(to the lot)
@@ -40,7 +39,7 @@ PARKING = """
 [default]
 context = parkedcalls
 parkext = 700
-parkpos = 701-709
+parkpos = 701-720
 parkingtime = 300
 comebacktoorigin = no
 [small]
@@ -313,3 +312,33 @@ async def test_a_recording_whose_channel_is_hung_up_goes_on(office: Office) -> N
     assert report.upload.record_url is not None
     assert report.call.recording.seconds is not None
     assert report.call.recording.seconds > since_the_answer(report.call) - 1.5
+
+
+async def test_where_the_pbx_cant_park_the_two_talk_on(office: Office) -> None:
+    (olga,) = office.managers(1)
+    async with anna_talks_to(office, olga, record=False) as (anna, hers):
+        bridge, asterisk = (await office.live()).bridge_id, office.lab.asterisk
+        login = aiohttp.encode_basic_auth(asterisk.ari_username, asterisk.ari_password)
+        async with aiohttp.ClientSession(headers={"Authorization": login}) as session:
+
+            async def channels() -> int:
+                async with session.get(f"{asterisk.ari_url}/bridges/{bridge}") as found:
+                    return len((await found.json())["channels"])
+
+            async def apart() -> bool | None:
+                return await channels() < 2 or None
+
+            async def together() -> bool | None:
+                return await channels() == 2 or None
+
+            record = f"{asterisk.ari_url}/bridges/{bridge}/record?name={bridge}-third&format=wav"
+            async with session.post(record):
+                pass
+            assert await hers.transfer(LOT) == 503
+            await office.eventually(apart, "nobody was taken out of the bridge")
+            await office.eventually(together, "the two don't hear each other")
+            async with session.delete(f"{asterisk.ari_url}/recordings/live/{bridge}-third"):
+                pass
+        anna.hang_up()
+        await hers.is_free()
+    is_one_call(await office.report(), olga, olga, talked=3)
