@@ -339,6 +339,6 @@ async def test_where_the_pbx_cant_park_the_two_talk_on(office: Office) -> None:
             await office.eventually(together, "the two don't hear each other")
             async with session.delete(f"{asterisk.ari_url}/recordings/live/{bridge}-third"):
                 pass
-        anna.hang_up()
-        await hers.is_free()
-    is_one_call(await office.report(), olga, olga, talked=3)
+        hers.hang_up()
+        await anna.ended()
+    is_one_call(await office.report(), olga, olga, talked=4)
