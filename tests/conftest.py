@@ -10,7 +10,7 @@ import pytest_asyncio
 from ari_app.demo.crm.simulator import SimulatedCrm
 from ari_app.demo.pbx.asterisk import Asterisk
 from ari_app.demo.pbx.lab import Lab
-from ari_app.demo.pbx.machine import Installation, prepare
+from ari_app.demo.pbx.machine import CannotPrepare, Installation, prepare, prepare_softphone
 from ari_app.store.connection import connect
 from ari_app.store.server import private_redis
 from tests.support.office import API_KEY, Office
@@ -56,6 +56,15 @@ def installation() -> Installation:
 async def lab(installation: Installation) -> AsyncIterator[Lab]:
     async with Asterisk(installation) as asterisk:
         yield Lab(asterisk)
+
+
+@pytest.fixture(scope="session")
+def linphone() -> None:
+    """Have the program; where it can't be had, the tests with it are left out."""
+    try:
+        prepare_softphone()
+    except CannotPrepare as problem:
+        pytest.skip(str(problem))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

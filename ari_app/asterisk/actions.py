@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from ari_app.accounts.dialplan_names import named_context, named_exten
 from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import PbxRefused
@@ -51,6 +53,8 @@ class Actions:
                 await ari("channels", "dial", channelId=leg, **limit)
             case o.Join():
                 await self._join(order)
+            case o.ShowCustomer(leg, name, number):
+                await self._show(leg, f'"{name}" <{number}>')
             case o.PassKeys(bridge, channel, through):
                 await self._pass_keys(bridge, channel, through)
             case o.Answer(channel):
@@ -88,6 +92,8 @@ class Actions:
 
     async def _ring(self, ring: o.Ring) -> None:
         shown = f'"{ring.name}" <{ring.number}>'
+        # Pickup(101) finds what Dial() has made alone; Pickup(101@PICKUPMARK), FreePBX's **, ours as well.
+        pickup = {"PICKUPMARK": ring.code} if ring.code and not ring.endpoint.startswith("Local/") else {}
         await self._tolerating(
             DONE_BEFORE,
             "channels",
@@ -96,10 +102,21 @@ class Actions:
             app=self._app,
             appArgs="leg",
             channelId=ring.leg,
-            variables={"CONNECTEDLINE(all,i)": shown, **behind(ring.endpoint, inbound=ring.inbound)},
+            variables={
+                "CONNECTEDLINE(all,i)": shown,
+                **pickup,
+                **behind(ring.endpoint, inbound=ring.inbound),
+            },
             **({"originator": ring.originator} if ring.originator else {}),
             **({"otherChannelId": ring.far_id} if ring.far_id else {}),
         )
+
+    async def _show(self, leg: str, caller: str) -> None:
+        """A leg that is gone, or can't be told, shows what it shows: the call goes on all the same."""
+        with suppress(PbxRefused):
+            await self._ari(
+                "channels", "setChannelVar", channelId=leg, variable="CONNECTEDLINE(all)", value=caller
+            )
 
     async def _pass_keys(self, bridge: str, channel: str, through: bool) -> None:
         """A channel that is in the bridge already leaves it for a moment and comes back."""

@@ -142,6 +142,7 @@ class Turn:
                 originator=None if self.call.stage is Stage.CALLING else waits.id,
                 far_id=leg.far_id if leg.leads_on else None,
                 inbound=self.call.direction is Direction.IN,
+                code=leg.code,
             )
         )
 

@@ -45,6 +45,11 @@ def of_service(
     )
 
 
+def of_store(redis: Redis, account: str) -> AsyncIterator[Finding]:
+    """Look at what one shop has in Redis."""
+    return carry_out([Check("set aside", machine.set_aside(redis, account))])
+
+
 async def of_shop(
     client: aiohttp.ClientSession,
     shop: RegisteredAccount,

@@ -59,6 +59,10 @@ class Desk(Protocol):
         """How calls are handled that begin now."""
 
     @property
+    def full(self) -> bool:
+        """Whether the steps of no further call can be kept."""
+
+    @property
     def away(self) -> frozenset[str]:
         """The extensions whose managers are busy, at dinner or on a break, as the CRM says."""
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from ari_app.accounts.dialplan_names import AWAY_LABEL, without_us_context
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnavailable
 from ari_app.asterisk.events import Heard, NewCaller, new_caller, newcomer
 from ari_app.asterisk.pbx import Pbx, Snapshot
@@ -56,6 +57,12 @@ _RECORDER = ("Recorder/", "Announcer/")
 _MAY_RING = frozenset({Stage.ARRIVING, Stage.RINGING, Stage.TRANSFERRING, Stage.DIALPLAN})
 """The stages of a call in which it may come to ring somebody."""
 
+MOST_CALLS = 2_000
+"""So many calls at once are ours, by default; further callers go on in the dialplan."""
+NEARLY = 0.8
+"""The share of a bound at which it is said that it is near."""
+FULL_SAID_SECONDS = 60.0
+
 _AWAITS_AN_ANSWER = frozenset({Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING})
 """The stages in which somebody may have answered behind a leg into the dialplan."""
 
@@ -63,14 +70,25 @@ _AWAITS_AN_ANSWER = frozenset({Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING}
 class Line:
     """One account's telephone line."""
 
-    def __init__(self, desk: Desk, pbx: Pbx, ajam: AjamLine | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        pbx: Pbx,
+        ajam: AjamLine | None,
+        clock: Callable[[], float],
+        most: int = MOST_CALLS,
+    ) -> None:
         self.desk = desk
         self.clock = clock
         self.pbx = pbx
         self.ajam = ajam
         self.listening = False
+        self.most = most
+        self.turned_away = 0
+        """How many callers went on in the dialplan because there was no room for their calls."""
+        self._full_said_at = float("-inf")
         self._calls: dict[str, LiveCall] = {}
-        self._strangers: dict[str, LiveCall] = {}
+        self._strangers: dict[str, list[LiveCall]] = {}
         self._led_nowhere: dict[str, float] = {}
         """Calls in which a transfer has led nowhere, and how long they are looked after."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -112,17 +130,19 @@ class Line:
 
     def heard(self, heard: Heard) -> None:
         """Put what happened into the mailbox of its call; an unknown channel is nothing to us."""
-        live = self._strangers.get(heard.key)
-        if live is None:
-            live = self._calls.get(self.pbx.ids.call_of(heard.key) or "")
+        known = self._strangers.get(heard.key, [])
+        live = known[-1] if known else self._calls.get(self.pbx.ids.call_of(heard.key) or "")
         if live is None:
             return
         if isinstance(heard.happening, h.OutcomeUnknown):
             self._led_nowhere[live.call.id] = self.clock() + APART_SECONDS
             return
-        if isinstance(heard.happening, h.PartyReplaced):
-            self._know(heard.happening.channel, live)
         happening = heard.happening
+        if isinstance(happening, h.PartyReplaced):
+            self._know(happening.channel, live)
+        if isinstance(happening, h.LegEnded):
+            for other in known[:-1]:
+                other.put(happening)
         live.put(self._whereto(happening) if isinstance(happening, h.LegForwarded) else happening)
 
     def _whereto(self, forwarded: h.LegForwarded) -> h.LegForwarded:
@@ -145,7 +165,14 @@ class Line:
         """Take a new caller."""
         known = self._strangers.get(caller.channel)
         if known is not None:
-            known.put(h.CallerReturned(at))
+            known[-1].put(h.CallerReturned(at))
+            return
+        if (
+            self.full is not None
+            and caller.arguments[0:1] in (("incoming",), ("outgoing",))
+            and len(caller.arguments) > 1
+        ):
+            self._turn_away(caller)
             return
         match caller.arguments:
             case ("incoming", *rest):
@@ -162,6 +189,59 @@ class Line:
                     arguments=caller.arguments,
                 )
                 self._send_on(caller.channel)
+
+    @property
+    def full(self) -> str | None:
+        """Why no further call is taken; None when there is room."""
+        if len(self._calls) >= self.most:
+            return f"{len(self._calls)} calls go on at once"
+        return "the steps of calls can't be written, and no more of them are kept" if self.desk.full else None
+
+    @property
+    def nearly_full(self) -> bool:
+        """Whether that is near."""
+        return len(self._calls) >= NEARLY * self.most
+
+    def _turn_away(self, caller: NewCaller) -> None:
+        """Let a caller go on in the dialplan, as if we weren't there."""
+        self.turned_away += 1
+        if self.clock() - self._full_said_at >= FULL_SAID_SECONDS:
+            self._full_said_at = self.clock()
+            self._log.error(
+                "callers go on in the dialplan: there is no room for more calls",
+                why=self.full,
+                turned_away=self.turned_away,
+            )
+        if caller.arguments[0] == "outgoing":
+            self._send_on(caller.channel, self.desk.outside(caller.arguments[1]))
+            return
+        task = asyncio.create_task(self._send_on_without_us(caller.channel))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send_on_without_us(self, channel: str) -> None:
+        """Send a caller where the dialplan sends them while we are away: after Stasis() it would hang up."""
+        app = self.pbx.target.stasis_app
+        ways: tuple[dict[str, str | int], ...] = (
+            {"label": AWAY_LABEL},
+            {"context": without_us_context(app), "extension": "s", "priority": 1},
+            {},
+        )
+        with suppress(PbxError):
+            for way in ways:
+                if "context" in way and not await self._dialplan_has(channel, f"{way['context']},s,1"):
+                    continue
+                with suppress(PbxRefused):
+                    await self.pbx.ari("channels", "continueInDialplan", channelId=channel, **way)
+                    return
+
+    async def _dialplan_has(self, channel: str, place: str) -> bool:
+        try:
+            variable = f"DIALPLAN_EXISTS({place})"
+            said = await self.pbx.ari("channels", "getChannelVar", channelId=channel, variable=variable)
+        except PbxRefused:
+            return False
+        return bool(said) and said.get("value") == "1"
 
     def lost(self) -> None:
         """Nothing is heard any more."""
@@ -407,8 +487,11 @@ class Line:
         """Let a manager's phone ring, and then the customer's; give the call's id.
 
         `dialled` is the number as it is dialled, `external` ours in E.164, `outgoing` the line
-        ("context[,priority]"). None: as far as is known, neither ARI nor AJAM works.
+        ("context[,priority]"). None: as far as is known, neither ARI nor AJAM works, or there is
+        no room for another call.
         """
+        if self.full is not None:
+            return None
         way = Way.ARI if self.listening else Way.AJAM if self.ajam is not None and self.ajam.usable else None
         if way is None:
             return None
@@ -460,14 +543,23 @@ class Line:
             self._tasks.discard(task)
             self._calls.pop(call.id, None)
             for ident in live.strangers:
-                self._strangers.pop(ident, None)
+                self._strangers[ident].remove(live)
+                if not self._strangers[ident]:
+                    del self._strangers[ident]
             if not task.cancelled() and task.exception() is not None:
                 self._log.error("a call's task failed", call=call.id, exc_info=task.exception())
 
         task.add_done_callback(ended)
 
     def _know(self, channel: str, live: LiveCall) -> None:
-        self._strangers[channel] = live
+        """A channel is of two calls where a customer was handed over to the other party of a second one.
+
+        Who knew it last hears what happens to it, both that it ends.
+        """
+        known = self._strangers.setdefault(channel, [])
+        if live in known:
+            known.remove(live)
+        known.append(live)
         live.strangers.add(channel)
 
     def _send_on(self, channel: str, place: Outside | None = None) -> None:

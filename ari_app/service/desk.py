@@ -54,6 +54,11 @@ class ShopDesk:
         return self._current.policy
 
     @property
+    def full(self) -> bool:
+        """Whether the steps of no further call can be kept."""
+        return self._ledger.full
+
+    @property
     def away(self) -> frozenset[str]:
         """The extensions whose managers are busy, at dinner or on a break, as the CRM says."""
         return self._statuses.away

@@ -21,7 +21,7 @@ from ari_app.service.click_to_call import ClickLimits
 from ari_app.service.crm_module import Informing
 from ari_app.service.crm_sites import Sites
 from ari_app.service.retention import Keeping
-from ari_app.service.shop import Shop
+from ari_app.service.shop import Bounds, Shop
 from ari_app.service.synchronising import Synchronising
 from ari_app.settings import Settings
 from ari_app.store.accounts import Accounts, WrongSecretKey
@@ -144,7 +144,8 @@ class Service:
                 await self._take_changes(passages)
             except (StoreUnavailable, WrongSecretKey, _NotOpened) as error:
                 if str(error) != trouble:
-                    known = isinstance(error.__cause__, StoreUnavailable | None)
+                    known = isinstance(error, StoreUnavailable | WrongSecretKey)
+                    known = known or isinstance(error.__cause__, StoreUnavailable)
                     log.warning(
                         "the accounts can't be read", problem=str(error), exc_info=None if known else error
                     )
@@ -208,6 +209,7 @@ class Service:
             passages.to(account.pbx.guarded),
             self.changes_of(account.id),
             _click_limits(self.settings),
+            Bounds(self.settings.ledger_mb * 10**6, self.settings.live_calls),
         )
         await shop.open()
         shop.notes.take_change(before, account)
