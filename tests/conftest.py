@@ -69,7 +69,7 @@ def linphone() -> None:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def redis_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    async with private_redis(tmp_path_factory.mktemp("redis"), own=True) as url:
+    async with private_redis(tmp_path_factory.mktemp("redis"), own=True, temporary=True) as url:
         yield url
 
 

@@ -35,6 +35,16 @@ def named_exten(context: str, exten: str, priority: int) -> str:
     return _fitting(f"{context}:{exten}:{priority}")
 
 
+def ring_context(stasis_app: str) -> str:
+    """Name the context that rings an extension as FreePBX would; its extensions are the managers'."""
+    return _fitting(f"{stasis_app}-ring")
+
+
+def ring_format(stasis_app: str) -> str:
+    """Write the channel by which `ring_context` rings an extension, ``##``."""
+    return f"Local/##@{ring_context(stasis_app)}/n"
+
+
 def _fitting(name: str) -> str:
     if len(name) <= _LONGEST:
         return name

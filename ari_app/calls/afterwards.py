@@ -1,52 +1,14 @@
-"""The moves of a call in the shop's dialplan and at its end. One small function for each thing that can
-happen; the first line of its docstring is its line in the state table.
+"""The moves of a call at its end. One small function for each thing that can happen; the first line of its
+docstring is its line in the state table.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Direction, LegState, Stage
-from ari_app.calls.orders import AskPbx, Ringback
+from ari_app.calls.orders import AskPbx
 from ari_app.calls.outcome import Ending
-from ari_app.calls.routing import plan
-from ari_app.calls.trying import try_next, without_dialplan
 from ari_app.calls.turn import Turn
-
-# -- in the dialplan -----------------------------------------------------------------------------------------
-
-
-def dialplan_answered(turn: Turn, _: h.CallerAnswered) -> None:
-    """The shop's dialplan answered the caller."""
-    if turn.call.caller.pending:
-        turn.change(turn.call.caller, LegState.UP)
-        if turn.call.answered_at is None:
-            turn.call = replace(turn.call, answered_at=turn.moment)
-
-
-def caller_returned(turn: Turn, _: h.CallerReturned) -> None:
-    """The caller comes back to us: their destinations are tried again, but for those in the dialplan."""
-    call = turn.call
-    again = plan(call.policy, call.known, call.responsible)
-    turn.call = replace(
-        call,
-        stage=Stage.RINGING,
-        destinations=without_dialplan(again),
-        attempt=-1,
-        handed_on=False,
-        answered_at=call.answered_at if call.talker_leg is not None else None,
-        caller=replace(call.caller, joined=False),
-    )
-    turn.order(Ringback(call.caller.id))
-    try_next(turn)
-
-
-def dialplan_ended(turn: Turn, ended: h.CallerEnded) -> None:
-    """The caller is gone: the CRM is told, answered if the dialplan answered."""
-    turn.change(turn.call.caller, LegState.GONE)
-    answered = turn.call.answered_at is not None
-    turn.finish(Ending.ANSWERED if answered else Ending.NOT_ANSWERED, seen_at=ended.known_up_at)
 
 
 def late_leg_ended(turn: Turn, ended: h.LegEnded) -> None:
@@ -55,9 +17,6 @@ def late_leg_ended(turn: Turn, ended: h.LegEnded) -> None:
     if leg is not None and leg.alive:
         turn.change(leg, LegState.GONE)
     turn.tidy()
-
-
-# -- ending --------------------------------------------------------------------------------------------------
 
 
 def caller_gone(turn: Turn, _: h.CallerEnded) -> None:

@@ -10,16 +10,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.behind import is_rung, local_leg, rung_in_vain, telephones
+from ari_app.calls.behind import end_members, is_rung, local_leg, rung_in_vain, telephones
 from ari_app.calls.call import Doing, Leg, LegState, Role, Stage, TimerName
 from ari_app.calls.orders import AskPbx, HangUpReason
 from ari_app.calls.outcome import Ending, LegResult
+from ari_app.calls.talking import wait_for
 from ari_app.calls.trying import fallback, ring_again, try_next_when_done
 from ari_app.calls.turn import Turn
 
 VAIN_SECONDS = 1.0
 """How long the dialplan may be silent after whom it has tried in vain, before it is taken to be done."""
-_SAYS = (Doing.SPEAKS, Doing.WAITS)
+_SPEAKS = (Doing.SPEAKS, Doing.MEETS)
+_SAYS = (*_SPEAKS, Doing.WAITS)
 
 
 def dialplan_answered(turn: Turn, leg: Leg) -> None:
@@ -37,6 +39,11 @@ def dialplan_does(turn: Turn, said: h.DialplanDoes) -> None:
     leg = local_leg(turn.call, said.leg)
     if leg is None or leg.id != said.leg:
         return  # one behind it: whoever it dials tells of it
+    if turn.call.away:  # a parked customer goes on there: nobody of ours has to do anything
+        if turn.call.stage is Stage.TALKING:
+            end_members(turn, leg, LegResult.ANSWERED)
+            wait_for(turn, leg)
+        return
     before = leg.does
     leg = replace(leg, does=said.does)
     turn.call = replace(turn.call, caller=leg) if leg.role is Role.CALLER else turn.call.with_leg(leg)
@@ -47,7 +54,7 @@ def dialplan_does(turn: Turn, said: h.DialplanDoes) -> None:
         return
     if turn.call.stage is Stage.TALKING:
         return
-    if leg.state is LegState.UP and (said.does is Doing.SPEAKS or before is not None):
+    if leg.state is LegState.UP and (said.does in _SPEAKS or before is not None):
         _speaks(turn, leg)
     leg = turn.call.party(leg.id) or leg
     if rung_in_vain(turn.call, leg) or said.does is Doing.REFUSES:

@@ -20,6 +20,7 @@ from ari_app.calls import (
     parking,
     recording,
     recovery,
+    sent_on,
     talking,
     telephones,
     transfer,
@@ -106,9 +107,10 @@ def known_as(call: Call, happening: Happening) -> Happening:
         case h.LegEnded(at, leg, cause, sip, known_up_at) if leg == call.caller.id:
             return h.CallerEnded(at, cause, known_up_at, sip)
         case h.MemberRung() | h.MemberAnswered() | h.MemberTransferred() | h.MemberEnded() | h.DialplanDoes():
-            if isinstance(happening, h.MemberTransferred) and not call.away:
+            if isinstance(happening, h.MemberTransferred):
                 customer = call.customer
-                if customer is not None and customer.id == happening.leg:
+                ours = customer is not None and customer.far != customer.id
+                if ours and customer is not None and customer.id == happening.leg:
                     at, leg, member, target = happening.at, happening.leg, happening.member, happening.target
                     return h.CustomerParked(at, leg, member, target)
             legs = (leg for leg in (call.caller, *call.legs) if leg.leads_on)
@@ -236,13 +238,19 @@ _TRANSFERRING: dict[type, Move] = {
     h.PbxSaid: _take_facts,
 }
 _DIALPLAN: dict[type, Move] = {
-    h.CallerAnswered: afterwards.dialplan_answered,
-    h.CallerReturned: afterwards.caller_returned,
+    h.CallerAnswered: sent_on.dialplan_answered,
+    h.MemberRung: sent_on.telephone_rung,
+    h.MemberAnswered: sent_on.telephone_answered,
+    h.MemberEnded: members.member_ended,
+    h.MemberTransferred: sent_on.transferred,
+    h.FarHalfFound: members.far_half_found,
+    h.DialplanDoes: sent_on.dialplan_does,
+    h.TimerExpired: sent_on.round_told,
+    h.CallerReturned: sent_on.caller_returned,
     h.PartyReplaced: transfer.turn_away,
-    h.CallerEnded: afterwards.dialplan_ended,
+    h.CallerEnded: sent_on.caller_ended,
     h.LegReady: waiting.stray_leg,
     h.LegEnded: afterwards.late_leg_ended,
-    h.TimerExpired: recording.recorder_missed,
     h.RecorderReady: recording.recorder_ready,
     h.RecorderEnded: recording.recorder_ended,
     h.RecordingFinished: recording.recorder_ended,

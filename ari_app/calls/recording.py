@@ -62,12 +62,6 @@ def record_again(turn: Turn) -> None:
         turn.order(Listen(customer.id, turn.call.recorder_id))
 
 
-def recorder_missed(turn: Turn, expired: h.TimerExpired) -> None:
-    """The recording that was broken off goes on."""
-    if expired.timer is TimerName.RECORDER:
-        record_again(turn)
-
-
 def late_recorder_ended(turn: Turn, _: h.RecorderEnded) -> None:
     """Noted; after the last channel the bridge is removed, and the call ends when all is reported."""
     _gone(turn)
@@ -110,7 +104,7 @@ def recording_stored(turn: Turn, stored: h.RecordingStored) -> None:
     """The CRM is told the result with the recording; an end that nobody saw is dated by its length."""
     call = turn.call
     recording_noted(turn, stored)
-    if call.end_unseen and call.recording.started_at is not None and not call.result_told:
+    if call.end_unseen and call.recording.started_at is not None and not call.reported:
         turn.call = replace(turn.call, ended_at=min(turn.moment, call.recording.started_at + stored.seconds))
     turn.report()
     turn.tidy()

@@ -79,6 +79,9 @@ class Desk(Protocol):
     def normal_form(self, number: str | None) -> str | None:
         """Bring a number into the form in which numbers are compared; None when it is withheld."""
 
+    def for_a_line(self, number: str) -> str:
+        """Put the digit for an outside line before a number, where the shop has one."""
+
     def number_of(self, dialled: str) -> str | None:
         """Give the number, in that form, that a manager's phone has dialled."""
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from ari_app.accounts.dialplan_names import AWAY_LABEL, without_us_context
+from ari_app.accounts.dialplan_names import AWAY_LABEL, ring_format, without_us_context
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnavailable
 from ari_app.asterisk.events import Heard, NewCaller, new_caller, newcomer
 from ari_app.asterisk.pbx import Pbx, Snapshot
@@ -63,7 +63,7 @@ NEARLY = 0.8
 """The share of a bound at which it is said that it is near."""
 FULL_SAID_SECONDS = 60.0
 
-_AWAITS_AN_ANSWER = frozenset({Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING})
+_AWAITS_AN_ANSWER = frozenset({Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING, Stage.DIALPLAN})
 """The stages in which somebody may have answered behind a leg into the dialplan."""
 
 
@@ -387,7 +387,11 @@ class Line:
         """Compare the live calls with what the PBX says, for ever, in case an event was lost."""
         while True:
             await asyncio.sleep(AUDIT_SECONDS)
-            if not self.listening or not self._calls:
+            if not self.listening:
+                continue
+            with suppress(PbxError):
+                await self.pbx.look_who_rings()
+            if not self._calls:
                 continue
             before = self.clock() - AUDIT_SECONDS / 2
             with suppress(PbxError):
@@ -478,6 +482,7 @@ class Line:
 
     def clicked(self, code: str, dialled: str) -> str | None:
         """Give the click-to-call of an extension to a number that the customer hasn't answered yet."""
+        dialled = self.desk.for_a_line(dialled)
         for call in self._unanswered_clicks():
             if call.outside is not None and (call.caller.code, call.outside.number) == (code, dialled):
                 return call.id
@@ -486,16 +491,16 @@ class Line:
     def place_call(self, code: str, dialled: str, external: str | None, outgoing: str) -> str | None:
         """Let a manager's phone ring, and then the customer's; give the call's id.
 
-        `dialled` is the number as it is dialled, `external` ours in E.164, `outgoing` the line
-        ("context[,priority]"). None: as far as is known, neither ARI nor AJAM works, or there is
-        no room for another call.
+        `dialled` is the number as it is dialled, but for the digit for an outside line; `external` is ours
+        in E.164, `outgoing` the line ("context[,priority]"). None: as far as is known, neither way works, or
+        there is no room for another call.
         """
         if self.full is not None:
             return None
         way = Way.ARI if self.listening else Way.AJAM if self.ajam is not None and self.ajam.usable else None
         if way is None:
             return None
-        outside = self.desk.outside(dialled, outgoing)
+        outside = self.desk.outside(self.desk.for_a_line(dialled), outgoing)
         number = tellable(self.desk.normal_form(dialled))
         return self._begin(h.CallClicked(self.clock(), code, number, external, outside, way))
 
@@ -521,8 +526,10 @@ class Line:
 
     def _begin(self, first: First) -> str:
         call_id = f"{self.pbx.ids.prefix}{secrets.token_hex(8)}"
-        desk = self.desk
-        call, orders = begin(call_id, desk.account, desk.policy, first, self._busy_for_a_new_call())
+        desk, policy = self.desk, self.desk.policy
+        if self.pbx.rings_people:
+            policy = policy.through(ring_format(self.pbx.target.stasis_app))
+        call, orders = begin(call_id, desk.account, policy, first, self._busy_for_a_new_call())
         self._start(LiveCall(self, call), first, orders)
         return call_id
 

@@ -220,7 +220,7 @@ async def test_a_caller_whose_sending_on_gets_lost_is_sent_on_all_the_same(
     report = await office.report()
     assert wire.hits == 1
     assert (caller.status, caller.ended_by) == (200, "other side")
-    assert (report.upload.result, report.upload.duration) == ("answered", 1)
+    assert (report.upload.result, report.upload.duration) == ("no answer", 0)
 
 
 @pytest.mark.parametrize("fault", [Fault.LOST, Fault.ANSWER_LOST], ids=["lost", "answer-lost"])

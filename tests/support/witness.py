@@ -42,7 +42,7 @@ TIMERS_OF = {
     Stage.CALLING: {TimerName.RING, TimerName.SILENT},
     Stage.TRANSFERRING: {TimerName.ROUND, TimerName.VAIN, TimerName.RECORDER, TimerName.PARKER},
     Stage.TALKING: {TimerName.KEYS, TimerName.RECORDER},
-    Stage.DIALPLAN: {TimerName.RECORDER},
+    Stage.DIALPLAN: {TimerName.ROUND, TimerName.RECORDER},
     Stage.ENDING: {TimerName.RECORDING},
 }
 BY_AJAM = (o.Originate, o.HangUp, o.AskPbx, o.TellRinging, o.TellHangup, o.TellResult)
