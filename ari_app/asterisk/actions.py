@@ -65,12 +65,22 @@ class Actions:
                 await ari("channels", "answer", channelId=channel)
             case o.HangUp(channel, reason):
                 await ari("channels", "hangup", channelId=channel, reason=reason.value)
-            case o.Record(bridge, name):
+            case o.Listen(channel, recorder):
                 await self._tolerating(
                     DONE_BEFORE,
-                    "bridges",
+                    "channels",
+                    "snoopChannelWithId",
+                    channelId=channel,
+                    snoopId=recorder,
+                    spy="both",
+                    app=self._app,
+                )
+            case o.Record(name, channel, bridge):
+                await self._tolerating(
+                    DONE_BEFORE,
+                    "bridges" if bridge else "channels",
                     "record",
-                    bridgeId=bridge,
+                    **({"bridgeId": bridge} if bridge else {"channelId": channel}),
                     name=name,
                     format="wav",
                     ifExists="append",

@@ -88,12 +88,12 @@ Signal: TypeAlias = NewCaller | Heard | Replaced
 
 class Ids:
     """The ids that we give: ``APP-16 hex digits`` for a call, its bridge and its recording, ``CALL-N`` for a
-    leg, ``CALL-N-2`` for the far half of a Local channel.
+    leg, ``CALL-N-2`` for the far half of a Local channel, ``CALL-recorder`` for the channel that is recorded.
     """
 
     def __init__(self, stasis_app: str) -> None:
         self.prefix = f"{stasis_app}-"
-        self._ours = re.compile(rf"({re.escape(self.prefix)}[0-9a-f]{{16}})(-\d+)?(-2)?")
+        self._ours = re.compile(rf"({re.escape(self.prefix)}[0-9a-f]{{16}})(-\d+|-recorder)?(-2)?")
 
     def new_leg(self) -> str:
         """Name a channel that is of no call."""
@@ -283,10 +283,18 @@ def _attended(event: dict[str, Any], at: float, extensions: Extensions) -> Signa
 
 
 def _blind(event: dict[str, Any], at: float) -> Signal | None:
-    """A member who talked behind a Local channel of ours has sent its other half on in the dialplan."""
+    """A member who talked behind a Local channel of ours has sent its other half on in the dialplan.
+
+    The customer's own channel is sent on so only into a parking lot; else a new one stands for it.
+    """
     transferee = event.get("transferee")
-    if transferee is None or event["result"] != "Success":
+    if event["result"] != "Success" or event.get("replace_channel"):
         return None
+    if (
+        transferee is None
+    ):  # of more than two in a bridge Asterisk parks none, and then takes the one who asked out
+        ident = str(event["channel"]["id"])
+        return Heard(ident, h.OutcomeUnknown(at, "a transfer has led nowhere"))
     leg, member = str(transferee["id"]), str(event["channel"]["name"])
     return Heard(leg, h.MemberTransferred(at, leg, member, str(event["exten"])))
 

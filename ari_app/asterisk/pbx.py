@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -61,6 +62,8 @@ PING_SECONDS, PONG_SECONDS = 1.0, 2.0
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 15.0
 SOON_SECONDS, A_MOMENT_SECONDS = 2.0, 300.0
 """The longest pause before a PBX is tried again that was connected so shortly ago."""
+LISTENS_SINCE = 20
+"""From this Asterisk on the customer is recorded; 16 loses their name in a transfer from a bridge of two."""
 TIME_SECONDS = 15.0
 """How often the PBX is asked the time."""
 
@@ -130,11 +133,18 @@ class Snapshot:
     channels: dict[str, dict[str, Any]]
     bridges: dict[str, tuple[str, ...]]
     """The channels in each bridge."""
+    lots: frozenset[str] = frozenset()
+    """The bridges whose channels don't hear one another: parking lots."""
 
     @cached_property
     def bridged(self) -> frozenset[str]:
         """All channels that are in a bridge."""
         return frozenset(channel for inside in self.bridges.values() for channel in inside)
+
+    def talk_of(self, channel: str) -> tuple[str, ...]:
+        """List the channels of the bridge in which a channel is, itself too; none hears it in a lot."""
+        mixing = (inside for bridge, inside in self.bridges.items() if bridge not in self.lots)
+        return next((those for those in mixing if channel in those), ())
 
     def fact(self, channel: str) -> ChannelFact | None:
         """Say what is true of one channel."""
@@ -176,6 +186,8 @@ class Pbx:
         self.extensions = Extensions(target.channel_format, owners)
         self.rings_people = False
         """Whether the dialplan has the context that rings people as FreePBX would (`ring_context`)."""
+        self.records_bridges = False
+        """Whether it is an Asterisk on which the bridge is recorded, not the customer."""
         self._passage = passage
         self._clock = clock
         self._time = PbxClock(clock)
@@ -306,7 +318,8 @@ class Pbx:
         try:
             await self._ask_the_time()
             await self._filter_events()
-            info = await self.ari("asterisk", "getInfo", only="status")
+            info = await self.ari("asterisk", "getInfo", only="status,system")
+            self.records_bridges = _major(str(info.get("system", {}).get("version", ""))) < LISTENS_SINCE
             await self.look_who_rings()
             await ears.connected(str(info["status"]["startup_time"]))
             await self._check_recording_folder()
@@ -448,6 +461,7 @@ class Pbx:
             return Snapshot(
                 {channel["id"]: channel for channel in channels},
                 {bridge["id"]: tuple(bridge["channels"]) for bridge in bridges},
+                frozenset(bridge["id"] for bridge in bridges if bridge["bridge_type"] == "holding"),
             )
         except (LookupError, TypeError) as error:
             raise PbxUnknown(Way.ARI, "the PBX's list of channels or bridges can't be read") from error
@@ -474,7 +488,7 @@ class Pbx:
         Another Local channel is followed, down to a telephone; None while there is none.
         """
         for _ in range(NESTING):
-            inside = next((those for those in snapshot.bridges.values() if far in those), ())
+            inside = snapshot.talk_of(far)
             others = [snapshot.channels[one] for one in inside if one != far and one in snapshot.channels]
             if len(others) != 1:
                 return None
@@ -547,3 +561,9 @@ def _in_words(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "the PBX does not answer"
     return str(error) or type(error).__name__
+
+
+def _major(version: str) -> int:
+    """Give the number of a release such as ``16.28.0``; one without a number is taken for the newest."""
+    found = re.match(r"(?:certified/)?(\d+)\.", version)
+    return int(found[1]) if found else LISTENS_SINCE

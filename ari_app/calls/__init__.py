@@ -18,6 +18,7 @@ from ari_app.calls.call import (
     Doing,
     Leg,
     LegState,
+    RecordingState,
     Role,
     Source,
     Stage,
@@ -54,6 +55,7 @@ from ari_app.calls.numbers import (
 )
 from ari_app.calls.orders import Order, Tell, TellHangup, TellResult, TellRinging, WebAnalytics
 from ari_app.calls.outcome import CRM_WORDS, Ending, LegResult
+from ari_app.calls.parking import has_stayed
 from ari_app.calls.recovery import taken_up
 from ari_app.calls.reported import (
     CallTakenOver,
@@ -116,6 +118,7 @@ __all__ = [
     "People",
     "Policy",
     "Queue",
+    "RecordingState",
     "Report",
     "RingingReported",
     "Role",
@@ -142,6 +145,7 @@ __all__ = [
     "fitting",
     "for_an_outside_line",
     "happenings",
+    "has_stayed",
     "is_extension",
     "is_persons",
     "is_withheld",

@@ -55,7 +55,8 @@ class Role(StrEnum):
     ``caller`` is the channel with which the call began: the customer's, or the manager's in an outgoing call.
     ``customer`` (to a number outside), ``queue``, ``target`` (to whom somebody was transferred) and
     ``forwarded`` (to where a manager's telephone forwards its calls) are Local channels into the dialplan;
-    each party that it dials there hangs behind them as ``member``.
+    each party that it dials there hangs behind them as ``member``. ``recorder`` is no party: a channel that
+    listens to the customer's.
     """
 
     CALLER = "caller"
@@ -65,6 +66,7 @@ class Role(StrEnum):
     TARGET = "target"
     FORWARDED = "forwarded"
     MEMBER = "member"
+    RECORDER = "recorder"
 
 
 LOCAL_ROLES = frozenset({Role.CUSTOMER, Role.QUEUE, Role.TARGET, Role.FORWARDED})
@@ -179,7 +181,10 @@ class RecordingState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """The one recording of the call's bridge. `file` is its name in our store, `seconds` its length."""
+    """The one recording of the call: what the customer says and hears, from the first answer to the end.
+
+    `file` is its name in our store, `seconds` its length.
+    """
 
     state: RecordingState = RecordingState.NONE
     started_at: float | None = None
@@ -202,9 +207,11 @@ class TimerName(StrEnum):
     TELEPHONES = "telephones"
     SILENT = "silent"
     RECORDING = "recording"
+    RECORDER = "recorder"
     REPORT = "report"
     KEYS = "keys"
     VAIN = "vain"
+    PARKER = "parker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +329,8 @@ class Call:
     reported: bool = False
     """The CRM was told the result, or there was nobody to tell it of."""
     recording: Recording = field(default_factory=Recording)
+    recorder: Leg | None = None
+    """The channel that listens to the customer's; none in a call of before, whose bridge was recorded."""
     as_given: AsGiven | None = None
     """Only of a call that a dialplan of the shop's own reports."""
     timers: tuple[Timer, ...] = ()
@@ -376,12 +385,27 @@ class Call:
         return self.id
 
     @property
+    def recorder_id(self) -> str:
+        """The channel that is made to record the customer's."""
+        return f"{self.id}-recorder"
+
+    @property
     def customer(self) -> Leg | None:
         """The customer's leg: the caller's, or the one to the customer in an outgoing call."""
         if self.direction is Direction.IN:
             return self.caller
         legs = (leg for leg in reversed(self.legs) if leg.role is Role.CUSTOMER)
         return next(legs, None)
+
+    @property
+    def away(self) -> bool:
+        """Whether the PBX has taken the customer's own channel out of our bridge: it was parked.
+
+        What the dialplan does with it, it does itself: it is its own far half.
+        """
+        customer = self.customer
+        there = self.stage in (Stage.TALKING, Stage.TRANSFERRING)
+        return there and customer is not None and customer.far == customer.id
 
     @property
     def waiter(self) -> Leg:
@@ -425,6 +449,10 @@ class Call:
         """The legs beside the caller's that are ours to hang up: all but members behind Local channels."""
         return (leg for leg in self.legs if leg.role is not Role.MEMBER)
 
+    def leads_outside(self, leg: Leg) -> bool:
+        """Tell whether whom the dialplan dials behind a leg is the customer, not the shop."""
+        return leg.role is Role.CUSTOMER and leg.far != leg.id
+
     def leg(self, leg_id: str) -> Leg | None:
         """Find a leg by its channel's id; the caller's is not among them."""
         return next((leg for leg in self.legs if leg.id == leg_id), None)
@@ -450,6 +478,11 @@ class Call:
     def without_timer(self, name: TimerName) -> Call:
         """Clear a timer, set or not."""
         return replace(self, timers=tuple(timer for timer in self.timers if timer.name is not name))
+
+    @property
+    def recorder_timer(self) -> tuple[Timer, ...]:
+        """The only timer that goes on when the call comes to another stage before its end."""
+        return tuple(timer for timer in self.timers if timer.name is TimerName.RECORDER)
 
     def is_due(self, name: TimerName, at: float) -> bool:
         """Tell whether a deadline is set and has passed."""

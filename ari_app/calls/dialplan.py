@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.behind import is_rung, local_leg, rung_in_vain, telephones
+from ari_app.calls.behind import end_members, is_rung, local_leg, rung_in_vain, telephones
 from ari_app.calls.call import Doing, Leg, LegState, Role, Stage, TimerName
 from ari_app.calls.orders import AskPbx, HangUpReason
 from ari_app.calls.outcome import Ending, LegResult
+from ari_app.calls.talking import wait_for
 from ari_app.calls.trying import fallback, ring_again, try_next_when_done
 from ari_app.calls.turn import Turn
 
@@ -38,6 +39,11 @@ def dialplan_does(turn: Turn, said: h.DialplanDoes) -> None:
     leg = local_leg(turn.call, said.leg)
     if leg is None or leg.id != said.leg:
         return  # one behind it: whoever it dials tells of it
+    if turn.call.away:  # a parked customer goes on there: nobody of ours has to do anything
+        if turn.call.stage is Stage.TALKING:
+            end_members(turn, leg, LegResult.ANSWERED)
+            wait_for(turn, leg)
+        return
     before = leg.does
     leg = replace(leg, does=said.does)
     turn.call = replace(turn.call, caller=leg) if leg.role is Role.CALLER else turn.call.with_leg(leg)
@@ -74,7 +80,12 @@ def _speaks(turn: Turn, leg: Leg) -> None:
 
 
 def nobody_rings(turn: Turn, leg: Leg) -> None:
-    """All whom the dialplan has dialled were tried in vain: it may try others yet, for 1 s."""
+    """All whom the dialplan has dialled were tried in vain: it may try others yet, for 1 s.
+
+    Where the customer's own channel goes on is the dialplan's affair.
+    """
+    if turn.call.away:
+        return
     if leg.role in (Role.MANAGER, Role.CALLER, Role.FORWARDED):
         refused = leg.role is Role.FORWARDED and leg.does is Doing.REFUSES
         if leg.state is LegState.UP or refused:

@@ -17,6 +17,8 @@ from ari_app.calls import (
     keys,
     members,
     outgoing,
+    parking,
+    recording,
     recovery,
     sent_on,
     talking,
@@ -37,7 +39,7 @@ First: TypeAlias = h.CallArrived | h.CallDialled | h.CallClicked
 
 BY_ARI_ALONE = (
     *(h.LegReady, h.LegForwarded, h.TelephonesFound, h.PartyReplaced, h.FarHalfFound, h.DialplanDoes),
-    h.HangUpAsked,
+    *(h.HangUpAsked, h.CustomerParked, h.CustomerStayed),
 )
 """What means nothing to a call that AJAM has placed: the dialplan runs it, and its user may not hang up."""
 
@@ -106,11 +108,21 @@ def known_as(call: Call, happening: Happening) -> Happening:
     another the half of a Local channel behind which somebody is dialled.
     """
     match happening:
+        case h.LegReady(at, leg) if leg == call.recorder_id:
+            return h.RecorderReady(at)
+        case h.LegEnded(at, leg) if leg == call.recorder_id:
+            return h.RecorderEnded(at)
         case h.LegAnswered(at, leg, code) if leg == call.caller.id:
             return h.CallerAnswered(at, code)
         case h.LegEnded(at, leg, cause, sip, known_up_at) if leg == call.caller.id:
             return h.CallerEnded(at, cause, known_up_at, sip)
         case h.MemberRung() | h.MemberAnswered() | h.MemberTransferred() | h.MemberEnded() | h.DialplanDoes():
+            if isinstance(happening, h.MemberTransferred):
+                customer = call.customer
+                ours = customer is not None and customer.far != customer.id
+                if ours and customer is not None and customer.id == happening.leg:
+                    at, leg, member, target = happening.at, happening.leg, happening.member, happening.target
+                    return h.CustomerParked(at, leg, member, target)
             legs = (leg for leg in (call.caller, *call.legs) if leg.leads_on)
             near = next((leg for leg in legs if leg.far_id == happening.leg), None)
             return happening if near is None else replace(happening, leg=near.id)
@@ -182,9 +194,11 @@ _RINGING: dict[type, Move] = {
     h.TimerExpired: waiting.ring_expired,
     h.CallerAnswered: talking.caller_up,
     h.CallerEnded: waiting.caller_ended,
-    h.RecordingFinished: afterwards.recording_finished,
-    h.RecordingStored: afterwards.recording_noted,
-    h.RecordingFailed: afterwards.recording_failed,
+    h.RecorderReady: recording.recorder_ready,
+    h.RecorderEnded: recording.recorder_ended,
+    h.RecordingFinished: recording.recorder_ended,
+    h.RecordingStored: recording.recording_noted,
+    h.RecordingFailed: recording.recording_failed,
     h.ServiceStopping: waiting.stopping,
     h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
@@ -202,18 +216,25 @@ _TALKING: dict[type, Move] = {
     h.FarHalfFound: members.far_half_found,
     h.DialplanDoes: dialplan.dialplan_does,
     h.MemberTransferred: members.member_transferred,
+    h.CustomerParked: parking.customer_parked,
+    h.CallerReturned: parking.customer_returned,
     h.MemberRung: members.next_rung,
     h.MemberAnswered: members.next_answered,
     h.MemberEnded: members.member_ended,
-    h.RecordingFinished: afterwards.recording_finished,
-    h.RecordingStored: afterwards.recording_noted,
-    h.RecordingFailed: afterwards.recording_failed,
+    h.RecorderReady: recording.recorder_ready,
+    h.RecorderEnded: recording.recorder_ended,
+    h.RecordingFinished: recording.recorder_ended,
+    h.RecordingStored: recording.recording_noted,
+    h.RecordingFailed: recording.recording_failed,
     h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
     h.ClockSet: afterwards.clock_set,
     h.PbxSaid: _take_facts,
 }
 _TRANSFERRING: dict[type, Move] = {
+    h.CustomerParked: parking.customer_parked,
+    h.CustomerStayed: parking.customer_stayed,
+    h.CallerReturned: parking.customer_returned,
     h.FarHalfFound: members.far_half_found,
     h.DialplanDoes: dialplan.dialplan_does,
     h.LegReady: waiting.stray_leg,
@@ -226,9 +247,11 @@ _TRANSFERRING: dict[type, Move] = {
     h.PartyReplaced: transfer.replaced_while_talking,
     h.TimerExpired: transfer.waited,
     h.CallerEnded: talking.caller_hung_up,
-    h.RecordingFinished: afterwards.recording_finished,
-    h.RecordingStored: afterwards.recording_noted,
-    h.RecordingFailed: afterwards.recording_failed,
+    h.RecorderReady: recording.recorder_ready,
+    h.RecorderEnded: recording.recorder_ended,
+    h.RecordingFinished: recording.recorder_ended,
+    h.RecordingStored: recording.recording_noted,
+    h.RecordingFailed: recording.recording_failed,
     h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
     h.ClockSet: afterwards.clock_set,
@@ -248,9 +271,11 @@ _DIALPLAN: dict[type, Move] = {
     h.CallerEnded: sent_on.caller_ended,
     h.LegReady: waiting.stray_leg,
     h.LegEnded: afterwards.late_leg_ended,
-    h.RecordingFinished: afterwards.recording_finished,
-    h.RecordingStored: afterwards.recording_noted,
-    h.RecordingFailed: afterwards.recording_failed,
+    h.RecorderReady: recording.recorder_ready,
+    h.RecorderEnded: recording.recorder_ended,
+    h.RecordingFinished: recording.recorder_ended,
+    h.RecordingStored: recording.recording_noted,
+    h.RecordingFailed: recording.recording_failed,
     h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
     h.ClockSet: afterwards.clock_set,
@@ -261,10 +286,12 @@ _ENDING: dict[type, Move] = {
     h.PartyReplaced: transfer.turn_away,
     h.LegReady: waiting.stray_leg,
     h.LegEnded: afterwards.late_leg_ended,
-    h.RecordingFinished: afterwards.recording_finished,
-    h.RecordingStored: afterwards.recording_stored,
-    h.RecordingFailed: afterwards.recording_lost,
-    h.TimerExpired: afterwards.recording_overdue,
+    h.RecorderReady: recording.recorder_late,
+    h.RecorderEnded: recording.late_recorder_ended,
+    h.RecordingFinished: recording.recording_finished,
+    h.RecordingStored: recording.recording_stored,
+    h.RecordingFailed: recording.recording_lost,
+    h.TimerExpired: recording.recording_overdue,
     h.OutcomeUnknown: afterwards.ask,
     h.ClockSet: afterwards.clock_set,
     h.PbxSaid: _take_facts,

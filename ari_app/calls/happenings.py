@@ -261,6 +261,26 @@ class MemberTransferred:
 
 
 @dataclass(frozen=True, slots=True)
+class CustomerParked:
+    """The PBX has taken the customer's own channel out of our bridge, into a parking lot.
+
+    `member` is the telephone that sent it to `target`; both are empty when nobody saw it.
+    """
+
+    at: float
+    leg: str
+    member: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerStayed:
+    """The customer is in our bridge still, or again: there was no place in the parking lot."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class MemberEnded:
     """Somebody behind a Local leg is no longer rung. `status` is the ``Dial`` status, such as BUSY."""
 
@@ -294,6 +314,20 @@ class TimerExpired:
 
     at: float
     timer: TimerName
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderReady:
+    """The channel that listens to the customer's has entered our application and can record."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderEnded:
+    """The channel that listened to the customer's is gone."""
+
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +381,8 @@ class ChannelFact:
     """When it was answered (or the member's telephone), where the PBX was asked and knows."""
     left_at: float | None = None
     """When the other one of the two who talked left it, where the PBX was asked and knows."""
+    away: bool = False
+    """Of a customer who has talked: whether it is in a bridge that isn't the call's, or in the dialplan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,10 +450,14 @@ Happening: TypeAlias = (
     | MemberRung
     | MemberAnswered
     | MemberTransferred
+    | CustomerParked
+    | CustomerStayed
     | MemberEnded
     | DialplanDoes
     | KeyPressed
     | TimerExpired
+    | RecorderReady
+    | RecorderEnded
     | RecordingFinished
     | RecordingFailed
     | RecordingStored

@@ -11,6 +11,7 @@ from dataclasses import replace
 from ari_app.calls import happenings as h
 from ari_app.calls.call import TimerName
 from ari_app.calls.orders import HangUpReason
+from ari_app.calls.recording import record_again
 from ari_app.calls.routing import People
 from ari_app.calls.trying import fallback, ring_again
 from ari_app.calls.turn import Turn
@@ -22,7 +23,7 @@ KEY_SECONDS = 3.0
 
 def key_pressed(turn: Turn, pressed: h.KeyPressed) -> None:
     """After `##` the manager's keys are an extension, to which the customer is handed over."""
-    if pressed.channel != turn.call.talker_leg:
+    if pressed.channel != turn.call.talker_leg or turn.call.away:
         return
     keys = turn.call.keys + pressed.key
     if keys.startswith(TRANSFER_CODE):
@@ -37,8 +38,10 @@ def key_pressed(turn: Turn, pressed: h.KeyPressed) -> None:
 
 
 def keys_done(turn: Turn, expired: h.TimerExpired) -> None:
-    """The extension is complete: the customer is handed over to it."""
-    if expired.timer is TimerName.KEYS:
+    """The extension is complete: the customer is handed over to it. A recording that broke off goes on."""
+    if expired.timer is TimerName.RECORDER:
+        record_again(turn)
+    elif expired.timer is TimerName.KEYS:
         _hand_over(turn, turn.call.keys[len(TRANSFER_CODE) :])
 
 

@@ -24,6 +24,7 @@ from ari_app.calls.dialplan import dialplan_does, nobody_rings
 from ari_app.calls.orders import AskPbx
 from ari_app.calls.outcome import LegResult, member_result
 from ari_app.calls.outgoing import manager_answered, stand_for_the_manager
+from ari_app.calls.parking import picked_up
 from ari_app.calls.talking import sent_outside, talk, talk_there, tell_out, wait_for
 from ari_app.calls.turn import Turn
 
@@ -35,7 +36,7 @@ _NOT_OURS_TO_END = (Stage.TALKING, Stage.DIALPLAN)
 def far_half_found(turn: Turn, found: h.FarHalfFound) -> None:
     """What the dialplan dials behind a Local channel is followed; who has answered there already talks."""
     leg = turn.call.party(found.leg)
-    if leg is None or not leg.leads_on:
+    if leg is None or not leg.leads_on or leg.far == leg.id:
         return
     leg = replace(leg, far=found.channel)
     turn.call = replace(turn.call, caller=leg) if leg.role is Role.CALLER else turn.call.with_leg(leg)
@@ -55,7 +56,7 @@ def member_rung(turn: Turn, rung: h.MemberRung) -> None:
     if before.state is LegState.UP:
         return
     turn.clear_timer(TimerName.VAIN)
-    to_customer = leg.role is Role.CUSTOMER
+    to_customer = turn.call.leads_outside(leg)
     rings = rung.rings or not to_customer
     member = turn.change(before, LegState.RINGING if rings else LegState.DIALLED, code=rung.code)
     if before.state is LegState.PLACED and not goes_too_deep(member.id):
@@ -91,7 +92,7 @@ def member_answered(turn: Turn, answered: h.MemberAnswered) -> None:
     they take the call.
     """
     leg = local_leg(turn.call, answered.leg)
-    if leg is None or (leg.role is Role.CUSTOMER and leg.result is LegResult.ANSWERED):
+    if leg is None or (turn.call.leads_outside(leg) and leg.result is LegResult.ANSWERED):
         return
     if answered.local is not None:
         _local_answered(turn, leg, answered)
@@ -109,7 +110,9 @@ def _put_through(call: Call, leg_id: str) -> bool:
 
 def _talks(turn: Turn, leg: Leg, answered: h.MemberAnswered) -> None:
     code, member = _takes_the_call(turn, answered)
-    if turn.call.stage is Stage.CALLING:
+    if turn.call.away:
+        picked_up(turn, code)
+    elif turn.call.stage is Stage.CALLING:
         if leg.role is not Role.CALLER:  # the manager's telephone has forwarded the call there
             stand_for_the_manager(turn, replace(leg, state=LegState.RINGING))
         manager_answered(turn, h.CallerAnswered(turn.at, code))
@@ -140,7 +143,8 @@ def _takes_the_call(turn: Turn, answered: h.MemberAnswered) -> tuple[str | None,
     if member.code is None and answered.code is not None:
         member = replace(member, code=answered.code)
     top = turn.call.party(answered.leg.partition("/")[0])
-    code = None if top is not None and top.role is Role.CUSTOMER else owner(turn.call, member, turn.own)
+    outside = top is not None and turn.call.leads_outside(top)
+    code = None if outside else owner(turn.call, member, turn.own)
     return code, turn.change(member, LegState.UP, code=code, result=LegResult.ANSWERED)
 
 
@@ -150,7 +154,7 @@ def member_ended(turn: Turn, ended: h.MemberEnded) -> None:
     if member is None or not member.alive:
         return
     leg = local_leg(turn.call, ended.leg)
-    cancelled = leg is not None and leg.role is Role.CUSTOMER and ended.status == "CANCEL"
+    cancelled = leg is not None and turn.call.leads_outside(leg) and ended.status == "CANCEL"
     result = LegResult.CALLER_LEFT if cancelled else member_result(ended.status)
     turn.change(member, LegState.GONE, result=result)
     if leg is not None and turn.call.stage not in _NOT_OURS_TO_END and rung_in_vain(turn.call, leg):
@@ -170,8 +174,9 @@ def member_transferred(turn: Turn, transferred: h.MemberTransferred) -> None:
 
 def _transferred(turn: Turn, leg: Leg, target: str | None) -> None:
     end_members(turn, leg, LegResult.ANSWERED)
-    leg = replace(leg, target=target, does=None)
-    turn.call = turn.call.with_leg(leg)
+    if not turn.call.away:
+        leg = replace(leg, target=target, does=None)
+    turn.call = replace(turn.call, caller=leg) if leg.role is Role.CALLER else turn.call.with_leg(leg)
     wait_for(turn, leg)
 
 

@@ -178,11 +178,20 @@ class HangUp:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """Record the bridge from now on."""
+class Listen:
+    """Make a channel that hears what another says and hears; it can record once it is ready."""
 
-    bridge: str
+    channel: str
+    recorder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Record a channel from now on, or a bridge, behind what was recorded before."""
+
     name: str
+    channel: str = ""
+    bridge: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +307,7 @@ Order: TypeAlias = (
     | PassKeys
     | Answer
     | HangUp
+    | Listen
     | Record
     | StopRecording
     | FetchRecording
@@ -320,6 +330,8 @@ def targets(order: Order) -> frozenset[str]:
             return frozenset({order.channel})
         case Join() | AskPbx():
             return frozenset(order.channels)
+        case Listen():
+            return frozenset({order.recorder})
         case Ring() | Originate() | FindFarHalf() | Dial() | ShowCustomer():
             return frozenset({order.leg})
         case OpenBridge() | CloseBridge():

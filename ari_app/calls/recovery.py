@@ -18,6 +18,7 @@ from ari_app.calls.orders import (
     FindTelephones,
     HangUp,
     Join,
+    Listen,
     OpenBridge,
     Order,
     PassKeys,
@@ -29,6 +30,7 @@ from ari_app.calls.orders import (
     targets,
 )
 from ari_app.calls.outcome import LINE_FAILURES
+from ari_app.calls.parking import has_stayed
 from ari_app.calls.turn import RECORDING_SECONDS, Turn, farewell
 
 ORIGINATE_SECONDS = 5.0
@@ -60,10 +62,18 @@ def missed(call: Call, said: h.PbxSaid) -> Iterator[Happening]:
     facts = {fact.id: fact for fact in said.channels}
     yield from _replaced(call, said, facts)
     yield from _talked(call, said, facts)
+    customer = call.customer
+    fact = facts.get(customer.id) if customer is not None else None
+    if fact is not None and fact.away and not call.away:
+        yield h.CustomerParked(said.at, fact.id)
+    elif fact is not None and fact.bridged and not fact.away and has_stayed(call, said.at):
+        yield h.CustomerStayed(said.at)
     for leg in (call.caller, *call.our_legs):
         if leg.alive and leg.id in said.asked:
             yield from _missed_of(call, leg, facts.get(leg.id), said)
-    if call.stage is Stage.ENDING and not said.recording:
+    yield from _missed_of_the_recorder(call, said, facts)
+    listens = call.recorder is not None and call.recorder.id in facts
+    if call.stage is Stage.ENDING and not said.recording and not listens:
         yield h.RecordingFinished(said.at)
 
 
@@ -178,6 +188,21 @@ def _left_at(call: Call, said: h.PbxSaid) -> float:
     return max((fact.left_at or 0.0 for fact in said.channels if fact.id == call.caller.id), default=0.0)
 
 
+def _missed_of_the_recorder(
+    call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]
+) -> Iterator[Happening]:
+    recorder = call.recorder
+    running = call.recording.state is RecordingState.RUNNING
+    if recorder is None and running and not said.recording and not call.policy.record_bridge:
+        yield h.RecordingFinished(said.at)
+    if recorder is None or recorder.id not in said.asked or recorder.at > said.at:
+        return
+    if recorder.id not in facts and recorder.state in (LegState.UP, LegState.LEAVING):
+        yield h.RecorderEnded(said.at)
+    elif recorder.id in facts and recorder.state is LegState.PLACED:
+        yield h.RecorderReady(said.at)
+
+
 def lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Iterator[Order]:
     """Give once more the orders of which the PBX shows no trace, unless they were given just now."""
     facts = {fact.id: fact for fact in said.channels}
@@ -208,7 +233,8 @@ def lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Iterat
         lost.append(FetchRecording(call.recording_name))
     lost += (
         HangUp(leg.id, farewell(call, leg))
-        for leg in (call.caller, *call.our_legs)
+        for leg in (call.caller, *call.our_legs, call.recorder)
+        if leg is not None
         if leg.state is LegState.LEAVING and leg.id in facts
     )
     already = {(type(order), target) for order in given for target in targets(order)}
@@ -235,15 +261,30 @@ def _lost_in_the_bridge(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelF
     if call.stage in (Stage.TALKING, Stage.TRANSFERRING):
         yield from _lost_while_talking(call, facts)
     running = call.recording.state is RecordingState.RUNNING
-    if running and said.recording and call.stage is Stage.ENDING:
+    if running and call.stage is not Stage.ENDING:
+        yield from _lost_recording(call, said, facts)
+    elif running and said.recording and call.recorder is None:
         yield StopRecording(call.recording_name)
-    if running and not said.recording and call.bridge_open and call.stage is not Stage.ENDING:
-        yield Record(call.bridge_id, call.recording_name)
+
+
+def _lost_recording(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
+    """Make the channel that is to be recorded, or record it."""
+    recorder, customer = call.recorder, call.customer
+    if recorder is None and call.policy.record_bridge and call.bridge_open and not said.recording:
+        yield Record(call.recording_name, bridge=call.bridge_id)
+    if recorder is None or said.recording or customer is None:
+        return
+    if recorder.id in facts:
+        yield Record(call.recording_name, recorder.id)
+    elif recorder.state is LegState.PLACED and recorder.id in said.asked and customer.id in facts:
+        yield Listen(customer.id, recorder.id)
 
 
 def _lost_while_talking(call: Call, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
     """Answer the waiting party, and join it with the talker, or with the party that is to come."""
     caller = facts.get(call.caller.id)
+    if call.away:
+        return
     if caller is not None and call.caller.state is not LegState.LEAVING and caller.state != "Up":
         yield Answer(caller.id)
     customer = call.customer or call.caller

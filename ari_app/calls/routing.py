@@ -92,6 +92,9 @@ class Policy:
     """Whether there is a second way to place a call."""
     telephones: bool = False
     """Whether the PBX can say which telephones an extension has."""
+    record_bridge: bool = False
+    """Record the bridge instead of the customer: for an Asterisk that forgets the customer's name in a blind
+    transfer out of a bridge of two. It parks nobody while it records."""
 
     @property
     def through_dialplan(self) -> bool:

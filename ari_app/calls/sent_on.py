@@ -15,6 +15,7 @@ from ari_app.calls.call import Doing, LegState, Stage, TimerName
 from ari_app.calls.members import member_answered, member_rung
 from ari_app.calls.orders import Ringback
 from ari_app.calls.outcome import Ending, LegResult
+from ari_app.calls.recording import record_again
 from ari_app.calls.routing import plan
 from ari_app.calls.trying import try_next, without_dialplan
 from ari_app.calls.turn import Turn
@@ -62,9 +63,11 @@ def transferred(turn: Turn, transferred: h.MemberTransferred) -> None:
 
 
 def round_told(turn: Turn, expired: h.TimerExpired) -> None:
-    """The CRM is told who is being rung."""
+    """The CRM is told who is being rung; a recording that broke off goes on."""
     if expired.timer is TimerName.ROUND:
         turn.tell_round()
+    elif expired.timer is TimerName.RECORDER:
+        record_again(turn)
 
 
 def caller_returned(turn: Turn, _: h.CallerReturned) -> None:

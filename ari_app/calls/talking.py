@@ -10,6 +10,7 @@ from ari_app.calls.call import Leg, LegState, RecordingState, Role, Stage, Way
 from ari_app.calls.numbers import LONGEST_INTERNAL
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending, LegResult
+from ari_app.calls.recording import record
 from ari_app.calls.turn import Turn
 
 
@@ -28,7 +29,7 @@ def talk(turn: Turn, leg: Leg, code: str | None) -> None:
         talker=call.talker if code is None and sent_outside(leg) else code,
         first_talker=call.first_talker or code,
         answered_at=turn.moment if call.answered_at is None else call.answered_at,
-        timers=(),
+        timers=call.recorder_timer,
         sought=(),
         keys="",
     )
@@ -48,7 +49,7 @@ def talk(turn: Turn, leg: Leg, code: str | None) -> None:
         if other.id not in (leg.id, waiter.id):
             turn.hang_up(other, HangUpReason.ANSWERED_ELSEWHERE, LegResult.ELSEWHERE)
     if call.policy.record and call.way is Way.ARI and call.recording.state is RecordingState.NONE:
-        turn.record()
+        record(turn)
 
 
 def talk_there(turn: Turn, member: Leg, code: str | None) -> None:
@@ -77,7 +78,9 @@ def sent_outside(leg: Leg) -> bool:
 def wait_for(turn: Turn, leg: Leg) -> None:
     """Let the customer wait for whom a leg leads to."""
     turn.end_talk()
-    turn.call = replace(turn.call, stage=Stage.TRANSFERRING, talker_leg=leg.id, timers=(), keys="")
+    call = turn.call
+    timers = call.recorder_timer
+    turn.call = replace(call, stage=Stage.TRANSFERRING, talker_leg=leg.id, timers=timers, keys="")
 
 
 def tell_out(turn: Turn) -> None:

@@ -17,6 +17,8 @@ from ari_app.calls.names import shown_name
 from ari_app.calls.orders import FindFarHalf, HangUp, HangUpReason, ShowCustomer, Watch
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.outgoing import manager_answered, stand_for_the_manager
+from ari_app.calls.parking import let_the_parker_go
+from ari_app.calls.recording import record_again
 from ari_app.calls.talking import leg_hung_up, talk, wait_for
 from ari_app.calls.trying import fallback, ring_again
 from ari_app.calls.turn import Turn
@@ -174,7 +176,7 @@ def target_answered(turn: Turn, answered: h.LegAnswered) -> None:
 def target_ended(turn: Turn, ended: h.LegEnded) -> None:
     """Nobody took the transfer: the fallback is rung for the customer, unless the customer hung up."""
     call, leg = turn.call, turn.call.leg(ended.leg)
-    if leg is None or leg.id != call.talker_leg:
+    if leg is None or leg.id != call.talker_leg or call.away:
         leg_hung_up(turn, ended)
         return
     turn.change(leg, LegState.GONE, result=became_of(call, leg, ended))
@@ -187,3 +189,7 @@ def waited(turn: Turn, expired: h.TimerExpired) -> None:
         turn.tell_round()
     elif expired.timer is TimerName.VAIN:
         given_up_in_vain(turn)
+    elif expired.timer is TimerName.RECORDER:
+        record_again(turn)
+    elif expired.timer is TimerName.PARKER:
+        let_the_parker_go(turn)

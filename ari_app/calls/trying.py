@@ -250,7 +250,7 @@ def send_to_dialplan(turn: Turn, place: Dialplan) -> None:
         stage=Stage.DIALPLAN,
         handed_on=True,
         sent_to=place,
-        timers=(),
+        timers=turn.call.recorder_timer,
         sought=(),
         caller=replace(turn.call.caller, far=turn.call.caller.id),  # it runs the dialplan from now on
     )

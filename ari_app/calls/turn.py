@@ -12,7 +12,6 @@ from ari_app.calls.call import (
     Direction,
     Leg,
     LegState,
-    Recording,
     RecordingState,
     Role,
     Stage,
@@ -23,6 +22,7 @@ from ari_app.calls.orders import (
     Answer,
     CloseBridge,
     Dial,
+    FetchRecording,
     FindFarHalf,
     HangUp,
     HangUpReason,
@@ -31,7 +31,6 @@ from ari_app.calls.orders import (
     Order,
     PassKeys,
     PlayRinging,
-    Record,
     Ring,
     Ringback,
     StopPlaying,
@@ -118,6 +117,8 @@ class Turn:
     def _put(self, leg: Leg) -> None:
         if leg.role is Role.CALLER:
             self.call = replace(self.call, caller=leg)
+        elif leg.role is Role.RECORDER:
+            self.call = replace(self.call, recorder=leg)
         else:
             self.call = self.call.with_leg(leg)
 
@@ -225,12 +226,6 @@ class Turn:
 
     # -- recording ----------------------------------------------------------------------------------------
 
-    def record(self) -> None:
-        """Record the bridge from now on."""
-        began = max(self.moment, self.now)
-        self.call = replace(self.call, recording=Recording(state=RecordingState.RUNNING, started_at=began))
-        self.order(Record(self.call.bridge_id, self.call.recording_name))
-
     def recording(self, state: RecordingState, **changes: str | float | None) -> None:
         """Note how far the recording has come."""
         self.call = replace(self.call, recording=replace(self.call.recording, state=state, **changes))  # type: ignore[arg-type]
@@ -317,8 +312,7 @@ class Turn:
                 self._end_member(leg)
             elif leg.alive:
                 self.hang_up(leg, HangUpReason.NORMAL, LegResult.CALLER_LEFT)
-        if self.call.recording.state is RecordingState.RUNNING:
-            self.order(StopRecording(self.call.recording_name))
+        self._stop_recording()
         if self.call.told and self.call.number is not None:
             self.order(TellHangup(self.at, self.call.number, self.call.external, self.call.told, ending))
         if self.call.recording.awaited:
@@ -326,6 +320,20 @@ class Turn:
         else:
             self.report()
         self.tidy()
+
+    def _stop_recording(self) -> None:
+        """Close the file: it is closed when the channel that is recorded ends. Then it is fetched."""
+        call, recorder = self.call, self.call.recorder
+        records = recorder is not None and recorder.state is LegState.UP
+        if recorder is not None:
+            self.hang_up(recorder, HangUpReason.NORMAL)
+        if call.recording.state is not RecordingState.RUNNING or records:
+            return
+        if recorder is None:  # the bridge was recorded
+            self.order(StopRecording(call.recording_name))
+        else:  # it had broken off
+            self.recording(RecordingState.FINISHED)
+            self.order(FetchRecording(call.recording_name))
 
     def _end_member(self, leg: Leg) -> None:
         if leg.alive:
@@ -337,6 +345,8 @@ class Turn:
         if call.caller.alive and call.stage is not Stage.DIALPLAN:
             return
         if any(leg.alive for leg in call.our_legs):
+            return
+        if call.stage is Stage.ENDING and call.recorder is not None and call.recorder.alive:
             return
         if call.bridge_open:
             self.order(CloseBridge(call.bridge_id))

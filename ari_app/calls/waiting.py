@@ -13,6 +13,7 @@ from ari_app.calls.dialplan import dialplan_answered, given_up_in_vain
 from ari_app.calls.names import clean_name
 from ari_app.calls.orders import HangUp, HangUpReason, LookUp, Ringback, Watch
 from ari_app.calls.outcome import LINE_FAILURES, Ending, LegResult, unanswered
+from ari_app.calls.recording import record_again
 from ari_app.calls.routing import People, is_extension, plan, way_out
 from ari_app.calls.talking import talk, tell_out
 from ari_app.calls.trying import (
@@ -159,6 +160,8 @@ def ring_expired(turn: Turn, expired: h.TimerExpired) -> None:
         turn.tell_round()
     elif expired.timer is TimerName.VAIN:
         given_up_in_vain(turn)
+    elif expired.timer is TimerName.RECORDER:
+        record_again(turn)
     elif expired.timer is TimerName.TELEPHONES:
         turn.clear_timer(TimerName.TELEPHONES)
         ring_telephones(turn, dict.fromkeys(one.code for one in turn.call.sought))

@@ -23,6 +23,7 @@ from ari_app.calls import (
     Order,
     Outside,
     Policy,
+    RecordingState,
     Stage,
     Timer,
     TimerName,
@@ -319,6 +320,8 @@ class LiveCall:
     async def _at_the_pbx(self, order: Order) -> None:
         try:
             await self._line.carry_out(self.call, order)
+            if isinstance(order, o.HangUp) and order.channel == self.call.recorder_id:
+                self._recorder_hung_up()
         except PbxRefused as refusal:
             self._refused(order, refusal)
         except PbxError as error:
@@ -330,13 +333,21 @@ class LiveCall:
             dialling = order.leg if isinstance(order, o.Dial) else None
             self._doubt(f"{type(order).__name__}: {error}", dialling)
 
+    def _recorder_hung_up(self) -> None:
+        """While it records, the end of the recording tells of its end; else nothing does."""
+        if self.call.recording.state is not RecordingState.RUNNING:
+            self.put(h.RecorderEnded(self._line.clock()))
+
     def _refused(self, order: Order, refusal: PbxRefused) -> None:
         at = self._line.clock()
         match order:
             case o.Ring(leg) | o.Originate(leg) | o.Dial(leg):
                 self.put(h.LegRefused(at, leg, str(refusal)))
-            case o.Record() if refusal.status != 404:  # 404: the bridge is not there yet
+            case o.Record() | o.Listen() if refusal.status != 404:  # 404: the channel is gone
                 self.put(h.RecordingFailed(at, str(refusal)))
+            case o.HangUp(channel) if channel == self.call.recorder_id and refusal.status == 404:
+                self.put(h.RecorderEnded(at))  # it goes with the channel to which it listens
+                self.put(h.RecordingFinished(at))
             case o.StopRecording() if refusal.status == 404:
                 self.put(h.RecordingFinished(at))
             case _:

@@ -32,6 +32,7 @@ from ari_app.calls import (
     Stage,
     Way,
     begin,
+    has_stayed,
     is_withheld,
     taken_up,
     tellable,
@@ -43,6 +44,10 @@ from ari_app.control.live_call import Desk, LiveCall
 
 log = structlog.get_logger(__name__)
 
+LOT_SECONDS = 0.5
+"""How often it is looked who has taken a parked customer out of the lot: no event tells."""
+APART_SECONDS = 10.0
+"""How long after a transfer that has led nowhere the PBX may yet take who asked for it out of the bridge."""
 AUDIT_SECONDS = 30.0
 """How often the live calls are compared with what the PBX says, in case an event was lost."""
 
@@ -94,6 +99,8 @@ class Line:
         self._full_said_at = float("-inf")
         self._calls: dict[str, LiveCall] = {}
         self._strangers: dict[str, list[LiveCall]] = {}
+        self._led_nowhere: dict[str, float] = {}
+        """Calls in which a transfer has led nowhere, and how long they are looked after."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._startup: str | None = None
         self._restart_seen_at = 0.0
@@ -141,6 +148,9 @@ class Line:
         known = self._strangers.get(heard.key, [])
         live = known[-1] if known else self._calls.get(self.pbx.ids.call_of(heard.key) or "")
         if live is None:
+            return
+        if isinstance(heard.happening, h.OutcomeUnknown):
+            self._led_nowhere[live.call.id] = self.clock() + APART_SECONDS
             return
         happening = heard.happening
         if isinstance(happening, h.PartyReplaced):
@@ -405,6 +415,8 @@ class Line:
     async def _fact(self, call: Call, snapshot: Snapshot, channel: str, deaf: bool) -> h.ChannelFact | None:
         """Say what is true of a channel; and when it was answered, if we may have missed that."""
         fact, leg = snapshot.fact(channel), call.party(channel)
+        if fact is not None and call.customer is not None and channel == call.customer.id:
+            fact = replace(fact, away=_is_away(call, snapshot, fact))
         if fact is None or leg is None:
             return fact
         talks = None
@@ -442,8 +454,47 @@ class Line:
                 exist = (await self.pbx.snapshot()).channels
                 for live in [live for live in self._calls.values() if live.call.way is Way.ARI]:
                     legs = [live.call.caller, *live.call.our_legs]
+                    if live.call.recorder is not None:
+                        legs.append(live.call.recorder)
                     if any(leg.alive and leg.at < before and leg.id not in exist for leg in legs):
                         live.put(h.OutcomeUnknown(self.clock(), "a channel of the call is gone"))
+
+    async def watch_the_lots(self) -> None:
+        """Look, for ever, who has taken customers out of the parking lots in which they wait."""
+        while True:
+            await asyncio.sleep(LOT_SECONDS)
+            waiting = [live for live in self._calls.values() if _may_be_parked(live.call)]
+            if not self.listening or not (waiting or self._led_nowhere):
+                continue
+            with suppress(PbxError):
+                snapshot = await self.pbx.snapshot()
+                for live in waiting:
+                    self._look_into_the_lot(live, snapshot)
+                for call_id in tuple(self._led_nowhere):
+                    self._keep_together(call_id, snapshot)
+
+    def _keep_together(self, call_id: str, snapshot: Snapshot) -> None:
+        """Let the two talk on of whom the PBX has taken one out of the bridge."""
+        live = self._calls.get(call_id)
+        if live is None or self.clock() > self._led_nowhere[call_id]:
+            del self._led_nowhere[call_id]
+        elif live.call.stage is Stage.TALKING and not live.call.away:
+            customer = live.call.customer
+            two = {live.call.talker_leg, customer.id if customer is not None else None}
+            if not two <= set(snapshot.bridges.get(live.call.bridge_id, ())):
+                live.put(h.OutcomeUnknown(self.clock(), "one of the two is not in the bridge"))
+
+    def _look_into_the_lot(self, live: LiveCall, snapshot: Snapshot) -> None:
+        leg = live.call.party(live.call.talker_leg or "")
+        if leg is None or not _may_be_parked(live.call):
+            return
+        if live.call.away and leg.id in snapshot.bridges.get(live.call.bridge_id, ()):
+            if has_stayed(live.call, self.clock()):
+                live.put(h.CustomerStayed(self.clock()))
+            return
+        talks = self.pbx.telephone_behind(snapshot, leg.far_id)
+        if talks is not None:
+            live.put(h.MemberAnswered(self.clock(), leg.id, talks.name, talks.code))
 
     # -- the end of the service ---------------------------------------------------------------------------
 
@@ -550,6 +601,7 @@ class Line:
         desk, policy = self.desk, self.desk.policy
         if self.pbx.rings_people:
             policy = policy.through(ring_format(self.pbx.target.stasis_app))
+        policy = replace(policy, record_bridge=self.pbx.records_bridges)
         busy = self._busy_for_a_new_call()
         call, orders = begin(call_id, desk.account, policy, first, busy, self.clock())
         self._start(LiveCall(self, call), first, orders)
@@ -630,6 +682,23 @@ def _channels(call: Call) -> Iterator[str]:
         yield leg.id
         if leg.far is not None:
             yield leg.far
+
+
+def _is_away(call: Call, snapshot: Snapshot, fact: h.ChannelFact) -> bool:
+    """Tell whether a customer who has talked is in a bridge that isn't the call's, or in the dialplan."""
+    if call.answered_at is None or call.stage not in (Stage.TALKING, Stage.TRANSFERRING):
+        return False
+    if fact.bridged:
+        return fact.id not in snapshot.bridges.get(call.bridge_id, ())
+    return not fact.in_stasis
+
+
+def _may_be_parked(call: Call) -> bool:
+    """Tell whether a customer waits of whom no event would tell that somebody takes them."""
+    leg = call.party(call.talker_leg or "") if call.stage is Stage.TRANSFERRING else None
+    if leg is None or leg.state is not LegState.UP or not leg.leads_on:
+        return False
+    return not any(member.pending for member in call.members(leg))
 
 
 def kept_busy(call: Call) -> frozenset[str]:

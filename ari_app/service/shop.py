@@ -165,6 +165,7 @@ class Shop:
         self._work("ajam", self.line.follow_ajam)
         self._work("reported calls", self.reported.run)
         self._work("audit", self.line.audit)
+        self._work("lots", self.line.watch_the_lots)
         self._work("statuses", self.statuses.run)
         self._work("seen", self._note_when_seen)
         self._work("set aside", self._count_what_is_aside)

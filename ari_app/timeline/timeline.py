@@ -146,6 +146,11 @@ def _event(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
             yield from _telephones(telephones)
         case h.LegForwarded(target=target):
             yield _forwards(call.party(line.event.leg), target), Tone.PHONE
+        case h.CustomerParked(member=member, target=target):
+            parks = say("%(who)s parks the customer at %(target)s", who=_member(member), target=target)
+            yield parks if member else say("the customer was parked"), Tone.PHONE
+        case h.CustomerStayed():
+            yield say("there was no place in the parking lot"), Tone.BAD
         case h.MemberTransferred(member=member, target=target):
             yield _transfers(_whose(call, _member(member)), target), Tone.PHONE
         case h.CustomerFound(_, name, responsible):
@@ -397,6 +402,10 @@ def _timer(timer: TimerName) -> Iterator[tuple[Saying, Tone]]:
             yield say("the dialplan never said how it ended: the CRM is not told"), Tone.BAD
         case TimerName.KEYS:
             yield say("the manager hands the customer over by feature code"), Tone.PHONE
+        case TimerName.PARKER:
+            yield say("who parked the customer is hung up"), Tone.QUIET
+        case TimerName.RECORDER:
+            yield say("the recording had broken off: it goes on"), Tone.BAD
         case TimerName.ROUND | TimerName.VAIN:
             pass
 

@@ -47,6 +47,37 @@ async def test_two_people_go_on_talking_when_the_service_is_killed(served: Serve
     assert abs(report.call.recording.seconds - talked) < at_this_pace(0.7)
 
 
+async def test_a_customer_in_a_parking_lot_is_followed_when_the_service_is_killed(
+    served: ServedOffice,
+) -> None:
+    olga, boris = served.managers(2)
+    served.customer(ANNA, "Иванова Анна", manager=olga)
+    await served.open()
+    async with served.phone(olga, Answers(after=0.1)) as phone, served.call(ANNA) as caller:
+        await served.recorded()
+        await served.lab.bridged(olga)
+        assert await phone.transfer("700") == 200
+        await phone.is_free()
+        await served.stage("transferring")
+        await served.kill()
+        await served.start()
+        async with served.lab.dial(boris, "701", app=served.app) as his:
+            await his.answered()
+            await served.stage("talking")
+            assert not caller.over
+            caller.hang_up()
+            await his.ended()
+    report = await served.report()
+    assert report.told[-1] == ("hangup", sorted((olga, boris)), "answered")
+    assert (report.upload.result, report.upload.code) == ("answered", boris)
+    assert report.call.ended_at is not None
+    assert report.call.answered_at is not None
+    assert report.call.recording.seconds is not None
+    lasted = report.call.ended_at - report.call.answered_at
+    assert abs(report.call.recording.seconds - lasted) < at_this_pace(0.7)
+    assert report.call.talking < lasted - 2
+
+
 async def test_a_phone_that_rings_rings_on_and_can_be_answered_after_the_restart(
     served: ServedOffice,
 ) -> None:

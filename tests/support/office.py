@@ -273,7 +273,7 @@ class Office:
         """Wait until the live call talks and the PBX records it."""
         call = await self.stage("talking")
         file = self.lab.asterisk.recordings / f"{call.recording_name}.wav"
-        await self.until(file.exists, "the PBX does not record")
+        await self.until(lambda: file.exists() and file.stat().st_size > 44, "the PBX does not record")
 
     async def story(self, call: Call) -> list[str]:
         """Tell a call's journal."""

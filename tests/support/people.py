@@ -40,6 +40,8 @@ class SimulatedOffice(SimulatedPbx):
             self.happens(h.ServiceStopping(self.at))
         elif self.chance(0.1):
             self.happens(h.HangUpAsked(self.at))
+        elif self.chance(0.2) and self.recording:
+            self.break_off()
         elif self.faulty and self.chance(0.2):
             self.restart()
 
@@ -67,8 +69,34 @@ class SimulatedOffice(SimulatedPbx):
 
     # -- customers ----------------------------------------------------------------------------------------
 
+    def _parked(self, ident: str, one: Channel) -> None:
+        """Somebody takes the customer out of the lot, or parks them again; or the customer leaves."""
+        member = f"PJSIP/{self.random.choice(CODES)}-0000002b"
+        if self.chance(0.2):
+            self.end(ident, 16)
+        elif one.member is None:
+            one.member, one.behind = member, self.random.choice((member[6:9], None))
+            self.news.append(h.MemberAnswered(self.at, ident, member, one.behind))
+        elif self.chance(0.3):
+            before, one.member, one.behind = one.member, None, None
+            self.news.append(h.MemberTransferred(self.at, ident, before, "700"))
+
+    def _park(self, ident: str) -> None:
+        """The customer's channel leaves the bridge; who has sent it hears where it is, and hangs up."""
+        customer = self.customer
+        assert customer is not None
+        self.news.append(h.MemberTransferred(self.at, customer, f"PJSIP/{ident}", "700"))
+        if self.chance(0.1):  # there is no place
+            self.news.append(h.CustomerStayed(self.at))
+            return
+        self.lot = customer
+        self.channels[customer].member = None
+        self.bridge = (self.bridge or set()) - {customer}
+
     def _calling_customer(self, ident: str, one: Channel) -> None:
-        if self.in_dialplan and self.chance(0.3):
+        if ident == self.lot:
+            self._parked(ident, one)
+        elif self.in_dialplan and self.chance(0.3):
             one.state = "Up"
             self.news.append(h.LegAnswered(self.at, ident))
         elif self.in_dialplan and self.chance(0.3):
@@ -82,7 +110,9 @@ class SimulatedOffice(SimulatedPbx):
     def _called_customer(self, ident: str, one: Channel) -> None:
         line = "PJSIP/trunk-0000002a"
         rung, answered = self._said(ident, one)
-        if one.state == "Up":
+        if ident == self.lot:
+            self._parked(ident, one)
+        elif one.state == "Up":
             if self.chance(0.2):
                 self._line_ends(ident, 16)
         elif line not in one.rung:
@@ -131,6 +161,8 @@ class SimulatedOffice(SimulatedPbx):
                 self.news += [h.KeyPressed(self.at, ident, key) for key in keys]
                 if not self.faulty:
                     self.hear_all()
+            elif self.chance(0.2) and not self.by_ajam:
+                self._park(ident)
             else:
                 self._transfer(ident)
         elif one.state == "Up" or ident == CALLER:

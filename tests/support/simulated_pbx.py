@@ -6,12 +6,13 @@ orders and news, and is started anew now and then.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from random import Random
 
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
-from ari_app.calls.call import Call, Role, Stage, Way
+from ari_app.calls.call import Call, RecordingState, Role, Stage, TimerName, Way
 from tests.support.witness import (
     CALLER,
     CODES,
@@ -67,6 +68,10 @@ class SimulatedPbx:
         self.watched: set[str] = set()
         self.unwatched: list[str] = []
         self.bridge: set[str] | None = None
+        self.lot: str | None = None
+        """The customer's channel, if it was parked: there, or wherever it went from there."""
+        self.listener: str | None = None
+        """Whose channel is listened to by the one that is recorded."""
         self.recording = self.playing = self.in_dialplan = self.restarted = False
         self.news: list[h.Happening] = []
         self.newcomers = 0
@@ -129,16 +134,19 @@ class SimulatedPbx:
                 self.news.append(h.TelephonesFound(self.at, attempt, telephones))
             case o.FindFarHalf(leg) if leg in self.channels:
                 self._find(leg, self.channels[leg])
-            case o.Record() if not self.recording:
-                if self.bridge is None:
+            case o.Listen(channel):
+                if channel not in self.channels:
+                    self.doubt()
+                elif self.listener is None:
+                    self.listener = channel
+                    self.news.append(h.LegReady(self.at, self.call.recorder_id))
+            case o.Record(_, _, bridge) if not self.recording:
+                if self.listener is None and not bridge:
                     self.doubt()
                 elif not self.can_record:
                     self.news.append(h.RecordingFailed(self.at, "no folder"))
                 else:
                     self.recording = True
-            case o.StopRecording():
-                self.recording = False
-                self.news.append(h.RecordingFinished(self.at))
             case o.FetchRecording():
                 stored = h.RecordingStored(self.at, "file.wav", 3.0)
                 self.news.append(h.RecordingFailed(self.at, "gone") if self.chance(0.2) else stored)
@@ -175,6 +183,8 @@ class SimulatedPbx:
                 self.news.append(h.LegRefused(at, leg, "cannot be dialled"))
             case o.Dial(leg):
                 self.channels[leg].dialled = True
+            case o.HangUp(channel) if channel == self.call.recorder_id:
+                self._hang_up_the_listener()
             case o.HangUp(channel) if channel in self.channels:
                 self.end(channel, 16)
             case o.HangUp():
@@ -185,6 +195,20 @@ class SimulatedPbx:
             case o.SendToDialplan(channel) if channel in self.channels:
                 self.in_dialplan = True
                 self.bridge = self.bridge and self.bridge - {channel}
+
+    def _hang_up_the_listener(self) -> None:
+        there, self.listener = self.listener is not None, None
+        if not there or self.call.recording.state is not RecordingState.RUNNING:
+            self.news.append(h.RecorderEnded(self.at))
+        if self.recording or not there:
+            self.news.append(h.RecordingFinished(self.at))
+        self.recording = False
+
+    def break_off(self) -> None:
+        """The channel that is recorded ends."""
+        if self.recording:
+            self.news.append(h.RecordingFinished(self.at))
+        self.listener, self.recording = None, False
 
     def _make(self, ident: str, far: str | None) -> None:
         leg = self.call.party(ident)
@@ -197,9 +221,7 @@ class SimulatedPbx:
             case o.OpenBridge():
                 self.bridge = self.bridge or set()
             case o.CloseBridge():
-                if self.recording:
-                    self.news.append(h.RecordingFinished(self.at))
-                self.bridge, self.recording, self.playing = None, False, False
+                self.bridge, self.playing = None, False
             case o.Join(_, channels):
                 if self.bridge is None or not set(channels) <= set(self.channels):
                     self.doubt()
@@ -240,21 +262,28 @@ class SimulatedPbx:
 
     def _exists(self, ident: str) -> bool:
         """By AJAM the customer's leg is there as long as the manager's channel."""
+        if ident == self.call.recorder_id:
+            return self.listener is not None
         return (CLICKED if self.by_ajam else ident) in self.channels
 
     def _fact(self, ident: str) -> h.ChannelFact:
+        if ident == self.call.recorder_id:
+            return h.ChannelFact(ident, "Up", bridged=False, in_stasis=True)
         if ident not in self.channels:
             return h.ChannelFact(ident, "Down", bridged=False)
         one = self.channels[ident]
         local = one.role in (Role.QUEUE, Role.TARGET, Role.CUSTOMER, Role.FORWARDED)
         asked = local and self.call.stage in (Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING)
+        parked = ident == self.lot
+        asked = asked or (parked and self.call.away and self.call.stage is Stage.TRANSFERRING)
         return h.ChannelFact(
             ident,
             one.state,
-            ident in (self.bridge or set()),
+            parked or ident in (self.bridge or set()),
             one.member if asked else None,
             one.behind if asked and one.member else one.code,
             in_stasis=not self.in_dialplan,
+            away=parked and self.call.stage in (Stage.TALKING, Stage.TRANSFERRING),
         )
 
     def newcomer(self, ident: str, old: str) -> h.PartyReplaced:
@@ -281,6 +310,10 @@ class SimulatedPbx:
         """A channel ends."""
         gone = self.channels.pop(ident)
         self.bridge = self.bridge and self.bridge - {ident}
+        if ident == self.listener:
+            self.break_off()
+        if ident == self.lot:
+            self.lot = None
         if gone.created or ident in self.watched:
             self.news.append(h.LegEnded(self.at, ident, cause))
         if self.by_ajam and ident == CLICKED and CLICKED_CUSTOMER in self.channels:
@@ -292,6 +325,7 @@ class SimulatedPbx:
         self.channels.clear()
         self.news.clear()
         self.bridge, self.recording, self.playing, self.restarted = None, False, False, True
+        self.listener = self.lot = None
         self.doubt()
 
     # -- what the call hears ------------------------------------------------------------------------------
@@ -350,6 +384,13 @@ class SimulatedPbx:
             return
         bridge = self.bridge or set()
         match call.stage:
+            case Stage.TALKING | Stage.TRANSFERRING if call.away:
+                assert self.lot == self.customer
+                assert self.customer not in bridge
+                talks = self.channels[self.customer or ""].member is not None
+                assert talks == (call.stage is Stage.TALKING)
+                if talks and not self.lost_news:
+                    assert call.talker == self.channels[self.customer or ""].behind
             case Stage.TALKING:
                 assert bridge == {self.customer, call.talker_leg}
                 assert {self.channels[one].state for one in bridge} == {"Up"}
@@ -365,7 +406,8 @@ class SimulatedPbx:
             case Stage.ENDING:
                 assert not bridge
         if call.stage in (Stage.TALKING, Stage.TRANSFERRING):
-            assert self.recording == (call.recording.state.value == "running")
+            broken_off = call.is_due(TimerName.RECORDER, math.inf)
+            assert self.recording == (call.recording.state is RecordingState.RUNNING and not broken_off)
 
     def _look_at_the_talker(self) -> None:
         talker = self.channels[self.call.talker_leg or ""]

@@ -16,6 +16,7 @@ from ari_app.calls.routing import Outside, Policy, parse_destinations
 ANNA = "+79161234567"
 SHOP = "+74951234567"
 CALLER = "caller-channel"
+RECORDER = "c1-recorder"
 START = 1_700_000_000.0
 
 BUSY, DECLINED, NORMAL, UNREGISTERED, LINE_BROKEN = 17, 21, 16, 20, 38
@@ -65,6 +66,8 @@ class Story:
         if self.prompt:
             for ring in (order for order in orders if isinstance(order, o.Ring)):
                 self.happens(h.LegReady(self.now, ring.leg)).happens(h.LegRinging(self.now, ring.leg))
+            for listen in (order for order in orders if isinstance(order, o.Listen)):
+                self.happens(h.LegReady(self.now, listen.recorder))
             self.last = orders
 
     # -- what people and machines do ----------------------------------------------------------------------

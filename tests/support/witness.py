@@ -35,11 +35,14 @@ HAPPENINGS: tuple[type, ...] = typing.get_args(h.Happening)
 ORDERS: tuple[type, ...] = typing.get_args(o.Order)
 TIMERS_OF = {
     Stage.ARRIVING: {TimerName.LOOK_UP},
-    Stage.RINGING: {TimerName.RING, TimerName.ROUND, TimerName.VAIN, TimerName.TELEPHONES, TimerName.SILENT},
+    Stage.RINGING: {
+        *(TimerName.RING, TimerName.ROUND, TimerName.VAIN, TimerName.TELEPHONES, TimerName.SILENT),
+        TimerName.RECORDER,
+    },
     Stage.CALLING: {TimerName.RING, TimerName.SILENT},
-    Stage.TRANSFERRING: {TimerName.ROUND, TimerName.VAIN},
-    Stage.TALKING: {TimerName.KEYS},
-    Stage.DIALPLAN: {TimerName.ROUND},
+    Stage.TRANSFERRING: {TimerName.ROUND, TimerName.VAIN, TimerName.RECORDER, TimerName.PARKER},
+    Stage.TALKING: {TimerName.KEYS, TimerName.RECORDER},
+    Stage.DIALPLAN: {TimerName.ROUND, TimerName.RECORDER},
     Stage.ENDING: {TimerName.RECORDING},
 }
 BY_AJAM = (o.Originate, o.HangUp, o.AskPbx, o.TellRinging, o.TellHangup, o.TellResult)
@@ -115,8 +118,8 @@ class Witness:
             assert followed or before.stage is Stage.ARRIVING, "a newcomer is not forgotten"
         running = before.recording.state is after.recording.state is RecordingState.RUNNING
         if running and before.ending is None:
-            stopped = o.StopRecording(after.recording_name) in orders
-            assert stopped == (after.ending is not None), "the recording runs until the call's end"
+            stopped = {o.StopRecording(after.recording_name), o.HangUp(after.recorder_id)} & set(orders)
+            assert bool(stopped) == (after.ending is not None), "the recording runs until the call's end"
         if before.ending is not None:
             assert _verdict(after) == _verdict(before), "a call ends once"
         if before.answered_at is not None and before.talker_leg is not None:
@@ -194,7 +197,10 @@ class Witness:
     def _order(self, before: Call | None, happening: h.Happening, order: o.Order, repair: bool) -> None:
         match order:
             case o.HangUp(channel):
-                stray = isinstance(happening, h.LegReady)
+                gone = self.call.ending is not None or isinstance(happening, h.PbxSaid)
+                customer = self.call.customer
+                assert gone or not self.call.away or customer is None or channel != customer.id, "left alone"
+                stray = isinstance(happening, h.LegReady | h.RecorderReady)
                 assert repair or stray or not self.given[o.HangUp, channel], "hung up twice"
             case o.Dial(leg):
                 assert self.given[o.Ring, leg]
@@ -210,15 +216,24 @@ class Witness:
                 self.playing = False
                 assert self._open("", o.OpenBridge, o.CloseBridge)
             case o.Join():
+                assert not self.call.away, "who is parked is not joined with anybody"
                 assert self._open("", o.OpenBridge, o.CloseBridge)
             case o.PlayRinging():
                 assert repair or not self.playing, "ringing is played once"
                 assert self._open("", o.OpenBridge, o.CloseBridge)
                 self.playing = True
-            case o.Record():
-                assert repair or not self.given[o.Record, ""], "the recording is begun once"
+            case o.Listen(channel):
+                again = isinstance(happening, h.TimerExpired)
+                assert repair or again or not self.given[o.Listen, channel], "the recording is begun once"
+                assert self.call.customer is not None
+                assert channel == self.call.customer.id, "the customer is recorded"
+            case o.Record(_, _, bridge) if bridge:
+                assert (bridge, self.call.recorder) == (self.call.bridge_id, None)
+            case o.Record(_, channel):
+                assert repair or isinstance(happening, h.RecorderReady), "a channel that is there is recorded"
+                assert channel == self.call.recorder_id
             case o.StopRecording():
-                assert self.given[o.Record, ""]
+                assert self.call.recorder is None, "the bridge was recorded"
                 assert repair or not self.given[o.StopRecording, ""]
             case o.Answer():
                 person = (Stage.RINGING, Stage.TALKING, Stage.TRANSFERRING)
@@ -234,6 +249,7 @@ class Witness:
         assert {timer.name for timer in call.timers} <= TIMERS_OF.get(call.stage, set())
         assert len(call.timers) == len({timer.name for timer in call.timers})
         assert list(call.told) == self.told
+        assert TimerName.RECORDER not in {timer.name for timer in call.timers} or call.recorder is not None
         over = call.stage in (Stage.ENDING, Stage.ENDED)
         assert over == (call.ending is not None) == (call.ended_at is not None)
         assert bool(self.hangups) == (over and bool(self.told))
@@ -273,6 +289,11 @@ class Witness:
                 assert tried or call.sought, "somebody is tried"
                 assert {leg.attempt for leg in tried} <= {call.attempt}
                 assert not call.sought or call.is_due(TimerName.TELEPHONES, math.inf), "nobody waits for ever"
+            case Stage.TALKING | Stage.TRANSFERRING if call.away:
+                assert call.customer is not None
+                assert call.talker_leg == call.customer.id, "what the PBX does with the customer is followed"
+                alone = here - {call.customer.id}
+                assert not alone or call.is_due(TimerName.PARKER, math.inf), "who has parked is not forgotten"
             case Stage.TALKING:
                 assert call.customer is not None
                 assert here == {call.customer.id, call.talker_leg}, "two talk"
@@ -296,7 +317,8 @@ class Witness:
         assert not self._open("", o.OpenBridge, o.CloseBridge)
         assert not [leg.id for leg in (call.caller, *call.legs) if leg.alive]
         assert all(leg.waiting >= 0 and leg.talking >= 0 for leg in call.legs)
-        if self.given[o.Record, ""]:
+        assert call.recorder is None or not call.recorder.alive, "the recorder is hung up"
+        if self.given[o.Listen, call.customer.id if call.customer else ""]:
             assert call.recording.state in (RecordingState.STORED, RecordingState.LOST)
         customers = {leg.id for leg in call.legs if leg.role is Role.CUSTOMER}
         if call.ending is Ending.NOT_PLACED:

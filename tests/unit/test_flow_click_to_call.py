@@ -9,7 +9,7 @@ from ari_app.calls import orders as o
 from ari_app.calls.call import Direction, LegState, Stage, Way
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
-from tests.support.story import ANNA, BUSY, DECLINED, NORMAL, START, clicked, up
+from tests.support.story import ANNA, BUSY, DECLINED, NORMAL, RECORDER, START, clicked, up
 
 MANAGER, CUSTOMER = "c1-1", "c1-2"
 
@@ -85,7 +85,7 @@ def test_the_manager_who_waits_hears_ringing_until_the_customer_answers() -> Non
 def test_the_whole_call_is_told_from_the_click_to_the_recording() -> None:
     story = clicked().wait(4).manager_answers().wait(6).customer_answers()
     assert story.given(o.Answer) == []
-    assert story.given(o.Record) == [o.Record("c1", "c1")]
+    assert story.given(o.Record) == [o.Record("c1", RECORDER)]
     story.wait(30).customer_ends().stored().settle()
     assert story.hangup == (("101",), Ending.ANSWERED)
     assert (story.result.code, story.result.waiting, story.result.talking) == ("101", 10, 30)

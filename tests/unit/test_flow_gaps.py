@@ -140,8 +140,11 @@ def test_an_answer_about_one_telephone_alone_says_nothing_of_the_caller() -> Non
 
 
 def test_a_recording_that_still_runs_though_the_call_is_over_is_closed() -> None:
-    story = gap(talks().caller_hangs_up().settle(), recording=True)
-    assert story.last == (o.StopRecording("c1"),)
+    story = talks().caller_hangs_up()
+    recorder = story.call.recorder
+    assert recorder is not None
+    gap(story, was_up(recorder.id, None), recording=True)
+    assert [order.channel for order in story.last if isinstance(order, o.HangUp)] == [recorder.id]
 
 
 def test_a_recording_has_its_8_seconds_again_when_the_call_is_taken_up_again() -> None:

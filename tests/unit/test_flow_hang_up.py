@@ -9,7 +9,7 @@ from ari_app.calls.journal import JournalLine
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
 from ari_app.timeline.timeline import narrate
-from tests.support.story import CALLER, OUTSIDE, START, Story
+from tests.support.story import CALLER, OUTSIDE, RECORDER, START, Story
 
 
 def clicked(way: Way = Way.ARI) -> Story:
@@ -37,7 +37,7 @@ def test_two_who_talk_are_parted_and_the_call_stays_answered() -> None:
     assert story.hung_up(CALLER) is HangUpReason.NORMAL
     assert story.call.ending is Ending.ANSWERED
     assert story.call.talking == 31
-    assert any(isinstance(order, o.StopRecording) for order in story.last)
+    assert o.HangUp(RECORDER) in story.last
 
 
 def test_a_manager_whose_phone_only_rings_makes_no_call() -> None:

@@ -9,7 +9,7 @@ from ari_app.calls import orders as o
 from ari_app.calls.call import Direction, Doing, LegState, Stage
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
-from tests.support.story import ANNA, CALLER, NORMAL, START, TRUNK, dialled, up
+from tests.support.story import ANNA, CALLER, NORMAL, RECORDER, START, TRUNK, dialled, up
 
 # -- the customer is rung ---------------------------------------------------------------------------------
 
@@ -65,7 +65,7 @@ def test_a_phone_without_an_extension_calls_without_the_crm_hearing_of_a_ringing
 def test_an_answered_call_is_recorded_and_told_as_the_managers() -> None:
     story = dialled().wait(6).customer_answers()
     assert story.call.stage is Stage.TALKING
-    assert story.given(o.Record) == [o.Record("c1", "c1")]
+    assert story.given(o.Record) == [o.Record("c1", RECORDER)]
     assert (story.call.talker, story.call.talker_leg) == ("101", CALLER)
     story.wait(20).customer_ends().stored().settle()
     assert story.hung_up(CALLER) is HangUpReason.NORMAL

@@ -42,6 +42,8 @@ def random_happening(random: Random, call: Call, at: float, about: type) -> h.Ha
     """Say something that need not be true."""
     pick = random.choice
     leg = pick((*(leg.id for leg in call.our_legs), call.caller.id, "c1-9"))
+    if about is h.CustomerParked and call.customer is not None:
+        leg = call.customer.id  # nobody else is parked so
     member = f"PJSIP/{pick(CODES)}-0000002{pick('ab')}"
     code = pick((*CODES, None))
     up_at = pick((None, at - 10, START - 10, at + 10))
@@ -84,6 +86,8 @@ def random_happening(random: Random, call: Call, at: float, about: type) -> h.Ha
             return h.DialplanDoes(at, leg, pick(tuple(Doing)))
         case h.KeyPressed:
             return h.KeyPressed(at, pick((leg, call.talker_leg or leg)), pick("109*####"))
+        case h.CustomerParked:
+            return h.CustomerParked(at, leg, member, "700")
         case h.MemberTransferred:
             return h.MemberTransferred(at, leg, member, "102")
         case h.MemberEnded:
@@ -159,6 +163,7 @@ def test_a_fair_pbx_brings_every_call_to_its_end_by_the_ways_of_the_diagram_and_
         assert pbx.channels == {}, seed
         assert pbx.bridge is None, seed
         assert not pbx.recording, seed
+        assert pbx.listener is None, seed
         seen |= pbx.witness.changes
     rare = {(Stage.TALKING, Stage.DIALPLAN)}  # told as a story in test_flow_keys.py
     assert seen | rare == set(CHANGES)

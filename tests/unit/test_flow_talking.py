@@ -13,6 +13,7 @@ from tests.support.story import (
     DECLINED,
     LINE_BROKEN,
     NORMAL,
+    RECORDER,
     START,
     UNREGISTERED,
     Story,
@@ -26,7 +27,7 @@ def test_the_first_answer_wins_and_the_others_are_hung_up_as_answered_elsewhere(
     assert story.call.talker == "104"
     assert story.hung_up(story.phone("103").id) is HangUpReason.ANSWERED_ELSEWHERE
     assert story.given(o.Answer) == [o.Answer(CALLER)]
-    assert story.given(o.Record) == [o.Record("c1", "c1")]
+    assert story.given(o.Record) == [o.Record("c1", RECORDER)]
 
 
 def test_a_late_answer_of_a_leg_that_is_being_hung_up_is_ignored() -> None:
@@ -65,7 +66,7 @@ def test_a_refusal_that_comes_after_the_answer_doesnt_hide_the_talkers_hang_up()
 def test_an_account_that_doesnt_record_is_told_the_result_at_once() -> None:
     story = Story(record=False).found("101").answers("101").wait(7).caller_hangs_up()
     assert story.given(o.Record) == []
-    assert story.given(o.StopRecording) == []
+    assert o.HangUp(RECORDER) not in story.orders
     assert (story.result.talking, story.result.recording) == (7, None)
 
 
@@ -158,7 +159,7 @@ def test_a_leg_that_turns_up_after_it_was_given_up_is_hung_up() -> None:
 
 def test_the_recording_is_stopped_fetched_and_reported_with_the_result() -> None:
     story = Story().found("101").answers("101").wait(20).caller_hangs_up()
-    assert story.given(o.StopRecording) == [o.StopRecording("c1")]
+    assert story.hung_up(RECORDER) is HangUpReason.NORMAL
     assert story.given(o.TellResult) == []
     story.happens(h.RecordingFinished(story.now))
     assert story.last == (o.FetchRecording("c1"),)
@@ -173,9 +174,35 @@ def test_a_recording_not_stored_after_eight_seconds_is_reported_without_a_link_a
     assert story.result.recording is None
     assert story.given(o.FetchRecording) == [o.FetchRecording("c1")]
     assert not story.call.over
-    story.wait(60).happens(h.RecordingStored(story.now, "c1.wav", 20))
+    story.wait(60).pbx_says().happens(h.RecordingStored(story.now, "c1.wav", 20))
     assert story.call.over
     assert story.call.recording.file == "c1.wav"
+
+
+def test_a_recording_that_breaks_off_goes_on_half_a_second_later_behind_what_there_is() -> None:
+    story = Story().found("101").answers("101").wait(20).happens(h.RecordingFinished(START + 20))
+    assert story.call.recording.state is RecordingState.RUNNING
+    story.wait(1)
+    assert story.given(o.Listen) == [o.Listen(CALLER, RECORDER)] * 2
+    assert story.given(o.Record) == [o.Record("c1", RECORDER)] * 2
+    story.wait(5).caller_hangs_up().stored(25).settle()
+    assert (story.result.recording, story.call.over) == ("c1.wav", True)
+
+
+def test_a_recording_that_breaks_off_because_the_customer_leaves_is_fetched_at_the_end() -> None:
+    story = Story().found("101").answers("101").wait(20).happens(h.RecordingFinished(START + 20))
+    story.caller_hangs_up()
+    assert o.HangUp(RECORDER) not in story.orders
+    assert o.FetchRecording("c1") in story.last
+    story.settle().happens(h.RecordingStored(story.now, "c1.wav", 20))
+    assert story.call.over
+
+
+def test_who_listens_is_recorded_once_however_often_it_is_there() -> None:
+    story = Story().found("101").answers("101").happens(h.LegReady(START, RECORDER))
+    assert len(story.given(o.Record)) == 1
+    story.caller_hangs_up().happens(h.LegReady(START, RECORDER))
+    assert story.last == (o.HangUp(RECORDER),)
 
 
 def test_a_recording_that_cannot_be_had_is_reported_without_a_link() -> None:
@@ -189,7 +216,7 @@ def test_a_pbx_that_cannot_record_doesnt_disturb_the_talk() -> None:
     story = Story().found("101").answers("101").happens(h.RecordingFailed(START, "no folder"))
     assert story.call.stage is Stage.TALKING
     story.wait(3).caller_hangs_up()
-    assert story.given(o.StopRecording) == []
+    assert story.hung_up(RECORDER) is HangUpReason.NORMAL
     assert (story.result.talking, story.result.recording) == (3, None)
 
 
@@ -197,5 +224,13 @@ def test_a_recording_that_finishes_before_the_call_is_fetched_and_reported_all_t
     story = Story().found("101").answers("101").wait(20).stored(20)
     assert story.call.recording.state is RecordingState.STORED
     story.wait(5).caller_hangs_up().settle()
-    assert story.given(o.StopRecording) == []
+    assert o.HangUp(RECORDER) not in story.orders
     assert (story.result.recording, story.result.talking) == ("c1.wav", 25)
+
+
+def test_on_an_older_asterisk_the_bridge_is_recorded_until_the_call_ends() -> None:
+    story = Story(record_bridge=True).found("101").answers("101")
+    assert [order.bridge for order in story.given(o.Record)] == [story.call.bridge_id]
+    assert story.call.recorder is None
+    story.caller_hangs_up()
+    assert o.StopRecording(story.call.recording_name) in story.last

@@ -10,7 +10,7 @@ from ari_app.calls.call import Direction, Doing, LegState, Stage
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
 from ari_app.calls.transfer import ATTENDED
-from tests.support.story import BUSY, CALLER, DECLINED, NORMAL, START, Story, dialled, up
+from tests.support.story import BUSY, CALLER, DECLINED, NORMAL, RECORDER, START, Story, dialled, up
 
 FAR = "far-1"
 
@@ -59,9 +59,9 @@ def test_a_customer_transferred_to_a_colleague_talks_on_in_the_same_call() -> No
 def test_the_recording_goes_on_through_a_transfer() -> None:
     story = taken(talking().transferred("102").wait(5), "102").wait(5)
     assert len(story.given(o.Record)) == 1
-    assert story.given(o.StopRecording) == []
+    assert o.HangUp(RECORDER) not in story.orders
     story.caller_hangs_up()
-    assert story.given(o.StopRecording) == [o.StopRecording("c1")]
+    assert story.hung_up(RECORDER) is HangUpReason.NORMAL
 
 
 def test_each_leg_keeps_its_own_waiting_and_talking() -> None:
@@ -199,9 +199,9 @@ def test_a_transfer_to_nobody_goes_to_the_dialplan_where_that_is_the_fallback() 
     story.happens(h.LegRinging(START + 16, "new-1")).happens(h.LegEnded(START + 17, "new-1", BUSY))
     assert o.StopPlaying("c1-ringing") in story.last
     assert o.SendToDialplan(CALLER, "voicemail", "s", 1) in story.last
-    story.settle().happens(h.RecordingFinished(story.now))
-    assert story.last == (o.FetchRecording("c1"),)
-    story.happens(h.RecordingStored(story.now, "c1.wav", 12)).wait(9).caller_hangs_up()
+    story.settle().wait(9).caller_hangs_up()
+    assert o.HangUp(RECORDER) in story.last, "it was recorded there, too"
+    story.stored(21)
     assert (story.result.ending, story.result.code) == (Ending.ANSWERED, "101")
     assert story.call.over
 
@@ -333,7 +333,7 @@ def test_a_manager_who_gives_a_customer_away_that_hasnt_answered_leaves_nobody_r
 
 def test_a_customer_who_gives_the_call_away_has_left() -> None:
     story = talking().replaced(CALLER, "new-1", target="elsewhere")
-    assert {order.channel for order in story.given(o.HangUp)} == {"new-1", CALLER, "c1-1"}
+    assert {order.channel for order in story.given(o.HangUp)} == {"new-1", CALLER, "c1-1", RECORDER}
     assert story.call.ending is Ending.ANSWERED
 
 

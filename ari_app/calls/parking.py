@@ -1,0 +1,100 @@
+"""The moves when the PBX has put the customer's own channel into a parking lot.
+
+A telephone sends it there (a REFER to the lot), and it leaves our bridge. From then on we neither join it nor
+hang it up: whoever takes it out of the lot talks with the customer in a bridge of the PBX's own, and when
+the lot's time is over the shop's dialplan rings whom it likes. So the customer's channel is followed as the
+far half of a Local channel is: whom it dials, and who is in a bridge with it, hangs behind it. What is parked
+behind a Local channel of ours is followed as any other transfer is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ari_app.calls import happenings as h
+from ari_app.calls.call import Call, Direction, Leg, LegState, Stage, TimerName
+from ari_app.calls.orders import HangUpReason, Watch
+from ari_app.calls.talking import wait_for
+from ari_app.calls.trying import fallback, ring_again
+from ari_app.calls.turn import Turn
+
+PARKER_SECONDS = 30.0
+"""How long who has parked the customer may listen to where; telephones hang up by themselves."""
+STAYS_SECONDS = 5.0
+"""Who is with the customer in our bridge so long after parking them has seen that the lot was full."""
+
+
+def customer_parked(turn: Turn, _: h.CustomerParked) -> None:
+    """The customer waits, not in our bridge: nobody of ours joins them or hangs them up."""
+    call, customer = turn.call, turn.call.customer
+    if customer is None or call.away or customer.state in (LegState.LEAVING, LegState.GONE):
+        return
+    turn.stop_ringing()
+    parked = turn.change(replace(customer, far=customer.id, joined=False, does=None), LegState.UP)
+    turn.call = replace(turn.call, keys_kept=False)
+    wait_for(turn, parked)
+    turn.order(Watch(parked.id))
+    turn.set_timer(TimerName.PARKER, PARKER_SECONDS)
+
+
+def customer_stayed(turn: Turn, _: h.CustomerStayed) -> None:
+    """The lot was full: who wanted to park the customer talks on, or the fallback is rung."""
+    call, customer = turn.call, turn.call.customer
+    if customer is None or not call.away:
+        return
+    turn.clear_timer(TimerName.PARKER)
+    turn.change(replace(customer, far=None, joined=True), LegState.UP)
+    parker = parker_of(call)
+    if parker is None:
+        ring_again(turn, fallback(call))
+    else:
+        turn.call = replace(turn.call, stage=Stage.TALKING, talker_leg=parker.id)
+        turn.begin_talk()
+
+
+def customer_returned(turn: Turn, _: h.CallerReturned) -> None:
+    """The dialplan has brought a parked customer back to us: the fallback is rung."""
+    call = turn.call
+    if call.away and call.direction is Direction.IN:
+        let_the_parker_go(turn)
+        turn.change(replace(call.caller, far=None), LegState.UP)
+        ring_again(turn, fallback(call))
+
+
+def parker_of(call: Call) -> Leg | None:
+    """Find who has parked the customer, as long as they are in our bridge."""
+    here = (call.caller, *call.our_legs)
+    others = (leg for leg in here if leg.joined and leg.state is LegState.UP)
+    return next((leg for leg in others if call.customer is None or leg.id != call.customer.id), None)
+
+
+def has_stayed(call: Call, at: float) -> bool:
+    """Tell at a moment whether a parked customer, seen in our bridge, has not been parked."""
+    customer = call.customer
+    if customer is None or not call.away:
+        return False
+    return parker_of(call) is None or at > customer.at + STAYS_SECONDS
+
+
+def picked_up(turn: Turn, code: str | None) -> None:
+    """Let the customer talk with who has taken them out of the lot, or was rung when its time was over."""
+    call = turn.call
+    turn.call = replace(
+        call,
+        stage=Stage.TALKING,
+        talker=code,
+        first_talker=call.first_talker or code,
+        timers=call.recorder_timer,
+        keys="",
+    )
+    turn.begin_talk()
+    turn.tell_round(*filter(None, (code,)))
+    let_the_parker_go(turn)
+
+
+def let_the_parker_go(turn: Turn) -> None:
+    """Hang up whoever is still in our bridge: the customer isn't."""
+    turn.clear_timer(TimerName.PARKER)
+    for leg in (turn.call.caller, *turn.call.our_legs):
+        if leg.id != turn.call.talker_leg:
+            turn.hang_up(leg, HangUpReason.NORMAL)
