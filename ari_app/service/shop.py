@@ -200,8 +200,10 @@ class Shop:
         await self.line.close()
         await self._end_tasks()
 
-    async def hand_over(self) -> None:
+    async def hand_over(self, heir: str = "") -> None:
         """Let another copy, which waits for it, take the account; calls go on as they are.
+
+        For a moment only the `heir` may take it, if one is named.
 
         What was begun is ended and written first. The PBX is left when the other copy has taken it: until
         then it keeps new callers for us, and the other copy finds them.
@@ -211,7 +213,7 @@ class Shop:
         if not await self.ledger.flush(STILL_SECONDS):
             self._log.error("steps of calls could not be written to Redis", steps=self.ledger.backlog)
         with suppress(StoreUnavailable):
-            await self.lease.leave()
+            await self.lease.leave(heir)
         if self._listening is not None and self.line.listening:
             await asyncio.wait([self._listening], timeout=OVER_SECONDS)
         self.let_go()

@@ -24,6 +24,7 @@ from ari_app.store.calls import CallStore
 from ari_app.store.sessions import Sessions
 from ari_app.store.staff import StaffStore
 from cabinet.frame.clients import SERVICE
+from cabinet.frame.passing import leave_to_holder
 from cabinet.frame.security import BadToken, own_path, read_form, reader_id
 
 SESSIONS = web.AppKey("sessions", Sessions)
@@ -100,14 +101,19 @@ async def visit_to(service: Service, account_id: str) -> Visit | None:
     return Visit(account, service.shops.get(account.id), calls, staff)
 
 
-def signed_in(page: Page) -> Handler:
-    """Make a handler of a page; a reader who isn't signed in is asked to, and comes back here then."""
+def signed_in(page: Page, *, at_holder: bool = False) -> Handler:
+    """Make a handler of a page; a reader who isn't signed in is asked to, and comes back here then.
+
+    What only the copy knows that holds the account is shown and done `at_holder`.
+    """
 
     @wraps(page)
     async def handler(request: web.Request) -> web.StreamResponse:
         visit = await find_visit(request)
         if visit is None:
             raise web.HTTPSeeOther(f"/sign-in?next={quote(own_path(request.path_qs), safe='/')}")
+        if at_holder and visit.shop is None:
+            await leave_to_holder(request, request.config_dict[SERVICE], visit.account.id)
         return await page(request, visit)
 
     return handler
