@@ -102,7 +102,7 @@ class Holding:
                 held = await lease.take(able=True)
             else:
                 claim.probe_at = awake() + claim.probes.pause()
-        elif held is not None and not held.offered:
+        elif held is not None and not (held.offered or held.promised):
             claim.probes.well()
         if held is not None:
             self._note(account.id, claim, held)

@@ -123,6 +123,8 @@ class Service:
         kept = await ModuleStore(self.redis, account).tell(on, frozen, self._clock())
         if shop is not None:
             shop.take_activity(kept)
+        elif any(known.id == account for known in self.elsewhere):
+            await self.accounts.note_news()  # the copy that holds it reads it then
 
     async def installation(self) -> str:
         """Give the name by which PBXs know all copies on our Redis.
@@ -241,12 +243,14 @@ class Service:
             await self.shops.pop(gone).stop(drain_seconds=None)
             await self._holding.leave(gone)
             self.changes_of(gone).note()
-        turns = asyncio.Semaphore(AT_ONCE)
+        turns, news = asyncio.Semaphore(AT_ONCE), revision != self._revision
 
         async def take(account: Account) -> _NotOpened | None:
             async with turns:
                 try:
                     await self._take_account(account, passages)
+                    if news and account.id in self.shops:
+                        await self.shops[account.id].reread_activity()
                 except Exception as error:  # what is wrong with one keeps no other closed
                     return _NotOpened(account.id, error)
             return None

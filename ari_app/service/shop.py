@@ -333,6 +333,8 @@ class Shop:
                 name = await self._crm.timezone()
                 if name:
                     self.current.take_zone(ZoneInfo(name))
+                    with suppress(StoreUnavailable):
+                        await self._module.keep_zone(name)
                 pause = ZONE_SECONDS
             except CrmError:
                 pause = ZONE_RETRY_SECONDS

@@ -23,7 +23,7 @@ redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f %s', now, ARGV[2]))
 local found = {}
 for _, copy in ipairs(redis.call('HKEYS', KEYS[1])) do
   local said = redis.call('HGET', KEYS[1], copy)
-  if math.abs(now - tonumber(string.match(said, '^%d+'))) > tonumber(ARGV[3]) then
+  if math.abs(now - tonumber(string.match(said, '^%d+') or '0')) > tonumber(ARGV[3]) then
     redis.call('HDEL', KEYS[1], copy)
   else
     found[#found + 1] = copy
@@ -80,10 +80,9 @@ class Copies:
         now, found = await ask(self._say(keys=[COPIES], args=(self.ident, what, int(SILENT_SECONDS * 1000))))
         self._ahead = int(now) / 1000 - time.time()
         self._known_at = time.monotonic()
-        self._known = {
-            name.decode(): _read(name.decode(), said.decode())
-            for name, said in zip(found[::2], found[1::2], strict=True)
-        }
+        told = zip(found[::2], found[1::2], strict=True)
+        copies = [_read(name.decode(), said.decode()) for name, said in told]
+        self._known = {copy.ident: copy for copy in copies if copy is not None}
 
     async def leave(self) -> None:
         """Be no copy any more.
@@ -104,6 +103,9 @@ class Copies:
         return copy if copy is not None and copy.ident != self.ident else None
 
 
-def _read(ident: str, said: str) -> Copy:
-    _, accounts, takes, address = said.split(" ", 3)
-    return Copy(ident, int(accounts), takes == "1", address)
+def _read(ident: str, said: str) -> Copy | None:
+    """Read what a copy has said; None if another version says it in a way that isn't known here."""
+    match said.split(" "):
+        case [_, accounts, "0" | "1" as takes, address] if accounts.isdecimal():
+            return Copy(ident, int(accounts), takes == "1", address)
+    return None

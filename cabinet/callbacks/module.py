@@ -156,7 +156,10 @@ async def settings(request: web.Request, account: RegisteredAccount, fields: Fie
             "the CRM names a time zone that is not known here", account=account.id, zone=read.timezone
         )
     service = request.app[SERVICE]
-    await ModuleStore(service.redis, account.id).keep_settings(read)
+    store = ModuleStore(service.redis, account.id)
+    await store.keep_settings(read)
+    if read.timezone is not None and read.zone is not None:
+        await store.keep_zone(read.timezone)
     shop = service.shops.get(account.id)
     if shop is not None:
         shop.take_crm_settings(read)

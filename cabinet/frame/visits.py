@@ -21,6 +21,7 @@ from ari_app.accounts.account import RegisteredAccount
 from ari_app.service.service import Service
 from ari_app.service.shop import Shop
 from ari_app.store.calls import CallStore
+from ari_app.store.module import ModuleStore
 from ari_app.store.sessions import Sessions
 from ari_app.store.staff import StaffStore
 from cabinet.frame.clients import SERVICE
@@ -36,14 +37,16 @@ class Visit:
 
     account: RegisteredAccount
     shop: Shop | None
-    """The account at work; None while its PBX is not set up, or the service only starts."""
+    """The account at work; None while its PBX is not set up, we only start, or another copy has it."""
     calls: CallStore
     staff: StaffStore
+    crm_zone: ZoneInfo | None = None
+    """What is known of the CRM's time zone where the account isn't at work."""
 
     @property
     def zone(self) -> ZoneInfo:
         """The time zone in which the account's moments are shown."""
-        return self.shop.zone if self.shop else ZoneInfo(self.account.timezone_name)
+        return self.shop.zone if self.shop else self.crm_zone or ZoneInfo(self.account.timezone_name)
 
 
 _VISIT = web.RequestKey("visit", list[Visit])
@@ -98,7 +101,9 @@ async def visit_to(service: Service, account_id: str) -> Visit | None:
     if account is None:
         return None
     calls, staff = CallStore(service.redis, account.id), StaffStore(service.redis, account.id)
-    return Visit(account, service.shops.get(account.id), calls, staff)
+    shop = service.shops.get(account.id)
+    zone = await ModuleStore(service.redis, account.id).zone() if shop is None else None
+    return Visit(account, shop, calls, staff, zone)
 
 
 def signed_in(page: Page, *, at_holder: bool = False) -> Handler:

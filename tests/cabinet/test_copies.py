@@ -26,6 +26,7 @@ from ari_app.store.keys import COPIES, Keys
 from cabinet.api.fields import LONGEST_LINE
 from cabinet.app import make_app
 from cabinet.frame.passing import FRESH_SECONDS, HEADER, PASSING
+from cabinet.frame.visits import visit_to
 from tests.cabinet.cabinet_shop import Reader
 from tests.cabinet.clicking import Line
 from tests.cabinet.shop import ANNA, CHANNEL, CLIENT_ID, SECRET_KEY, Client, ReportingShop
@@ -174,6 +175,15 @@ async def test_a_status_and_what_the_crm_says_of_the_module_reach_the_holder(cop
     assert not copies.held.activity.on
 
 
+async def test_the_holder_hears_what_another_copy_has_read_of_the_module_in_the_crm(
+    copies: TwoCopies,
+) -> None:
+    await copies.other.service.switch_telephony(copies.shop.account.id, False)
+    async with asyncio.timeout(30):
+        while copies.held.activity.on:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 async def test_a_report_and_the_file_of_a_recording_are_taken_by_the_holder(copies: TwoCopies) -> None:
     report = {"clientId": CLIENT_ID, "uniqueid": CHANNEL, "phone": ANNA, "code": "101"}
     async with copies.other.client.get("/api/event", params=report | {"type": "in"}) as answer:
@@ -256,6 +266,19 @@ async def test_a_page_that_redis_can_answer_is_answered_where_it_is_asked(copies
     await copies.holder.client.close()  # nobody can be asked any more
     assert "Statistics" in await reader.text("/statistics")
     assert (await reader.get("/live")).status == 503
+
+
+async def test_the_time_zone_of_the_crm_is_known_at_every_copy(copies: TwoCopies) -> None:
+    account = copies.shop.account
+    assert account.crm.cabinet_secret is not None
+    key = callback_key(account.crm.cabinet_secret.get_secret_value())
+    told = {"clientId": CLIENT_ID, "settings": '{"timezone": "Asia/Vladivostok"}'}
+    async with copies.other.client.post(f"/crm/settings/{key}", data=told) as answer:
+        assert answer.status == 200
+    for copy in (copies.holder, copies.other):
+        visit = await visit_to(copy.service, account.id)
+        assert visit is not None
+        assert visit.zone.key == "Asia/Vladivostok"
 
 
 async def test_a_stream_ends_when_the_account_has_moved(copies: TwoCopies) -> None:
