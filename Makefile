@@ -21,7 +21,7 @@ help:
 	@echo "make catalogue  takes the cabinet's sentences into locales/ru.po, to be translated there"
 	@echo "make lock       pins the Python packages anew, in requirements.lock"
 	@echo "make install    the set-up alone; leaves $(BIN)/ari-app"
-	@echo "make install-for-tests  the same with all that the tests need: two Asterisks, a browser"
+	@echo "make install-for-tests  the same with all that the tests need: two Asterisks, a browser, linphone"
 	@echo "make clean      removes what was installed into this folder"
 	@echo "make help       this list"
 
@@ -51,7 +51,7 @@ install: $(VENV)/installed $(PAGES)
 	@$(BIN)/python -m ari_app.demo.pbx.preparation
 
 install-for-tests: $(VENV)/installed $(PAGES)
-	@$(BIN)/python -m ari_app.demo.pbx.preparation 22 16 chromium
+	@$(BIN)/python -m ari_app.demo.pbx.preparation 22 16 chromium linphone
 
 demo: install
 	@exec $(BIN)/ari-app demo $(ARGS)

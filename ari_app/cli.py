@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
-import structlog
 import typer
 
 from ari_app.commands import account, calls, check, demo, dialplan, serve
+from ari_app.commands.logs import log_errors
 
 app = typer.Typer(
     help="The telephone side of retailCRM for shops that run Asterisk.",
@@ -27,13 +25,6 @@ def main() -> None:
     """Run the command line. What is logged goes to the error output: the other one is for answers."""
     log_errors()
     app()
-
-
-def log_errors() -> None:
-    """Log to the error output, and no variable's value with a failure: there may be a secret in it."""
-    *others, _ = structlog.get_config()["processors"]
-    renderer = structlog.dev.ConsoleRenderer(exception_formatter=serve.TRACEBACK)
-    structlog.configure([*others, renderer], logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
 if __name__ == "__main__":

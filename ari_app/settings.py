@@ -58,6 +58,11 @@ class Settings(BaseSettings):
     """How big a recording that a PBX sends may be, in megabytes (10**6 bytes)."""
     keep_calls_days: int = Field(default=1095, ge=1, le=36_500)
     """The age at which calls go that are over, with their journals and recordings."""
+    ledger_mb: int = Field(default=64, ge=1, le=100_000)
+    """How much of the calls' steps one account keeps in memory while Redis is away, in megabytes (10**6
+    bytes). Beyond that steps go of which nobody is to be told; then new callers go on in the dialplan."""
+    live_calls: int = Field(default=2_000, ge=1, le=1_000_000)
+    """So many calls at once of one PBX are ours; further callers go on in the dialplan."""
     crm_domains: Annotated[tuple[str, ...], NoDecode] = CRM_DOMAINS
     """The domains below which a CRM may be that somebody signs in with, with commas between them; the word
     ``loopback`` lets in one on this machine."""

@@ -8,8 +8,14 @@ from typing import Literal, get_args
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ari_app.accounts.dialplan_names import local_context, named_context, named_exten
-from ari_app.calls import Destination, Dialplan, People, Queue
+from ari_app.accounts.dialplan_names import (
+    local_context,
+    named_context,
+    named_exten,
+    ring_context,
+    ring_format,
+)
+from ari_app.calls import DIRECTLY, Destination, Dialplan, People, Queue
 from stasis_dialplan.settings import SHORTEST_OUTSIDE, Route, Settings
 
 Kind = Literal["asterisk", "freepbx", "old"]
@@ -39,7 +45,8 @@ def render(kind: Kind, settings: Settings) -> dict[str, str]:
         "s": settings,
         "app": app,
         "freepbx": kind == "freepbx",
-        "without_us": [_without_us(place, settings) for place in _reached(settings.fallback)],
+        "ring": ring_context(app),
+        "without_us": [_without_us(place, settings, kind) for place in _reached(settings.fallback)],
         "let_out": _let_out(settings, freepbx=kind == "freepbx"),
         "other_priorities": [line for line in settings.lines if line.priority != 1],
         "local_context": lambda line: local_context(app, line.context, line.priority),
@@ -89,11 +96,14 @@ def _reached(destinations: tuple[Destination, ...]) -> list[Destination]:
     return reached
 
 
-def _without_us(destination: Destination, settings: Settings) -> str:
+def _without_us(destination: Destination, settings: Settings, kind: Kind) -> str:
     """Write what the dialplan does with a destination while the service is away."""
     match destination:
         case People(codes, seconds):
-            channels = "&".join(settings.channel_format.replace("##", code) for code in codes)
+            channel = settings.channel_format
+            if kind == "freepbx" and channel == DIRECTLY:
+                channel = ring_format(settings.stasis_app)
+            channels = "&".join(channel.replace("##", code) for code in codes)
             return f"Dial({channels},{max(1, round(seconds))})"
         case Queue(context, exten):
             return f"Goto({context},{exten},1)"

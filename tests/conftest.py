@@ -10,7 +10,7 @@ import pytest_asyncio
 from ari_app.demo.crm.simulator import SimulatedCrm
 from ari_app.demo.pbx.asterisk import Asterisk
 from ari_app.demo.pbx.lab import Lab
-from ari_app.demo.pbx.machine import Installation, prepare
+from ari_app.demo.pbx.machine import CannotPrepare, Installation, prepare, prepare_softphone
 from ari_app.store.connection import connect
 from ari_app.store.server import private_redis
 from tests.support.office import API_KEY, Office
@@ -58,9 +58,18 @@ async def lab(installation: Installation) -> AsyncIterator[Lab]:
         yield Lab(asterisk)
 
 
+@pytest.fixture(scope="session")
+def linphone() -> None:
+    """Have the program; where it can't be had, the tests with it are left out."""
+    try:
+        prepare_softphone()
+    except CannotPrepare as problem:
+        pytest.skip(str(problem))
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def redis_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    async with private_redis(tmp_path_factory.mktemp("redis"), own=True) as url:
+    async with private_redis(tmp_path_factory.mktemp("redis"), own=True, temporary=True) as url:
         yield url
 
 

@@ -8,6 +8,15 @@ _LONGEST = 79
 """Asterisk cuts longer names of contexts and extensions off."""
 
 
+AWAY_LABEL = "away"
+"""The label behind Stasis() at which FreePBX's dialplan goes on while we are away."""
+
+
+def without_us_context(stasis_app: str) -> str:
+    """Name the context in which Asterisk's dialplan goes on, at ``s,1``, while we are away."""
+    return f"{stasis_app}-without-us"
+
+
 def local_context(stasis_app: str, context: str, priority: int) -> str:
     """Name the context from whose priority 1 a Local channel gets to a place in the shop's dialplan.
 
@@ -24,6 +33,16 @@ def named_context(stasis_app: str) -> str:
 def named_exten(context: str, exten: str, priority: int) -> str:
     """Name the extension of `named_context` that leads to a place in the shop's dialplan."""
     return _fitting(f"{context}:{exten}:{priority}")
+
+
+def ring_context(stasis_app: str) -> str:
+    """Name the context that rings an extension as FreePBX would; its extensions are the managers'."""
+    return _fitting(f"{stasis_app}-ring")
+
+
+def ring_format(stasis_app: str) -> str:
+    """Write the channel by which `ring_context` rings an extension, ``##``."""
+    return f"Local/##@{ring_context(stasis_app)}/n"
 
 
 def _fitting(name: str) -> str:

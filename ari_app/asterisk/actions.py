@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from ari_app.accounts.dialplan_names import named_context, named_exten
 from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import PbxRefused
 from ari_app.asterisk.feature_codes import behind
+from ari_app.calls import fitting
 from ari_app.calls import orders as o
 
 GONE = frozenset({404})
 DONE_BEFORE = frozenset({409})
+FREEPBX_NAME_BYTES = 40
+"""Where FreePBX cuts a caller's name off, also within a letter; then Asterisk 16 tells no events."""
 INHIBIT = "inhibitConnectedLineUpdates"
 
 
 class Actions:
     """Carries out orders at one PBX. Each names the refusals that mean that nothing is left to do."""
 
-    def __init__(self, ari: Ari, stasis_app: str) -> None:
+    def __init__(self, ari: Ari, stasis_app: str, *, freepbx: bool = False) -> None:
         self._ari = ari
         self._app = stasis_app
+        self._freepbx = freepbx
 
     async def carry_out(self, order: o.Order) -> None:
         """Carry one order out.
@@ -51,6 +57,8 @@ class Actions:
                 await ari("channels", "dial", channelId=leg, **limit)
             case o.Join():
                 await self._join(order)
+            case o.ShowCustomer(leg, name, number):
+                await self._show(leg, f'"{name}" <{number}>')
             case o.PassKeys(bridge, channel, through):
                 await self._pass_keys(bridge, channel, through)
             case o.Answer(channel):
@@ -77,7 +85,10 @@ class Actions:
                 raise TypeError(f"{type(order).__name__} is not an order for the PBX")
 
     async def _ring(self, ring: o.Ring) -> None:
-        shown = f'"{ring.name}" <{ring.number}>'
+        name = ring.name if not self._freepbx else fitting(ring.name, FREEPBX_NAME_BYTES)
+        shown = f'"{name}" <{ring.number}>'
+        # Pickup(101) finds what Dial() has made alone; Pickup(101@PICKUPMARK), FreePBX's **, ours as well.
+        pickup = {"PICKUPMARK": ring.code} if ring.code and not ring.endpoint.startswith("Local/") else {}
         await self._tolerating(
             DONE_BEFORE,
             "channels",
@@ -86,10 +97,21 @@ class Actions:
             app=self._app,
             appArgs="leg",
             channelId=ring.leg,
-            variables={"CONNECTEDLINE(all,i)": shown, **behind(ring.endpoint, inbound=ring.inbound)},
+            variables={
+                "CONNECTEDLINE(all,i)": shown,
+                **pickup,
+                **behind(ring.endpoint, inbound=ring.inbound),
+            },
             **({"originator": ring.originator} if ring.originator else {}),
             **({"otherChannelId": ring.far_id} if ring.far_id else {}),
         )
+
+    async def _show(self, leg: str, caller: str) -> None:
+        """A leg that is gone, or can't be told, shows what it shows: the call goes on all the same."""
+        with suppress(PbxRefused):
+            await self._ari(
+                "channels", "setChannelVar", channelId=leg, variable="CONNECTEDLINE(all)", value=caller
+            )
 
     async def _pass_keys(self, bridge: str, channel: str, through: bool) -> None:
         """A channel that is in the bridge already leaves it for a moment and comes back."""
@@ -132,12 +154,16 @@ class Actions:
         shown = {leg: await self._shown_by(leg) for leg in join.channels if leg.startswith(f"{self._app}-")}
         await self._ari("bridges", "addChannel", **arguments)
         for leg, caller in shown.items():
-            await self._ari(
-                "channels", "setChannelVar", channelId=leg, variable="CONNECTEDLINE(all,i)", value=caller
-            )
+            # Behind a Local channel the dialplan is to know it, too: whoever is rung next is shown it.
+            local = await self._read(leg, "CHANNEL(channeltype)") == "Local"
+            variable = "CONNECTEDLINE(all)" if local else "CONNECTEDLINE(all,i)"
+            await self._ari("channels", "setChannelVar", channelId=leg, variable=variable, value=caller)
 
     async def _shown_by(self, leg: str) -> str:
-        found = await self._ari("channels", "getChannelVar", channelId=leg, variable="CONNECTEDLINE(all)")
+        return await self._read(leg, "CONNECTEDLINE(all)")
+
+    async def _read(self, channel: str, variable: str) -> str:
+        found = await self._ari("channels", "getChannelVar", channelId=channel, variable=variable)
         return str(found["value"])
 
     async def _tolerating(

@@ -7,6 +7,7 @@ over with a line in the log and never stops the reader.
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -41,12 +42,15 @@ _ENDPOINT = re.compile(rf"([A-Za-z0-9]+)/(.+){_UNIQUE_PART}")
 _DOING = {
     **dict.fromkeys(("Dial", "FollowMe", "Page", "RetryDial"), Doing.DIALS),
     "Queue": Doing.QUEUES,
+    **dict.fromkeys(("AgentLogin", "AgentRequest", "Bridge", "BridgeAdd", "BridgeWait"), Doing.MEETS),
+    **dict.fromkeys(("ConfBridge", "MeetMe", "Park", "ParkAndAnnounce", "ParkedCall"), Doing.MEETS),
+    **dict.fromkeys(("Pickup", "PickupChan"), Doing.MEETS),
     **dict.fromkeys(("Busy", "Congestion"), Doing.REFUSES),
     **dict.fromkeys(("PlayTones", "Playtones", "Wait", "WaitExten"), Doing.WAITS),
     **dict.fromkeys(("AGI", "EAGI", "Authenticate", "BackGround", "BackgroundDetect"), Doing.SPEAKS),
-    **dict.fromkeys(("ConfBridge", "ControlPlayback", "DISA", "Dictate", "Directory"), Doing.SPEAKS),
-    **dict.fromkeys(("Echo", "Festival", "MeetMe", "Milliwatt", "MiniVM", "MinivmRecord"), Doing.SPEAKS),
-    **dict.fromkeys(("MP3Player", "MusicOnHold", "Park", "ParkAndAnnounce", "Playback"), Doing.SPEAKS),
+    **dict.fromkeys(("ControlPlayback", "DISA", "Dictate", "Directory"), Doing.SPEAKS),
+    **dict.fromkeys(("Echo", "Festival", "Milliwatt", "MiniVM", "MinivmRecord"), Doing.SPEAKS),
+    **dict.fromkeys(("MP3Player", "MusicOnHold", "Playback"), Doing.SPEAKS),
     **dict.fromkeys(("PrivacyManager", "Read", "ReadExten", "Record", "SayAlpha"), Doing.SPEAKS),
     **dict.fromkeys(
         ("SayDigits", "SayNumber", "SayPhonetic", "SayUnixTime", "SpeechBackground"), Doing.SPEAKS
@@ -90,6 +94,10 @@ class Ids:
     def __init__(self, stasis_app: str) -> None:
         self.prefix = f"{stasis_app}-"
         self._ours = re.compile(rf"({re.escape(self.prefix)}[0-9a-f]{{16}})(-\d+)?(-2)?")
+
+    def new_leg(self) -> str:
+        """Name a channel that is of no call."""
+        return f"{self.prefix}{secrets.token_hex(8)}-0"
 
     def call_of(self, ident: str) -> str | None:
         """Give the call that an id belongs to, None when it is not one of ours."""
@@ -235,9 +243,9 @@ def _destroyed(event: dict[str, Any], at: float, ids: Ids) -> Signal | None:
 
 
 def _does(event: dict[str, Any], at: float) -> Signal | None:
-    """What a far half does; all other channels that we hear of are in our application."""
+    """What a far half does, or a caller who was sent on; all others are in our application."""
     ident, does = str(event["channel"]["id"]), doing(str(event["dialplan_app"]))
-    if does is None or not str(event["channel"]["name"]).endswith(";2"):
+    if does is None or str(event["channel"]["name"]).endswith(";1"):
         return None
     return Heard(ident, h.DialplanDoes(at, ident, does))
 

@@ -22,6 +22,7 @@ import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
+from ari_app.accounts.dialplan_names import ring_context
 from ari_app.accounts.owners import Owners
 from ari_app.asterisk.actions import Actions
 from ari_app.asterisk.ari import Ari
@@ -155,6 +156,8 @@ class Pbx:
         self.problem: str | None = None
         self.since = clock()
         self.extensions = Extensions(target.channel_format, owners)
+        self.rings_people = False
+        """Whether the dialplan has the context that rings people as FreePBX would (`ring_context`)."""
         self._passage = passage
         self._clock = clock
         self._log = log.bind(account=account, pbx=target.url)
@@ -180,7 +183,8 @@ class Pbx:
 
     async def carry_out(self, order: Order) -> None:
         """Carry out an order; raises as `Actions.carry_out` does."""
-        await Actions(self.ari, self.target.stasis_app).carry_out(order)
+        actions = Actions(self.ari, self.target.stasis_app, freepbx=self.rings_people)
+        await actions.carry_out(order)
 
     # -- the connection -----------------------------------------------------------------------------------
 
@@ -273,6 +277,7 @@ class Pbx:
         try:
             await self._filter_events()
             info = await self.ari("asterisk", "getInfo", only="status")
+            await self.look_who_rings()
             await ears.connected(str(info["status"]["startup_time"]))
             await self._check_recording_folder()
         except (PbxError, LookupError, TypeError, AttributeError) as error:
@@ -305,6 +310,33 @@ class Pbx:
             data=body,
             headers={"Content-Type": "application/json"},
         )
+
+    async def look_who_rings(self) -> None:
+        """Find out whether the PBX has the context that rings people; where it can't say, it has none.
+
+        Only a channel can be asked: one is made for it, and never dialled.
+
+        Raises:
+            PbxError: the PBX does not answer.
+        """
+        context = ring_context(self.target.stasis_app)
+        ident = self.ids.new_leg()
+        try:
+            await self.ari(
+                "channels",
+                "create",
+                endpoint=f"Local/101@{context}",
+                app=self.target.stasis_app,
+                channelId=ident,
+            )
+            function = f"DIALPLAN_EXISTS({context},101,1)"
+            said = await self.ari("channels", "getChannelVar", channelId=ident, variable=function)
+            self.rings_people = said["value"] == "1"
+        except PbxRefused:
+            self.rings_people = False
+        finally:
+            with suppress(PbxRefused):
+                await self.ari("channels", "hangup", channelId=ident)
 
     async def _check_recording_folder(self) -> None:
         try:

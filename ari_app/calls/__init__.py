@@ -10,7 +10,7 @@ What can happen to a call and what it can ask for are many, and are taken as the
 """
 
 from ari_app.calls import happenings, orders, reported
-from ari_app.calls.behind import NESTING
+from ari_app.calls.behind import NESTING, member_id
 from ari_app.calls.call import (
     AsGiven,
     Call,
@@ -39,12 +39,13 @@ from ari_app.calls.journal import (
     read_lines,
     tagged,
 )
-from ari_app.calls.names import clean_name, with_prefix
+from ari_app.calls.names import clean_name, fitting, with_prefix
 from ari_app.calls.numbers import (
     LONGEST_INTERNAL,
     NotDialled,
     dialled,
     e164,
+    for_an_outside_line,
     is_withheld,
     masked,
     tellable,
@@ -61,6 +62,7 @@ from ari_app.calls.reported import (
     ending_of,
 )
 from ari_app.calls.routing import (
+    DIRECTLY,
     BadDestination,
     Destination,
     Dialplan,
@@ -80,6 +82,7 @@ from ari_app.calls.waiting import LOOK_UP_SECONDS
 __all__ = [
     "ATTENDED",
     "CRM_WORDS",
+    "DIRECTLY",
     "LONGEST_INTERNAL",
     "LOOK_UP_SECONDS",
     "NESTING",
@@ -133,6 +136,8 @@ __all__ = [
     "dump_line",
     "e164",
     "ending_of",
+    "fitting",
+    "for_an_outside_line",
     "happenings",
     "is_extension",
     "is_persons",
@@ -142,6 +147,7 @@ __all__ = [
     "line_at",
     "load_call",
     "masked",
+    "member_id",
     "order_from",
     "orders",
     "parse_destinations",

@@ -1,4 +1,4 @@
-"""The moves of a call in the shop's dialplan and at its end, and what its recording does meanwhile. One small
+"""The moves of a call at its end, and what its recording does before. One small
 function for each thing that can happen; the first line of its docstring is its line in the state table.
 """
 
@@ -8,10 +8,8 @@ from dataclasses import replace
 
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Direction, LegState, RecordingState, Stage, TimerName
-from ari_app.calls.orders import AskPbx, FetchRecording, Ringback
+from ari_app.calls.orders import AskPbx, FetchRecording
 from ari_app.calls.outcome import Ending
-from ari_app.calls.routing import plan
-from ari_app.calls.trying import try_next, without_dialplan
 from ari_app.calls.turn import Turn
 
 # -- the recording, before the end ---------------------------------------------------------------------------
@@ -36,39 +34,7 @@ def recording_finished(turn: Turn, _: h.RecordingFinished) -> None:
         turn.order(FetchRecording(turn.call.recording_name))
 
 
-# -- in the dialplan -----------------------------------------------------------------------------------------
-
-
-def dialplan_answered(turn: Turn, _: h.CallerAnswered) -> None:
-    """The shop's dialplan answered the caller."""
-    if turn.call.caller.pending:
-        turn.change(turn.call.caller, LegState.UP)
-        if turn.call.answered_at is None:
-            turn.call = replace(turn.call, answered_at=turn.moment)
-
-
-def caller_returned(turn: Turn, _: h.CallerReturned) -> None:
-    """The caller comes back to us: their destinations are tried again, but for those in the dialplan."""
-    call = turn.call
-    again = plan(call.policy, call.known, call.responsible)
-    turn.call = replace(
-        call,
-        stage=Stage.RINGING,
-        destinations=without_dialplan(again),
-        attempt=-1,
-        handed_on=False,
-        answered_at=call.answered_at if call.talker_leg is not None else None,
-        caller=replace(call.caller, joined=False),
-    )
-    turn.order(Ringback(call.caller.id))
-    try_next(turn)
-
-
-def dialplan_ended(turn: Turn, ended: h.CallerEnded) -> None:
-    """The caller is gone: the CRM is told, answered if the dialplan answered."""
-    turn.change(turn.call.caller, LegState.GONE)
-    answered = turn.call.answered_at is not None
-    turn.finish(Ending.ANSWERED if answered else Ending.NOT_ANSWERED, seen_at=ended.known_up_at)
+# -- ending --------------------------------------------------------------------------------------------------
 
 
 def late_leg_ended(turn: Turn, ended: h.LegEnded) -> None:
@@ -77,9 +43,6 @@ def late_leg_ended(turn: Turn, ended: h.LegEnded) -> None:
     if leg is not None and leg.alive:
         turn.change(leg, LegState.GONE)
     turn.tidy()
-
-
-# -- ending --------------------------------------------------------------------------------------------------
 
 
 def caller_gone(turn: Turn, _: h.CallerEnded) -> None:
@@ -92,7 +55,7 @@ def recording_stored(turn: Turn, stored: h.RecordingStored) -> None:
     """The CRM is told the result with the recording; an end that nobody saw is dated by its length."""
     call = turn.call
     recording_noted(turn, stored)
-    if call.end_unseen and call.recording.started_at is not None and not call.result_told:
+    if call.end_unseen and call.recording.started_at is not None and not call.reported:
         turn.call = replace(turn.call, ended_at=min(turn.moment, call.recording.started_at + stored.seconds))
     turn.report()
     turn.tidy()

@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Annotated
-
-from pydantic import AliasChoices, Field
 
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.routing import Destination, Dialplan, Outside, People, Policy
@@ -83,6 +80,8 @@ class Doing(StrEnum):
     SPEAKS = "speaks"
     """It plays something, records, or asks for keys: voicemail, an announcement, a menu."""
     WAITS = "waits"
+    MEETS = "meets"
+    """It brings together who are there already: a conference, a parking lot."""
     REFUSES = "refuses"
     """It plays a busy tone until the other side hangs up."""
 
@@ -292,6 +291,8 @@ class Call:
     """The caller was sent on into the shop's dialplan."""
     sent_to: Dialplan | None = None
     """The place in the dialplan to which the caller was sent."""
+    meets: bool = False
+    """The caller who was sent on came to where people may talk without our hearing of it."""
     left_to_dialplan: bool = False
     """The customer hears what the dialplan says behind a leg: voicemail, an announcement, a menu."""
     talker_leg: str | None = None
@@ -310,8 +311,8 @@ class Call:
     ending: Ending | None = None
     end_unseen: bool = False
     """Nobody saw the end; `ended_at` is an estimate until the recording's length is known."""
-    result_told: Annotated[bool, Field(validation_alias=AliasChoices("reported", "result_told"))] = False
-    """The CRM was told the result, or there was nobody to tell it of; it is stored as `reported`."""
+    reported: bool = False
+    """The CRM was told the result, or there was nobody to tell it of."""
     recording: Recording = field(default_factory=Recording)
     as_given: AsGiven | None = None
     """Only of a call that a dialplan of the shop's own reports."""

@@ -19,7 +19,8 @@ from ari_app.calls.turn import Turn
 
 VAIN_SECONDS = 1.0
 """How long the dialplan may be silent after whom it has tried in vain, before it is taken to be done."""
-_SAYS = (Doing.SPEAKS, Doing.WAITS)
+_SPEAKS = (Doing.SPEAKS, Doing.MEETS)
+_SAYS = (*_SPEAKS, Doing.WAITS)
 
 
 def dialplan_answered(turn: Turn, leg: Leg) -> None:
@@ -47,7 +48,7 @@ def dialplan_does(turn: Turn, said: h.DialplanDoes) -> None:
         return
     if turn.call.stage is Stage.TALKING:
         return
-    if leg.state is LegState.UP and (said.does is Doing.SPEAKS or before is not None):
+    if leg.state is LegState.UP and (said.does in _SPEAKS or before is not None):
         _speaks(turn, leg)
     leg = turn.call.party(leg.id) or leg
     if rung_in_vain(turn.call, leg) or said.does is Doing.REFUSES:

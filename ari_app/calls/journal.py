@@ -32,13 +32,14 @@ class OutboxEntry:
 class UnreadableEntry:
     """Something that another version wanted the CRM to be told, and that this one can't read.
 
-    `stored` is what was stored, `problem` what is wrong with it.
+    `stored` is what was stored, `problem` what is wrong with it; `fields` is all of it, as it stood in Redis.
     """
 
     id: str
     call: str
     stored: bytes
     problem: str
+    fields: tuple[tuple[bytes, bytes], ...] = ()
     tell: None = field(default=None, init=False)
 
 

@@ -19,16 +19,17 @@ from ari_app.calls.behind import (
     rung_in_vain,
     telephones,
 )
-from ari_app.calls.call import Leg, LegState, Role, Stage, TimerName
+from ari_app.calls.call import Call, Leg, LegState, Role, Stage, TimerName
 from ari_app.calls.dialplan import dialplan_does, nobody_rings
 from ari_app.calls.orders import AskPbx
 from ari_app.calls.outcome import LegResult, member_result
 from ari_app.calls.outgoing import manager_answered, stand_for_the_manager
-from ari_app.calls.talking import sent_outside, talk, tell_out, wait_for
+from ari_app.calls.talking import sent_outside, talk, talk_there, tell_out, wait_for
 from ari_app.calls.turn import Turn
 
 ROUND_SECONDS = 0.2
 """How long the members that a queue rings in one round are gathered for one event."""
+_NOT_OURS_TO_END = (Stage.TALKING, Stage.DIALPLAN)
 
 
 def far_half_found(turn: Turn, found: h.FarHalfFound) -> None:
@@ -84,18 +85,36 @@ def _gather(turn: Turn, member: Leg, rings: bool) -> None:
 
 
 def member_answered(turn: Turn, answered: h.MemberAnswered) -> None:
-    """Who answers at a telephone talks: who waits is answered, the CRM is told of those who were rung."""
+    """Who answers at a telephone talks: who waits is answered, the CRM is told of those who were rung.
+
+    Behind other Local channels they talk when the dialplan has put them through: it may ask first whether
+    they take the call.
+    """
     leg = local_leg(turn.call, answered.leg)
     if leg is None or (leg.role is Role.CUSTOMER and leg.result is LegResult.ANSWERED):
         return
     if answered.local is not None:
         _local_answered(turn, leg, answered)
-        return
-    code, _ = _takes_the_call(turn, answered)
+    elif _put_through(turn.call, answered.leg):
+        _talks(turn, leg, answered)
+    else:
+        turn.change(member_leg(turn.call, answered), LegState.UP, code=answered.code)
+
+
+def _put_through(call: Call, leg_id: str) -> bool:
+    """Tell whether all Local channels behind a leg of ours are up, down to this one."""
+    between = (one for one in call.legs if one.local is not None and f"{leg_id}/".startswith(f"{one.id}/"))
+    return all(one.state is LegState.UP for one in between)
+
+
+def _talks(turn: Turn, leg: Leg, answered: h.MemberAnswered) -> None:
+    code, member = _takes_the_call(turn, answered)
     if turn.call.stage is Stage.CALLING:
         if leg.role is not Role.CALLER:  # the manager's telephone has forwarded the call there
             stand_for_the_manager(turn, replace(leg, state=LegState.RINGING))
         manager_answered(turn, h.CallerAnswered(turn.at, code))
+    elif turn.call.stage is Stage.DIALPLAN:
+        talk_there(turn, member, code)
     else:
         talk(turn, leg, turn.call.caller.code if leg.role is Role.CUSTOMER else code)
 
@@ -106,8 +125,13 @@ def _local_answered(turn: Turn, leg: Leg, answered: h.MemberAnswered) -> None:
     if member.state is LegState.UP:
         return
     member = turn.change(member, LegState.UP)
-    if not any(one.result is LegResult.ANSWERED for one in telephones(turn.call, member)):
-        turn.order(AskPbx((leg.id,)))
+    for one in telephones(turn.call, member):
+        dialler, *name = one.id.rsplit("/", 2)  # such as PJSIP/101
+        if one.state is LegState.UP and _put_through(turn.call, dialler):
+            if one.result is not LegResult.ANSWERED:
+                _talks(turn, leg, h.MemberAnswered(answered.at, dialler, "/".join(name), one.code))
+            return
+    turn.order(AskPbx((leg.id,)))
 
 
 def _takes_the_call(turn: Turn, answered: h.MemberAnswered) -> tuple[str | None, Leg]:
@@ -129,7 +153,7 @@ def member_ended(turn: Turn, ended: h.MemberEnded) -> None:
     cancelled = leg is not None and leg.role is Role.CUSTOMER and ended.status == "CANCEL"
     result = LegResult.CALLER_LEFT if cancelled else member_result(ended.status)
     turn.change(member, LegState.GONE, result=result)
-    if leg is not None and turn.call.stage is not Stage.TALKING and rung_in_vain(turn.call, leg):
+    if leg is not None and turn.call.stage not in _NOT_OURS_TO_END and rung_in_vain(turn.call, leg):
         nobody_rings(turn, leg)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import unquote
 
 import phonenumbers
@@ -166,6 +167,21 @@ def dialled(text: str, country: str = "RU") -> str:
     if _LOST_PLUS.match(text) and e164(kept, country) == f"+{kept}":
         return f"+{kept}"
     return kept
+
+
+def for_an_outside_line(number: str, prefix: str, country: str) -> str:
+    """Put the digit for an outside line before a number, as people of `country` dial it.
+
+    Behind that digit no dialplan expects a ``+``, so an international number is written as it is dialled from
+    there. Without a digit the number stays as it is; so does what is no number outside.
+    """
+    if not prefix or len(number) <= LONGEST_INTERNAL:
+        return number
+    if number.startswith("+"):
+        with suppress(phonenumbers.NumberParseException):
+            parsed = phonenumbers.parse(number)
+            number = phonenumbers.format_out_of_country_calling_number(parsed, country)
+    return prefix + _NOT_DIALLED.sub("", number)
 
 
 def masked(number: str | None) -> str:

@@ -96,6 +96,8 @@ class Ring:
     far_id: str | None = None
     inbound: bool = False
     """Whether a customer who calls is led to it."""
+    code: str | None = None
+    """The extension under which a colleague may pick it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,15 @@ class Join:
 
     bridge: str
     channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShowCustomer:
+    """Let a leg that we didn't make show the customer, as those do which we ring (`Ring`)."""
+
+    leg: str
+    name: str
+    number: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +294,7 @@ Order: TypeAlias = (
     | FindFarHalf
     | Dial
     | Join
+    | ShowCustomer
     | PassKeys
     | Answer
     | HangUp
@@ -308,7 +320,7 @@ def targets(order: Order) -> frozenset[str]:
             return frozenset({order.channel})
         case Join() | AskPbx():
             return frozenset(order.channels)
-        case Ring() | Originate() | FindFarHalf() | Dial():
+        case Ring() | Originate() | FindFarHalf() | Dial() | ShowCustomer():
             return frozenset({order.leg})
         case OpenBridge() | CloseBridge():
             return frozenset({order.bridge})

@@ -34,6 +34,8 @@ class Ending(StrEnum):
     FAILED = "failed"
     NOT_PLACED = "not placed"
     """The manager who was to make the call could not be had: the customer was never rung."""
+    UNKNOWN = "unknown"
+    """Whether anybody answered can't be known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ CRM_WORDS: dict[Ending, CrmWords] = {
     Ending.NOT_ANSWERED: CrmWords("no answered", "no answer"),
     Ending.FAILED: CrmWords("failed", "failed"),
     Ending.NOT_PLACED: CrmWords("failed", "failed"),
+    Ending.UNKNOWN: CrmWords("failed", "unknown"),  # the hangup event has no word for it
 }
 
 USER_BUSY = 17

@@ -121,6 +121,7 @@ ENDINGS: dict[str, Ending] = {
     "CHANUNAVAIL": Ending.FAILED,
     "INVALIDARGS": Ending.FAILED,
     "FAILED": Ending.FAILED,
+    "UNKNOWN": Ending.UNKNOWN,
 }
 """The words of DIALSTATUS, QUEUESTATUS, CDR(disposition), queue_log and the CRM itself, without blanks."""
 
@@ -128,11 +129,13 @@ ENDINGS: dict[str, Ending] = {
 def ending_of(word: str, talking: int) -> tuple[Ending, bool]:
     """Read how a call ended, and tell whether the word is known.
 
-    Without a word, or by one that nobody foresaw, a call in which somebody talked was answered.
+    Without a word, or by one that nobody foresaw, a call in which somebody talked was answered; nor is it
+    unknown whether it was.
     """
     plain = re.sub(r"[\s_-]", "", word).upper()
     by_talk = Ending.ANSWERED if talking else Ending.NOT_ANSWERED
-    return ENDINGS.get(plain, by_talk), not plain or plain in ENDINGS
+    ending = ENDINGS.get(plain, by_talk)
+    return by_talk if talking and ending is Ending.UNKNOWN else ending, not plain or plain in ENDINGS
 
 
 def begin(call_id: str, account: str, policy: Policy, report: Report) -> Call:
@@ -235,12 +238,12 @@ def _file_overdue(call: Call, expired: TimerExpired) -> tuple[Call, tuple[Order,
 
 def _silent(call: Call, _: TimerExpired) -> tuple[Call, tuple[Order, ...]]:
     """12 h after the last report the call is taken to be over; nobody is told what it was."""
-    return replace(call, stage=Stage.ENDED, result_told=True, timers=()), ()
+    return replace(call, stage=Stage.ENDED, reported=True, timers=()), ()
 
 
 def _taken_over(call: Call, taken: CallTakenOver) -> tuple[Call, tuple[Order, ...]]:
     """What the CRM shows of it ends; the rest is told of the call that has taken its place."""
-    over = replace(call, stage=Stage.ENDED, result_told=True, timers=(), ended_at=taken.at)
+    over = replace(call, stage=Stage.ENDED, reported=True, timers=(), ended_at=taken.at)
     if not call.told or call.number is None:
         return over, ()
     return over, (TellHangup(taken.at, call.number, call.external, call.told, Ending.GAVE_UP),)
@@ -273,8 +276,8 @@ def _known(call: Call, number: str | None, external: str | None, direction: Dire
 
 def _report(call: Call, at: float) -> tuple[Call, tuple[Order, ...]]:
     """Say what the call was. Who talked is not guessed; an unanswered call has no recording."""
-    over = replace(call, stage=Stage.ENDED, result_told=True, timers=())
-    if call.number is None or call.ending is None or call.result_told:
+    over = replace(call, stage=Stage.ENDED, reported=True, timers=())
+    if call.number is None or call.ending is None or call.reported:
         return over, ()
     answered, given = call.ending is Ending.ANSWERED, call.as_given or AsGiven()
     result = TellResult(

@@ -7,13 +7,16 @@ Destinations are written ``group:101,102`` (all at once), ``group:101>102`` (in 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from ari_app.calls.numbers import LONGEST_INTERNAL
 
 IN_TURN_SECONDS = 20.0
 """How long each phone of a group rings when they ring in turn."""
+
+DIRECTLY = "PJSIP/##"
+"""The channel format by which telephones are rung where nothing else is said."""
 
 _CODE = re.compile(r"[0-9*#]{1,20}")
 _PERSONS = re.compile(r"(?!0+$)[0-9]{1,20}")
@@ -89,6 +92,17 @@ class Policy:
     """Whether there is a second way to place a call."""
     telephones: bool = False
     """Whether the PBX can say which telephones an extension has."""
+
+    @property
+    def through_dialplan(self) -> bool:
+        """Whether people are rung by the shop's dialplan, which decides whose telephone rings."""
+        return self.channel_format.startswith("Local/")
+
+    def through(self, channel_format: str) -> Policy:
+        """Give the same with people who are rung by a dialplan, where the account has chosen nothing else."""
+        if self.channel_format != DIRECTLY:
+            return self
+        return replace(self, channel_format=channel_format, telephones=False)
 
     def endpoint(self, code: str) -> str:
         """Name the channel that reaches an extension, such as ``PJSIP/101``."""

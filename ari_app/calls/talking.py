@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.behind import became_of
+from ari_app.calls.behind import became_of, telephones
 from ari_app.calls.call import Leg, LegState, RecordingState, Role, Stage, Way
 from ari_app.calls.numbers import LONGEST_INTERNAL
 from ari_app.calls.orders import HangUpReason
@@ -49,6 +49,23 @@ def talk(turn: Turn, leg: Leg, code: str | None) -> None:
             turn.hang_up(other, HangUpReason.ANSWERED_ELSEWHERE, LegResult.ELSEWHERE)
     if call.policy.record and call.way is Way.ARI and call.recording.state is RecordingState.NONE:
         turn.record()
+
+
+def talk_there(turn: Turn, member: Leg, code: str | None) -> None:
+    """Note that the caller who was sent on talks, in the dialplan, to who has answered a telephone there."""
+    call = turn.call
+    turn.call = replace(
+        call,
+        talker_leg=member.id,
+        talker=code,
+        first_talker=call.first_talker or code,
+        answered_at=turn.moment if call.answered_at is None else call.answered_at,
+    )
+    turn.begin_talk()
+    turn.tell_round(*filter(None, (code,)))
+    for other in telephones(turn.call, turn.call.caller):
+        if other.alive and other.id != member.id:
+            turn.change(other, LegState.GONE, result=LegResult.ELSEWHERE)
 
 
 def sent_outside(leg: Leg) -> bool:

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from ari_app.calls import happenings as h
 from ari_app.calls.behind import became_of, is_rung
-from ari_app.calls.call import Leg, LegState, Role, TimerName
+from ari_app.calls.call import Direction, Leg, LegState, Role, TimerName
 from ari_app.calls.dialplan import dialplan_answered, given_up_in_vain
-from ari_app.calls.orders import FindFarHalf, HangUpReason, Watch
+from ari_app.calls.names import shown_name
+from ari_app.calls.orders import FindFarHalf, HangUp, HangUpReason, ShowCustomer, Watch
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.outgoing import manager_answered, stand_for_the_manager
 from ari_app.calls.talking import leg_hung_up, talk, wait_for
@@ -49,8 +50,9 @@ def replaced_while_talking(turn: Turn, replaced: h.PartyReplaced) -> None:
         turn.pass_keys(through=False)
     if not replaced.local or replaced.code is not None:
         talk(turn, new, replaced.code)
-        return
-    wait_for(turn, new)
+    else:
+        wait_for(turn, new)
+    _show_customer(turn, new)
 
 
 def replaced_while_ringing(turn: Turn, replaced: h.PartyReplaced) -> None:
@@ -58,7 +60,9 @@ def replaced_while_ringing(turn: Turn, replaced: h.PartyReplaced) -> None:
     old = turn.call.leg(replaced.old)
     if turn.call.party(replaced.channel) is not None:
         return
-    if replaced.old == turn.call.waiter.id:  # the waiting party went elsewhere
+    if replaced.old == turn.call.waiter.id and turn.call.direction is Direction.OUT and not replaced.local:
+        _stands_for_the_caller(turn, replaced)
+    elif replaced.old == turn.call.waiter.id:  # the waiting party went elsewhere
         turn_away(turn, replaced)
         turn.finish(Ending.GAVE_UP)
     elif old is None or not old.pending or old.role is not Role.MANAGER:
@@ -71,6 +75,7 @@ def replaced_while_ringing(turn: Turn, replaced: h.PartyReplaced) -> None:
         _leave(turn, old, LegResult.ELSEWHERE)
         turn.order(Watch(new.id))
         talk(turn, new, replaced.code)
+        _show_customer(turn, new)
 
 
 def replaced_while_calling(turn: Turn, replaced: h.PartyReplaced) -> None:
@@ -87,6 +92,19 @@ def replaced_while_calling(turn: Turn, replaced: h.PartyReplaced) -> None:
         manager_answered(turn, h.CallerAnswered(replaced.at, replaced.code))
     else:
         turn_away(turn, replaced)
+
+
+def _stands_for_the_caller(turn: Turn, replaced: h.PartyReplaced) -> None:
+    """Who dialled outside has handed somebody over to whom rings there, who waits for the answer now.
+
+    A manager's other customer comes on the far half of what joins the two calls.
+    """
+    old = turn.call.caller
+    turn.order(Watch(replaced.channel), Watch(old.id), HangUp(old.id))
+    turn.call = replace(
+        turn.call, caller=replace(old, id=replaced.channel, state=LegState.UP, at=turn.at, joined=True)
+    )
+    turn.let_hear_ringing()
 
 
 def turn_away(turn: Turn, replaced: h.PartyReplaced) -> None:
@@ -109,6 +127,16 @@ def _newcomer(turn: Turn, replaced: h.PartyReplaced, *, joined: bool) -> Leg:
         began_at=turn.at,
         target=replaced.target,
     )
+
+
+def _show_customer(turn: Turn, new: Leg) -> None:
+    """Let who has come show the customer; the PBX shows whom they had called, or nobody.
+
+    Not where the dialplan runs behind the channel: there the customer would become who calls, also outside.
+    """
+    name, number = shown_name(turn.call), turn.call.number or ""
+    if (name or number) and (new.role is not Role.TARGET or new.target == ATTENDED):
+        turn.order(ShowCustomer(new.id, name, number))
 
 
 def _leave(turn: Turn, old: Leg, result: LegResult | None = None) -> None:

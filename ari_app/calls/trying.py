@@ -128,10 +128,16 @@ def _ring_people(turn: Turn, codes: tuple[str, ...], seconds: float) -> None:
     if turn.call.policy.telephones and turn.call.way is Way.ARI:
         seek(turn, free)
         return
-    turn.tell_ringing(free)
+    _tell_ringing(turn, free)
     for code in free:
         make_leg(turn, new_leg(turn, Role.MANAGER, code))
     turn.set_timer(TimerName.RING, seconds)
+
+
+def _tell_ringing(turn: Turn, codes: tuple[str, ...]) -> None:
+    """Tell the CRM whom we ring; whose telephone a dialplan rings is told when it does."""
+    if not turn.call.policy.through_dialplan:
+        turn.tell_ringing(codes)
 
 
 def free_of(turn: Turn, codes: tuple[str, ...]) -> tuple[str, ...]:
@@ -172,7 +178,7 @@ def ring_telephones(turn: Turn, found: Mapping[str, tuple[str, ...] | None]) -> 
         turn.clear_timer(TimerName.TELEPHONES)
     free = free_of(turn, tuple(one.code for one in now if one.code not in absent))
     there = tuple(one for one in now if one.code in free)
-    turn.tell_ringing(free)
+    _tell_ringing(turn, free)
     for one in there:
         for endpoint in found[one.code] or (None,):
             leg = new_leg(turn, Role.MANAGER, one.code)
@@ -238,7 +244,16 @@ def send_to_dialplan(turn: Turn, place: Dialplan) -> None:
         turn.hang_up(leg, HangUpReason.NORMAL, LegResult.NO_ANSWER)
     turn.tell_round()
     turn.stop_ringing()
-    turn.call = replace(turn.call, stage=Stage.DIALPLAN, handed_on=True, sent_to=place, timers=(), sought=())
+    turn.end_talk()
+    turn.call = replace(
+        turn.call,
+        stage=Stage.DIALPLAN,
+        handed_on=True,
+        sent_to=place,
+        timers=(),
+        sought=(),
+        caller=replace(turn.call.caller, far=turn.call.caller.id),  # it runs the dialplan from now on
+    )
     turn.order(sending(turn.call, place))
     turn.tidy()
 

@@ -141,6 +141,7 @@ class Turn:
                 originator=None if self.call.stage is Stage.CALLING else waits.id,
                 far_id=leg.far_id if leg.leads_on else None,
                 inbound=self.call.direction is Direction.IN,
+                code=leg.code,
             )
         )
 
@@ -262,9 +263,9 @@ class Turn:
     def report(self) -> None:
         """Tell the CRM what the call was, once."""
         call = self.call
-        if call.result_told:
+        if call.reported:
             return
-        self.call = replace(call, result_told=True).without_timer(TimerName.RECORDING)
+        self.call = replace(call, reported=True).without_timer(TimerName.RECORDING)
         if call.number is None or call.ending is None:
             return
         answered = call.ending is Ending.ANSWERED
@@ -336,7 +337,7 @@ class Turn:
         if call.bridge_open:
             self.order(CloseBridge(call.bridge_id))
             self.call = call = replace(call, bridge_open=False)
-        if call.stage is Stage.ENDING and call.result_told and not call.recording.awaited:
+        if call.stage is Stage.ENDING and call.reported and not call.recording.awaited:
             self.call = replace(call, stage=Stage.ENDED, timers=())
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ari_app.asterisk.ajam_wire import AjamEvent
@@ -11,6 +12,20 @@ from ari_app.check.findings import Finding, Findings, bad, good, unknown, warnin
 from ari_app.check.pbx import CannotRead, Pbx
 
 _SHOWN = 4
+
+
+_WORD = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def _closure(contexts: Iterable[str], ways: Mapping[str, set[str]]) -> frozenset[str]:
+    found: set[str] = set()
+    ahead = list(contexts)
+    while ahead:
+        context = ahead.pop()
+        if context not in found:
+            found.add(context)
+            ahead += ways.get(context, ())
+    return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +87,32 @@ class Dialplan:
             for other in self.steps
         )
 
+    def incoming(self, app: str) -> frozenset[str]:
+        """Give the contexts in which customers' calls are handed to our application."""
+        handing = (step for step, handed in self.entries() if handed[:2] == [app, "incoming"])
+        return frozenset(step.context for step in handing)
+
+    def behind(self, contexts: Iterable[str]) -> frozenset[str]:
+        """Give these contexts and all that they lead to: by including them, or naming them in a step."""
+        return _closure(contexts, self._ways())
+
+    def leading_to(self, contexts: Iterable[str]) -> frozenset[str]:
+        """Give these contexts and all that lead to them."""
+        back: dict[str, set[str]] = {}
+        for here, there in self._ways().items():
+            for context in there:
+                back.setdefault(context, set()).add(here)
+        return _closure(contexts, back)
+
+    def _ways(self) -> dict[str, set[str]]:
+        known = {step.context for step in self.steps}
+        ways: dict[str, set[str]] = {}
+        for here, there in self.includes:
+            ways.setdefault(here, set()).add(there)
+        for step in self.steps:
+            ways.setdefault(step.context, set()).update(known.intersection(_WORD.findall(step.data)))
+        return ways
+
     def leads_to(self, context: str) -> bool:
         """Tell whether another context includes a context, or names it in what it does."""
         return any(there == context for _, there in self.includes) or any(
@@ -79,17 +120,23 @@ class Dialplan:
         )
 
 
+async def shown(pbx: Pbx) -> Dialplan | None:
+    """Give the whole dialplan; None where the PBX doesn't show it to us."""
+    if "ShowDialPlan" not in pbx.commands:
+        return None
+    try:
+        dialplan = Dialplan.of(await pbx.dialplan())
+    except (PbxError, ValueError):
+        return None
+    return dialplan if dialplan.steps else None
+
+
 async def entry(pbx: Pbx) -> Findings:
     """Look for the lines that hand calls to us."""
     if not pbx.lets_in and not pbx.commands:
         return
-    dialplan: Dialplan | None = None
-    if "ShowDialPlan" in pbx.commands:
-        try:
-            dialplan = Dialplan.of((await pbx.act("ShowDialPlan")).events)
-        except (PbxError, ValueError):
-            dialplan = None
-    if dialplan is None or not dialplan.steps:
+    dialplan = await shown(pbx)
+    if dialplan is None:
         yield await _by_name(pbx)
         return
     for finding in judge(dialplan, pbx.settings.stasis_app):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 
 from ari_app.accounts.account import Account, RegisteredAccount
-from ari_app.check import asterisk, crm, dialplan, doors, machine, places, public
+from ari_app.check import asterisk, crm, dialplan, doors, followed, machine, places, public
 from ari_app.check.findings import Check, Finding, bad, carry_out, unknown
 from ari_app.check.pbx import Pbx
 from ari_app.reach import IPNetwork, Reach, passage
@@ -43,6 +43,11 @@ def of_service(
             Check("public address", public.address(client, settings.public_url, service_runs)),
         ]
     )
+
+
+def of_store(redis: Redis, account: str) -> AsyncIterator[Finding]:
+    """Look at what one shop has in Redis."""
+    return carry_out([Check("set aside", machine.set_aside(redis, account))])
 
 
 async def of_shop(
@@ -98,6 +103,9 @@ async def _of_pbx(
             Check("dialplan", dialplan.entry(pbx)),
             Check("phones", places.phones(pbx, account)),
             Check("lines", places.lines(pbx, account)),
+            Check("phones", followed.telephones(pbx, account)),
+            Check("lines", followed.trunks(pbx, account)),
+            Check("dialplan", followed.between(pbx, account)),
             Check("destinations", places.destinations(pbx, account)),
         ]
         async for finding in carry_out(checks):

@@ -12,6 +12,7 @@ from ari_app.asterisk.recordings import BYTES_A_SECOND
 from ari_app.check.findings import Finding, Findings, bad, good, unknown, warning
 from ari_app.errors import StoreUnavailable
 from ari_app.settings import SECRET_KEY_FILE, SECRET_KEY_LENGTH, Settings, unknown_settings
+from ari_app.store.calls import CallStore
 from ari_app.store.connection import Redis
 from ari_app.store.health import Keeping, held, keeping
 
@@ -171,3 +172,28 @@ async def service(client: Redis) -> Findings:
             "none works with this Redis: calls go on in the PBX's own dialplan",
             "start it: ari-app serve",
         )
+
+
+async def set_aside(client: Redis, account: str) -> Findings:
+    """Is anything of an account's set aside, or not readable?"""
+    calls = CallStore(client, account)
+    try:
+        live = {call.id for call in await calls.live()}
+        messages, unreadable = await calls.refused_count(), await calls.unreadable_live(live)
+    except StoreUnavailable as problem:
+        yield unknown("set aside", f"whether anything is isn't known: {problem}", "look at Redis first")
+        return
+    if messages:
+        yield warning(
+            "set aside",
+            f"{messages} messages that the CRM refused, or failed on while it took others",
+            "ari-app calls refused says why; they are sent again on the cabinet's page EventLog",
+        )
+    if unreadable:
+        yield warning(
+            "set aside",
+            f"{len(unreadable)} live calls that this version can't read: {', '.join(unreadable[:5])}",
+            "run the version again that had them, until they are over",
+        )
+    if not messages and not unreadable:
+        yield good("set aside", "nothing is")

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import aiohttp
 
 from ari_app.accounts.sections import PbxSettings
-from ari_app.asterisk.ajam_wire import Answer, Wire
+from ari_app.asterisk.ajam_wire import AjamEvent, Answer, Wire
 from ari_app.asterisk.errors import PbxError
 from ari_app.check.look import LOOK_SECONDS, Look, NothingThere, look
 
@@ -40,6 +40,7 @@ class Pbx:
         self._wire = Wire(session, settings.ari_url, LOOK_SECONDS)
         self._cookie: str | None = None
         self._channel: str | None = None
+        self._dialplan: tuple[AjamEvent, ...] | None = None
         self._cleaning = AsyncExitStack()
         password = settings.ari_password.get_secret_value()
         self._login = aiohttp.encode_basic_auth(settings.ari_username, password, encoding="utf-8")
@@ -113,6 +114,31 @@ class Pbx:
             PbxError: no answer came, or one that can't be read.
         """
         return await self._wire.send([("action", action), *fields.items()], self._cookie)
+
+    async def dialplan(self) -> tuple[AjamEvent, ...]:
+        """Give what ``ShowDialPlan`` answers, asked once.
+
+        Raises:
+            PbxError: no answer came, or one that can't be read.
+        """
+        if self._dialplan is None:
+            self._dialplan = (await self.act("ShowDialPlan")).events
+        return self._dialplan
+
+    async def in_database(self, family: str, key: str) -> str:
+        """Give what stands in the PBX's own database, empty when nothing does.
+
+        Raises:
+            CannotRead: AJAM does not tell, or not to us.
+        """
+        if "DBGet" not in self.commands:
+            raise CannotRead("AJAM doesn't let us ask")
+        try:
+            answer = await self.act("DBGet", family=family, key=key)
+        except (PbxError, ValueError) as problem:
+            raise CannotRead(str(problem)) from None
+        values = (event.fields.get("Val", "") for event in answer.events)
+        return next((value for value in values if value), "")
 
     async def _log_off(self) -> None:
         with contextlib.suppress(PbxError):

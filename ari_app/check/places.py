@@ -7,7 +7,7 @@ import phonenumbers
 from ari_app.accounts.account import Account
 from ari_app.accounts.dialplan_names import named_context, named_exten
 from ari_app.asterisk.phones import state_of
-from ari_app.calls import Dialplan, Outside, People, Queue
+from ari_app.calls import Dialplan, Outside, People, Queue, for_an_outside_line
 from ari_app.check.findings import Finding, Findings, State, bad, good, unknown, warning
 from ari_app.check.pbx import CannotRead, Pbx
 
@@ -96,8 +96,15 @@ async def lines(pbx: Pbx, account: Account) -> Findings:
     for field, line in named.items():
         if (line.context, line.priority) not in seen:
             seen.add((line.context, line.priority))
-            for finding in await _line(pbx, field, line, sample_numbers(account.crm.country)):
+            for finding in await _line(pbx, field, line, _as_dialled(account)):
                 yield finding
+
+
+def _as_dialled(account: Account) -> list[str]:
+    """Give sample numbers as they are dialled: with the outside line's digit where the shop has one."""
+    country, digit = account.crm.country, account.pbx.outside_prefix
+    numbers = (for_an_outside_line(number, digit, country) for number in sample_numbers(country))
+    return list(dict.fromkeys(numbers))
 
 
 def sample_numbers(country: str) -> list[str]:

@@ -114,7 +114,7 @@ def show(
 
 @app.command()
 def refused(account: AccountOption = None, as_json: JsonOption = False) -> None:
-    """List what the CRM refused to hear, oldest first."""
+    """List what is set aside: the CRM refused it, or failed on it while it took others. Oldest first."""
 
     async def work() -> list[Refusal]:
         async with _stores(account) as stores:
@@ -127,7 +127,7 @@ def refused(account: AccountOption = None, as_json: JsonOption = False) -> None:
             typer.echo(orjson.dumps({**asdict(refusal), "tell": tell}))
         return
     if not refusals:
-        typer.echo("The CRM has refused nothing.")
+        typer.echo("Nothing is set aside: the CRM has refused nothing.")
         return
     console = Console(highlight=False, soft_wrap=True)
     for refusal in refusals:

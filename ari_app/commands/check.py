@@ -106,6 +106,7 @@ async def _check(account: str | None, report: _Report) -> None:
                     session, shop, settings.public_url, runs, settings.pbx_networks, installation=name
                 )
                 await report.all(shop.id, looks)
+                await report.all(shop.id, everything.of_store(redis, shop.id))
     except StoreUnavailable as problem:
         remedy = (
             "see that Redis runs, and that ARI_APP_REDIS_URL is right; without it a redis-server is started"

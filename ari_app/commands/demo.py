@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from ari_app.commands import EXPECTED, fail
-from ari_app.commands.serve import set_up_logging
+from ari_app.commands.logs import set_up_logging
 from ari_app.demo.pbx.asterisk import AsteriskFailed
 from ari_app.demo.pbx.machine import CannotPrepare, Installation
 from ari_app.demo.pbx.ports import NoFreePorts
@@ -68,8 +68,7 @@ class _Demo:
         """Show it; give the exit code."""
         trouble: str | None = None
         try:
-            with self._log.open("w") as file:
-                set_up_logging(file)
+            with self._log.open("w") as file, set_up_logging(file):
                 asyncio.run(self._until_interrupted(calls, leave))
         except _TROUBLE as problem:
             trouble = str(problem)

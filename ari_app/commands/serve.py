@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
-import sys
 from contextlib import suppress
-from typing import TextIO
 
 import structlog
 import typer
@@ -15,15 +12,13 @@ import uvloop
 from aiohttp import web
 
 from ari_app.commands import EXPECTED, fail, store
+from ari_app.commands.logs import set_up_logging
 from ari_app.service.service import Service
 from ari_app.settings import Settings, claim, holder_id, load_secret_key, read_settings, unknown_settings
 from cabinet.api.fields import LONGEST_LINE
 from cabinet.app import make_app
 
 log = structlog.get_logger(__name__)
-
-TRACEBACK = structlog.dev.RichTracebackFormatter(show_locals=False)
-"""Without the values of variables: customers' numbers and secrets are among them."""
 
 
 def serve() -> None:
@@ -37,24 +32,6 @@ def serve() -> None:
         fail(str(error))
     except OSError as error:
         fail(f"The service can't start: {error.strerror or error}")
-
-
-def set_up_logging(stream: TextIO = sys.stderr) -> None:
-    """Log to the error output, or another: coloured lines on a terminal, plain ones elsewhere."""
-    logging.basicConfig(level=logging.WARNING, stream=stream, format="%(message)s")
-    structlog.configure(
-        processors=[
-            structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S.%f", utc=False),
-            structlog.processors.StackInfoRenderer(),
-            structlog.dev.ConsoleRenderer(
-                colors=stream.isatty(), pad_event_to=0, exception_formatter=TRACEBACK
-            ),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(stream),
-        cache_logger_on_first_use=True,
-    )
 
 
 async def _serve(settings: Settings) -> None:

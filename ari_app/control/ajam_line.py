@@ -157,10 +157,16 @@ def _by_ajam(line: Calls) -> list[Call]:
 
 
 def _of_both(call: Call, caller: AjamChannel, channels: Iterable[AjamChannel]) -> Iterator[h.ChannelFact]:
-    """What is true of the caller's leg, and of the customer's, which lives as long."""
+    """What is true of the caller's leg, and of the customer's, which lives as long.
+
+    A Local channel is no telephone: whom the dialplan has dialled behind it has answered, or nobody has.
+    """
     others = [one for one in channels if one.linked_id == caller.id and one.id != caller.id]
+    local = any(_is_local(one.name) and one.bridge_id == caller.bridge_id for one in others)
+    others = [one for one in others if not _is_local(one.name)]
     customer = next((one for one in others if one.bridge_id is not None), others[0] if others else None)
-    talk = customer is not None and caller.bridge_id is not None and customer.bridge_id == caller.bridge_id
+    bridged = customer.bridge_id if customer is not None else None
+    talk = caller.bridge_id is not None and (bridged == caller.bridge_id or (local and bridged is not None))
     yield h.ChannelFact(caller.id, caller.state, bridged=talk)
     state = "Up" if talk else "Ringing" if customer is not None and customer.state == "Ringing" else "Down"
     for leg in call.our_legs:
@@ -176,8 +182,13 @@ def read_event(event: AjamEvent, call: Call, at: float, extensions: Extensions) 
                 yield h.LegRinging(at, caller)
             elif fields.get("ChannelStateDesc") == "Up":
                 yield h.LegAnswered(at, caller, extensions.direct_code_of(fields.get("Channel", "")))
-        case "DialBegin" | "DialState" | "DialEnd" if fields.get("Uniqueid") == caller:
-            yield _dialled(event.name, fields, customer, at)
+        case "DialBegin" | "DialState" | "DialEnd" if caller in (
+            fields.get("Uniqueid"),
+            fields.get("Linkedid"),
+        ):
+            answered = event.name == "DialEnd" and fields.get("DialStatus") == "ANSWER"
+            if not (answered and _is_local(fields.get("DestChannel", ""))):
+                yield _dialled(event.name, fields, customer, at)
         case "Hangup" if fields.get("Uniqueid") == caller:
             cause, sip = fields.get("Cause", ""), fields.get("TechCause", "")
             yield h.LegEnded(
@@ -186,6 +197,10 @@ def read_event(event: AjamEvent, call: Call, at: float, extensions: Extensions) 
         case "OriginateResponse" if fields.get("Uniqueid") == caller and fields.get("Response") == "Failure":
             if not _HAS_CHANNEL.search(fields.get("Channel", "")):
                 yield h.LegEnded(at, caller, NO_ROUTE)
+
+
+def _is_local(channel_name: str) -> bool:
+    return channel_name.startswith("Local/")
 
 
 def _dialled(name: str, fields: dict[str, str], leg: str, at: float) -> h.Happening:

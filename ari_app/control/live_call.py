@@ -58,6 +58,10 @@ class Desk(Protocol):
         """How calls are handled that begin now."""
 
     @property
+    def full(self) -> bool:
+        """Whether the steps of no further call can be kept."""
+
+    @property
     def away(self) -> frozenset[str]:
         """The extensions whose managers are busy, at dinner or on a break, as the CRM says."""
 
@@ -73,6 +77,9 @@ class Desk(Protocol):
 
     def normal_form(self, number: str | None) -> str | None:
         """Bring a number into the form in which numbers are compared; None when it is withheld."""
+
+    def for_a_line(self, number: str) -> str:
+        """Put the digit for an outside line before a number, where the shop has one."""
 
     def number_of(self, dialled: str) -> str | None:
         """Give the number, in that form, that a manager's phone has dialled."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from ari_app.accounts.dialplan_names import AWAY_LABEL, ring_format, without_us_context
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnavailable
 from ari_app.asterisk.events import Heard, NewCaller, new_caller, newcomer
 from ari_app.asterisk.pbx import Pbx, Snapshot
@@ -51,7 +52,13 @@ _RECORDER = ("Recorder/", "Announcer/")
 _MAY_RING = frozenset({Stage.ARRIVING, Stage.RINGING, Stage.TRANSFERRING, Stage.DIALPLAN})
 """The stages of a call in which it may come to ring somebody."""
 
-_AWAITS_AN_ANSWER = frozenset({Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING})
+MOST_CALLS = 2_000
+"""So many calls at once are ours, by default; further callers go on in the dialplan."""
+NEARLY = 0.8
+"""The share of a bound at which it is said that it is near."""
+FULL_SAID_SECONDS = 60.0
+
+_AWAITS_AN_ANSWER = frozenset({Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING, Stage.DIALPLAN})
 """The stages in which somebody may have answered behind a leg into the dialplan."""
 
 
@@ -67,6 +74,7 @@ class Line:
         pbx: Pbx,
         ajam: AjamLine | None,
         clock: Callable[[], float],
+        most: int = MOST_CALLS,
         may_act: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self.desk = desk
@@ -79,8 +87,12 @@ class Line:
         self.on_replaced: Callable[[], None] = lambda: None
         """Called when another process has taken the PBX over; it must not wait."""
         self._may_act = may_act
+        self.most = most
+        self.turned_away = 0
+        """How many callers went on in the dialplan because there was no room for their calls."""
+        self._full_said_at = float("-inf")
         self._calls: dict[str, LiveCall] = {}
-        self._strangers: dict[str, LiveCall] = {}
+        self._strangers: dict[str, list[LiveCall]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._startup: str | None = None
         self._restart_seen_at = 0.0
@@ -122,14 +134,16 @@ class Line:
         """Put what happened into the mailbox of its call; an unknown channel is nothing to us."""
         if not self.ours:
             return
-        live = self._strangers.get(heard.key)
-        if live is None:
-            live = self._calls.get(self.pbx.ids.call_of(heard.key) or "")
+        known = self._strangers.get(heard.key, [])
+        live = known[-1] if known else self._calls.get(self.pbx.ids.call_of(heard.key) or "")
         if live is None:
             return
-        if isinstance(heard.happening, h.PartyReplaced):
-            self._know(heard.happening.channel, live)
         happening = heard.happening
+        if isinstance(happening, h.PartyReplaced):
+            self._know(happening.channel, live)
+        if isinstance(happening, h.LegEnded):
+            for other in known[:-1]:
+                other.put(happening)
         live.put(self._whereto(happening) if isinstance(happening, h.LegForwarded) else happening)
 
     def _whereto(self, forwarded: h.LegForwarded) -> h.LegForwarded:
@@ -154,7 +168,14 @@ class Line:
             return  # who takes the account over finds them
         known = self._strangers.get(caller.channel)
         if known is not None:
-            known.put(h.CallerReturned(at))
+            known[-1].put(h.CallerReturned(at))
+            return
+        if (
+            self.full is not None
+            and caller.arguments[0:1] in (("incoming",), ("outgoing",))
+            and len(caller.arguments) > 1
+        ):
+            self._turn_away(caller)
             return
         match caller.arguments:
             case ("incoming", *rest):
@@ -175,6 +196,59 @@ class Line:
     def replaced(self) -> None:
         """Another process has taken the PBX over."""
         self.on_replaced()
+
+    @property
+    def full(self) -> str | None:
+        """Why no further call is taken; None when there is room."""
+        if len(self._calls) >= self.most:
+            return f"{len(self._calls)} calls go on at once"
+        return "the steps of calls can't be written, and no more of them are kept" if self.desk.full else None
+
+    @property
+    def nearly_full(self) -> bool:
+        """Whether that is near."""
+        return len(self._calls) >= NEARLY * self.most
+
+    def _turn_away(self, caller: NewCaller) -> None:
+        """Let a caller go on in the dialplan, as if we weren't there."""
+        self.turned_away += 1
+        if self.clock() - self._full_said_at >= FULL_SAID_SECONDS:
+            self._full_said_at = self.clock()
+            self._log.error(
+                "callers go on in the dialplan: there is no room for more calls",
+                why=self.full,
+                turned_away=self.turned_away,
+            )
+        if caller.arguments[0] == "outgoing":
+            self._send_on(caller.channel, self.desk.outside(caller.arguments[1]))
+            return
+        task = asyncio.create_task(self._send_on_without_us(caller.channel))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send_on_without_us(self, channel: str) -> None:
+        """Send a caller where the dialplan sends them while we are away: after Stasis() it would hang up."""
+        app = self.pbx.target.stasis_app
+        ways: tuple[dict[str, str | int], ...] = (
+            {"label": AWAY_LABEL},
+            {"context": without_us_context(app), "extension": "s", "priority": 1},
+            {},
+        )
+        with suppress(PbxError):
+            for way in ways:
+                if "context" in way and not await self._dialplan_has(channel, f"{way['context']},s,1"):
+                    continue
+                with suppress(PbxRefused):
+                    await self.pbx.ari("channels", "continueInDialplan", channelId=channel, **way)
+                    return
+
+    async def _dialplan_has(self, channel: str, place: str) -> bool:
+        try:
+            variable = f"DIALPLAN_EXISTS({place})"
+            said = await self.pbx.ari("channels", "getChannelVar", channelId=channel, variable=variable)
+        except PbxRefused:
+            return False
+        return bool(said) and said.get("value") == "1"
 
     def lost(self) -> None:
         """Nothing is heard any more."""
@@ -318,7 +392,11 @@ class Line:
         """Compare the live calls with what the PBX says, for ever, in case an event was lost."""
         while True:
             await asyncio.sleep(AUDIT_SECONDS)
-            if not self.listening or not self._calls:
+            if not self.listening:
+                continue
+            with suppress(PbxError):
+                await self.pbx.look_who_rings()
+            if not self._calls:
                 continue
             before = self.clock() - AUDIT_SECONDS / 2
             with suppress(PbxError):
@@ -384,6 +462,7 @@ class Line:
 
     def clicked(self, code: str, dialled: str) -> str | None:
         """Give the click-to-call of an extension to a number that the customer hasn't answered yet."""
+        dialled = self.desk.for_a_line(dialled)
         for call in self._unanswered_clicks():
             if call.outside is not None and (call.caller.code, call.outside.number) == (code, dialled):
                 return call.id
@@ -392,15 +471,16 @@ class Line:
     def place_call(self, code: str, dialled: str, external: str | None, outgoing: str) -> str | None:
         """Let a manager's phone ring, and then the customer's; give the call's id.
 
-        `dialled` is the number as it is dialled, `external` ours in E.164, `outgoing` the line
-        ("context[,priority]"). None: as far as is known, neither ARI nor AJAM works.
+        `dialled` is the number as it is dialled, but for the digit for an outside line; `external` is ours
+        in E.164, `outgoing` the line ("context[,priority]"). None: as far as is known, neither way works, or
+        there is no room for another call.
         """
-        if not self.ours:
+        if not self.ours or self.full is not None:
             return None
         way = Way.ARI if self.listening else Way.AJAM if self.ajam is not None and self.ajam.usable else None
         if way is None:
             return None
-        outside = self.desk.outside(dialled, outgoing)
+        outside = self.desk.outside(self.desk.for_a_line(dialled), outgoing)
         number = tellable(self.desk.normal_form(dialled))
         return self._begin(h.CallClicked(self.clock(), code, number, external, outside, way))
 
@@ -428,8 +508,10 @@ class Line:
 
     def _begin(self, first: First) -> str:
         call_id = f"{self.pbx.ids.prefix}{secrets.token_hex(8)}"
-        desk = self.desk
-        call, orders = begin(call_id, desk.account, desk.policy, first, self._busy_for_a_new_call())
+        desk, policy = self.desk, self.desk.policy
+        if self.pbx.rings_people:
+            policy = policy.through(ring_format(self.pbx.target.stasis_app))
+        call, orders = begin(call_id, desk.account, policy, first, self._busy_for_a_new_call())
         self._start(LiveCall(self, call), first, orders)
         return call_id
 
@@ -450,14 +532,23 @@ class Line:
             self._tasks.discard(task)
             self._calls.pop(call.id, None)
             for ident in live.strangers:
-                self._strangers.pop(ident, None)
+                self._strangers[ident].remove(live)
+                if not self._strangers[ident]:
+                    del self._strangers[ident]
             if not task.cancelled() and task.exception() is not None:
                 self._log.error("a call's task failed", call=call.id, exc_info=task.exception())
 
         task.add_done_callback(ended)
 
     def _know(self, channel: str, live: LiveCall) -> None:
-        self._strangers[channel] = live
+        """A channel is of two calls where a customer was handed over to the other party of a second one.
+
+        Who knew it last hears what happens to it, both that it ends.
+        """
+        known = self._strangers.setdefault(channel, [])
+        if live in known:
+            known.remove(live)
+        known.append(live)
         live.strangers.add(channel)
 
     def _send_on(self, channel: str, place: Outside | None = None) -> None:

@@ -1,9 +1,12 @@
 """The outbox's consumer: tells the CRM what calls have to say, in order per call, at least once.
 
 While the CRM is away, limits us or answers nonsense, everything stays in the outbox and is tried again, at
-first soon and then every half minute. What it refuses for good is put where a person can see it, and so is
-what another version wanted told and this one can't read. A popup that is 30 s old is worth nothing any more
-and is not sent; a result always is.
+first soon and then every half minute. A popup that is 30 s old is worth nothing any more and is not sent; a
+result always is. What has just happened goes before what has waited for long.
+
+Set aside, where a person can see it and send it again, is what the CRM refuses for good, what fails again
+and again while others pass (`quarantine.py`), and what another version wanted told and this one can't read.
+One such entry holds up no other call; and of its own call only what means nothing without it.
 
 While telephony is switched off in the CRM nothing is sent. What happened then is not told later; what
 happened before, and still waits, is.
@@ -14,26 +17,38 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
 from ari_app.accounts.current import Current
-from ari_app.backoff import BackOff, spread
 from ari_app.calls import OutboxEntry, Tell, TellHangup, TellResult, TellRinging, UnreadableEntry
 from ari_app.errors import StoreUnavailable
-from ari_app.retailcrm.client import CALLS_IN_ONE_UPLOAD, RetailCrm
-from ari_app.retailcrm.errors import CrmDenied, CrmError, CrmLimited, CrmRefused, CrmUnavailable
+from ari_app.retailcrm.client import CALLS_IN_ONE_UPLOAD, CallEvent, RetailCrm, UploadedCall
+from ari_app.retailcrm.errors import CrmError, CrmLimited, CrmRefused
+from ari_app.retailcrm.quarantine import Suspect
+from ari_app.retailcrm.route import LAST_RETRY_SECONDS, Route
+from ari_app.retailcrm.waiting import HELD, Waiting
 from ari_app.retailcrm.wording import Wording
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
 POPUP_SECONDS = 30.0
 EVENTS_AT_ONCE = 8
+FRESH_AT_ONCE = 8
+"""So many events that have just happened go besides those that have waited."""
+COUNTED_TO_BE_PASSED = 2
+"""Failures that count, after which a call's result no longer waits for what stands before it."""
 READ_AT_ONCE = 500
-FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.5, 30.0
-DENIED_RETRY_SECONDS = 60.0
+READING_SECONDS = 0.3
+"""So long new entries are read before what waits has its turn: a popup of now may be the last of them."""
+SWEPT_AT_ONCE = 200
 REMEMBERED = 20_000
+OUTBOX_RETRY_SECONDS = 1.0
 
 
 class Outbox(Protocol):
@@ -48,12 +63,28 @@ class Outbox(Protocol):
     async def refused(self, entry: OutboxEntry, at: float, problem: str) -> None:
         """Put an entry where a person can see it."""
 
+    async def quarantine(self, entry: OutboxEntry, at: float, problem: str) -> None:
+        """Put an entry where a person can see it that fails while others pass."""
+
     async def set_aside(self, entry: UnreadableEntry, at: float) -> None:
         """Put an entry that can't be read where a person can see it."""
 
 
+@dataclass
+class _Ready:
+    """What may be sent now, each list in the order in which it goes."""
+
+    fresh: list[OutboxEntry] = field(default_factory=list)
+    events: list[OutboxEntry] = field(default_factory=list)
+    results: list[OutboxEntry] = field(default_factory=list)
+    suspects: list[OutboxEntry] = field(default_factory=list)
+    """Events that have failed before, and results that have."""
+    useless: list[tuple[OutboxEntry, str]] = field(default_factory=list)
+    """What need not be told any more, and why."""
+
+
 class Delivery:
-    """Tells one account's CRM. `problem` says in words what is wrong with it, None when all is well."""
+    """Tells one account's CRM; `held` entries of the outbox are in memory at most, and as many fresh ones."""
 
     def __init__(
         self,
@@ -62,6 +93,7 @@ class Delivery:
         wording: Wording,
         current: Current,
         clock: Callable[[], float],
+        held: int = HELD,
     ) -> None:
         self._current = current
         self._outbox = outbox
@@ -69,27 +101,41 @@ class Delivery:
         self._wording = wording
         self._clock = clock
         self._log = log.bind(account=current.account.id)
-        self._waiting: dict[str, deque[OutboxEntry]] = {}
+        self._waiting = Waiting(held)
         self._busy: set[str] = set()
-        self._uploading = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._sending: dict[asyncio.Task[None], list[OutboxEntry]] = {}
         self._wake = asyncio.Event()
         self._news = False
-        self._last_id = "0"
-        self._remembered: dict[tuple[object, ...], None] = {}
+        self._seen_until = self._called_back_until = "0"
+        self._early_until = "0"
+        self._early: set[str] = set()
+        self._remembered: dict[tuple[object, ...], str] = {}
         self._never_told: dict[str, set[str]] = {}
         self._unsettled: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
-        self._failing = False
-        self._back_off = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
-        self._resting = False
         self._finishing = False
-        self.problem: str | None = None
+        self._going: set[str] = set()
+        self._events = Route(1, self._wake.set)
+        self._uploads = Route(CALLS_IN_ONE_UPLOAD, self._wake.set)
+        self._alarm: asyncio.TimerHandle | None = None
+        self._said: str | None = None
+        self.unread: str | None = None
+        """Why the outbox can't be read; None when it can."""
         self.since = clock()
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the CRM, in words; None when all is well."""
+        return self._events.problem or self._uploads.problem
 
     @property
     def backlog(self) -> int:
         """How many entries are known to wait."""
-        return sum(map(len, self._waiting.values()))
+        return len(self._waiting) + self._waiting.left
+
+    @property
+    def held(self) -> int:
+        """How many of them are in memory."""
+        return len(self._waiting)
 
     def wake(self) -> None:
         """Say that there is something new in the outbox."""
@@ -99,95 +145,252 @@ class Delivery:
     async def finish(self, seconds: float) -> None:
         """Begin nothing more; let what is being told be told, at most so many seconds."""
         self._finishing = True
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=seconds)
 
     async def run(self) -> None:
         """Deliver for ever."""
         self._news = True
         try:
             while True:
+                self._wake.clear()
                 await self._settle_rest()
-                if self._news:
-                    self._news = False
-                    await self._read()
+                await self._read()
                 self._start()
                 await self._wake.wait()
-                self._wake.clear()
         finally:
-            for task in self._tasks:
+            for task in self._sending:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*self._sending, return_exceptions=True)
 
     # -- what waits ---------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
+        """Read what is new, in portions, and a portion of what was left, when there is room for it."""
+        try:
+            if self._news:
+                await self._read_news()
+                if self._news:
+                    await self._read_popups_of_now()
+            if self._waiting.left and self._waiting.has_room:
+                await self._call_back()
+        except StoreUnavailable as error:
+            self._news = True
+            self.unread = str(error)
+            asyncio.get_running_loop().call_later(OUTBOX_RETRY_SECONDS, self._wake.set)
+        else:
+            self.unread = None
+
+    async def _read_news(self) -> None:
+        self._news = False
+        loop = asyncio.get_running_loop()
+        until = loop.time() + READING_SECONDS
         while True:
-            try:
-                entries = await self._outbox.outbox(self._last_id, READ_AT_ONCE)
-            except StoreUnavailable:
-                asyncio.get_running_loop().call_later(1.0, self.wake)
-                return
+            entries = await self._outbox.outbox(self._seen_until, READ_AT_ONCE)
             for entry in entries:
-                self._last_id = entry.id
-                if isinstance(entry, UnreadableEntry):
+                self._seen_until = entry.id
+                if entry.id in self._early:
+                    self._early.discard(entry.id)
+                elif isinstance(entry, UnreadableEntry):
                     await self._set_aside(entry)
                 else:
                     await self._take_in(entry)
             if len(entries) < READ_AT_ONCE:
                 return
+            if loop.time() > until:
+                self.wake()
+                return
+
+    async def _read_popups_of_now(self) -> None:
+        """Take popups of now first, while much stands before them that isn't read yet."""
+        after = f"{int((self._clock() - POPUP_SECONDS) * 1000)}-0"
+        after = max(after, self._early_until, self._seen_until, key=_place)
+        for entry in await self._outbox.outbox(after, READ_AT_ONCE):
+            self._early_until = entry.id
+            if isinstance(entry, OutboxEntry) and isinstance(entry.tell, TellRinging):
+                self._early.add(entry.id)
+                await self._take_in(entry)
+
+    async def _call_back(self) -> None:
+        """Read on in what was left in Redis; all of it stands before what was seen last."""
+        entries = await self._outbox.outbox(self._called_back_until, READ_AT_ONCE)
+        for entry in entries:
+            if _place(entry.id) > _place(self._seen_until):
+                entries = []
+                break
+            known = isinstance(entry, UnreadableEntry) or entry.id in self._going
+            if not known and isinstance(entry, OutboxEntry) and not self._waiting.call_back(entry):
+                return
+            self._called_back_until = entry.id
+        if not entries:
+            self._waiting.all_called_back()
+        self._wake.set()
 
     async def _take_in(self, entry: OutboxEntry) -> None:
         """Line an entry up; one that was written twice, because Redis' answer was lost, counts once."""
         key = _identity(entry.call, entry.tell)
-        if key in self._remembered:
+        if self._remembered.get(key, entry.id) != entry.id:
             await self._remove([entry], "written twice")
             return
-        self._remembered[key] = None
+        self._remembered[key] = entry.id
         if not self._current.activity.covers(entry.tell.at):
             self._leave_out(entry)
             await self._remove([entry], "not told: telephony was switched off in the CRM")
             return
         if len(self._remembered) > REMEMBERED:
             self._remembered.pop(next(iter(self._remembered)))
-        self._waiting.setdefault(entry.call, deque()).append(entry)
+        self._waiting.take_in(entry, self._is_fresh(entry))
+
+    def _is_fresh(self, entry: OutboxEntry) -> bool:
+        return self._clock() - entry.tell.at <= POPUP_SECONDS
 
     async def _set_aside(self, entry: UnreadableEntry) -> None:
         self._log.error("what the CRM is to be told is set aside", call=entry.call, problem=entry.problem)
         at = self._clock()
-        await self._settle(lambda: self._outbox.set_aside(entry, at))
+        await self._settle(lambda: self._outbox.set_aside(entry, at), [])
+
+    # -- what goes now ------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        """Send what can be sent now; after a failure one entry goes alone, to see whether the CRM is back."""
-        if self._resting or self._finishing or not self._current.activity.on:
+        """Send what can be sent now; after a failure one request at a time, to see whether it passes."""
+        if self._finishing or not self._current.activity.on:
             return
-        at_once = 1 if self._failing else EVENTS_AT_ONCE
-        uploads: list[OutboxEntry] = []
-        for call, queue in self._waiting.items():
-            if call in self._busy:
+        ready = self._ready()
+        if ready.useless:
+            self._spawn([entry for entry, _ in ready.useless], self._remove_useless(ready.useless))
+        self._start_events(ready)
+        self._start_uploads(ready)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Wake when what has failed alone may be tried again."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        dues = [due for route in (self._events, self._uploads) if (due := route.suspects.next_due())]
+        self._alarm = asyncio.get_running_loop().call_at(min(dues), self._wake.set) if dues else None
+
+    def _ready(self) -> _Ready:
+        """Sort what stands first of each call."""
+        ready = _Ready()
+        for entry in self._waiting.firsts():
+            if entry.call in self._busy:
                 continue
-            if isinstance(queue[0].tell, TellResult):
-                if len(uploads) < CALLS_IN_ONE_UPLOAD:
-                    uploads.append(queue[0])
-            elif len(self._tasks) < at_once:
-                self._spawn([queue[0]], self._send_event(queue[0]))
-        if uploads and not self._uploading and not (self._failing and self._tasks):
-            self._uploading = True
-            self._spawn(uploads, self._send_uploads(uploads))
+            why = self._useless(entry)
+            if why is not None:
+                if len(ready.useless) < SWEPT_AT_ONCE:
+                    ready.useless.append((entry, why))
+                continue
+            suspect = self._route_of(entry).suspects.get(entry)
+            if suspect is not None and not isinstance(entry.tell, TellResult):
+                result = self._waiting.result_behind(entry)
+                free = result is not None and self._uploads.suspects.get(result) is None
+                if result is not None and free and suspect.counted >= COUNTED_TO_BE_PASSED:
+                    ready.results.append(result)
+                    continue
+            if suspect is not None:
+                ready.suspects.append(entry)
+            elif isinstance(entry.tell, TellResult):
+                ready.results.append(entry)
+            elif self._is_fresh(entry):
+                ready.fresh.append(entry)
+            else:
+                ready.events.append(entry)
+        return ready
+
+    def _start_events(self, ready: _Ready) -> None:
+        route, events = self._events, [*ready.fresh, *ready.events]
+        suspects = [entry for entry in ready.suspects if not isinstance(entry.tell, TellResult)]
+        under_way = self._under_way(route)
+        if route.resting:
+            return
+        if route.failing:
+            if not under_way:
+                for entry in [*events, *self._oldest(route, suspects)][:1]:
+                    self._spawn([entry], self._send_event(entry))
+            return
+        due = [entry for entry in suspects if route.suspects.is_due(entry)]
+        fresh = {entry.id for entry in ready.fresh}
+        for entry in [*events, *due]:
+            if under_way >= EVENTS_AT_ONCE + (FRESH_AT_ONCE if entry.id in fresh else 0):
+                continue
+            under_way += 1
+            self._spawn([entry], self._send_event(entry))
+
+    def _start_uploads(self, ready: _Ready) -> None:
+        """Send results that never failed together, and one that has failed alone."""
+        route, results = self._uploads, ready.results[: self._uploads.at_once]
+        suspects = [entry for entry in ready.suspects if isinstance(entry.tell, TellResult)]
+        under_way = self._under_way(route)
+        if route.resting or (route.failing and under_way):
+            return
+        if route.failing:
+            for batch in [results, *([entry] for entry in self._oldest(route, suspects))]:
+                if batch:
+                    self._spawn(batch, self._upload(batch))
+                    return
+            return
+        alone = any(route.suspects.get(entry) for sent in self._sending.values() for entry in sent)
+        if results and under_way == int(alone):
+            self._spawn(results, self._upload(results))
+        for entry in suspects:
+            if not alone and route.suspects.is_due(entry):
+                self._spawn([entry], self._upload([entry]))
+                return
+
+    def _under_way(self, route: Route) -> int:
+        return sum(1 for sent in self._sending.values() if sent and self._route_of(sent[0]) is route)
+
+    def _route_of(self, entry: OutboxEntry) -> Route:
+        return self._uploads if isinstance(entry.tell, TellResult) else self._events
+
+    def _oldest(self, route: Route, suspects: list[OutboxEntry]) -> list[OutboxEntry]:
+        def failed_at(entry: OutboxEntry) -> float:
+            suspect = route.suspects.get(entry)
+            return suspect.failed_at if suspect is not None else 0.0
+
+        return sorted(suspects, key=failed_at)
+
+    def _useless(self, entry: OutboxEntry) -> str | None:
+        """Say why something need not be told any more; None when it is to be told."""
+        tell = entry.tell
+        if isinstance(tell, TellRinging) and not self._is_fresh(entry):
+            return "too late: nobody needs this popup any more"
+        if isinstance(tell, TellHangup) and not self._codes(entry.call, tell):
+            return "not needed: the CRM was never told that the call rings"
+        return None
+
+    def _codes(self, call: str, tell: TellHangup) -> tuple[str, ...]:
+        """Give the extensions for which a call's end is told: those of which the CRM knows that they rang."""
+        never = self._never_told.get(call, ())
+        return tuple(code for code in tell.codes if code not in never)
+
+    async def _remove_useless(self, useless: list[tuple[OutboxEntry, str]]) -> None:
+        by_reason: dict[str, list[OutboxEntry]] = {}
+        for entry, why in useless:
+            suspect = self._events.suspects.get(entry)
+            if suspect is not None and suspect.counted:
+                await self._quarantine(suspect)
+                continue
+            by_reason.setdefault(why, []).append(entry)
+            self._leave_out(entry)
+            if isinstance(entry.tell, TellHangup):
+                self._never_told.pop(entry.call, None)
+        for why, entries in by_reason.items():
+            await self._remove(entries, why)
 
     def _spawn(self, entries: list[OutboxEntry], sending: Coroutine[Any, Any, None]) -> None:
         calls = {entry.call for entry in entries}
         self._busy |= calls
         task = asyncio.create_task(sending)
-        self._tasks.add(task)
+        self._sending[task] = entries
 
         def ended(task: asyncio.Task[None]) -> None:
-            self._tasks.discard(task)
+            del self._sending[task]
             self._busy.difference_update(calls)
             self._wake.set()
             if not task.cancelled() and task.exception() is not None:
                 self._log.error("delivery failed", exc_info=task.exception())
-                self._rest(LAST_RETRY_SECONDS)
+                self._route_of(entries[0]).rest(LAST_RETRY_SECONDS)
 
         task.add_done_callback(ended)
 
@@ -196,130 +399,168 @@ class Delivery:
     async def _send_event(self, entry: OutboxEntry) -> None:
         tell = entry.tell
         assert not isinstance(tell, TellResult)
-        if isinstance(tell, TellRinging) and self._clock() - tell.at > POPUP_SECONDS:
-            self._leave_out(entry)
-            await self._remove([entry], "too late: nobody needs this popup any more")
-            return
         if isinstance(tell, TellHangup):
-            never = self._never_told.pop(entry.call, set())
-            codes = tuple(code for code in tell.codes if code not in never)
-            if not codes:
-                await self._remove([entry], "not needed: the CRM was never told that the call rings")
-                return
+            codes = self._codes(entry.call, tell)
             tell = TellHangup(tell.at, tell.phone, tell.external, codes, tell.ending)
+        event = await self._worded(entry, lambda: self._wording.event(entry.call, tell))
+        if event is not None:
+            await self._ask(self._events, [entry], self._tell(event))
+
+    async def _tell(self, event: CallEvent) -> None:
+        await self._crm.call_event(event)
+
+    async def _upload(self, entries: list[OutboxEntry]) -> None:
+        sent, calls = [], []
+        for entry in entries:
+            call = await self._worded(entry, partial(self._uploaded_call, entry))
+            if call is not None:
+                sent.append(entry)
+                calls.append(call)
+        if sent:
+            await self._ask(self._uploads, sent, self._tell_results(calls))
+
+    async def _tell_results(self, calls: list[UploadedCall]) -> None:
+        await self._crm.upload_calls(calls)
+
+    def _uploaded_call(self, entry: OutboxEntry) -> UploadedCall:
+        assert isinstance(entry.tell, TellResult)
+        return self._wording.uploaded_call(entry.call, entry.tell)
+
+    async def _worded(self, entry: OutboxEntry, put: Callable[[], T]) -> T | None:
+        """Put an entry into the CRM's words; one for which there are none goes aside."""
         try:
-            await self._crm.call_event(self._wording.event(entry.call, tell))
+            return put()
+        except Exception as error:
+            self._log.exception("there are no words of the CRM's for an entry", call=entry.call)
+            await self._put_aside(entry, f"it can't be put into the CRM's words: {type(error).__name__}")
+            return None
+
+    async def _ask(self, route: Route, entries: list[OutboxEntry], asking: Coroutine[Any, Any, None]) -> None:
+        """Send a request with some entries, and see what becomes of them."""
+        try:
+            await asking
         except CrmError as error:
-            await self._failed(entry, error)
+            await self._failed(route, entries, error)
+            return
+        except Exception as error:  # a defect of ours: nobody waits for this entry either
+            self._log.exception("an entry could not be sent", call=entries[0].call)
+            await self._failed(route, entries, CrmError(f"it could not be sent: {type(error).__name__}"))
+            return
+        back = route.failing
+        route.passed()
+        for entry in entries:
+            route.suspects.forget(entry)
+            if isinstance(entry.tell, TellHangup):
+                self._never_told.pop(entry.call, None)
+        self._say_how_it_is()
+        await self._remove(entries)
+        for suspect in route.suspects.another_passed(back):
+            await self._quarantine(suspect)
+
+    async def _failed(self, route: Route, entries: list[OutboxEntry], error: CrmError) -> None:
+        if isinstance(error, CrmLimited) and error.retry_after is not None:
+            route.rest(min(error.retry_after, LAST_RETRY_SECONDS))
+        elif isinstance(error, CrmRefused):
+            route.answered()
+            if len(entries) == 1:
+                await self._refused(entries[0], error)
+            else:
+                route.split(len(entries))  # one of them is wrong; the others must not suffer for it
+        elif isinstance(error, CrmLimited):
+            route.trouble(error)
+        elif len(entries) > 1:  # perhaps one of them is bad, perhaps the CRM is away: fewer will show it
+            route.split(len(entries))
+            route.rest_shortly()
         else:
-            self._well()
-            await self._remove([entry])
+            bad_alone = not route.failing and route.suspects.get(entries[0]) is not None
+            route.suspects.failed(entries[0], error)
+            if not bad_alone:
+                route.trouble(error)
+        self._say_how_it_is()
+
+    # -- what becomes of entries --------------------------------------------------------------------------
 
     def _leave_out(self, entry: OutboxEntry) -> None:
         """Note the extensions that the CRM isn't told of, so that it isn't told of their end either."""
         if isinstance(entry.tell, TellRinging):
             self._never_told.setdefault(entry.call, set()).update(entry.tell.codes)
 
-    async def _send_uploads(self, entries: list[OutboxEntry]) -> None:
-        try:
-            await self._upload(entries)
-        finally:
-            self._uploading = False
+    async def _refused(self, entry: OutboxEntry, error: CrmRefused) -> None:
+        self._log.warning("the CRM refuses what it is told", call=entry.call, problem=str(error))
+        self._gone(entry)
+        at, problem = self._clock(), str(error)
+        await self._settle(lambda: self._outbox.refused(entry, at, problem), [entry])
 
-    async def _upload(self, entries: list[OutboxEntry]) -> None:
-        calls = [
-            self._wording.uploaded_call(entry.call, entry.tell)
-            for entry in entries
-            if isinstance(entry.tell, TellResult)
-        ]
-        try:
-            await self._crm.upload_calls(calls)
-        except CrmRefused as error:
-            if len(entries) == 1:
-                await self._failed(entries[0], error)
-                return
-            for entry in entries:  # one of them is wrong; the others must not suffer for it
-                await self._upload([entry])
-                if self._failing:
-                    return
-        except CrmError as error:
-            await self._failed(entries[0], error)
-        else:
-            self._well()
-            await self._remove(entries)
+    async def _quarantine(self, suspect: Suspect) -> None:
+        problem = f"it failed {suspect.counted} times while others passed: {suspect.problem}"
+        self._log.error("an entry that fails alone is set aside", call=suspect.entry.call, problem=problem)
+        await self._put_aside(suspect.entry, problem)
 
-    async def _failed(self, entry: OutboxEntry, error: CrmError) -> None:
-        match error:
-            case CrmRefused():
-                self._well()
-                self._log.warning("the CRM refuses what it is told", call=entry.call, problem=str(error))
-                self._drop(entry)
-                self._remembered.pop(_identity(entry.call, entry.tell), None)  # a person may send it again
-                at, problem = self._clock(), str(error)
-                await self._settle(lambda: self._outbox.refused(entry, at, problem))
-            case CrmDenied():
-                self._trouble(str(error))
-                self._rest(DENIED_RETRY_SECONDS)
-            case CrmLimited() if error.retry_after is not None:
-                self._rest(min(error.retry_after, LAST_RETRY_SECONDS))
-            case CrmUnavailable() | CrmError():
-                self._trouble(str(error))
-                self._rest()
+    async def _put_aside(self, entry: OutboxEntry, problem: str) -> None:
+        self._leave_out(entry)
+        self._gone(entry)
+        at = self._clock()
+        await self._settle(lambda: self._outbox.quarantine(entry, at, problem), [entry])
+
+    def _gone(self, entry: OutboxEntry) -> None:
+        """Forget an entry that a person may send again: it would count as written twice."""
+        self._remembered.pop(_identity(entry.call, entry.tell), None)
+        self._route_of(entry).suspects.forget(entry)
+        self._waiting.drop(entry)
 
     async def _remove(self, entries: list[OutboxEntry], problem: str | None = None) -> None:
         """Take entries out of the outbox, now or as soon as Redis is back."""
         for entry in entries:
-            self._drop(entry)
+            self._route_of(entry).suspects.forget(entry)
+            self._waiting.drop(entry)
         at = self._clock()
-        await self._settle(lambda: self._outbox.told(entries, at, problem))
+        await self._settle(lambda: self._outbox.told(entries, at, problem), entries)
 
-    async def _settle(self, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _settle(
+        self, change: Callable[[], Coroutine[Any, Any, None]], entries: list[OutboxEntry]
+    ) -> None:
+        """Change the outbox; until that is done, `entries` are not read again."""
+        going = {entry.id for entry in entries}
+        self._going |= going
         try:
             await change()
         except StoreUnavailable:
-            self._unsettled.append(change)
-            asyncio.get_running_loop().call_later(1.0, self._wake.set)
+            self._unsettled.append(lambda: self._settled_late(change, going))
+            asyncio.get_running_loop().call_later(OUTBOX_RETRY_SECONDS, self._wake.set)
+        else:
+            self._going -= going
+
+    async def _settled_late(self, change: Callable[[], Coroutine[Any, Any, None]], going: set[str]) -> None:
+        await change()
+        self._going -= going
 
     async def _settle_rest(self) -> None:
-        for _ in range(len(self._unsettled)):
-            await self._settle(self._unsettled.popleft())
+        while self._unsettled:
+            try:
+                await self._unsettled[0]()
+            except StoreUnavailable:
+                asyncio.get_running_loop().call_later(OUTBOX_RETRY_SECONDS, self._wake.set)
+                return
+            self._unsettled.popleft()
 
-    def _drop(self, entry: OutboxEntry) -> None:
-        queue = self._waiting.get(entry.call)
-        if queue and queue[0] is entry:
-            queue.popleft()
-            if not queue:
-                del self._waiting[entry.call]
-
-    # -- how the CRM does ---------------------------------------------------------------------------------
-
-    def _rest(self, seconds: float | None = None) -> None:
-        """Leave the CRM alone: for about so many seconds, or else longer with each failure."""
-        self._failing = True
-        if self._resting:
+    def _say_how_it_is(self) -> None:
+        """Say once that the CRM takes nothing, and once that it is back."""
+        problem, before = self.problem, self._said
+        self._said = problem
+        if (problem is None) is (before is None):
             return
-        self._resting = True
-        pause = self._back_off.pause() if seconds is None else seconds
-
-        def rested() -> None:
-            self._resting = False
-            self._wake.set()
-
-        asyncio.get_running_loop().call_later(spread(pause), rested)
-
-    def _trouble(self, problem: str) -> None:
-        if self.problem is None:
+        self.since = self._clock()
+        if problem is not None:
             self._log.warning("the CRM takes nothing; all is kept and tried again", problem=problem)
-            self.since = self._clock()
-        self.problem = problem
-
-    def _well(self) -> None:
-        self._failing = False
-        self._back_off.well()
-        if self.problem is not None:
+        else:
             self._log.info("the CRM is back", waiting=self.backlog)
-            self.problem, self.since = None, self._clock()
 
 
 def _identity(call: str, tell: Tell) -> tuple[object, ...]:
     return call, type(tell), getattr(tell, "codes", ())
+
+
+def _place(ident: str) -> tuple[int, int]:
+    """Give the place of a stream's entry in the order in which they were written."""
+    at, _, number = ident.partition("-")
+    return int(at), int(number or 0)

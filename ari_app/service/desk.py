@@ -9,7 +9,7 @@ import structlog
 from ari_app.accounts.current import Current
 from ari_app.asterisk.pbx import Pbx
 from ari_app.asterisk.recordings import NoRecording, RecordingStore, fetch_recording
-from ari_app.calls import LOOK_UP_SECONDS, Call, JournalLine, Outside, Policy, e164
+from ari_app.calls import LOOK_UP_SECONDS, Call, JournalLine, Outside, Policy, e164, for_an_outside_line
 from ari_app.calls import happenings as h
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.errors import CrmError
@@ -54,6 +54,11 @@ class ShopDesk:
         return self._current.policy
 
     @property
+    def full(self) -> bool:
+        """Whether the steps of no further call can be kept."""
+        return self._ledger.full
+
+    @property
     def away(self) -> frozenset[str]:
         """The extensions whose managers are busy, at dinner or on a break, as the CRM says."""
         return self._statuses.away
@@ -74,6 +79,11 @@ class ShopDesk:
     def normal_form(self, number: str | None) -> str | None:
         """Bring a number into E.164, the account's country first; None when it is withheld."""
         return e164(number, self._current.account.crm.country)
+
+    def for_a_line(self, number: str) -> str:
+        """Put the digit for an outside line before a number, where the shop has one."""
+        account = self._current.account
+        return for_an_outside_line(number, account.pbx.outside_prefix, account.crm.country)
 
     def number_of(self, dialled: str) -> str | None:
         """Give the number in E.164 that a manager has dialled, with the outside line's digit or without."""

@@ -103,17 +103,20 @@ class Keeping:
                 gone += await self._let_go(store, portion, now)
                 portion = []
                 await asyncio.sleep(self._pause)
-        return gone + await self._let_go(store, portion, now)
+        gone += await self._let_go(store, portion, now)
+        unreadable = await store.forget_unreadable(now - self._seconds, before=now - DAY_SECONDS)
+        await asyncio.to_thread(self._remove_files, unreadable)
+        return gone + len(unreadable)
 
     async def _let_go(self, store: CallStore, portion: list[Call], now: float) -> int:
         """Remove the files first: what is left over when we are stopped here is found another time."""
         if not portion:
             return 0
         calls = await store.settled(portion, before=now - DAY_SECONDS)
-        await asyncio.to_thread(self._remove_files, calls)
+        await asyncio.to_thread(self._remove_files, [call.id for call in calls])
         await store.forget(calls, before=now - self._seconds)
         return len(calls)
 
-    def _remove_files(self, calls: list[Call]) -> None:
+    def _remove_files(self, calls: list[str]) -> None:
         for call in calls:
-            self._recordings.remove(call.id)
+            self._recordings.remove(call)

@@ -26,7 +26,7 @@ from ari_app.service.crm_sites import Sites
 from ari_app.service.holding import Holding
 from ari_app.service.retention import Keeping
 from ari_app.service.sharing import SHARE_SECONDS, Sharing
-from ari_app.service.shop import Shop
+from ari_app.service.shop import Bounds, Shop
 from ari_app.service.synchronising import Synchronising
 from ari_app.service.watchdog import Watchdog
 from ari_app.settings import Settings
@@ -218,9 +218,8 @@ class Service:
                     await self._take_changes(passages)
             except (StoreUnavailable, WrongSecretKey, _NotOpened) as error:
                 if str(error) != trouble:
-                    known = isinstance(error, StoreUnavailable) or isinstance(
-                        error.__cause__, StoreUnavailable | None
-                    )
+                    known = isinstance(error, StoreUnavailable | WrongSecretKey)
+                    known = known or isinstance(error.__cause__, StoreUnavailable)
                     log.warning(
                         "the accounts can't be read", problem=str(error), exc_info=None if known else error
                     )
@@ -299,6 +298,7 @@ class Service:
             self.changes_of(account.id),
             Mark(account.pbx.stasis_app, await self.installation(), self.public_url),
             click_limits=_click_limits(self.settings),
+            bounds=Bounds(self.settings.ledger_mb * 10**6, self.settings.live_calls),
         )
         await shop.open()
         if not self._holding.lease(account.id).held:  # lost meanwhile

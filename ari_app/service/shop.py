@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,7 +24,7 @@ from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import forget_drafts
 from ari_app.calls import Policy
 from ari_app.control.ajam_line import AjamLine
-from ari_app.control.switchboard import Line
+from ari_app.control.switchboard import MOST_CALLS, Line
 from ari_app.errors import StoreUnavailable
 from ari_app.reach import ANYWHERE, Passage
 from ari_app.retailcrm.client import RetailCrm
@@ -42,7 +43,7 @@ from ari_app.store.calls import CallStore
 from ari_app.store.connection import Redis
 from ari_app.store.events import EventStore, What
 from ari_app.store.leases import Lease
-from ari_app.store.ledger import Ledger
+from ari_app.store.ledger import LIMIT_BYTES, Ledger
 from ari_app.store.module import ModuleStore
 from ari_app.store.statuses import StatusStore
 
@@ -56,9 +57,19 @@ STILL_SECONDS = 1.0
 """How long what has begun may take to end when another copy takes the account over."""
 OVER_SECONDS = 2.0
 """How long the other copy may take for that; until then the PBX is kept from taking us for gone."""
+ASIDE_SECONDS = 10.0
+"""How often it is counted what is set aside."""
 ZONE_SECONDS = 3600.0
 ZONE_RETRY_SECONDS = 60.0
 _LONGEST_WORD, _MOST_WORDS = 40, 100
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much one account may take: of memory while Redis is away, and of calls at once."""
+
+    ledger_bytes: int = LIMIT_BYTES
+    live_calls: int = MOST_CALLS
 
 
 class Shop:
@@ -78,11 +89,13 @@ class Shop:
         changes: Changes | None = None,
         mark: Mark | None = None,
         click_limits: ClickLimits = LIMITS,
+        bounds: Bounds | None = None,
     ) -> None:
         """Build it; `session` reaches its CRM, `passage` its PBX (by default as `session` does).
 
         `mark` keeps other installations away from the PBX.
         """
+        bounds = bounds or Bounds()
         passage = passage or Passage(ANYWHERE, session)
         self.account = account.id
         self.current = current = Current(account)
@@ -100,7 +113,7 @@ class Shop:
         self._crm = RetailCrm(session, account.crm.url, key, pace, self._may_ask_crm)
         self.statuses = Statuses(current, StatusStore(redis, account.id), self._crm, clock)
         self.delivery = Delivery(self.calls, self._crm, Wording(current, recordings_url), current, clock)
-        self.ledger = Ledger(self.calls, account.id, self.delivery.wake)
+        self.ledger = Ledger(self.calls, account.id, self.delivery.wake, bounds.ledger_bytes)
         target, ours = _target(account), lease.still_ours
         pbx = Pbx(target, passage, account.id, clock, current.owners, ours, mark)
         self.ajam = _ajam(account, passage, clock)
@@ -108,13 +121,17 @@ class Shop:
             current, self._crm, self.statuses, pbx, recordings, self.ledger, self.notes, self.changes
         )
         ajam_line = AjamLine(self.ajam, pbx.extensions, clock) if self.ajam is not None else None
-        self.line = Line(self.desk, pbx, ajam_line, clock, ours)
+        self.line = Line(self.desk, pbx, ajam_line, clock, bounds.live_calls, may_act=ours)
         self.line.on_replaced = lambda: lease.lose("another process has taken the PBX over")
         self.clicks = Clicks(current, self.line, time.monotonic, click_limits)
         self.reported = ReportedCalls(
             current, self.calls, self.line.runs, self.delivery.wake, self.changes, clock
         )
         self._watch = TroubleWatch(self.notes, pbx, self.ajam, self.delivery)
+        self.aside = 0
+        """How many messages for the CRM are set aside, for a person to look at."""
+        self.unreadable: tuple[str, ...] = ()
+        """The live calls that another version has stored and this one can't read: they are left alone."""
         self._unknown_words: set[str] = set()
         self._refused_clicks: dict[str, float] = {}
         """When it was last noted, by reason."""
@@ -129,6 +146,7 @@ class Shop:
         Raises:
             StoreUnavailable: Redis can't be reached, or does not answer.
         """
+        await self.calls.mend(self._clock())
         live, seen = await self.calls.live(), await self.calls.last_seen()
         self.reported.resume(await self.calls.reported())
         await self.statuses.load()
@@ -147,6 +165,7 @@ class Shop:
         self._work("audit", self.line.audit)
         self._work("statuses", self.statuses.run)
         self._work("seen", self._note_when_seen)
+        self._work("set aside", self._count_what_is_aside)
         self._work("zone", self._follow_crm_zone)
         self._work("notes", self.notes.run)
         self._work("watch", self._watch.run)
@@ -325,6 +344,14 @@ class Shop:
             deaf = 0.0 if self.line.listening else deaf + DEAF_SECONDS / 2
             self.lease.offer(deaf > DEAF_SECONDS)
             await asyncio.sleep(DEAF_SECONDS / 2)
+
+    async def _count_what_is_aside(self) -> None:
+        while True:
+            with suppress(StoreUnavailable):
+                self.aside = await self.calls.refused_count()
+                known = {call.id for call in self.line.calls}
+                self.unreadable = tuple(await self.calls.unreadable_live(known))
+            await asyncio.sleep(ASIDE_SECONDS)
 
     async def _follow_crm_zone(self) -> None:
         """The CRM's own time zone wins, when it can be read."""

@@ -7,7 +7,7 @@ at all, and only by who holds the account.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
@@ -56,7 +56,7 @@ _AT_FIRST = 64
 _AGAIN = """
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 redis.call('HDEL', KEYS[1], ARGV[1])
-redis.call('XADD', KEYS[2], '*', 'call', ARGV[3], 'tell', ARGV[4])
+redis.call('XADD', KEYS[2], '*', unpack(ARGV, 3))
 return 1
 """
 _UTC = ZoneInfo("UTC")
@@ -185,21 +185,29 @@ class CallStore:
 
     async def refused(self, entry: OutboxEntry, at: float, problem: str) -> None:
         """Move an entry that the CRM refused for good to the list that a person can see."""
+        await self._put_aside(entry, at, problem, What.CRM_REFUSED)
+
+    async def quarantine(self, entry: OutboxEntry, at: float, problem: str) -> None:
+        """Move an entry that fails while others pass to the same list."""
+        await self._put_aside(entry, at, problem, What.SET_ASIDE)
+
+    async def _put_aside(self, entry: OutboxEntry, at: float, problem: str, what: What) -> None:
         data = {"id": entry.id, "call": entry.call, "at": at, "problem": problem, "tell": tagged(entry.tell)}
         commands = Commands()
         commands.add("XDEL", self._keys.outbox, entry.id)
         commands.add("HSET", self._keys.refused, entry.id, orjson.dumps(data))
-        self._add_event(commands, Event(at, What.CRM_REFUSED, {"call": entry.call, "problem": problem}))
+        self._add_event(commands, Event(at, what, {"call": entry.call, "problem": problem}))
         self._add_line(commands, JournalLine(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
         await self._writer.write(commands)
 
     async def set_aside(self, entry: UnreadableEntry, at: float) -> None:
-        """Move an entry that this version can't read to the list that a person can see."""
+        """Move an entry that this version can't read, as it is, to the list that a person can see."""
         try:
             tell = orjson.loads(entry.stored)
         except ValueError:
             tell = entry.stored.decode(errors="replace")
         data = {"id": entry.id, "call": entry.call, "at": at, "problem": entry.problem, "tell": tell}
+        data["fields"] = {name.decode("latin-1"): value.decode("latin-1") for name, value in entry.fields}
         commands = Commands()
         commands.add("XDEL", self._keys.outbox, entry.id)
         commands.add("HSET", self._keys.refused, entry.id, orjson.dumps(data))
@@ -217,8 +225,10 @@ class CallStore:
         if found is None:
             return None
         data = orjson.loads(found)
-        tell = orjson.dumps(data["tell"])
-        again = self._redis.eval(_AGAIN, 2, keys.refused, keys.outbox, refusal, found, data["call"], tell)
+        fields = {name.encode("latin-1"): text.encode("latin-1") for name, text in _fields(data).items()}
+        fields = fields or {b"call": data["call"].encode(), b"tell": orjson.dumps(data["tell"])}
+        told = [word for field in fields.items() for word in field]
+        again = self._redis.eval(_AGAIN, 2, keys.refused, keys.outbox, refusal, found, *told)
         return str(data["call"]) if await ask(again) else None
 
     async def count_old(self, calls: Iterable[Call]) -> None:
@@ -291,6 +301,59 @@ class CallStore:
             if len(entries) < _AT_ONCE:
                 return found
             after = entries[-1][0].decode()
+
+    async def mend(self, at: float) -> None:
+        """Move keys that aren't of their kind out of the way, untouched: no call could be read or written.
+
+        Raises:
+            StoreUnavailable: Redis can't be reached, or does not answer.
+        """
+        keys = self._keys
+        kinds = {
+            **dict.fromkeys((keys.live, keys.reported), b"set"),
+            **dict.fromkeys((keys.outbox, keys.watched, keys.events), b"stream"),
+            **dict.fromkeys((keys.refused, keys.pbx), b"hash"),
+            keys.ended: b"zset",
+        }
+        pipe: Any = self._redis.pipeline(transaction=False)
+        for key in kinds:
+            pipe.type(key)
+        found = await ask(pipe.execute())
+        for (key, kind), is_kind in zip(kinds.items(), found, strict=True):
+            if is_kind in (kind, b"none"):
+                continue
+            aside = keys.aside(key, at)
+            await ask(self._redis.rename(key, aside))
+            self._log.error("a key of another kind is moved out of the way", key=key, to=aside)
+            problem = f"{key} is a {is_kind.decode()}, not a {kind.decode()}: see {aside}"
+            commands = Commands()
+            self._add_event(commands, Event(at, What.UNREADABLE, {"call": "", "problem": problem}))
+            await self._writer.write(commands)
+
+    async def forget_unreadable(self, until: float, before: float) -> list[str]:
+        """Remove calls that are over, began before `until` and can't be read, and give their ids.
+
+        Both are in seconds since the epoch; a call stays of which the CRM is still to be told, or with which
+        something happened since `before`.
+        """
+        places = await ask(self._redis.zrangebyscore(self._keys.ended, 0, until, start=0, num=_AT_ONCE))
+        waiting = await self._calls_to_tell()
+        gone = []
+        for ident in [ident for ident in self._names(places) if ident not in waiting]:
+            state = await ask(self._redis.get(self._keys.call(ident)))
+            if state is not None and self._read(self._keys.call(ident), state) is not None:
+                continue
+            line = await ask(self._redis.lindex(self._keys.journal(ident), -1))
+            if line is None or (line_at(line) or 0.0) < before:
+                gone.append(ident)
+        if gone:
+            pipe: Any = self._redis.pipeline(transaction=True)
+            pipe.unlink(
+                *(key for ident in gone for key in (self._keys.call(ident), self._keys.journal(ident)))
+            )
+            pipe.zrem(self._keys.ended, *gone)
+            await ask(pipe.execute())
+        return gone
 
     async def seen(self, at: float, startup: str) -> None:
         """Note the last moment at which the PBX was connected, and when it had been started."""
@@ -372,7 +435,7 @@ class CallStore:
         found = await ask(
             self._redis.zrevrangebyscore(key, newest, since, start=0, num=limit + same, withscores=True)
         )
-        places = [Place(at, ident.decode()) for ident, at in found]
+        places = [Place(at, ident.decode(errors="replace")) for ident, at in found]
         if behind is not None:
             last = (behind.at, behind.id.encode())
             places = [place for place in places if (place.at, place.id.encode()) < last]
@@ -408,6 +471,17 @@ class CallStore:
         entries = await ask(self._redis.xrange(self._keys.outbox, min=f"({after}", count=limit))
         return [_entry(ident.decode(), fields) for ident, fields in entries]
 
+    async def unreadable_live(self, known: Collection[str]) -> list[str]:
+        """Name the calls that are not over and that this version can't read; those that are known can be."""
+        ids = await ask(self._redis.smembers(self._keys.live))
+        doubtful = set(self._names(ids)) - set(known)
+        found = {call.id for call in await self._load(ident.encode() for ident in doubtful)}
+        return sorted(doubtful - found)
+
+    async def refused_count(self) -> int:
+        """Say how many entries of the outbox are set aside: refused, failing alone, or not readable."""
+        return int(await ask(self._redis.hlen(self._keys.refused)))
+
     async def refusals(self) -> list[Refusal]:
         """Give what the CRM refused for good, oldest first."""
         found = await ask(self._redis.hvals(self._keys.refused))
@@ -429,13 +503,23 @@ class CallStore:
         return float(fields[b"seen"]), fields[b"startup"].decode()
 
     async def _load(self, ids: Iterable[bytes]) -> list[Call]:
-        keys = [self._keys.call(ident.decode()) for ident in ids]
+        keys = [self._keys.call(ident) for ident in self._names(ids)]
         if not keys:
             return []
         found = await ask(self._redis.mget(keys))
         states = zip(keys, found, strict=True)
         read = (self._read(key, state) for key, state in states if state is not None)
         return [call for call in read if call is not None]
+
+    def _names(self, ids: Iterable[bytes]) -> list[str]:
+        """Give the calls' ids; what can't be one is left out."""
+        names = []
+        for ident in ids:
+            try:
+                names.append(ident.decode())
+            except UnicodeDecodeError:
+                self._leave_out("an id of a call can't be read; it stays where it is", id=repr(ident))
+        return names
 
     def _read(self, key: str, state: bytes) -> Call | None:
         try:
@@ -472,7 +556,13 @@ def _entry(ident: str, fields: dict[bytes, bytes]) -> OutboxEntry | UnreadableEn
         why = "not for the CRM"
     except NOT_KNOWN as error:
         why = _why(error)
-    return UnreadableEntry(ident, call, stored, f"this version can't read it: {kind or 'no kind'} ({why})")
+    problem = f"this version can't read it: {kind or 'no kind'} ({why})"
+    return UnreadableEntry(ident, call, stored, problem, tuple(fields.items()))
+
+
+def _fields(refused: dict[str, Any]) -> dict[str, str]:
+    """Give the fields of what could not be read, a character a byte; none of what could, or of older ones."""
+    return refused.get("fields") or {}
 
 
 def _tell_from(data: Any) -> Tell | None:

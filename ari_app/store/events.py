@@ -55,6 +55,8 @@ class What(StrEnum):
     CRM_BACK = "crm back"
     CRM_REFUSED = "crm refused"
     """It refused for good to hear something of a call (call, problem)."""
+    SET_ASIDE = "set aside"
+    """Something of a call could not be told again and again, while others could (call, problem)."""
     UNREADABLE = "unreadable"
     """Another version wanted the CRM to be told something that this one can't read (call, problem)."""
     SENT_AGAIN = "sent again"
@@ -95,7 +97,7 @@ _KINDS = {
     **dict.fromkeys((What.PBX_CONNECTED, What.PBX_LOST, What.AJAM_CONNECTED, What.AJAM_LOST), Kind.PBX),
     What.UNKNOWN_STATUS: Kind.PBX,
     **dict.fromkeys((What.CRM_AWAY, What.CRM_BACK, What.CRM_REFUSED), Kind.CRM),
-    **dict.fromkeys((What.UNREADABLE, What.SENT_AGAIN), Kind.CRM),
+    **dict.fromkeys((What.SET_ASIDE, What.UNREADABLE, What.SENT_AGAIN), Kind.CRM),
     **dict.fromkeys((What.SIGNED_IN, What.SIGN_IN_FAILED, What.LOCKED_OUT), Kind.ACCESS),
     **dict.fromkeys((What.TOKEN_MADE, What.TOKEN_REVOKED, What.CLICK_REFUSED), Kind.ACCESS),
     What.SETTINGS_CHANGED: Kind.SETTINGS,
@@ -105,6 +107,7 @@ _KINDS = {
 }
 _SEVERITIES = {
     **dict.fromkeys((What.PBX_LOST, What.CRM_AWAY, What.CRM_REFUSED, What.UNREADABLE), Severity.ERROR),
+    What.SET_ASIDE: Severity.ERROR,
     **dict.fromkeys((What.AJAM_LOST, What.TELEPHONY_OFF, What.RECORDING_LOST), Severity.WARNING),
     **dict.fromkeys((What.SIGN_IN_FAILED, What.LOCKED_OUT, What.UNKNOWN_STATUS), Severity.WARNING),
     What.CLICK_REFUSED: Severity.WARNING,

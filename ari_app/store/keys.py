@@ -63,6 +63,10 @@ class Keys:
         self.counted = f"{tag}:statistics:counted"
         """String: it is there when calls from before there were statistics are counted too."""
 
+    def aside(self, key: str, at: float) -> str:
+        """Give where a key of the account goes that isn't of its kind; `at` is in seconds since the epoch."""
+        return f"{self._tag}:aside:{key.removeprefix(self._tag + ':')}:{int(at * 1000)}"
+
     def call(self, call_id: str) -> str:
         """String: a call's state."""
         return f"{self._tag}:call:{call_id}"

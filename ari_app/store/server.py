@@ -37,18 +37,21 @@ LOOK_SECONDS = 0.25
 """How often the service looks whether its server is still there."""
 LONGEST_SOCKET_PATH = 100
 """Bytes; the kernel takes 107."""
+_DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 
 @asynccontextmanager
-async def private_redis(data_dir: Path, *, own: bool) -> AsyncIterator[str]:
+async def private_redis(data_dir: Path, *, own: bool, temporary: bool = False) -> AsyncIterator[str]:
     """Give the URL of the data folder's redis-server, started if need be.
 
-    It is shut down when the last one who uses it leaves. With `own` it is started again when it dies.
+    It is shut down when the last one who uses it leaves. With `own` it is started again when it dies. A
+    `temporary` one, whose data nobody wants afterwards, dies with the process that has started it, also if
+    that is killed; else it stays for the next one.
 
     Raises:
         StoreUnavailable: there is no redis-server program, or it does not start; the text says what to do.
     """
-    server = _Server.at(data_dir)
+    server = _Server.at(data_dir, temporary)
     users = _open_lock(server.folder / "users")
     try:
         await _wait_for_lock(users, fcntl.LOCK_SH)
@@ -84,15 +87,16 @@ class _Answer(Enum):
 class _Server:
     folder: Path
     socket: Path
+    temporary: bool
 
     @classmethod
-    def at(cls, data_dir: Path) -> _Server:
+    def at(cls, data_dir: Path, temporary: bool) -> _Server:
         folder = (data_dir / "redis").resolve()
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise StoreUnavailable(f"the folder {folder} can't be made: {error.strerror}") from error
-        return cls(folder, _socket_path(folder))
+        return cls(folder, _socket_path(folder), temporary)
 
     @property
     def url(self) -> str:
@@ -226,7 +230,7 @@ class _Server:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with self._log_file.open("ab") as complaints:
                 child = subprocess.Popen(
-                    [program, *arguments],
+                    [*(_DIES_WITH_US if self.temporary else ()), program, *arguments],
                     pass_fds=(lock,),
                     stdin=subprocess.DEVNULL,
                     stdout=complaints,

@@ -196,7 +196,7 @@ def counted_as(call: Call, zone: ZoneInfo) -> list[str | int] | None:
     These are its day, hour and direction, 1 for an answered one, seconds of waiting and talking, the
     extension of who talked last or should have answered, and the shop's number.
     """
-    if not call.over or call.ending is None:
+    if not call.over or call.ending in (None, Ending.UNKNOWN):
         return None
     began = datetime.fromtimestamp(call.started_at, zone)
     others = call.way is Way.REPORTED

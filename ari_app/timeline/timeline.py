@@ -19,6 +19,8 @@ from ari_app.calls import (
     Stage,
     TimerName,
     Way,
+    member_id,
+    whose,
 )
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
@@ -63,6 +65,7 @@ _ENDINGS = {
     Ending.NOT_ANSWERED: say("nobody answered"),
     Ending.FAILED: say("nobody could be reached"),
     Ending.NOT_PLACED: say("the manager could not be had"),
+    Ending.UNKNOWN: say("whether anybody answered can't be known"),
 }
 _OUTGOING_ENDINGS = {
     **_ENDINGS,
@@ -95,6 +98,8 @@ def summary(call: Call) -> str:
 
 def _summary(call: Call, ending: Ending) -> Saying:
     out = call.direction is Direction.OUT
+    if ending is Ending.UNKNOWN:
+        return _ENDINGS[ending]
     if ending is not Ending.ANSWERED:
         endings = _OUTGOING_ENDINGS if out else _ENDINGS
         return say("%(ending)s after %(waiting)s s", ending=endings[ending], waiting=call.waiting)
@@ -142,7 +147,7 @@ def _event(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
         case h.LegForwarded(target=target):
             yield _forwards(call.party(line.event.leg), target), Tone.PHONE
         case h.MemberTransferred(member=member, target=target):
-            yield _transfers(_member(member), target), Tone.PHONE
+            yield _transfers(_whose(call, _member(member)), target), Tone.PHONE
         case h.CustomerFound(_, name, responsible):
             manager = say("manager %(code)s", code=responsible) if responsible else say("no manager")
             known = say("the CRM knows: %(name)s, %(manager)s", name=name or say("no name"), manager=manager)
@@ -250,6 +255,12 @@ def _click(clicked: h.CallClicked) -> dict[str, Value]:
     return {"code": clicked.code, "number": clicked.number or say("a number"), "way": clicked.way.value}
 
 
+def _whose(call: Call, member: str) -> str:
+    """Say whose telephone was rung behind a Local channel, or name it."""
+    rung = (one.code for one in call.legs if one.code is not None and one.id.endswith(f"/{member}"))
+    return next(rung, member)
+
+
 def _transfers(who: str | Saying, target: str) -> Saying:
     return say("%(who)s transfers the customer to %(target)s", who=who, target=target)
 
@@ -273,9 +284,11 @@ def _leg_event(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
         case h.LegEnded(_, leg):
             yield from _leg_ended(line, call.leg(leg))
         case h.MemberRung(leg=leg, member=member, code=code, rings=True):
-            yield from _member_rings(call, call.leg(leg), code or _member(member))
-        case h.MemberAnswered(leg=leg, member=member, code=code):
-            yield from _member_answered(line, call.leg(leg), code or _member(member))
+            yield from _member_rings(call, call.party(leg), code or _member(member))
+        case h.MemberAnswered(leg=leg, member=member, code=code, local=None):
+            yield from _member_answered(line, call.party(leg), code or _member(member))
+            if code is None:
+                yield from _nobodys(call, call.leg(member_id(leg, member)))
         case h.MemberEnded(leg=leg, member=member, status=status) if line.before is Stage.RINGING:
             yield (
                 say(
@@ -315,6 +328,17 @@ def _member_answered(line: JournalLine, leg: Leg | None, member: str) -> Iterato
         yield say("%(member)s answered %(who)s", member=member, who=_who(leg)), Tone.GOOD
     elif line.before is not Stage.TALKING:
         yield say("%(who)s answered", who=_who(leg)), Tone.GOOD
+
+
+def _nobodys(call: Call, member: Leg | None) -> Iterator[tuple[Saying, Tone]]:
+    """Tell who counts as the one who answered at a telephone that is nobody's of the account."""
+    top = call.party(member.id.partition("/")[0]) if member is not None else None
+    if member is None or top is None or top.role is Role.CUSTOMER:
+        return
+    if member.code is not None:
+        yield say("nobody's telephone: it counts as %(code)s's, who led there", code=member.code), Tone.QUIET
+    else:
+        yield say("nobody's telephone: no extension is told"), Tone.QUIET
 
 
 def _leg_ended(line: JournalLine, leg: Leg | None) -> Iterator[tuple[Saying, Tone]]:
@@ -401,6 +425,19 @@ def _orders(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
     if line.after in over and line.before not in over and call.way is not Way.REPORTED:
         said = _summary(call, call.ending) if call.ending is not None else Saying(summary(call))
         yield said, Tone.GOOD if call.ending is Ending.ANSWERED else Tone.BAD
+        yield from _why(call)
+
+
+def _why(call: Call) -> Iterator[tuple[Saying, Tone]]:
+    """Tell why it isn't known whether anybody answered, or why no extension is told."""
+    if call.ending is Ending.UNKNOWN and call.meets:
+        yield say("the PBX doesn't say who talks in a conference, or with a parked customer"), Tone.QUIET
+    elif call.ending is Ending.UNKNOWN and call.end_unseen:
+        yield say("nobody heard the PBX before the end"), Tone.QUIET
+    elif call.ending is Ending.ANSWERED and call.direction is Direction.IN and whose(call) is None:
+        yield say("no extension is told: who talked last is nobody of the account"), Tone.QUIET
+    elif call.ending is not Ending.ANSWERED and (call.handed_on or call.left_to_dialplan):
+        yield say("no extension is told: the customer was last in the dialplan, with nobody"), Tone.QUIET
 
 
 def _who(leg: Leg | None) -> str | Saying:

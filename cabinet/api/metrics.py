@@ -31,6 +31,23 @@ class _Figures(Collector):
         unwritten = GaugeMetricFamily(
             "ari_app_unwritten_steps", "Steps of calls that Redis has not taken yet", labels=["account"]
         )
+        aside = GaugeMetricFamily(
+            "ari_app_outbox_set_aside", "Messages for the CRM that are set aside", labels=["account"]
+        )
+        unreadable = GaugeMetricFamily(
+            "ari_app_unreadable_calls", "Live calls that this version can't read", labels=["account"]
+        )
+        unwritten_bytes = GaugeMetricFamily(
+            "ari_app_unwritten_bytes", "Memory that these steps take", labels=["account"]
+        )
+        full = GaugeMetricFamily(
+            "ari_app_room_taken",
+            "How full what is bounded is, from 0 to 1: calls, and steps that are not written",
+            labels=["account", "of"],
+        )
+        away = GaugeMetricFamily(
+            "ari_app_turned_away", "Callers for whose calls there was no room", labels=["account"]
+        )
         for name, shop in self._service.shops.items():
             connected.add_metric([name], float(shop.line.listening))
             stages = [call.stage for call in shop.line.calls]
@@ -40,7 +57,15 @@ class _Figures(Collector):
             outbox.add_metric([name], shop.delivery.backlog)
             failing.add_metric([name], float(shop.delivery.problem is not None))
             unwritten.add_metric([name], shop.ledger.backlog)
-        return iter((connected, calls, outbox, failing, unwritten))
+            aside.add_metric([name], shop.aside)
+            unreadable.add_metric([name], len(shop.unreadable))
+            unwritten_bytes.add_metric([name], shop.ledger.bytes)
+            full.add_metric([name, "calls"], len(stages) / shop.line.most)
+            full.add_metric([name, "ledger"], shop.ledger.bytes / shop.ledger.limit)
+            away.add_metric([name], shop.line.turned_away)
+        return iter(
+            (connected, calls, outbox, failing, unwritten, aside, unreadable, unwritten_bytes, full, away)
+        )
 
 
 def render_metrics(service: Service) -> bytes:

@@ -22,7 +22,7 @@ LOOKED_AT = 2000
 PERIODS = ("", "today", "yesterday", "week", "month", "own")
 """All time; four that are chosen quickly (``week`` and ``month``: the last 7 and 30 days); two days."""
 RESULTS = ("", "answered", "missed", *(ending.value for ending in Ending if ending is not Ending.ANSWERED))
-"""``missed`` is every ending but ``answered``."""
+"""``missed`` is every ending but ``answered`` and ``unknown``."""
 DIRECTIONS = ("", *(direction.value for direction in Direction))
 
 _LONGEST = 40
@@ -111,7 +111,7 @@ class CallFilter:
             return False
         ending = call.ending.value if call.ending else ""
         if self.result == "missed":
-            return ending not in ("", Ending.ANSWERED.value)
+            return ending not in ("", Ending.ANSWERED.value, Ending.UNKNOWN.value)
         return self.result in ("", ending)
 
 

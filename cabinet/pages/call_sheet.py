@@ -104,4 +104,6 @@ def _result(call: Call, speech: Speech) -> str:
             return speech.gettext("the manager was not reached")
         case Ending.FAILED:
             return speech.gettext("failed")
+        case Ending.UNKNOWN:
+            return speech.gettext("not known")
     return ""

@@ -30,13 +30,15 @@ class Health:
     count: int = 0
     last: float | None = None
     """When it last did what it was asked."""
+    aside: int = 0
+    """How much of it is set aside, for a person to look at."""
 
 
 async def show(request: web.Request, visit: Visit) -> web.Response:
     """Show how everything is."""
     part = request.headers.get("HX-Request") == "true"
     health = [
-        *(_of_shop(visit.shop) if visit.shop else await _of_newcomer(visit)),
+        *(await _of_shop(visit, visit.shop) if visit.shop else await _of_newcomer(visit)),
         await _of_redis(request.app[SERVICE].redis),
     ]
     template = "parts/health.html" if part else "information.html"
@@ -55,14 +57,22 @@ async def _of_newcomer(visit: Visit) -> list[Health]:
     return [Health("crm", "good", last=read.ended_at), *parts]
 
 
-def _of_shop(shop: Shop) -> list[Health]:
-    pbx, ajam, delivery = shop.line.pbx, shop.ajam, shop.delivery
+async def _of_shop(visit: Visit, shop: Shop) -> list[Health]:
+    pbx, ajam = shop.line.pbx, shop.ajam
     return [
         _of_crm(shop),
         Health("ari", _state(pbx.state), pbx.since, pbx.problem),
         Health("ajam", _state(ajam.state), ajam.since, ajam.problem) if ajam else Health("ajam", "off"),
-        Health("outbox", "bad" if delivery.problem and delivery.backlog else "good", count=delivery.backlog),
+        _of_outbox(shop, await visit.calls.refused_count()),
     ]
+
+
+def _of_outbox(shop: Shop, aside: int) -> Health:
+    """Say what waits for the CRM, and what of it is set aside."""
+    delivery = shop.delivery
+    bad = aside or delivery.unread or (delivery.problem and delivery.backlog)
+    state = "bad" if bad else "good"
+    return Health("outbox", state, detail=delivery.unread, count=delivery.backlog, aside=aside)
 
 
 def _of_crm(shop: Shop) -> Health:

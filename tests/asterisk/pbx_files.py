@@ -14,8 +14,10 @@ from aiohttp import web
 
 from ari_app.accounts.reading import read_account
 from ari_app.demo.pbx.asterisk import Asterisk
+from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import CannotPrepare, Installation, prepare
 from stasis_dialplan import Kind, Settings, render
+from tests.support import freepbx
 from tests.support.accounts import account_toml
 
 APP = "retailcrm"
@@ -86,12 +88,33 @@ def configure(
     asterisk.files = {**files, "extensions.conf": extensions}
 
 
+@asynccontextmanager
+async def freepbx_lab(installation: Installation) -> AsyncIterator[Lab]:
+    """Run a PBX with FreePBX's dialplan and database, and the files that are written for it."""
+    asterisk = Asterisk(installation)
+    asterisk.http_prefix = ""
+    configure(
+        asterisk,
+        "freepbx",
+        Api(url="http://127.0.0.1:9"),
+        freepbx.dialplan(installation.major),
+        "from-internal",
+        managers=("101", "102"),
+        fallback="group:101",
+    )
+    asterisk.files = {**asterisk.files, **freepbx.files(asterisk)}
+    async with asterisk:
+        await freepbx.fill_database(asterisk)
+        yield Lab(asterisk)
+
+
 def account(asterisk: Asterisk, outgoing: str, **calls: str) -> str:
     """Write the account's file of a shop with this PBX."""
     return account_toml(
         crm={"client_id": "the;client"},
         pbx={
             "http_port": asterisk.http_port,
+            "http_prefix": asterisk.http_prefix,
             "stasis_app": APP,
             "ari_username": asterisk.ari_username,
             "ari_password": asterisk.ari_password,
@@ -150,7 +173,7 @@ Ajam = Callable[..., Awaitable[str]]
 @asynccontextmanager
 async def ajam(asterisk: Asterisk) -> AsyncIterator[Ajam]:
     """Log in at AJAM; what is entered carries actions out."""
-    url = f"http://{asterisk.host}:{asterisk.http_port}/{asterisk.http_prefix}/rawman"
+    url = f"{asterisk.http_url}/rawman"
     jar = aiohttp.CookieJar(unsafe=True)  # the PBX is an address, not a name
     async with aiohttp.ClientSession(cookie_jar=jar) as session:
 

@@ -3,7 +3,7 @@
 The golden scenarios use what differs in its ARI; the others here have their counterparts on the newest.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import pytest_asyncio
@@ -13,6 +13,7 @@ from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Busy
 from tests.asterisk import test_customer_keys as keys
+from tests.asterisk import test_softphones as softphones
 from tests.asterisk.pbx_files import prepared
 from tests.support.golden import GOLDEN, Scenario, Site, named
 from tests.support.office import Office
@@ -95,3 +96,11 @@ async def test_a_busy_manager_is_passed_over_at_once(office: Office) -> None:
 async def test_no_customer_transfers_or_parks_by_keys(office: Office, way: keys.Scenery) -> None:
     async with keys.listening(office.lab) as heard:
         await keys.presses_in_vain(office, heard, way)
+
+
+@pytest.mark.usefixtures("linphone")
+@pytest.mark.parametrize("story", softphones.ON_THE_OLDEST, ids=lambda story: story.__name__)
+async def test_a_telephone_that_nobody_here_wrote(
+    office: Office, story: Callable[[Office], Awaitable[None]]
+) -> None:
+    await story(office)

@@ -61,6 +61,25 @@ async def test_the_number_that_the_crm_chooses_is_the_line_and_what_the_customer
     assert (report.upload.result, report.upload.external_phone) == ("answered", seen)
 
 
+async def test_a_clicked_number_is_dialled_with_the_outside_lines_digit_and_told_without(
+    office: Office,
+) -> None:
+    (olga,) = office.managers(1)
+    office.pbx["outside_prefix"] = "9"
+    await office.open()
+    async with (
+        office.phone(olga, Answers(after=0.1)) as phone,
+        office.lab.customer_phone(Answers(after=0.1, hangs_up_after=0.2)) as customer,
+    ):
+        call_id = click(office, olga)
+        assert office.shop.line.clicked(olga, ANNA_DIALLED) == call_id
+        await customer.is_free()
+        await phone.is_free()
+    report = await office.report()
+    assert [call.to for call in customer.calls] == ["989161234567"]
+    assert {told.event.phone for told in office.crm_account.events} == {report.upload.phone} == {ANNA}
+
+
 async def test_a_manager_who_doesnt_answer_is_left_alone_and_the_customer_is_never_rung(
     office: Office,
 ) -> None:

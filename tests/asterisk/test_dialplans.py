@@ -37,6 +37,10 @@ exten => _XXX,1,Gosub(retailcrm-transferred,s,1)
  same => n,Dial(PJSIP/${EXTEN},20)
  same => n,Hangup()
 
+exten => 600,1,Gosub(retailcrm-transferred,s,1)
+ same => n,Goto(queues,sales,1)
+exten => 601,1,Goto(retailcrm-queue,sales,1)
+
 [lines]
 ; As if lines included retailcrm-outgoing by mistake.
 exten => +79990000000,3,Goto(retailcrm-outgoing,${EXTEN},1)
@@ -312,6 +316,30 @@ async def test_a_colleague_sees_which_customer_is_handed_over(shop: Office) -> N
         await shop.stage("talking")
         customer.hang_up()
         await his.is_free()
+    assert (his.calls[0].name, his.calls[0].number) == ("Иванова Анна", ANNA)
+    assert (await shop.report()).upload.code == boris
+
+
+@pytest.mark.parametrize("number", ["600", "601"], ids=["the shop's queue", "our context's"])
+async def test_a_member_of_a_queue_sees_which_customer_is_handed_over_to_it(
+    shop: Office, number: str
+) -> None:
+    olga, boris = shop.managers(2)
+    shop.customer(ANNA, "Иванова Анна", manager=olga)
+    await shop.open()
+    await shop.lab.asterisk.queue_add("sales", f"PJSIP/{boris}")
+    async with (
+        shop.phone(olga, Answers(after=0.1)) as hers,
+        shop.phone(boris, Answers(after=0.1)) as his,
+        shop.call(ANNA) as customer,
+    ):
+        await customer.answered()
+        await handed_over(shop, hers, number)
+        await his.answers()
+        await shop.stage("talking")
+        customer.hang_up()
+        await his.is_free()
+    await shop.lab.asterisk.queue_remove("sales", f"PJSIP/{boris}")
     assert (his.calls[0].name, his.calls[0].number) == ("Иванова Анна", ANNA)
     assert (await shop.report()).upload.code == boris
 

@@ -42,6 +42,18 @@ exten => _FMGL.,1,Wait(1)
  same => n,Dial(PJSIP/${{EXTEN:5}},20)
 exten => _FMNO.,1,Dial(PJSIP/${{EXTEN:5}},1)
 
+; Follow Me that asks, at the telephone that has answered, whether the call is taken.
+[fm-asks]
+exten => _X.,1,Dial(Local/${{EXTEN}}@from-queue/n,20,U(accepts))
+exten => _*X.,1,Dial(Local/${{EXTEN:1}}@from-queue/n,20,U(declines))
+[accepts]
+exten => s,1,Wait(1)
+ same => n,Return()
+[declines]
+exten => s,1,Wait(1)
+ same => n,Set(GOSUB_RESULT=CONTINUE)
+ same => n,Return()
+
 [from-queue]
 exten => _X!,1,Dial(PJSIP/${{EXTEN}}{"@trunk"},20)
 exten => _XXX,1,Dial(PJSIP/${{EXTEN}},20)
@@ -207,6 +219,39 @@ async def test_a_mobile_that_is_nobodys_has_no_code(office: Office) -> None:
     assert (report.upload.result, report.upload.code) == ("answered", None)
 
 
+async def test_follow_me_that_asks_is_answered_when_the_call_is_taken(office: Office) -> None:
+    office.managers(1)
+    await office.open(unknown="queue:fm-asks,89035554433")
+    async with (
+        office.lab.customer_phone(Answers(after=0.1)) as mobile,
+        office.call(STRANGER) as customer,
+    ):
+        await mobile.answers()
+        assert (await office.live()).answered_at is None
+        await talker(office, None)
+        customer.hang_up()
+        await mobile.is_free()
+    report = await office.report()
+    assert (report.upload.result, report.upload.code) == ("answered", None)
+    assert report.call.waiting > 1
+
+
+async def test_follow_me_whose_call_is_not_taken_is_no_answer(office: Office) -> None:
+    (olga,) = office.managers(1)
+    await office.open(unknown=f"queue:fm-asks,*89035554433;group:{olga}")
+    async with (
+        office.lab.customer_phone(Answers(after=0.1)) as mobile,
+        office.phone(olga, Answers(after=0.1)),
+        office.call(STRANGER, talks=0.3) as customer,
+    ):
+        await mobile.answers()
+        await customer.ended()
+    report = await office.report()
+    assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
+    assert (report.upload.result, report.upload.code) == ("answered", olga)
+    assert report.call.waiting > 1
+
+
 async def test_a_second_telephone_is_its_owners(office: Office) -> None:
     office.hire("302")
     await office.open()
@@ -277,6 +322,45 @@ async def test_a_queue_that_a_customer_leaves_after_a_transfer_was_nobodys(offic
     ]
     assert report.upload.code == olga
     assert report.call.talking < 3
+
+
+async def test_a_queue_that_rings_nobody_after_a_transfer_was_nobodys(office: Office) -> None:
+    (olga,) = office.managers(1)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await let(office, "600", "Answer()", f"Queue({office.lab.queue()},tT)")
+    await office.open()
+    async with office.phone(olga, Answers(after=0.1)) as hers, office.call(ANNA) as customer:
+        await customer.answered()
+        await handed_over(office, hers, "600")
+        await office.stage("transferring")
+        await hers.is_free()
+        customer.hang_up()
+        await customer.ended()
+    report = await office.report()
+    assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
+    assert report.upload.code == olga
+    assert report.call.talking < 3
+
+
+async def test_a_transfer_to_a_ring_group_whose_mobile_answers_has_no_code(office: Office) -> None:
+    (olga,) = office.managers(1)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await let(office, "600", "Dial(Local/89035554433@from-queue/n,20)")
+    await office.open()
+    async with (
+        office.phone(olga, Answers(after=0.1)) as hers,
+        office.lab.customer_phone(Answers(after=0.2)) as mobile,
+        office.call(ANNA) as customer,
+    ):
+        await customer.answered()
+        await handed_over(office, hers, "600")
+        await mobile.answers()
+        await talker(office, None)
+        customer.hang_up()
+        await mobile.is_free()
+    report = await office.report()
+    assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
+    assert (report.upload.result, report.upload.code) == ("answered", None)
 
 
 async def test_a_transfer_to_the_voicemail_service_is_nobodys_and_the_customer_presses_keys_there(

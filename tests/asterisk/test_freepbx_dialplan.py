@@ -14,13 +14,12 @@ from ari_app.accounts.reading import read_account
 from ari_app.check import doors, everything, places
 from ari_app.check.findings import State
 from ari_app.check.pbx import Pbx
-from ari_app.demo.pbx.asterisk import Asterisk
 from ari_app.demo.pbx.customers import Customer
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Rings
 from tests.asterisk import test_customer_keys as keys
-from tests.asterisk.pbx_files import APP, Api, account, ajam, application, configure, prepared, started, until
+from tests.asterisk.pbx_files import APP, account, ajam, application, freepbx_lab, prepared, started, until
 from tests.support.golden import EVERYWHERE, Scenario, Site, named
 from tests.support.office import Office
 from tests.support.pace import at_this_pace
@@ -30,127 +29,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 ANNA = "+79161234567"
 STRANGER = "+79037654321"
 
-# Custom destination 1 is ours with "Return: Yes" and the queue 600, 2 is ours with "Return: No".
-# A ring group lets both sides transfer, but the caller of an inbound call.
-EXTENSIONS = """
-[globals]
-TRANSFER_CONTEXT=from-internal-xfer
-
-#include extensions_custom.conf
-
-[from-trunk]
-include => from-pstn
-
-[from-pstn]
-include => from-pstn-custom
-include => ext-did
-
-[ext-did]
-include => ext-did-custom
-exten => _749511122XX,1,Set(__DIRECTION=INBOUND)
- same => n,Gosub(sub-record-check,s,1(in,${EXTEN},dontcare))
- same => n,Set(__FROM_DID=${EXTEN})
- same => n,Set(CDR(did)=${FROM_DID})
- same => n,ExecIf($["${CALLERID(name)}" = ""]?Set(CALLERID(name)=${CALLERID(num)}))
- same => n,Set(CHANNEL(hangup_handler_push)=crm-hangup,s,1)
- same => n,Goto(customdests,dest-${IF($["${EXTEN}" = "74951112244"]?2:1)},1)
-
-[sub-record-check]
-exten => s,1,Set(__REC_POLICY_MODE=${DB(shop/recording)})
- same => n,Return()
-
-[customdests]
-include => customdests-custom
-exten => dest-1,1,Noop(Entering Custom Destination retailCRM)
- same => n,Gosub(retailcrm-incoming,s,1())
- same => n,Noop(Returned from Custom Destination retailCRM)
- same => n,Goto(ext-queues,600,1)
-exten => dest-2,1,Noop(Entering Custom Destination retailCRM)
- same => n,Goto(retailcrm-incoming,s,1)
-
-[crm-hangup]
-exten => s,1,Log(NOTICE,crm-hangup: ${FROM_DID} ${DB(shop/greeting)})
- same => n,Return()
-
-[ext-queues]
-include => ext-queues-custom
-exten => 600,1,Set(__FROMQUEUEEXTEN=${CALLERID(number)})
- same => n,Answer()
- same => n,Set(QUEUENAME=${DB(QPENALTY/600/name)})
- same => n,Queue(${QUEUENAME},t,,)
- same => n,Hangup()
-
-[internal]
-include => from-internal
-
-[from-internal]
-include => from-internal-noxfer
-include => from-internal-xfer
-include => bad-number
-
-[from-internal-noxfer]
-include => from-internal-noxfer-custom
-
-[from-internal-xfer]
-include => from-internal-custom
-include => from-internal-additional
-
-[from-internal-additional]
-include => ext-queues
-include => ext-group
-include => outbound-allroutes
-include => ext-local
-
-[ext-group]
-exten => 602,1,Set(DIAL_OPTIONS=${IF($["${DIRECTION}" = "INBOUND"]?tr:Ttr)})
- same => n,Dial(PJSIP/103&PJSIP/104,30,${DIAL_OPTIONS})
- same => n,Hangup()
-
-[ext-local]
-exten => _XXX,1,Set(__PICKUPMARK=${EXTEN})
- same => n,Dial(PJSIP/${DB(AMPUSER/${EXTEN}/device)},20)
- same => n,Hangup()
-
-[from-did-direct]
-include => ext-local
-
-[outbound-allroutes]
-include => outbound-allroutes-custom
-include => outrt-1
-
-[outrt-1]
-exten => _[+78]X.,1,Set(__OUTNUM=${EXTEN})
- same => n,Dial(PJSIP/${OUTNUM}@trunk,20)
- same => n,Hangup()
-
-[bad-number]
-exten => _X.,1,Hangup(1)
-"""
-ARI = """
-[general]
-#include ari_general_additional.conf
-#include ari_general_custom.conf
-#include ari_additional.conf
-#include ari_additional_custom.conf
-"""
-MANAGER = """
-[general]
-enabled = yes
-port = {port}
-bindaddr = 127.0.0.1
-displayconnects = no
-
-[admin]
-secret = amp111
-deny = 0.0.0.0/0.0.0.0
-permit = 127.0.0.1/255.255.255.0
-read = all
-write = all
-
-#include manager_additional.conf
-#include manager_custom.conf
-"""
-
 
 @pytest.fixture(scope="module", params=[22, 16])
 def installation(request: pytest.FixtureRequest) -> Installation:
@@ -159,30 +37,8 @@ def installation(request: pytest.FixtureRequest) -> Installation:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def lab(installation: Installation) -> AsyncIterator[Lab]:
-    asterisk = Asterisk(installation)
-    configure(
-        asterisk,
-        "freepbx",
-        Api(url="http://127.0.0.1:9"),
-        EXTENSIONS,
-        "from-internal",
-        managers=("101", "102"),
-        fallback="group:101",
-    )
-    asterisk.files = {
-        **asterisk.files,
-        "ari.conf": ARI,
-        "ari_general_additional.conf": "enabled=yes\npretty=no\nwebsocket_write_timeout=100\n",
-        "ari_additional.conf": "",
-        "manager.conf": MANAGER.format(port=asterisk.ports.ami),
-        "manager_additional.conf": "",
-    }
-    async with asterisk:
-        for entry in ("shop greeting hello", "QPENALTY 600/name sales"):
-            await asterisk.command(f"database put {entry}")
-        for code in asterisk.phones:
-            await asterisk.command(f"database put AMPUSER {code}/device {code}")
-        yield Lab(asterisk)
+    async with freepbx_lab(installation) as lab:
+        yield lab
 
 
 @pytest.fixture

@@ -170,6 +170,7 @@ async def test_a_customer_is_handed_over_to_a_queue(office: Office) -> None:
         talk.customer.hang_up()
         await member.is_free()
         await his.is_free()
+    assert {(one.calls[0].name, one.calls[0].number) for one in (his, member)} == {("Иванова Анна", ANNA)}
     report = await office.report()
     is_one_call(report, *report.told[-1][1])
     assert {talk.olga, vera} <= set(report.told[-1][1]) <= {talk.olga, boris, vera}

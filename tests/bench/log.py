@@ -184,7 +184,7 @@ async def measure(count: int, requests: int) -> bool:
     """Fill, ask, print; tell whether all was quick enough."""
     with tempfile.TemporaryDirectory(prefix="ari-app-bench-") as name:
         folder = Path(name)
-        async with private_redis(folder, own=True) as url:
+        async with private_redis(folder, own=True, temporary=True) as url:
             redis, took = connect(url), list[float]()
             store = CallStore(redis, "bench.retailcrm.ru", lambda: ZONE)
             await fill(store, count)

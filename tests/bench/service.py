@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from ari_app.commands.serve import set_up_logging
+from ari_app.commands.logs import set_up_logging
 from ari_app.retailcrm.pace import Pace
 from ari_app.service.service import Service
 from ari_app.settings import Settings

@@ -78,7 +78,7 @@ async def open_shop(
     """Start everything; each customer has a responsible manager, in turn."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ari-app-bench-")))
-        redis_url = await stack.enter_async_context(private_redis(folder, own=True))
+        redis_url = await stack.enter_async_context(private_redis(folder, own=True, temporary=True))
         redis = connect(redis_url)
         stack.push_async_callback(redis.aclose)
         crm_pid, said = await stack.enter_async_context(

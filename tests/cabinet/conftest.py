@@ -14,7 +14,7 @@ from tests.cabinet.shop import ReportingShop, reporting_shop
 
 @pytest.fixture
 async def redis(tmp_path: Path) -> AsyncIterator[Redis]:
-    async with private_redis(tmp_path, own=False) as url:
+    async with private_redis(tmp_path, own=False, temporary=True) as url:
         client = connect(url)
         yield client
         await client.aclose()

@@ -44,7 +44,7 @@ def over(
         answered_at=at + 5 if answered else None,
         ended_at=at + 65 if answered else at + 5,
         ending=ending,
-        result_told=True,
+        reported=True,
     )
     return replace(call, **more)
 

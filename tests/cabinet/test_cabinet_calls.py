@@ -173,6 +173,14 @@ async def test_a_long_look_without_a_result_ends_and_can_be_gone_on_with(
     assert 'href="/calls/missed"' in await reader.text(further)
 
 
+async def test_a_call_of_which_nobody_knows_whether_it_was_answered_is_neither_that_nor_missed(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    await keep(cabinet.shop.calls, over("nobody-knows", time.time() - 9, ending=Ending.UNKNOWN))
+    for result, shown in (("missed", False), ("answered", False), ("unknown", True)):
+        assert ('href="/calls/nobody-knows"' in await reader.text(f"/calls?result={result}")) is shown
+
+
 async def test_a_search_can_be_shared_by_its_address(reader: Reader) -> None:
     answer = await reader.get("/calls?number=&manager=101&result=&direction=&period=week&from=&to=", **PART)
     assert answer.headers["HX-Push-Url"] == "/calls?manager=101&period=week"

@@ -18,7 +18,7 @@ from cabinet.pages.findings import in_language, say
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 from tests.cabinet.shop import API_KEY
 
-PARTS = ["everything", "findings", "look", "doors", "asterisk", "dialplan", "places", "crm"]
+PARTS = ["everything", "findings", "look", "doors", "asterisk", "dialplan", "places", "followed", "crm"]
 """The checks of a shop; those of the machine are for who runs the service, at the command line."""
 
 

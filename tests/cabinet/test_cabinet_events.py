@@ -53,7 +53,7 @@ async def test_what_the_crm_refused_is_shown_and_sent_again_when_it_is_mended(
 ) -> None:
     ident = await refused_call(cabinet)
     text = await reader.text("/events")
-    assert "What the CRM refused" in text
+    assert "Set aside: what the CRM would not take" in text
     assert "Errors in the entity format" in text
     assert cabinet.shop.crm_account.uploads == []
     token = await reader.token("/events")
@@ -63,7 +63,7 @@ async def test_what_the_crm_refused_is_shown_and_sent_again_when_it_is_mended(
     assert [upload.call.code for upload in cabinet.shop.crm_account.uploads] == ["101"]
     text = await reader.text("/events?sent=1")
     assert "1 message is on its way" in text
-    assert "What the CRM refused" not in text
+    assert "Set aside: what the CRM would not take" not in text
     assert "was sent again" in text
     assert "refused to hear of a call" in text
 

@@ -59,6 +59,27 @@ class RedisServer:
             os.kill(process.pid, signal.SIGKILL)
             await process.wait()
 
+    async def fill(self) -> None:
+        """Let its memory be full: it takes nothing more, and forgets nothing."""
+        async with connect(self.url) as redis:
+            await redis.config_set("maxmemory-policy", "noeviction")
+            await redis.config_set("maxmemory", 1)
+
+    async def make_room(self) -> None:
+        """Let there be room again."""
+        async with connect(self.url) as redis:
+            await redis.config_set("maxmemory", 0)
+
+    async def demote(self) -> None:
+        """Let it be the copy of another, which isn't there: it can be read, and not written."""
+        async with connect(self.url) as redis:
+            await redis.replicaof("127.0.0.1", "1")
+
+    async def promote(self) -> None:
+        """Let it be written again."""
+        async with connect(self.url) as redis:
+            await redis.replicaof("NO", "ONE")
+
     def freeze(self) -> None:
         """Let it take what it is sent, and answer nothing."""
         assert self._process is not None

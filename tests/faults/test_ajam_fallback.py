@@ -40,6 +40,50 @@ async def test_the_manager_and_the_customer_talk_and_the_crm_hears_of_it(office:
     assert any("AJAM" in line for line in await office.story(report.call))
 
 
+async def into_the_dialplan(office: Office, behind: str) -> None:
+    """Let the line lead on through a Local channel."""
+    dialled = f"dialplan add extension _[+0-9].,1,Dial(Local/${{EXTEN}}@{behind}/n,20) into nested replace"
+    for command in (
+        dialled,
+        "dialplan add extension _[+0-9].,1,Answer() into says replace",
+        "dialplan add extension _[+0-9].,2,Wait(1) into says replace",
+    ):
+        await office.lab.asterisk.command(command)
+    office.pbx["outgoing"] = "nested"
+
+
+async def test_a_customer_behind_a_local_channel_answers(office: Office, wire: Wire) -> None:
+    (olga,) = office.managers(1)
+    await into_the_dialplan(office, "default")
+    await office.open()
+    await without_ari(office, wire)
+    async with (
+        office.phone(olga, Answers(after=0.1)) as phone,
+        office.lab.customer_phone(Answers(after=0.3)) as customer,
+    ):
+        click(office, olga)
+        await customer.answers()
+        await office.stage("talking")
+        customer.hang_up()
+        await phone.is_free()
+    report = await office.report()
+    assert (report.upload.code, report.upload.result) == (olga, "answered")
+
+
+async def test_a_dialplan_that_answers_behind_a_local_channel_is_nobody(office: Office, wire: Wire) -> None:
+    (olga,) = office.managers(1)
+    await into_the_dialplan(office, "says")
+    await office.open()
+    await without_ari(office, wire)
+    async with office.phone(olga, Answers(after=0.1)) as phone:
+        click(office, olga)
+        await phone.answers()
+        await phone.is_free()
+    report = await office.report()
+    assert report.upload.result != "answered"
+    assert (report.upload.code, report.upload.duration) == (olga, 0)
+
+
 @pytest.mark.parametrize(
     "behaviour", [Rings(), Declines(after=0.1), Busy()], ids=["silent", "declines", "busy"]
 )

@@ -20,7 +20,7 @@ from ari_app.demo.crm.simulator import (
     Status,
 )
 from ari_app.demo.pbx.phones import Answers, Rings
-from ari_app.retailcrm import delivery
+from ari_app.retailcrm import delivery, route
 from ari_app.store.calls import Refusal as Refused
 from tests.support.office import OUR_NUMBER, Office
 from tests.support.pace import at_this_pace
@@ -65,7 +65,7 @@ async def test_a_look_up_that_fails_leaves_the_call_to_whom_unknown_customers_re
 async def test_what_the_crm_would_not_take_is_told_in_order_when_it_is_well(
     office: Office, monkeypatch: pytest.MonkeyPatch, fault: Kind
 ) -> None:
-    monkeypatch.setattr(delivery, "LAST_RETRY_SECONDS", 1.0)
+    monkeypatch.setattr(route, "LAST_RETRY_SECONDS", 1.0)
     (olga,) = office.managers(1)
     office.customer(ANNA, "Иванова Анна", manager=olga)
     await office.open()

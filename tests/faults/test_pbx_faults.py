@@ -22,6 +22,29 @@ STRANGER = "+79037654321"
 # -- the event stream is cut ------------------------------------------------------------------------------
 
 
+async def test_callers_beyond_the_most_calls_at_once_go_on_in_the_dialplan(office: Office) -> None:
+    (olga,) = office.managers(1)
+    await office.open(unknown=f"group:{olga}")
+    office.shop.line.most = 1
+    with capture_logs() as log:
+        async with office.phone(olga, Rings()) as phone, office.call("+79160000001") as first:
+            await phone.rings()
+            async with office.call("+79160000002") as second:
+                await second.ended()
+            assert second.status == 200
+            assert "cause=31" in second.reason  # the lab's dialplan, without us
+            assert office.shop.line.turned_away == 1
+            phone.answer()
+            await first.answered()
+            first.hang_up()
+            await first.ended()
+    assert [line["event"] for line in log if line["log_level"] == "error"] == [
+        "callers go on in the dialplan: there is no room for more calls"
+    ]
+    report = await office.report()
+    assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
+
+
 async def test_a_phone_that_is_answered_while_the_wire_is_cut_talks(office: Office, wire: Wire) -> None:
     olga, boris = office.managers(2)
     await office.open(unknown=f"group:{olga},{boris}")
@@ -197,7 +220,7 @@ async def test_a_caller_whose_sending_on_gets_lost_is_sent_on_all_the_same(
     report = await office.report()
     assert wire.hits == 1
     assert (caller.status, caller.ended_by) == (200, "other side")
-    assert (report.upload.result, report.upload.duration) == ("answered", 1)
+    assert (report.upload.result, report.upload.duration) == ("no answer", 0)
 
 
 @pytest.mark.parametrize("fault", [Fault.LOST, Fault.ANSWER_LOST], ids=["lost", "answer-lost"])

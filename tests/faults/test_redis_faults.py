@@ -4,12 +4,14 @@ import os
 import signal
 import time
 
+import pytest
 from structlog.testing import capture_logs
 
 from ari_app.calls.call import Call, Stage
 from ari_app.calls.happenings import CallArrived
 from ari_app.demo.pbx.phones import Answers, Rings
 from ari_app.store.connection import ANSWER_SECONDS
+from ari_app.store.ledger import PATIENCE_SECONDS
 from tests.faults.redis_server import RedisServer
 from tests.faults.served import ServedOffice
 from tests.support.office import Office, Report
@@ -112,6 +114,46 @@ async def test_a_frozen_redis_delays_no_call_for_long_and_nothing_is_told_twice(
         report = await shop.report(number)
         assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
         assert report.upload.record_url
+        await the_journal_is_complete(shop, report)
+
+
+@pytest.mark.parametrize("outage", ["frozen", "killed", "full", "read-only"])
+async def test_an_outage_of_redis_costs_no_call_and_makes_nothing_wrong(
+    shop: Office, redis_server: RedisServer, outage: str
+) -> None:
+    (olga,) = shop.managers(1)
+    shop.customer(ANNA, "Иванова Анна", manager=olga)
+    await shop.open()
+    match outage:
+        case "frozen":
+            redis_server.freeze()
+        case "killed":
+            await redis_server.kill()
+        case "full":
+            await redis_server.fill()
+        case _:
+            await redis_server.demote()
+    for _ in range(3):
+        async with shop.phone(olga, Answers(after=0.1)) as phone:
+            began = time.monotonic()
+            async with shop.call(ANNA, talks=0.5) as caller:
+                assert (await phone.rings()).at - began < PATIENCE_SECONDS + at_this_pace(0.7)
+                await caller.ended()
+            assert caller.status == 200
+    await shop.until(lambda: not shop.shop.line.calls, "the calls did not end")
+    match outage:
+        case "frozen":
+            redis_server.thaw()
+        case "killed":
+            await redis_server.start()
+        case "full":
+            await redis_server.make_room()
+        case _:
+            await redis_server.promote()
+    for number in (1, 2, 3):
+        report = await shop.report(number)
+        assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
+        assert (report.upload.result, report.upload.code) == ("answered", olga)
         await the_journal_is_complete(shop, report)
 
 

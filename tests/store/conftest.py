@@ -12,7 +12,7 @@ from ari_app.store.server import private_redis
 
 @pytest.fixture
 async def redis(tmp_path: Path) -> AsyncIterator[Redis]:
-    async with private_redis(tmp_path, own=False) as url:
+    async with private_redis(tmp_path, own=False, temporary=True) as url:
         client = connect(url)
         yield client
         await client.aclose()

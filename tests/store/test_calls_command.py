@@ -28,7 +28,7 @@ async def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder with a call that rings, one that was given up, and a refusal."""
     monkeypatch.setenv("ARI_APP_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("ARI_APP_SECRET_KEY", KEY)
-    async with private_redis(tmp_path, own=False) as url:
+    async with private_redis(tmp_path, own=False, temporary=True) as url:
         redis = connect(url)
         account = await Accounts(redis, KEY).apply(read_account(ACCOUNT), keep_client_id=True)
         calls = CallStore(redis, account.id)

@@ -23,7 +23,7 @@ Run = Callable[..., Result]
 async def shops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARI_APP_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("ARI_APP_SECRET_KEY", KEY)
-    async with private_redis(tmp_path / "data", own=False) as url:
+    async with private_redis(tmp_path / "data", own=False, temporary=True) as url:
         redis = connect(url)
         for number, host in enumerate(("shop", "other")):
             text = account_toml(

@@ -24,7 +24,7 @@ from ari_app.store.connection import connect
 from ari_app.store.server import private_redis
 
 async def serve():
-    async with private_redis(Path(sys.argv[1]), own=True) as url:
+    async with private_redis(Path(sys.argv[1]), own=True, temporary="temporary" in sys.argv) as url:
         await connect(url).set("kept", "yes")
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -146,6 +146,15 @@ async def test_redis_outlives_a_killed_service_and_the_next_one_takes_it_over(tm
     async with private_redis(tmp_path, own=True) as url, client(url) as redis:
         assert await redis.get("kept") == b"yes"
     assert not is_running(tmp_path)
+
+
+async def test_a_temporary_redis_dies_with_whoever_started_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KILLED_SERVICE, str(tmp_path), "temporary"]
+    killed = await asyncio.to_thread(subprocess.run, command, check=False, timeout=30)
+    assert killed.returncode == -signal.SIGKILL
+    async with asyncio.timeout(60):
+        while is_running(tmp_path):  # noqa: ASYNC110 - looking again: the timeout decides
+            await asyncio.sleep(0.02)
 
 
 async def test_the_service_starts_a_killed_redis_again(tmp_path: Path) -> None:

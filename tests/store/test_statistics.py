@@ -45,7 +45,7 @@ def call(call_id: str = "c1", at: float = MIDNIGHT + 3600, **more: Any) -> Call:
         "answered_at": at + 5,
         "ended_at": at + 65,
         "talker": "101",
-        "result_told": True,
+        "reported": True,
     }
     return replace(plain, **talk | more)
 
@@ -112,6 +112,7 @@ async def test_what_was_counted_stays_in_its_day_when_the_time_zone_changes(redi
 
 async def test_a_call_of_which_nobody_knows_how_it_ended_does_not_count(redis: Redis) -> None:
     await write(CallStore(redis, "shop"), call(ending=None), call("c2", stage=Stage.TALKING))
+    await write(CallStore(redis, "shop"), call("c3", ending=Ending.UNKNOWN))
     assert (await read(redis)).days == {}
 
 
@@ -182,7 +183,7 @@ def counted(states: Iterable[tuple[Call, ZoneInfo]]) -> dict[str, dict[str, list
 
 def test_whatever_is_written_and_again_the_counters_are_those_of_the_last_states(tmp_path: Path) -> None:
     with asyncio.Runner() as runner:
-        server = private_redis(tmp_path, own=False)
+        server = private_redis(tmp_path, own=False, temporary=True)
         redis = connect(runner.run(server.__aenter__()))
 
         @settings(derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))

@@ -204,7 +204,7 @@ async def queue_answered(site: Site) -> None:
 
 
 async def dialplan_destination(site: Site) -> None:
-    """The customer goes on in the shop's dialplan, which answers: the call has no manager."""
+    """The customer goes on in the shop's dialplan, which answers: that is no person."""
     office = site.office
     await office.open(unknown="dialplan:menu,answers,1")
     async with site.call(STRANGER) as customer:
@@ -212,7 +212,7 @@ async def dialplan_destination(site: Site) -> None:
     report = await office.report()
     assert customer.status == 200
     assert report.told == []
-    assert_uploaded(report, "in", STRANGER, OUR_NUMBER, "answered", None, talking=1)
+    assert_uploaded(report, "in", STRANGER, OUR_NUMBER, "no answer", None, talking=0)
     assert report.call.handed_on
     assert_unrecorded(report)
 

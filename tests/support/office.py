@@ -121,6 +121,7 @@ class Office:
             crm={"url": self.crm_account.url, "api_key": API_KEY},
             pbx={
                 "http_port": self.pbx_port,
+                "http_prefix": asterisk.http_prefix,
                 "stasis_app": self.app,
                 "ari_username": asterisk.ari_username,
                 "ari_password": asterisk.ari_password,

@@ -39,6 +39,7 @@ TIMERS_OF = {
     Stage.CALLING: {TimerName.RING, TimerName.SILENT},
     Stage.TRANSFERRING: {TimerName.ROUND, TimerName.VAIN},
     Stage.TALKING: {TimerName.KEYS},
+    Stage.DIALPLAN: {TimerName.ROUND},
     Stage.ENDING: {TimerName.RECORDING},
 }
 BY_AJAM = (o.Originate, o.HangUp, o.AskPbx, o.TellRinging, o.TellHangup, o.TellResult)

@@ -71,3 +71,23 @@ def test_without_outgoing_the_crm_does_not_hear_of_the_phones_calls() -> None:
 )
 def test_lines_are_tried_with_numbers_as_people_write_them(country: str, numbers: list[str]) -> None:
     assert sample_numbers(country) == numbers
+
+
+WAYS = (
+    "from-trunk < ours",
+    "ours s 1 Stasis retailcrm,incoming",
+    "queues sales 1 Goto inner,s,1",
+    "inner s 1 Queue sales",
+    "inner < custom",
+    "custom s 1 Goto inner,s,1",
+    "apart s 1 Hangup",
+)
+
+
+def test_what_a_context_leads_to_is_what_it_includes_or_names() -> None:
+    assert dialplan(*WAYS).behind(["queues"]) == {"queues", "inner", "custom"}
+
+
+def test_what_leads_to_us_is_found_backwards() -> None:
+    shop = dialplan(*WAYS)
+    assert shop.leading_to(shop.incoming("retailcrm")) == {"ours", "from-trunk"}

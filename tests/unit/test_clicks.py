@@ -288,7 +288,7 @@ def test_a_click_calls_the_country_its_neighbours_and_ones_own_people(shop: Shop
         ("03", "short"),
         ("0611", "short"),
         ("900", "short"),
-        ("810123456789", "no_number"),
+        ("810123456789", "country"),
         ("100", "short"),
     ],
 )

@@ -84,7 +84,7 @@ def test_what_a_caller_sends_is_used_only_through_a_filter_or_in_a_log(kind: Kin
                 continue
             unfiltered = re.sub(r"FILTER\([^,]*,\$\{(EXTEN|FROM_DID|CALLERID\(num\)|ARG1)\}\)", "", line)
             own = unfiltered.replace("${CALLERID(num-pres)}", "")  # a word of Asterisk's, not the caller's
-            assert not re.search(r"\$\{(EXTEN|FROM_DID|CALLERID\()", own), line
+            assert not re.search(r"\$\{(EXTEN[:}]|FROM_DID|CALLERID\()", own), line
 
 
 @pytest.mark.parametrize("kind", ["asterisk", "freepbx"])
@@ -157,15 +157,30 @@ def test_an_extension_as_long_as_a_number_outside_stays_a_colleagues() -> None:
 
 
 def test_who_is_handed_over_is_shown_only_where_a_call_has_no_number() -> None:
-    people = '[[extensions]]\nuser_id = 1\ncode = "101"\n[[extensions]]\nuser_id = 2\ncode = "102"'
+    people = '[[extensions]]\nuser_id = 1\ncode = "101"\n[[extensions]]\nuser_id = 2\ncode = "1234567"'
     text = files("freepbx", account(rest=people))["extensions_custom.conf"]
-    for code in ("101", "102"):
-        taken = f"exten => {code}/,1,Goto(retailcrm-transferred,{code},1)"
-        assert taken in context(text, "from-internal-custom")
-        assert f"exten => {code},1,Gosub(retailcrm-transferred,s,1)" in context(text, "retailcrm-transferred")
+    lines = context(text, "from-internal-custom")
+    for pattern in ("_X", "_XXX", "_XXXXXX"):
+        assert f"exten => {pattern}/,1,Goto(retailcrm-transferred,${{FILTER(0-9,${{EXTEN}})}},1)" in lines
+    assert "exten => 1234567/,1,Goto(retailcrm-transferred,1234567,1)" in lines
+    assert "_XXXXXXX/" not in text
+    on = "same => n,Goto(from-internal-additional,${FILTER(0-9,${EXTEN})},1)"
+    assert on in context(text, "retailcrm-transferred")
     ours = context(dialplan(account(rest=people)), "retailcrm-transferred")
-    assert "101" not in "".join(ours)
+    assert "_X" not in "".join(ours)
     assert ours[-1] == "same => n(done),Return()"
+
+
+def test_without_us_freepbxs_people_are_rung_as_freepbx_rings_them() -> None:
+    shop = account(calls='fallback = "group:101,102"')
+    text = files("freepbx", shop)["extensions_custom.conf"]
+    rung = "same => n,Dial(Local/101@retailcrm-ring/n&Local/102@retailcrm-ring/n,60)"
+    assert rung in context(text, "retailcrm-incoming")
+    chosen = account('channel_format = "SIP/##"', 'fallback = "group:101"')
+    assert "same => n,Dial(SIP/101,60)" in context(
+        files("freepbx", chosen)["extensions_custom.conf"], "retailcrm-incoming"
+    )
+    assert "retailcrm-ring" not in dialplan(shop)
 
 
 def test_secrets_are_escaped_and_the_client_id_is_quoted_for_an_address() -> None:

@@ -18,7 +18,7 @@ MANAGER, CUSTOMER = "c1-1", "c1-2"
 
 def test_the_managers_phone_rings_first_and_shows_where_the_call_comes_from() -> None:
     story = clicked(manager_caller_name="CRM")
-    assert story.given(o.Ring) == [o.Ring(MANAGER, "PJSIP/101", "CRM", ANNA)]
+    assert story.given(o.Ring) == [o.Ring(MANAGER, "PJSIP/101", "CRM", ANNA, code="101")]
     assert story.call.stage is Stage.CALLING
     assert story.told == []
 

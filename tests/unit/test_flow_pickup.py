@@ -20,6 +20,13 @@ def test_a_call_that_is_picked_up_is_talked_by_who_picked_it_up() -> None:
     assert story.call.over
 
 
+def test_who_picks_a_call_up_is_shown_the_customer_once_they_are_joined() -> None:
+    story = Story().found("101").replaced("c1-1", "new-1", local=False, code="103")
+    shown = o.ShowCustomer("new-1", "Anna", "+79161234567")
+    assert story.given(o.ShowCustomer) == [shown]
+    assert [order for order in story.last if isinstance(order, o.Join | o.ShowCustomer)][-1] == shown
+
+
 def test_a_pickup_out_of_a_group_joins_the_caller_and_hangs_the_others_up() -> None:
     story = Story().found(None).replaced("c1-1", "new-1", local=False, code="109")
     assert story.given(o.Join) == [o.Join("c1", (CALLER, "new-1"))]

@@ -12,7 +12,6 @@ from tests.support.story import (
     BUSY,
     CALLER,
     DECLINED,
-    LINE_BROKEN,
     SHOP,
     UNREGISTERED,
     Story,
@@ -187,21 +186,6 @@ def test_a_queue_without_a_member_who_can_be_rung_has_failed() -> None:
 
 
 # -- dialplan destinations ---------------------------------------------------------------------------------
-
-
-def test_a_caller_sent_to_the_dialplan_is_followed_to_the_end() -> None:
-    story = Story(fallback="dialplan:voicemail,s,1").found("101").wait(10).ends("101", BUSY)
-    assert story.last[-2:] == (o.SendToDialplan(CALLER, "voicemail", "s", 1), o.CloseBridge("c1"))
-    story.wait(5).happens(h.CallerAnswered(story.now)).wait(40).caller_hangs_up()
-    assert story.call.over
-    assert (story.result.ending, story.result.waiting, story.result.talking) == (Ending.ANSWERED, 15, 40)
-    assert story.result.code is None
-    assert story.hangup == (("101",), Ending.ANSWERED)
-
-
-def test_a_dialplan_that_never_answered_is_no_answer() -> None:
-    story = Story(fallback="dialplan:voicemail,s,1").found(None).wait(9).caller_hangs_up(cause=LINE_BROKEN)
-    assert (story.result.ending, story.result.code, story.result.talking) == (Ending.NOT_ANSWERED, None, 0)
 
 
 def test_a_phone_still_ringing_when_the_dialplan_takes_over_is_hung_up() -> None:

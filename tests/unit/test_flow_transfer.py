@@ -131,6 +131,17 @@ def test_a_customer_transferred_to_a_number_outside_stays_the_managers() -> None
     assert story.told == [("101",)]
 
 
+def test_who_was_asked_first_is_shown_the_customer_they_talk_to_now() -> None:
+    shown = o.ShowCustomer("new-1", "Anna", "+79161234567")
+    assert talking().transferred(ATTENDED).given(o.ShowCustomer) == [shown]
+    story = talking().replaced("c1-1", "new-1", local=False, code="102")
+    assert story.given(o.ShowCustomer) == [shown]
+
+
+def test_where_the_dialplan_runs_the_customer_becomes_nobody_who_calls() -> None:
+    assert talking().transferred("79037654321").given(o.ShowCustomer) == []
+
+
 def test_the_managers_own_hang_up_after_the_transfer_ends_nothing() -> None:
     story = talking().transferred("102").ends("101")
     assert story.given(o.HangUp) == [o.HangUp("c1-1")]
@@ -385,3 +396,19 @@ def test_a_restarted_pbx_has_ended_a_transfer() -> None:
     story = talking().transferred("102").pbx_says(restarted=True).stored(3)
     assert (story.result.ending, story.result.code) == (Ending.ANSWERED, "101")
     assert story.call.over
+
+
+# -- to somebody outside, who was called first and still rings --------------------------------------------
+
+
+def test_who_is_handed_over_to_a_call_that_still_rings_waits_in_the_managers_stead() -> None:
+    story = dialled()
+    manager = story.call.caller.id
+    story.replaced(manager, "new-1", local=False)
+    assert (story.call.stage, story.call.caller.id) == (Stage.RINGING, "new-1")
+    assert o.HangUp(manager) in story.last
+    assert o.PlayRinging("c1", "c1-ringing") in story.last
+    story.happens(h.LegEnded(story.now, manager, 16))
+    assert story.call.stage is Stage.RINGING
+    story.happens(h.LegEnded(story.now, "new-1", 16))
+    assert story.call.ending is Ending.GAVE_UP

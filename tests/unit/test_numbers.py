@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ari_app.calls.numbers import NotDialled, dialled, e164, masked
+from ari_app.calls.numbers import NotDialled, dialled, e164, for_an_outside_line, masked
 
 WRITTEN = [
     ("RU", "8 (495) 111-22-33", "+74951112233"),
@@ -111,6 +111,22 @@ def test_a_channels_name_is_no_number(written: str) -> None:
 )
 def test_the_outside_lines_digit_is_no_part_of_the_number(dialled_so: str, number: str | None) -> None:
     assert e164(dialled_so, "RU", outside_prefix="9") == number
+
+
+@pytest.mark.parametrize(
+    ("number", "dialled_so"),
+    [
+        ("+79161234567", "989161234567"),
+        ("89161234567", "989161234567"),
+        ("74951234567", "974951234567"),
+        ("+493012345678", "9810493012345678"),
+        ("112", "112"),
+        ("1234", "1234"),
+    ],
+)
+def test_a_clicked_number_is_dialled_with_the_outside_lines_digit(number: str, dialled_so: str) -> None:
+    assert for_an_outside_line(number, "9", "RU") == dialled_so
+    assert for_an_outside_line(number, "", "RU") == number
 
 
 def test_an_outside_lines_digit_may_be_zero() -> None:

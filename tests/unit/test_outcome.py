@@ -89,5 +89,6 @@ def test_the_crm_has_two_words_for_each_ending() -> None:
         Ending.NOT_ANSWERED: CrmWords("no answered", "no answer"),
         Ending.FAILED: CrmWords("failed", "failed"),
         Ending.NOT_PLACED: CrmWords("failed", "failed"),
+        Ending.UNKNOWN: CrmWords("failed", "unknown"),
     } == CRM_WORDS
     assert set(CRM_WORDS) == set(Ending)

@@ -187,6 +187,8 @@ def test_an_unanswered_call_is_that_of_the_only_one_who_was_rung() -> None:
         ("", 0, Ending.NOT_ANSWERED),
         ("JOINEMPTY", 0, Ending.NOT_ANSWERED),
         ("BLINDTRANSFER", 0, Ending.ANSWERED),
+        ("unknown", 0, Ending.UNKNOWN),
+        ("unknown", 7, Ending.ANSWERED),
     ],
 )
 def test_how_a_call_ended_is_read_off_the_pbxs_word(word: str, talking: int, ending: Ending) -> None:

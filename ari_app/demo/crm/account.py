@@ -124,9 +124,14 @@ class CrmAccount:
         """Let a manager be free, busy, at dinner or have a break."""
         self._managers[manager_id] = replace(self._managers[manager_id], status=status)
 
-    def fault(self, kind: Kind, *, route: Route | None = None, times: int | None = None) -> None:
-        """Something goes wrong for this account, on one route or all, so many times or until `heal`."""
-        self.faults.append(Fault(kind, route, times))
+    def fault(
+        self, kind: Kind, *, route: Route | None = None, times: int | None = None, about: str | None = None
+    ) -> None:
+        """Something goes wrong for this account, on one route or all, so many times or until `heal`.
+
+        `about` names a call: only what is told of it goes wrong.
+        """
+        self.faults.append(Fault(kind, route, times, about))
 
     def heal(self) -> None:
         """End this account's own faults; requests that are kept waiting stay so."""

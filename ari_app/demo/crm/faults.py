@@ -72,21 +72,27 @@ Kind: TypeAlias = Silent | Slow | Status | Refusal | HtmlPage | Nonsense | Close
 
 @dataclass(slots=True, eq=False)
 class Fault:
-    """One fault in force: `route` None means all of them, `left` None means until healed."""
+    """One fault in force: `route` None means all of them, `left` None means until healed.
+
+    With `about` only requests are hit that tell of a call with this id.
+    """
 
     kind: Kind
     route: Route | None
     left: int | None
+    about: str | None = None
 
-    def strikes(self, route: Route) -> bool:
-        """Whether this request is hit; uses up one of the times."""
+    def strikes(self, route: Route, told: str) -> bool:
+        """Whether this request is hit, by what it tells; uses up one of the times."""
         if self.route not in (None, route) or self.left == 0:
+            return False
+        if self.about is not None and f'"{self.about}"' not in told:
             return False
         if self.left is not None:
             self.left -= 1
         return True
 
 
-def first_to_strike(faults: list[Fault], route: Route) -> Kind | None:
-    """The kind of the first fault that hits a request to this route."""
-    return next((fault.kind for fault in faults if fault.strikes(route)), None)
+def first_to_strike(faults: list[Fault], route: Route, told: str) -> Kind | None:
+    """The kind of the first fault that hits a request to this route which tells this."""
+    return next((fault.kind for fault in faults if fault.strikes(route, told)), None)

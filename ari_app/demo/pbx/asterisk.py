@@ -102,7 +102,13 @@ class Asterisk:
     @property
     def ari_url(self) -> str:
         """Such as `http://127.0.0.1:8088/asterisk/ari`."""
-        return f"http://{self.host}:{self.http_port}/{self.http_prefix}/ari"
+        return f"{self.http_url}/ari"
+
+    @property
+    def http_url(self) -> str:
+        """The address of ARI and AJAM, with the prefix if there is one."""
+        prefix = f"/{self.http_prefix}" if self.http_prefix else ""
+        return f"http://{self.host}:{self.http_port}{prefix}"
 
     @property
     def recordings(self) -> Path:

@@ -58,9 +58,12 @@ _PACKAGES = {
     "sipp": "sip-tester",
     "debootstrap": "debootstrap",
     "chromium": "chromium",
+    "linphone-daemon": "linphone-cli",
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 """What a Chromium may be called; the first is Debian's."""
+SOFTPHONE = "linphone-daemon"
+"""The program that steers a linphone."""
 _INCLUDE = "asterisk,asterisk-core-sounds-en-wav,curl"
 """curl is for event2.sh. A change of this raises `_RECIPE`: folders that exist are not built again."""
 _RECIPE = 2
@@ -111,6 +114,19 @@ def browser() -> Path | None:
     return Path(found) if found else None
 
 
+def prepare_softphone(progress: Progress = silent) -> Path:
+    """Install linphone where it is missing, for the tests with a telephone of others, and give its program.
+
+    Raises:
+        CannotPrepare: it is not there and can't be installed.
+    """
+    if shutil.which(SOFTPHONE) is None:
+        _install_packages([SOFTPHONE], progress)
+    if (found := shutil.which(SOFTPHONE)) is None:
+        raise CannotPrepare("Linphone was installed, and linphone-daemon is not found.")
+    return Path(found)
+
+
 def _own_asterisk(wanted: int) -> Installation | None:
     program = shutil.which("asterisk")
     if program is None:
@@ -154,7 +170,8 @@ def _need_root_and_apt(what: str) -> None:
     if shutil.which("apt-get") is None:
         raise CannotPrepare(
             f"This is not a Debian machine, so {what} can't be installed here: install redis-server, SIPp, "
-            "Asterisk 16 or newer and, for the tests, Chromium yourself, or run this on Debian 12 as root."
+            "Asterisk 16 or newer and, for the tests, Chromium and linphone-daemon yourself, or run this on "
+            "Debian 12 as root."
         )
     if os.geteuid() != 0:
         raise CannotPrepare(f"{what} must be installed first, and only root can: run this once with sudo.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
@@ -17,10 +18,17 @@ from ari_app.demo.pbx.machine import (
     Installation,
     prepare,
     prepare_browser,
+    prepare_softphone,
 )
 from ari_app.demo.pbx.machine import Progress as Told
 
 T = TypeVar("T")
+
+_FOR_TESTS: dict[str, tuple[Callable[[Told], Path], str, str]] = {
+    BROWSERS[0]: (prepare_browser, "a browser", "of the pages"),
+    "linphone": (prepare_softphone, "linphone", "with a telephone of others"),
+}
+"""What only tests need, by the name that asks for it: how it is prepared, what it is, which tests need it."""
 
 
 def interrupt_when_told() -> None:
@@ -60,14 +68,14 @@ def _visibly(console: Console, work: Callable[[Told], T]) -> T:
 def main(named: list[str]) -> None:
     """Prepare the machine with the Asterisks named (the newest, when none is), and say what came of it.
 
-    The first one is needed; without another one, the tests that run on it are left out. The name `chromium`
-    prepares a browser too, without which the tests of the pages are left out.
+    The first one is needed; without another one, the tests that run on it are left out. The names `chromium`
+    and `linphone` prepare a browser and a telephone too, without which the tests with them are left out.
     """
     interrupt_when_told()
     console = Console(highlight=False)
-    if BROWSERS[0] in named:
-        _prepare_browser(console)
-    versions = [int(name) for name in named if name != BROWSERS[0]]
+    for name in filter(_FOR_TESTS.__contains__, named):
+        _prepare_for_tests(console, name)
+    versions = [int(name) for name in named if name not in _FOR_TESTS]
     for number, version in enumerate(versions or [NEWEST]):
         try:
             installation = prepare_visibly(console, version)
@@ -82,15 +90,16 @@ def main(named: list[str]) -> None:
         print(f"This machine is ready: Asterisk {installation.version} {where}, redis-server and SIPp.")
 
 
-def _prepare_browser(console: Console) -> None:
+def _prepare_for_tests(console: Console, name: str) -> None:
+    prepared, what, tests = _FOR_TESTS[name]
     try:
-        program = _visibly(console, prepare_browser)
+        program = _visibly(console, prepared)
     except CannotPrepare as problem:
-        print(f"Without a browser the tests of the pages are left out. {problem}", file=sys.stderr)
+        print(f"Without {what} the tests {tests} are left out. {problem}", file=sys.stderr)
     except KeyboardInterrupt:
         sys.exit(130)
     else:
-        print(f"The browser for the tests of the pages: {program}.")
+        print(f"For the tests {tests}: {program}.")
 
 
 def _sentence(doing: str) -> str:

@@ -126,7 +126,7 @@ async def set_up(installation: Installation, folder: Path, calls: CallFields) ->
             await asterisk.queue_add(QUEUE, f"PJSIP/{member}")
         crm = await stack.enter_async_context(SimulatedCrm())
         crm_account = crm.account(key=API_KEY, customers=CUSTOMERS, managers=MANAGERS)
-        redis = connect(await stack.enter_async_context(private_redis(folder, own=True)))
+        redis = connect(await stack.enter_async_context(private_redis(folder, own=True, temporary=True)))
         stack.push_async_callback(redis.aclose)
         listener = _listener()
         stack.callback(listener.close)

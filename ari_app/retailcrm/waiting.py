@@ -1,0 +1,94 @@
+"""What waits for the CRM: some of it in memory, in order per call; what is beyond that is left in Redis.
+
+Of what is left only the calls are known, so that nothing of a call overtakes what stands before it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from ari_app.calls import OutboxEntry, TellResult
+
+HELD = 2_000
+"""So many entries are in memory at most, and as many again of what has just happened."""
+
+
+class Waiting:
+    """The entries of one account that wait."""
+
+    def __init__(self, held: int = HELD) -> None:
+        self._most = held
+        self._queues: dict[str, deque[OutboxEntry]] = {}
+        self._ids: set[str] = set()
+        self._left: dict[str, int] = {}
+        self.left = 0
+        """How many entries were seen and left in Redis."""
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, entry: OutboxEntry) -> bool:
+        return entry.id in self._ids
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it is worth reading what was left."""
+        return len(self._ids) <= self._most // 2
+
+    def take_in(self, entry: OutboxEntry, fresh: bool) -> None:
+        """Line up an entry that is seen for the first time, or leave it; fresh ones have more room."""
+        if entry.call not in self._left and len(self._ids) < (2 * self._most if fresh else self._most):
+            self._hold(entry)
+            return
+        self._left[entry.call] = self._left.get(entry.call, 0) + 1
+        self.left += 1
+
+    def call_back(self, entry: OutboxEntry) -> bool:
+        """Line up an entry that was left, if it was; False when there is no room for it."""
+        count = self._left.get(entry.call, 0)
+        if not count or entry.id in self._ids:
+            return True
+        if len(self._ids) >= self._most:
+            return False
+        self._hold(entry)
+        self.left -= 1
+        if count == 1:
+            del self._left[entry.call]
+        else:
+            self._left[entry.call] = count - 1
+        return True
+
+    def all_called_back(self) -> None:
+        """Forget of what was left: there is nothing more of it in Redis."""
+        self._left.clear()
+        self.left = 0
+
+    def drop(self, entry: OutboxEntry) -> None:
+        """Take an entry out."""
+        queue = self._queues.get(entry.call)
+        if queue is None or entry.id not in self._ids:
+            return
+        self._ids.discard(entry.id)
+        queue.remove(entry)
+        if not queue:
+            del self._queues[entry.call]
+
+    def first(self, call: str) -> OutboxEntry | None:
+        """Give what is to be told first of a call; None: nothing that is in memory."""
+        queue = self._queues.get(call)
+        return queue[0] if queue else None
+
+    def firsts(self) -> Iterator[OutboxEntry]:
+        """Give, of each call, what is to be told first."""
+        return (queue[0] for queue in self._queues.values())
+
+    def result_behind(self, entry: OutboxEntry) -> OutboxEntry | None:
+        """Give the call's result that stands behind an entry: it says all by itself."""
+        queue = self._queues[entry.call]
+        behind = (other for other in queue if other is not entry and isinstance(other.tell, TellResult))
+        return next(behind, None)
+
+    def _hold(self, entry: OutboxEntry) -> None:
+        self._queues.setdefault(entry.call, deque()).append(entry)
+        self._ids.add(entry.id)

@@ -1,0 +1,116 @@
+"""The benchmark of a long outage: `python -m tests.bench.outbox [--entries 100000]`.
+
+So many entries wait in the outbox of one account, of calls an hour ago; the simulated CRM is back, and
+strict about its limit of requests. Meanwhile customers call: look-ups are asked, popups are told. It
+prints how long those took, how long the backlog did, and how much memory the process took; it fails when the
+CRM was asked too fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import aiohttp
+import orjson
+
+from ari_app.accounts.current import Current
+from ari_app.accounts.reading import read_account
+from ari_app.calls import TellHangup, TellResult, TellRinging, tagged
+from ari_app.calls.outcome import Ending
+from ari_app.demo.crm.simulator import CrmAccount, Customer, Manager, SimulatedCrm
+from ari_app.retailcrm.client import RetailCrm
+from ari_app.retailcrm.delivery import Delivery
+from ari_app.retailcrm.pace import Pace
+from ari_app.retailcrm.wording import Wording
+from ari_app.store.calls import CallStore
+from ari_app.store.connection import Redis, connect
+from ari_app.store.keys import Keys
+from ari_app.store.server import private_redis
+from tests.support.accounts import account_toml
+
+ANNA = "+79161234567"
+EVERY_SECONDS = 0.5
+
+
+async def _fill(redis: Redis, key: str, entries: int) -> None:
+    at, written = time.time() - 3600, 0
+    for first in range(0, entries // 3, 1000):
+        pipe = redis.pipeline(transaction=False)
+        for number in range(first, min(first + 1000, entries // 3)):
+            for tell in (
+                TellRinging(at, ANNA, None, ("101",)),
+                TellHangup(at + 20, ANNA, None, ("101",), Ending.ANSWERED),
+                TellResult(at + 21, at, ANNA, None, "101", Ending.ANSWERED, 5, 15, None),
+            ):
+                written += 1
+                data = {"call": f"call-{number}", "tell": orjson.dumps(tagged(tell))}
+                pipe.xadd(key, data, id=f"{int(at * 1000) + written}-0")  # type: ignore[arg-type]
+        await pipe.execute()
+
+
+async def _popup(redis: Redis, key: str, delivery: Delivery, account: CrmAccount, number: int) -> float:
+    call, began = f"now-{number}", time.monotonic()
+    tell = orjson.dumps(tagged(TellRinging(time.time(), ANNA, None, ("101",))))
+    await redis.xadd(key, {"call": call, "tell": tell})
+    delivery.wake()
+    await account.wait_for_event("in", call, timeout=60)
+    return time.monotonic() - began
+
+
+async def _measure(folder: Path, entries: int) -> bool:
+    async with (
+        private_redis(folder, own=True) as url,
+        SimulatedCrm() as crm,
+        aiohttp.ClientSession() as session,
+    ):
+        redis = connect(url)
+        customers = [Customer(1, last_name="Иванова", phones=(ANNA,), manager_id=1)]
+        account = crm.account(key="key", managers=[Manager(1, code="101")], customers=customers)
+        settings = read_account(account_toml(crm={"url": account.url}))
+        current, key = Current(settings), Keys(settings.id).outbox
+        await _fill(redis, key, entries)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        client = RetailCrm(session, account.url, "key", Pace())
+        wording = Wording(current, "http://localhost/recordings")
+        delivery = Delivery(CallStore(redis, settings.id), client, wording, current, time.time)
+        work = asyncio.create_task(delivery.run())
+        popups: list[float] = []
+        look_ups: list[float] = []
+        began = time.monotonic()
+        while len(account.uploads) < entries // 3:
+            popups.append(await _popup(redis, key, delivery, account, len(popups)))
+            asked = time.monotonic()
+            await client.manager_for(ANNA, timeout=10)
+            look_ups.append(time.monotonic() - asked)
+            await asyncio.sleep(EVERY_SECONDS)
+        took = time.monotonic() - began
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        await redis.aclose()
+    slowest, asked_for = max(popups[1:]), max(look_ups)
+    print(f"{entries} entries of {entries // 3} calls told in {took:.1f} s, {len(account.requests)} requests")
+    print(f"popups of now: {len(popups)}, the first {popups[0]:.2f} s, others at most {slowest:.2f} s")
+    print(f"look-ups: at most {asked_for:.2f} s")
+    print(f"memory: {grown / 1024:.0f} MB more, with all that the simulated CRM keeps of it")
+    print(f"violations: {len(crm.violations)}")
+    print(*crm.violations[:5], sep="\n")
+    return not crm.violations
+
+
+def main() -> None:
+    """Measure, print, and end with code 1 when the CRM was told something wrong, or too fast."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--entries", type=int, default=100_000)
+    with tempfile.TemporaryDirectory(prefix="ari-app-") as folder:
+        sys.exit(not asyncio.run(_measure(Path(folder), parser.parse_args().entries)))
+
+
+if __name__ == "__main__":
+    main()
