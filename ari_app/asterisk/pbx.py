@@ -144,8 +144,13 @@ class Pbx:
         owners: Callable[[], Owners] | None = None,
         ours: Callable[[], Awaitable[bool]] | None = None,
         mark: Mark | None = None,
+        take: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
-        """Build it; `ours` is asked before each request, `mark` keeps other installations away."""
+        """Build it; `ours` is asked before each request, `mark` keeps other installations away.
+
+        `take` is asked before the event stream is opened, which takes it from whoever has it.
+        """
+        self._may_take = take
         self.target = target
         self._ours = ours
         self._mark = mark
@@ -225,6 +230,8 @@ class Pbx:
             )
         if self._mark is not None:
             await self._mark.put(self._ari.transport)
+        if self._may_take is not None and not await self._may_take():
+            raise PbxUnavailable(Way.ARI, "another copy of the service holds the account")
         url = f"ws{target.url.removeprefix('http')}ari/events?app={quote(target.stasis_app)}"
         try:
             self._raw = await self._wire()

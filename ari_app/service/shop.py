@@ -115,7 +115,7 @@ class Shop:
         self.delivery = Delivery(self.calls, self._crm, Wording(current, recordings_url), current, clock)
         self.ledger = Ledger(self.calls, account.id, self.delivery.wake, bounds.ledger_bytes)
         target, ours = _target(account), lease.still_ours
-        pbx = Pbx(target, passage, account.id, clock, current.owners, ours, mark)
+        pbx = Pbx(target, passage, account.id, clock, current.owners, ours, mark, lease.ask_first)
         self.ajam = _ajam(account, passage, clock)
         self.desk = ShopDesk(
             current, self._crm, self.statuses, pbx, recordings, self.ledger, self.notes, self.changes

@@ -260,6 +260,12 @@ class Lease:
                 break
         return self.held
 
+    async def ask_first(self) -> bool:
+        """Tell whether to take the PBX: asked though Redis was away a moment ago; while it is, it is ours."""
+        if self.held and not self.fresh:
+            await self.renew()
+        return self.held
+
     async def renew(self) -> None:
         """Renew it now, whoever else asks for that at the same time; never raises."""
         if self._renewal is None:
