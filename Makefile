@@ -9,12 +9,18 @@ SIDE   ?= 4
 SIDE_BY_SIDE = $(BIN)/pytest -n $(SIDE) --dist loadgroup --durations=10
 PAGES  := cabinet/vendor/installed
 
-.PHONY: help demo test test-fast bench bench-log install install-for-tests lint lock catalogue clean
+# The soak: how long, by which seed, and with how many copies of the service.
+MINUTES ?= 60
+SEED    ?= 1
+COPIES  ?= 1
+
+.PHONY: help demo test test-fast soak bench bench-log install install-for-tests lint lock catalogue clean
 
 help:
 	@echo "make demo       real calls on a real Asterisk, with a simulated retailCRM (Ctrl-C ends it)"
 	@echo "make test       all tests and checks"
 	@echo "make test-fast  the tests that need neither Asterisk nor a browser"
+	@echo "make soak       real calls while faults come and go, against what the telephones saw (MINUTES SEED COPIES)"
 	@echo "make bench      calls at 20, 60 and 120 a second, through plain Dial() and through us"
 	@echo "make bench-log  the cabinet's pages over a log of a million calls"
 	@echo "make lint       ruff, mypy and who may import whom"
@@ -67,6 +73,11 @@ test: install-for-tests lint
 
 test-fast: $(VENV)/installed $(PAGES) lint
 	$(SIDE_BY_SIDE) --ignore=tests/asterisk --ignore=tests/faults --ignore=tests/browser $(ARGS)
+
+soak: install
+	@$(BIN)/python -c 'import sys; from tests.soak.copies import faketime; sys.exit(faketime() is None)' || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends faketime >/dev/null || true; }
+	@exec $(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED) --copies $(COPIES) $(ARGS)
 
 bench: install
 	@$(BIN)/python -m tests.bench $(ARGS)

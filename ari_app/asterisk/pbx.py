@@ -7,6 +7,7 @@ there a moment ago; one line in the log says what is wrong, one when it is back.
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -46,6 +47,7 @@ from ari_app.asterisk.events import (
     read_event,
 )
 from ari_app.asterisk.installations import RENEW_SECONDS, Mark
+from ari_app.asterisk.pbx_clock import PbxClock
 from ari_app.backoff import BackOff, spread
 from ari_app.calls import NESTING, ChannelFact, Doing, Order, Way
 from ari_app.calls import happenings as h
@@ -59,6 +61,8 @@ PING_SECONDS, PONG_SECONDS = 1.0, 2.0
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 15.0
 SOON_SECONDS, A_MOMENT_SECONDS = 2.0, 300.0
 """The longest pause before a PBX is tried again that was connected so shortly ago."""
+TIME_SECONDS = 15.0
+"""How often the PBX is asked the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,15 @@ class FarHalf:
 
     id: str
     up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Telephone:
+    """A telephone's channel; `code` is the extension whose it is, none when it is nobody's of the account."""
+
+    id: str
+    name: str
+    code: str | None
 
 
 class PbxState(StrEnum):
@@ -100,8 +113,8 @@ class Ears(Protocol):
     def arrived(self, caller: NewCaller, at: float) -> None:
         """A caller is here."""
 
-    def lost(self) -> None:
-        """The event stream has broken off: what happens now is not heard."""
+    def lost(self, unnoticed: float) -> None:
+        """The event stream has broken off, at most so many seconds ago: what happens now is not heard."""
 
     def replaced(self) -> None:
         """Another process has taken the application over: nothing is ours any more."""
@@ -165,6 +178,7 @@ class Pbx:
         """Whether the dialplan has the context that rings people as FreePBX would (`ring_context`)."""
         self._passage = passage
         self._clock = clock
+        self._time = PbxClock(clock)
         self._log = log.bind(account=account, pbx=target.url)
         self._ari: Ari | None = None
         self._taking: asyncio.Task[Snapshot] | None = None
@@ -252,19 +266,27 @@ class Pbx:
                     Way.ARI, f"the PBX answers {error.response.status_code} to user and password"
                 ) from error
             raise
+        self._time.connected()
         async with socket:
             beside = [asyncio.create_task(self._introduce(socket, ears))]
             if self._mark is not None:
                 beside.append(asyncio.create_task(self._stay_marked(self._mark, socket)))
+            unnoticed = 0.0
             try:
                 await self._listen(socket, ears)
+            except ConnectionClosed as closed:
+                if (
+                    closed.rcvd is None and closed.sent is not None
+                ):  # we closed it: nothing was heard any more
+                    unnoticed = PING_SECONDS + PONG_SECONDS
+                raise
             finally:
                 self._raw = None
                 for task in beside:
                     task.cancel()
                 if self.connected:
                     self._heard_at = time.monotonic()
-                ears.lost()
+                ears.lost(unnoticed)
                 await asyncio.gather(*beside, return_exceptions=True)
         raise PbxUnavailable(Way.ARI, "the PBX has closed the event stream")
 
@@ -280,8 +302,9 @@ class Pbx:
             return await self._passage.reach.connect(url.hostname, url.port or 0)
 
     async def _introduce(self, socket: ClientConnection, ears: Ears) -> None:
-        """Ask for the events that we need and find out what was missed."""
+        """Ask for the events that we need and find out what was missed; then follow the PBX's clock."""
         try:
+            await self._ask_the_time()
             await self._filter_events()
             info = await self.ari("asterisk", "getInfo", only="status")
             await self.look_who_rings()
@@ -294,6 +317,20 @@ class Pbx:
         if self.state is not PbxState.CONNECTED:
             self._log.info("the PBX is connected", after=self.problem)
         self.state, self.problem, self.since = PbxState.CONNECTED, None, self._clock()
+        while True:
+            await asyncio.sleep(TIME_SECONDS)
+            with suppress(PbxError):
+                await self._ask_the_time()
+
+    async def _ask_the_time(self) -> None:
+        """Ask what the PBX's clock shows; one before 16.2 can't be asked, and its events say enough.
+
+        Raises:
+            PbxError: the PBX does not answer, or says no.
+        """
+        asked = self._time.asking()
+        with suppress(PbxRefused, LookupError, TypeError, ValueError, AttributeError):
+            self._time.answered(asked, (await self.ari("asterisk", "ping"))["timestamp"])
 
     async def _stay_marked(self, mark: Mark, socket: ClientConnection) -> None:
         """Renew our mark on the PBX; when another installation has put its own there, leave the PBX to it."""
@@ -362,9 +399,10 @@ class Pbx:
                 return
 
     def _hear(self, message: str | bytes, ears: Ears) -> None:
-        at = self._clock()
         try:
-            signal = read_event(orjson.loads(message), at, self.ids, self.extensions)
+            event = orjson.loads(message)
+            at = self._time.moment(event.get("timestamp"))
+            signal = read_event(event, at, self.ids, self.extensions)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             self._log.warning("an event could not be read", problem=repr(error))
             self._log.debug("the event that could not be read", said=message[:300])
@@ -376,7 +414,7 @@ class Pbx:
                 ears.arrived(signal, at)
             case Replaced():
                 self._log.error("another process has taken this Stasis application over; it is left to it")
-                self.state, self.since = PbxState.REPLACED, at
+                self.state, self.since = PbxState.REPLACED, self._clock()
                 self.problem = "another process has taken this Stasis application over"
                 ears.replaced()
 
@@ -430,7 +468,7 @@ class Pbx:
         does = doing(dialler["dialplan"].get("app_name"))
         return does, dialled_by(dialler, snapshot.channels, self._clock(), self.extensions)
 
-    def telephone_behind(self, snapshot: Snapshot, far: str) -> tuple[str, str | None] | None:
+    def telephone_behind(self, snapshot: Snapshot, far: str) -> Telephone | None:
         """Name the telephone that talks to the far half of a Local channel, and say whose it is.
 
         Another Local channel is followed, down to a telephone; None while there is none.
@@ -442,11 +480,34 @@ class Pbx:
                 return None
             name = str(others[0]["name"])
             if not name.startswith("Local/"):
-                return name, self.extensions.code_of_channel(others[0], snapshot.channels.get(far))
+                code = self.extensions.code_of_channel(others[0], snapshot.channels.get(far))
+                return Telephone(str(others[0]["id"]), name, code)
             other = _other_half(snapshot.channels, name)
             if other is None:
                 return None
             far = str(other["id"])
+        return None
+
+    def began(self, channel: dict[str, Any]) -> float:
+        """Say when a channel began that ARI describes; now, when that can't be read."""
+        return self._time.past(channel.get("creationtime"))
+
+    async def talk_of(self, channel: str) -> tuple[float | None, float | None]:
+        """Say when a channel was answered, and when the other one left it; none where the PBX doesn't know.
+
+        The second is right only of the older one of two who talked.
+
+        Raises:
+            PbxError: the PBX does not answer.
+        """
+        return await self._noted(channel, "CDR(answer,u)"), await self._noted(channel, "CDR(end,u)")
+
+    async def _noted(self, channel: str, variable: str) -> float | None:
+        """Read a moment off the PBX's own record of a channel; zero stands for one that hasn't come."""
+        with suppress(PbxRefused, LookupError, TypeError, ValueError):
+            found = await self.ari("channels", "getChannelVar", channelId=channel, variable=variable)
+            moment = float(found["value"])
+            return self._time.back(moment) if moment > 0 and math.isfinite(moment) else None
         return None
 
     async def is_recording(self, name: str) -> bool:

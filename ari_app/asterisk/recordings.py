@@ -35,6 +35,10 @@ FETCH_SECONDS = 600.0
 """How long a recording that can't be fetched is asked for again."""
 
 
+_NOT_FOUND = "Recording not found"
+"""How ARI says that a recording doesn't exist; a PBX that has just started answers 404 to everything."""
+
+
 class NoRecording(Exception):
     """There is no recording to be had; the text says why."""
 
@@ -131,10 +135,11 @@ def _finish(wav: BinaryIO, size: int, path: Path) -> None:
     os.replace(wav.name, path)
 
 
-async def fetch_recording(pbx: Pbx, store: RecordingStore, name: str) -> StoredFile:
+async def fetch_recording(pbx: Pbx, store: RecordingStore, name: str, done_with: set[str]) -> StoredFile:
     """Fetch the recording `name` (a call's id) and remove it from the PBX.
 
-    While the PBX can't be asked it is asked again, for ten minutes.
+    While the PBX can't be asked it is asked again, for ten minutes. What can't be removed stays among those
+    that we are `done_with`, and goes with the next one.
 
     Raises:
         NoRecording: the PBX has none, or an empty one, or could not be asked in that time.
@@ -142,8 +147,21 @@ async def fetch_recording(pbx: Pbx, store: RecordingStore, name: str) -> StoredF
     try:
         return store.find(name) or await _fetch(pbx, store, name)
     finally:
-        with suppress(PbxError):
-            await pbx.ari("recordings", "deleteStored", recordingName=name)
+        done_with.add(name)
+        for one in tuple(done_with):
+            await _remove(pbx, one, done_with)
+
+
+async def _remove(pbx: Pbx, name: str, done_with: set[str]) -> None:
+    try:
+        await pbx.ari("recordings", "deleteStored", recordingName=name)
+    except PbxRefused as refusal:
+        if _NOT_FOUND in refusal.said:
+            done_with.discard(name)
+    except PbxError:
+        return
+    else:
+        done_with.discard(name)
 
 
 async def _fetch(pbx: Pbx, store: RecordingStore, name: str) -> StoredFile:
@@ -173,7 +191,7 @@ async def _download(ari: Ari, store: RecordingStore, name: str) -> StoredFile:
         raise PbxUnknown(Way.ARI, "the PBX still writes the recording")
     response = await ari.transport.download(f"recordings/stored/{name}/file")
     async with response:
-        if response.status == 404:
+        if response.status == 404 and _NOT_FOUND in await response.text():
             raise NoRecording("the PBX has no such recording")
         if response.status != 200:
             raise PbxUnknown(Way.ARI, f"the PBX answers {response.status} instead of the recording")

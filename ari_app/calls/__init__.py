@@ -21,6 +21,7 @@ from ari_app.calls.call import (
     Role,
     Source,
     Stage,
+    Timer,
     TimerName,
     Way,
 )
@@ -53,6 +54,7 @@ from ari_app.calls.numbers import (
 )
 from ari_app.calls.orders import Order, Tell, TellHangup, TellResult, TellRinging, WebAnalytics
 from ari_app.calls.outcome import CRM_WORDS, Ending, LegResult
+from ari_app.calls.recovery import taken_up
 from ari_app.calls.reported import (
     CallTakenOver,
     EndReported,
@@ -123,6 +125,7 @@ __all__ = [
     "TellHangup",
     "TellResult",
     "TellRinging",
+    "Timer",
     "TimerExpired",
     "TimerName",
     "UnreadableEntry",
@@ -154,6 +157,7 @@ __all__ = [
     "read_lines",
     "reported",
     "tagged",
+    "taken_up",
     "tellable",
     "whose",
     "with_prefix",

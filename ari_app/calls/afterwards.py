@@ -12,6 +12,9 @@ from ari_app.calls.orders import AskPbx, FetchRecording
 from ari_app.calls.outcome import Ending
 from ari_app.calls.turn import Turn
 
+NOTED_SECONDS = 2.0
+"""By so much the last moment at which a call is said to be up may be late."""
+
 # -- the recording, before the end ---------------------------------------------------------------------------
 
 
@@ -52,11 +55,16 @@ def caller_gone(turn: Turn, _: h.CallerEnded) -> None:
 
 
 def recording_stored(turn: Turn, stored: h.RecordingStored) -> None:
-    """The CRM is told the result with the recording; an end that nobody saw is dated by its length."""
+    """The CRM is told the result with the recording; an end that nobody saw is dated by its length.
+
+    But not if the call is known to have gone on longer.
+    """
     call = turn.call
     recording_noted(turn, stored)
     if call.end_unseen and call.recording.started_at is not None and not call.reported:
-        turn.call = replace(turn.call, ended_at=min(turn.moment, call.recording.started_at + stored.seconds))
+        ended_at = min(turn.moment, call.recording.started_at + stored.seconds)
+        if call.ended_at is None or ended_at > call.ended_at - NOTED_SECONDS:
+            turn.call = replace(turn.call, ended_at=ended_at)
     turn.report()
     turn.tidy()
 
@@ -92,6 +100,11 @@ def hang_up_asked(turn: Turn, _: h.HangUpAsked) -> None:
         turn.finish(Ending.NOT_PLACED)
     else:
         turn.finish(Ending.GAVE_UP if call.direction is Direction.OUT else Ending.NOT_ANSWERED)
+
+
+def clock_set(turn: Turn, clock: h.ClockSet) -> None:
+    """Its moments and deadlines go with the clock: it is as old as before, and nothing is due sooner."""
+    turn.call = turn.call.moved(clock.by)
 
 
 def ask(turn: Turn, unknown: h.OutcomeUnknown) -> None:

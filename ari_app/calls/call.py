@@ -127,6 +127,12 @@ class Leg:
     via: tuple[str, ...] = ()
     """The extensions whose telephones have forwarded the call to this leg, one after another."""
 
+    def moved(self, by: float) -> Leg:
+        """Put all its moments so many seconds later."""
+        moments = (self.began_at, self.answered_at, self.ended_at)
+        began_at, answered_at, ended_at = (None if one is None else one + by for one in moments)
+        return replace(self, at=self.at + by, began_at=began_at, answered_at=answered_at, ended_at=ended_at)
+
     @property
     def alive(self) -> bool:
         """Whether the channel may still exist."""
@@ -309,6 +315,8 @@ class Call:
     """When the present talk, or the last one, began; none while the customer waits for the next one."""
     ended_at: float | None = None
     ending: Ending | None = None
+    in_doubt: bool = False
+    """Somebody may have answered while nothing was heard: unless somebody does, it is never known."""
     end_unseen: bool = False
     """Nobody saw the end; `ended_at` is an estimate until the recording's length is known."""
     reported: bool = False
@@ -327,6 +335,30 @@ class Call:
     def destination(self) -> Destination | None:
         """The destination that is being tried."""
         return self.destinations[self.attempt] if 0 <= self.attempt < len(self.destinations) else None
+
+    def moved(self, by: float) -> Call:
+        """Put all its moments so many seconds later, because the clock was set: it is as old as before."""
+
+        def later(moment: float | None) -> float | None:
+            return None if moment is None else moment + by
+
+        return replace(
+            self,
+            started_at=self.started_at + by,
+            answered_at=later(self.answered_at),
+            talk_began=later(self.talk_began),
+            ended_at=later(self.ended_at),
+            caller=self.caller.moved(by),
+            legs=tuple(leg.moved(by) for leg in self.legs),
+            recording=replace(self.recording, started_at=later(self.recording.started_at)),
+            timers=tuple(replace(timer, due=timer.due + by) for timer in self.timers),
+        )
+
+    @property
+    def known_at(self) -> float:
+        """The last moment of which the call itself tells: it was alive then."""
+        moments = (self.started_at, self.answered_at, self.talk_began, self.caller.at)
+        return max((*(one for one in moments if one is not None), *(leg.at for leg in self.legs)))
 
     @property
     def next_timer(self) -> Timer | None:

@@ -43,9 +43,17 @@ BY_ARI_ALONE = (
 
 
 def begin(
-    call_id: str, account: str, policy: Policy, first: First, busy: frozenset[str] = frozenset()
+    call_id: str,
+    account: str,
+    policy: Policy,
+    first: First,
+    busy: frozenset[str] = frozenset(),
+    now: float | None = None,
 ) -> tuple[Call, tuple[Order, ...]]:
-    """Take a call that has just begun: a customer's, a manager's, or one that the CRM asks for."""
+    """Take a call that has just begun: a customer's, a manager's, or one that the CRM asks for.
+
+    `now` is as in `advance`.
+    """
     channel = f"{call_id}-1" if isinstance(first, h.CallClicked) else first.channel
     call = Call(
         id=call_id,
@@ -58,7 +66,7 @@ def begin(
         external=first.external,
         policy=policy,
     )
-    turn = Turn(call, first.at, busy)
+    turn = Turn(call, first.at, busy, now=now)
     match first:
         case h.CallArrived():
             turn.call = replace(call, direction=Direction.IN)
@@ -75,18 +83,20 @@ def advance(
     happening: Happening,
     busy: frozenset[str] = frozenset(),
     codes: frozenset[str] | None = None,
+    now: float | None = None,
 ) -> tuple[Call, tuple[Order, ...]]:
     """Let something happen to a call, told in the call's terms (`known_as`); pure and total.
 
     `busy` are the extensions that can't be rung now, because their managers are away or talk; `codes` those
-    that the account has, none where that isn't known.
+    that the account has, none where that isn't known. `now` is the moment, where it is heard only later: what
+    is ordered then has all its time.
     """
     move = MOVES.get((call.stage, type(happening)))
     if move is None or (call.way is Way.AJAM and isinstance(happening, BY_ARI_ALONE)):
         return call, ()
     if isinstance(happening, h.TimerExpired) and not call.is_due(happening.timer, happening.at):
         return call, ()
-    turn = Turn(call, happening.at, busy, codes)
+    turn = Turn(call, happening.at, busy, codes, now)
     move(turn, happening)
     return turn.call, tuple(turn.orders)
 
@@ -109,9 +119,14 @@ def known_as(call: Call, happening: Happening) -> Happening:
 
 def _take_facts(turn: Turn, said: h.PbxSaid) -> None:
     """What was missed is made up for: ends, answers and lost orders, as the PBX says is true."""
+    before = turn.call
+    if recovery.in_doubt(turn.call, said):
+        turn.call = replace(turn.call, in_doubt=True)
     for missed in recovery.missed(turn.call, said):
-        turn.call, orders = advance(turn.call, known_as(turn.call, missed), turn.busy, turn.codes)
+        turn.call, orders = advance(turn.call, known_as(turn.call, missed), turn.busy, turn.codes, turn.now)
         turn.order(*orders)
+    if before.stage is not Stage.ENDING and turn.call.end_unseen and recovery.one_is_left(before, said):
+        turn.call = replace(turn.call, end_unseen=False)
     turn.order(*recovery.lost_orders(turn.call, said, tuple(turn.orders)))
 
 
@@ -123,6 +138,7 @@ _ARRIVING: dict[type, Move] = {
     h.ServiceStopping: waiting.stopping,
     h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
+    h.ClockSet: afterwards.clock_set,
     h.PbxSaid: _take_facts,
 }
 _CALLING: dict[type, Move] = {
@@ -146,6 +162,7 @@ _CALLING: dict[type, Move] = {
     h.ServiceStopping: outgoing.stopping,
     h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
+    h.ClockSet: afterwards.clock_set,
     h.PbxSaid: _take_facts,
 }
 _RINGING: dict[type, Move] = {
@@ -171,6 +188,7 @@ _RINGING: dict[type, Move] = {
     h.ServiceStopping: waiting.stopping,
     h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
+    h.ClockSet: afterwards.clock_set,
     h.PbxSaid: _take_facts,
 }
 _TALKING: dict[type, Move] = {
@@ -192,6 +210,7 @@ _TALKING: dict[type, Move] = {
     h.RecordingFailed: afterwards.recording_failed,
     h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
+    h.ClockSet: afterwards.clock_set,
     h.PbxSaid: _take_facts,
 }
 _TRANSFERRING: dict[type, Move] = {
@@ -212,6 +231,7 @@ _TRANSFERRING: dict[type, Move] = {
     h.RecordingFailed: afterwards.recording_failed,
     h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
+    h.ClockSet: afterwards.clock_set,
     h.PbxSaid: _take_facts,
 }
 _DIALPLAN: dict[type, Move] = {
@@ -233,6 +253,7 @@ _DIALPLAN: dict[type, Move] = {
     h.RecordingFailed: afterwards.recording_failed,
     h.HangUpAsked: afterwards.hang_up_asked,
     h.OutcomeUnknown: afterwards.ask,
+    h.ClockSet: afterwards.clock_set,
     h.PbxSaid: _take_facts,
 }
 _ENDING: dict[type, Move] = {
@@ -245,6 +266,7 @@ _ENDING: dict[type, Move] = {
     h.RecordingFailed: afterwards.recording_lost,
     h.TimerExpired: afterwards.recording_overdue,
     h.OutcomeUnknown: afterwards.ask,
+    h.ClockSet: afterwards.clock_set,
     h.PbxSaid: _take_facts,
 }
 

@@ -343,6 +343,10 @@ class ChannelFact:
     """The extension of that member."""
     in_stasis: bool = False
     """Whether it is in a Stasis application, not in the dialplan."""
+    answered_at: float | None = None
+    """When it was answered (or the member's telephone), where the PBX was asked and knows."""
+    left_at: float | None = None
+    """When the other one of the two who talked left it, where the PBX was asked and knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +355,7 @@ class PbxSaid:
 
     `known_up_at` is the last moment at which we saw the call up; `restarted` tells that the PBX was started
     anew since, so that every channel of before is gone; `recording` whether it still records the call.
+    `deaf` tells that nothing was heard since `known_up_at`: who isn't there any more may have talked before.
     """
 
     at: float
@@ -361,6 +366,7 @@ class PbxSaid:
     restarted: bool = False
     newcomers: tuple[PartyReplaced, ...] = ()
     """Channels in the call's bridge of which we had not heard; `old` is empty."""
+    deaf: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +375,14 @@ class HangUpAsked:
 
     at: float
     by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSet:
+    """Somebody has set our clock, forward `by` so many seconds, or back; `at` is what it shows since."""
+
+    at: float
+    by: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,5 +424,6 @@ Happening: TypeAlias = (
     | OutcomeUnknown
     | PbxSaid
     | HangUpAsked
+    | ClockSet
     | ServiceStopping
 )

@@ -56,6 +56,8 @@ def e164(text: str | None, country: str, outside_prefix: str = "") -> str | None
     `outside_prefix` is what the shop's people dial before a number outside, such as 9.
     """
     cleaned = written(text)
+    if cleaned is not None and len(cleaned) > LONGEST_DIALLED:
+        return None
     if outside_prefix and cleaned is not None and cleaned.startswith(outside_prefix):
         return _behind(cleaned, cleaned.removeprefix(outside_prefix), country)
     return _in_normal_form(cleaned, country)
@@ -101,7 +103,7 @@ def written(text: str | None) -> str | None:
     """Give the number that stands in a text as it is written there: digits, ``*``, ``#``, a ``+`` first.
 
     None means: withheld, or that there is no number in it. A number of zeros is how some lines say that it
-    is withheld. Nobody has a number of more than `LONGEST_DIALLED` characters.
+    is withheld.
     """
     plain = (text or "")[:_LONGEST_READ].strip()
     if (found := _URI.match(plain)) is not None:
@@ -116,7 +118,7 @@ def written(text: str | None) -> str | None:
         return None
     plain = _TRUNK_ZERO.sub("", _EXTENSION.sub("", plain))
     kept = _NOT_DIALLED.sub("", plain)
-    if not set(kept) & set("123456789") or len(kept) > LONGEST_DIALLED:
+    if not set(kept) & set("123456789"):
         return None
     return f"+{kept}" if plain.lstrip("( ").startswith("+") else kept
 

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import zip_longest
 
 from ari_app.calls import happenings as h
 from ari_app.calls import outgoing, trying
-from ari_app.calls.call import Call, Leg, LegState, RecordingState, Role, Stage, Way
+from ari_app.calls.call import Call, Leg, LegState, RecordingState, Role, Stage, TimerName, Way
 from ari_app.calls.happenings import Happening
 from ari_app.calls.orders import (
     Answer,
@@ -25,23 +24,42 @@ from ari_app.calls.orders import (
     PlayRinging,
     Record,
     StopPlaying,
+    StopRecording,
     Watch,
     targets,
 )
 from ari_app.calls.outcome import LINE_FAILURES
-from ari_app.calls.turn import Turn, farewell
+from ari_app.calls.turn import RECORDING_SECONDS, Turn, farewell
 
 ORIGINATE_SECONDS = 5.0
 """A channel that AJAM doesn't show so long after it was asked for has come and gone, or never comes."""
+SAME_MOMENT_SECONDS = 0.5
+"""Two moments that are so near one another may be one, by the clocks of two machines."""
 PBX_RESTARTED = 38
 """Cause of a channel that ended with the PBX itself: network out of order."""
 assert PBX_RESTARTED in LINE_FAILURES
+
+
+def taken_up(call: Call, now: float) -> Call:
+    """Take a call up again that was live when the service ended: its recording has all its time once more.
+
+    Nobody fetched it meanwhile. All other deadlines stay as they are: who rings has rung all the time. But
+    after a clock that was set back nothing of it is still to come.
+    """
+    if call.known_at > now + SAME_MOMENT_SECONDS:
+        call = call.moved(now - call.known_at)
+    timers = tuple(
+        replace(one, due=max(one.due, now + RECORDING_SECONDS)) if one.name is TimerName.RECORDING else one
+        for one in call.timers
+    )
+    return replace(call, timers=timers)
 
 
 def missed(call: Call, said: h.PbxSaid) -> Iterator[Happening]:
     """Derive the happenings that would have told us what the PBX says."""
     facts = {fact.id: fact for fact in said.channels}
     yield from _replaced(call, said, facts)
+    yield from _talked(call, said, facts)
     for leg in (call.caller, *call.our_legs):
         if leg.alive and leg.id in said.asked:
             yield from _missed_of(call, leg, facts.get(leg.id), said)
@@ -53,9 +71,81 @@ def _replaced(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> I
     """A channel in the bridge that we don't know has taken the place of a party that is no longer there."""
     joined = (leg for leg in (call.caller, *call.our_legs) if leg.joined and leg.id in said.asked)
     missing = [leg for leg in joined if leg.id not in facts or not facts[leg.id].bridged]
-    for newcomer, old in zip_longest(said.newcomers, missing):
-        if newcomer is not None and (old is not None or call.stage is Stage.ENDING):
+    for newcomer in said.newcomers:
+        of_the_shop = newcomer.local or newcomer.code is not None
+        fitting = (leg for leg in missing if (leg.id == call.talker_leg) is of_the_shop)
+        old = next(fitting, missing[0] if missing else None)
+        if old is not None:
+            missing.remove(old)
+        if old is not None or call.stage is Stage.ENDING:
             yield replace(newcomer, old=old.id if old is not None else "")
+
+
+def _talked(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Happening]:
+    """Who was in the bridge with the waiting party, and has answered unheard, talked before anybody left."""
+    if not said.deaf or not call.waiter.joined:
+        return
+    for leg in _in_the_bridge(call, said):
+        fact, waits = facts.get(leg.id), facts.get(call.waiter.id)
+        if fact is not None:
+            yield from _answer(leg, fact, said)
+        elif waits is not None and _answered_by(call, waits):
+            answered_at = waits.answered_at or said.known_up_at
+            yield _answer_of(leg, answered_at)
+            yield h.LegEnded(said.at, leg.id, 0, known_up_at=max(answered_at, waits.left_at or 0.0))
+
+
+def _in_the_bridge(call: Call, said: h.PbxSaid) -> Iterator[Leg]:
+    """List the legs behind which the waiting party may come to talk without us."""
+    for leg in call.our_legs:
+        awaited = leg.pending or (leg.state is LegState.UP and call.left_to_dialplan)
+        if leg.joined and awaited and leg.id in said.asked and leg.id != call.waiter.id:
+            yield leg
+
+
+def _answered_by(call: Call, waits: h.ChannelFact) -> bool:
+    """Tell whether the waiting party is up because somebody has answered it since the call began."""
+    before = waits.answered_at is not None and waits.answered_at < call.started_at - SAME_MOMENT_SECONDS
+    return waits.state == "Up" and call.waiter.pending and not call.left_to_dialplan and not before
+
+
+def _answer(leg: Leg, fact: h.ChannelFact, said: h.PbxSaid) -> Iterator[Happening]:
+    at = fact.answered_at or said.known_up_at
+    if fact.member is not None:
+        yield h.MemberAnswered(at, leg.id, fact.member, fact.code)
+    elif fact.state == "Up":
+        yield h.LegAnswered(at, leg.id)
+
+
+def _answer_of(leg: Leg, at: float) -> Happening:
+    """Say that a leg was answered that isn't there any more; behind one into the dialplan by a telephone."""
+    if leg.leads_on:
+        return h.MemberAnswered(at, leg.id, leg.target or leg.id, None)
+    return h.LegAnswered(at, leg.id)
+
+
+def in_doubt(call: Call, said: h.PbxSaid) -> bool:
+    """Tell whether somebody may have answered, and hung up again, while nothing was heard.
+
+    A caller who is there still, and isn't up, was answered by nobody.
+    """
+    if not said.deaf or said.restarted or call.answered_at is not None or call.waiter.id not in said.asked:
+        return False
+    facts = {fact.id: fact for fact in said.channels}
+    waits = facts.get(call.waiter.id)
+    if call.stage is Stage.DIALPLAN:
+        return waits is None
+    if call.stage is not Stage.RINGING or not call.waiter.joined:
+        return False
+    if waits is not None and (waits.state != "Up" or _answered_by(call, waits)):
+        return False
+    return any(leg.id not in facts for leg in _in_the_bridge(call, said))
+
+
+def one_is_left(call: Call, said: h.PbxSaid) -> bool:
+    """Tell whether one of those who talked is there still: what was recorded then is not only the talk."""
+    up = {fact.id for fact in said.channels if fact.state == "Up"}
+    return any(leg.id in up for leg in (call.caller, *call.our_legs) if leg.state is not LegState.LEAVING)
 
 
 def _missed_of(call: Call, leg: Leg, fact: h.ChannelFact | None, said: h.PbxSaid) -> Iterator[Happening]:
@@ -67,8 +157,11 @@ def _missed_of(call: Call, leg: Leg, fact: h.ChannelFact | None, said: h.PbxSaid
             return  # it was never made: that is ordered once more
         if call.way is Way.AJAM and call.stage is Stage.CALLING and said.at < leg.at + ORIGINATE_SECONDS:
             return  # it may still come
-        yield h.LegEnded(at, leg.id, PBX_RESTARTED if said.restarted else 0, known_up_at=said.known_up_at)
+        cause = PBX_RESTARTED if said.restarted else 0
+        yield h.LegEnded(at, leg.id, cause, known_up_at=max(said.known_up_at, _left_at(call, said)))
     elif fact.member is not None:
+        if said.deaf and call.stage is Stage.DIALPLAN:  # they talk there without us
+            at = fact.answered_at or said.known_up_at
         yield h.MemberAnswered(at, leg.id, fact.member, fact.code)
     elif fact.state == "Up":
         yield h.LegAnswered(at, leg.id)
@@ -76,6 +169,13 @@ def _missed_of(call: Call, leg: Leg, fact: h.ChannelFact | None, said: h.PbxSaid
         yield h.LegRinging(at, leg.id)
     elif leg.state is LegState.PLACED:
         yield h.LegReady(at, leg.id)
+
+
+def _left_at(call: Call, said: h.PbxSaid) -> float:
+    """Say when one of the two who talked has left the caller, as far as the PBX knows; else 0."""
+    if not said.deaf or call.stage is not Stage.TALKING:
+        return 0.0
+    return max((fact.left_at or 0.0 for fact in said.channels if fact.id == call.caller.id), default=0.0)
 
 
 def lost_orders(call: Call, said: h.PbxSaid, given: tuple[Order, ...]) -> Iterator[Order]:
@@ -134,8 +234,10 @@ def _lost_in_the_bridge(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelF
         yield from _lost_while_ringing(call, said, facts)
     if call.stage in (Stage.TALKING, Stage.TRANSFERRING):
         yield from _lost_while_talking(call, facts)
-    lost = call.recording.state is RecordingState.RUNNING and not said.recording
-    if lost and call.bridge_open and call.stage is not Stage.ENDING:
+    running = call.recording.state is RecordingState.RUNNING
+    if running and said.recording and call.stage is Stage.ENDING:
+        yield StopRecording(call.recording_name)
+    if running and not said.recording and call.bridge_open and call.stage is not Stage.ENDING:
         yield Record(call.bridge_id, call.recording_name)
 
 

@@ -205,10 +205,10 @@ def new_leg(turn: Turn, role: Role, code: str | None = None) -> Leg:
         f"{call.id}-{number}",
         role,
         LegState.PLACED,
-        turn.at,
+        turn.now,
         code=code,
         attempt=call.attempt,
-        began_at=turn.at,
+        began_at=turn.now,
     )
 
 

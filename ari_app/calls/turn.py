@@ -51,6 +51,7 @@ class Turn:
     """Collects what one happening does to a call at a moment.
 
     `busy` are the extensions that can't be rung now, `codes` those that the account has (none: unknown).
+    `now` is when it is dealt with: what is ordered, and waited for, begins only then.
     """
 
     def __init__(
@@ -59,9 +60,11 @@ class Turn:
         at: float,
         busy: frozenset[str] = frozenset(),
         codes: frozenset[str] | None = None,
+        now: float | None = None,
     ) -> None:
         self.call = call
         self.at = at
+        self.now = at if now is None else max(at, now)
         self.busy = busy
         self.codes = codes
         self.orders: list[Order] = []
@@ -224,9 +227,8 @@ class Turn:
 
     def record(self) -> None:
         """Record the bridge from now on."""
-        self.call = replace(
-            self.call, recording=Recording(state=RecordingState.RUNNING, started_at=self.moment)
-        )
+        began = max(self.moment, self.now)
+        self.call = replace(self.call, recording=Recording(state=RecordingState.RUNNING, started_at=began))
         self.order(Record(self.call.bridge_id, self.call.recording_name))
 
     def recording(self, state: RecordingState, **changes: str | float | None) -> None:
@@ -237,7 +239,7 @@ class Turn:
 
     def set_timer(self, name: TimerName, seconds: float) -> None:
         """Set a deadline so many seconds from now."""
-        self.call = self.call.with_timer(name, self.at + seconds)
+        self.call = self.call.with_timer(name, self.now + seconds)
 
     def clear_timer(self, name: TimerName) -> None:
         """Clear a deadline, set or not."""
@@ -296,6 +298,8 @@ class Turn:
         began = self.call.answered_at or self.call.started_at
         if self.call.answered_at is not None and self.call.talker_leg is not None:
             ending = Ending.ANSWERED
+        if self.call.in_doubt and ending is not Ending.ANSWERED:
+            ending = Ending.UNKNOWN
         self.call = replace(
             self.call,
             stage=Stage.ENDING,
@@ -345,6 +349,8 @@ def whose(call: Call) -> str | None:
     """Name the manager whose call it was: the one who talked last, or else the one who should have."""
     if call.ending is Ending.ANSWERED:
         return call.talker
+    if call.ending is Ending.UNKNOWN:
+        return None
     if call.direction is Direction.OUT:
         return call.caller.code
     should = (call.responsible, *call.told, *call.passed_over, *call.absent)

@@ -24,6 +24,7 @@ from ari_app.calls import (
     Outside,
     Policy,
     Stage,
+    Timer,
     TimerName,
     Way,
     advance,
@@ -38,6 +39,8 @@ log = structlog.get_logger(__name__)
 DOUBT_FIRST_SECONDS, DOUBT_LAST_SECONDS = 0.1, 10.0
 DIAL_SECONDS = 1.0
 """A phone that was dialled rings by then. One that is dialled twice before it rings is lost to Asterisk."""
+LATE_SECONDS = 1.0
+"""A deadline that is noticed so much later has waited for us, and what happened meanwhile may wait, too."""
 _KEPT_IF_IT_MATTERS = (h.OutcomeUnknown, h.PbxSaid, h.KeyPressed, h.DialplanDoes)
 BREATH_SECONDS = 0.5
 """A pause after a step that failed, so that a defect can't keep the process busy."""
@@ -124,11 +127,17 @@ class LiveCall:
         self.call = call
         self.strangers: set[str] = set()
         """Its channels with ids that aren't of our making; the line finds the call by them."""
+        self.deaf = False
+        """Something may have happened to it of which nothing was heard, and the PBX wasn't asked since."""
         self._line = line
         self._mailbox: asyncio.Queue[h.Happening] = asyncio.Queue()
         self._errands: dict[str, asyncio.Task[None]] = {}
         self.task: asyncio.Task[None]
         self._asking = 0
+        self._set_by = 0.0
+        """The seconds by which the clock was set, of which the call doesn't know yet."""
+        self._late: Timer | None = None
+        """The deadline that was noticed late, before which the PBX was asked what is true."""
         self._questions = itertools.count()
         self._doubts = BackOff(DOUBT_FIRST_SECONDS, DOUBT_LAST_SECONDS)
         self._unwatched = [o.Watch(call.caller.id)] if not call.clicked else []
@@ -137,6 +146,8 @@ class LiveCall:
 
     def put(self, happening: h.Happening) -> None:
         """Let something happen to the call, when its turn comes."""
+        if isinstance(happening, h.ClockSet):
+            self._set_by += happening.by
         self._mailbox.put_nowait(happening)
 
     async def settled(self) -> None:
@@ -174,9 +185,16 @@ class LiveCall:
             timer = self.call.next_timer
             if timer is None or not self._may_expire(timer.name):
                 return await self._mailbox.get(), True
-            remaining = timer.due - self._line.clock()
+            now = self._line.clock()
+            if not self._mailbox.empty():
+                break  # the clock was set
+            remaining = timer.due - now
             if remaining <= 0:
-                return h.TimerExpired(self._line.clock(), timer.name), False
+                if remaining > -LATE_SECONDS or timer == self._late:
+                    return h.TimerExpired(now, timer.name), False
+                self._late = timer
+                self.put(h.OutcomeUnknown(now, f"the deadline {timer.name} was noticed late"))
+                continue
             try:
                 async with asyncio.timeout(remaining):
                     return await self._mailbox.get(), True
@@ -186,7 +204,7 @@ class LiveCall:
 
     def _may_expire(self, timer: TimerName) -> bool:
         """Nobody is given up while we don't hear the PBX, or have yet to learn what we missed."""
-        return timer is TimerName.RECORDING or (self._heard and not self._asking)
+        return not self._asking and (timer is TimerName.RECORDING or self._heard)
 
     @property
     def _heard(self) -> bool:
@@ -196,7 +214,10 @@ class LiveCall:
     async def _step(self, happening: h.Happening) -> None:
         before = self.call
         happening = known_as(before, happening)
-        self.call, orders = advance(before, happening, self._line.busy(before), self._line.desk.codes)
+        now = self._line.clock() - self._set_by
+        self.call, orders = advance(before, happening, self._line.busy(before), self._line.desk.codes, now)
+        if isinstance(happening, h.ClockSet):
+            self._set_by -= happening.by
         idle = self.call is before and all(isinstance(order, o.AskPbx | o.HangUp) for order in orders)
         if not (idle and isinstance(happening, _KEPT_IF_IT_MATTERS)):
             await self._keep(before.stage, happening, orders)

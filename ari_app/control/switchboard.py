@@ -33,6 +33,7 @@ from ari_app.calls import (
     Way,
     begin,
     is_withheld,
+    taken_up,
     tellable,
 )
 from ari_app.calls import happenings as h
@@ -96,7 +97,8 @@ class Line:
         self._tasks: set[asyncio.Task[None]] = set()
         self._startup: str | None = None
         self._restart_seen_at = 0.0
-        self._heard_until = clock()
+        self._heard_until = 0.0
+        """The last moment that is known to be heard, of a time when nothing is heard."""
         self._log = log.bind(account=desk.account)
 
     @property
@@ -112,9 +114,11 @@ class Line:
     def resume(self, calls: list[Call], seen: tuple[float, str] | None) -> None:
         """Take calls up again that were live when the service ended."""
         if seen is not None:
-            self._heard_until, self._startup = seen
+            self._heard_until, self._startup = min(seen[0], self.clock()), seen[1]
         for call in calls:
-            self._start(LiveCall(self, call), None, ())
+            live = LiveCall(self, taken_up(call, self.clock()))
+            live.deaf = True
+            self._start(live, None, ())
 
     def put(self, call_id: str, happening: h.Happening) -> None:
         """Put what happened to a call into its mailbox, if it is live."""
@@ -197,6 +201,14 @@ class Line:
         """Another process has taken the PBX over."""
         self.on_replaced()
 
+    def clock_was_set(self, by: float) -> None:
+        """Let the calls know, before anything else happens to them by the new time."""
+        self._log.warning("the clock was set", seconds=round(by, 3), calls_in_progress=len(self._calls))
+        self._heard_until += by
+        self._restart_seen_at += by
+        for live in self._calls.values():
+            live.put(h.ClockSet(self.clock(), by))
+
     @property
     def full(self) -> str | None:
         """Why no further call is taken; None when there is room."""
@@ -250,10 +262,10 @@ class Line:
             return False
         return bool(said) and said.get("value") == "1"
 
-    def lost(self) -> None:
-        """Nothing is heard any more."""
+    def lost(self, unnoticed: float = 0.0) -> None:
+        """Nothing is heard any more, for at most so many seconds."""
         if self.listening:
-            self._heard_until = self.clock()
+            self._heard_until = self.clock() - unnoticed
         self.listening = False
         if self.ajam is not None:
             self.ajam.look_again()
@@ -265,6 +277,8 @@ class Line:
             self._log.warning("the PBX was restarted", calls_in_progress=len(self._calls))
         self._startup = startup
         missed = tuple(self._calls.values())
+        for live in missed:
+            live.deaf = True
         await self.adopt()
         self.listening = True
         for live in missed:
@@ -272,6 +286,8 @@ class Line:
 
     async def adopt(self) -> None:
         """Take callers that no call of ours knows, and remove legs and bridges that belong to no call.
+
+        A caller has come when the channel began, or since we last heard, whichever is later.
 
         Raises:
             PbxError: the PBX does not answer, or says no.
@@ -286,7 +302,8 @@ class Line:
             elif leg is None and ident not in self._strangers:
                 arguments = _stasis_arguments(channel, self.pbx.target.stasis_app)
                 if arguments:
-                    self.arrived(new_caller(channel, arguments), at)
+                    began = max(self.pbx.began(channel), self._heard_until)
+                    self.arrived(new_caller(channel, arguments), min(at, began))
                 elif arguments is not None and ident not in in_calls:
                     await self._remove(o.HangUp(ident))  # it took the place of one whose call is over
         for bridge in snapshot.bridges:
@@ -303,19 +320,28 @@ class Line:
             return await self.ajam.facts(call, channels)
         at = self.clock()
         snapshot = await self.pbx.snapshot()
-        found = [self._fact(call, snapshot, channel) for channel in channels]
+        live = self._calls[call.id]
+        deaf = live.deaf
+        found = [await self._fact(call, snapshot, channel, deaf) for channel in channels]
+        known_up_at = max(call.known_at, self._heard_until if deaf else at - AUDIT_SECONDS)
         recording = call.recording.awaited and await self.pbx.is_recording(call.recording_name)
+        if self.listening and {leg.id for leg in (call.caller, *call.our_legs) if leg.alive} <= set(channels):
+            live.deaf = False
         return h.PbxSaid(
             at=at,
             asked=channels,
             channels=tuple(fact for fact in found if fact is not None),
             recording=recording,
-            newcomers=self._newcomers(call, snapshot),
-            known_up_at=max(call.started_at, self._heard_until),
+            newcomers=await self._newcomers(call, snapshot, known_up_at if deaf else None),
+            known_up_at=known_up_at,
             restarted=call.started_at < self._restart_seen_at,
+            deaf=deaf,
         )
 
-    def _newcomers(self, call: Call, snapshot: Snapshot) -> tuple[h.PartyReplaced, ...]:
+    async def _newcomers(
+        self, call: Call, snapshot: Snapshot, deaf_since: float | None
+    ) -> tuple[h.PartyReplaced, ...]:
+        """Find those in the bridge of whom we had not heard; a telephone came since it was answered."""
         known = {call.caller.id, *(leg.id for leg in call.legs)}
         strangers = (
             snapshot.channels[ident]
@@ -326,7 +352,11 @@ class Line:
         for stranger in strangers:
             if not str(stranger["name"]).startswith(_RECORDER):
                 self._know(str(stranger["id"]), self._calls[call.id])
-                found.append(newcomer(stranger, self.clock(), self.pbx.extensions))
+                came = newcomer(stranger, self.clock(), self.pbx.extensions)
+                if deaf_since is not None and not came.local:
+                    answered_at, _ = await self.pbx.talk_of(came.channel)
+                    came = replace(came, at=max(answered_at or came.at, deaf_since))
+                found.append(came)
         return tuple(found)
 
     async def far_half(self, call: Call, leg_id: str, channel: str | None = None) -> h.FarHalfFound | None:
@@ -347,7 +377,7 @@ class Line:
         snapshot = await self.pbx.snapshot()
         talks = self.pbx.telephone_behind(snapshot, found.id)  # who answered before we watched
         does, rung = self.pbx.behind(snapshot, found.id)
-        member, code = talks or (None, None)
+        member, code = (talks.name, talks.code) if talks is not None else (None, None)
         told = h.FarHalfFound(self.clock(), leg_id, found.id, found.up, member, code, does)
         if talks is None and rung:
             live.put(told)
@@ -372,12 +402,21 @@ class Line:
             found = None
         return h.Telephones(code, found)
 
-    def _fact(self, call: Call, snapshot: Snapshot, channel: str) -> h.ChannelFact | None:
+    async def _fact(self, call: Call, snapshot: Snapshot, channel: str, deaf: bool) -> h.ChannelFact | None:
+        """Say what is true of a channel; and when it was answered, if we may have missed that."""
         fact, leg = snapshot.fact(channel), call.party(channel)
-        if fact is None or leg is None or not leg.leads_on or call.stage not in _AWAITS_AN_ANSWER:
+        if fact is None or leg is None:
             return fact
-        talks = self.pbx.telephone_behind(snapshot, leg.far_id)
-        return fact if talks is None else replace(fact, member=talks[0], code=talks[1])
+        talks = None
+        if leg.leads_on and (call.stage in _AWAITS_AN_ANSWER or (deaf and call.stage is Stage.TALKING)):
+            found = self.pbx.far_half(snapshot, channel) if leg.far is None else None
+            talks = self.pbx.telephone_behind(snapshot, leg.far_id if found is None else found.id)
+        if talks is not None:
+            fact = replace(fact, member=talks.name, code=talks.code)
+        if deaf and fact.state == "Up" and (leg.pending or talks is not None or leg.id == call.caller.id):
+            answered_at, left_at = await self.pbx.talk_of(talks.id if talks is not None else channel)
+            fact = replace(fact, answered_at=answered_at, left_at=left_at if leg is call.caller else None)
+        return fact
 
     async def listen(self) -> None:
         """Hear what the PBX says, until another process takes the application over."""
@@ -511,7 +550,8 @@ class Line:
         desk, policy = self.desk, self.desk.policy
         if self.pbx.rings_people:
             policy = policy.through(ring_format(self.pbx.target.stasis_app))
-        call, orders = begin(call_id, desk.account, policy, first, self._busy_for_a_new_call())
+        busy = self._busy_for_a_new_call()
+        call, orders = begin(call_id, desk.account, policy, first, busy, self.clock())
         self._start(LiveCall(self, call), first, orders)
         return call_id
 

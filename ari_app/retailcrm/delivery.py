@@ -57,6 +57,9 @@ class Outbox(Protocol):
     async def outbox(self, after: str = "0", limit: int = 500) -> list[OutboxEntry | UnreadableEntry]:
         """Give entries behind an id, oldest first."""
 
+    async def popups_not_sent(self, call: str) -> frozenset[str]:
+        """Give the extensions whose popups of a call were taken out without the CRM's being told."""
+
     async def told(self, entries: Iterable[OutboxEntry], at: float, problem: str | None = None) -> None:
         """Take entries out."""
 
@@ -111,6 +114,8 @@ class Delivery:
         self._early: set[str] = set()
         self._remembered: dict[tuple[object, ...], str] = {}
         self._never_told: dict[str, set[str]] = {}
+        self._rang: dict[str, None] = {}
+        """The calls whose popups went through our hands, and whose end didn't yet."""
         self._unsettled: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
         self._finishing = False
         self._going: set[str] = set()
@@ -188,13 +193,14 @@ class Delivery:
         while True:
             entries = await self._outbox.outbox(self._seen_until, READ_AT_ONCE)
             for entry in entries:
-                self._seen_until = entry.id
                 if entry.id in self._early:
                     self._early.discard(entry.id)
                 elif isinstance(entry, UnreadableEntry):
                     await self._set_aside(entry)
                 else:
+                    await self._remember_popups(entry)
                     await self._take_in(entry)
+                self._seen_until = entry.id
             if len(entries) < READ_AT_ONCE:
                 return
             if loop.time() > until:
@@ -209,6 +215,7 @@ class Delivery:
             self._early_until = entry.id
             if isinstance(entry, OutboxEntry) and isinstance(entry.tell, TellRinging):
                 self._early.add(entry.id)
+                await self._remember_popups(entry)
                 await self._take_in(entry)
 
     async def _call_back(self) -> None:
@@ -225,6 +232,16 @@ class Delivery:
         if not entries:
             self._waiting.all_called_back()
         self._wake.set()
+
+    async def _remember_popups(self, entry: OutboxEntry) -> None:
+        """Know of a call that ends which popups were never sent, also those from before we were started."""
+        if isinstance(entry.tell, TellRinging):
+            self._rang[entry.call] = None
+        elif isinstance(entry.tell, TellHangup):
+            if entry.call not in self._rang:
+                never = await self._outbox.popups_not_sent(entry.call)
+                self._never_told.setdefault(entry.call, set()).update(never)
+            self._rang.pop(entry.call, None)
 
     async def _take_in(self, entry: OutboxEntry) -> None:
         """Line an entry up; one that was written twice, because Redis' answer was lost, counts once."""

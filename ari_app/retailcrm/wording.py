@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from ari_app.accounts.current import Current
-from ari_app.calls import CRM_WORDS, TellHangup, TellResult, TellRinging, WebAnalytics
+from ari_app.calls import CRM_WORDS, Ending, TellHangup, TellResult, TellRinging, WebAnalytics
 from ari_app.retailcrm.messages import (
     CRM_TIME,
     CallDirection,
@@ -45,7 +45,11 @@ class Wording:
         )
 
     def uploaded_call(self, call_id: str, tell: TellResult) -> UploadedCall:
-        """Put a finished call into a line of the call history."""
+        """Put a finished call into a line of the call history.
+
+        When nobody can say whether anybody answered, nothing is said of who it was, nor of how long.
+        """
+        unknown = tell.ending is Ending.UNKNOWN
         began = datetime.fromtimestamp(tell.started_at, self.current.zone()).replace(tzinfo=None)
         file = f"{self.recordings_url}/{tell.recording}" if tell.recording else None
         source = tell.source
@@ -55,9 +59,9 @@ class Wording:
             phone=tell.phone,
             result=CallResult(CRM_WORDS[tell.ending].upload_result),
             external_id=call_id,
-            code=tell.code,
-            duration=tell.talking,
-            duration_waiting=tell.waiting,
+            code=None if unknown else tell.code,
+            duration=None if unknown else tell.talking,
+            duration_waiting=None if unknown else tell.waiting,
             record_url=tell.link or file,
             source=CallSource.model_validate(asdict(source)) if source is not None else None,
             external_phone=tell.external,

@@ -46,6 +46,8 @@ class ShopDesk:
         self._ledger = ledger
         self._notes = notes
         self._changes = changes
+        self._done_with: set[str] = set()
+        """Recordings that could not be removed from the PBX so far."""
         self._log = log.bind(account=self.account)
 
     @property
@@ -112,7 +114,7 @@ class ShopDesk:
     async def fetch_recording(self, name: str, at: Callable[[], float]) -> h.Happening:
         """Bring a call's recording into our store."""
         try:
-            stored = await fetch_recording(self._pbx, self._recordings, name)
+            stored = await fetch_recording(self._pbx, self._recordings, name, self._done_with)
         except NoRecording as error:
             return h.RecordingFailed(at(), str(error))
         except OSError as error:

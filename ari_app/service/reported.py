@@ -109,6 +109,12 @@ class ReportedCalls:
                 async with asyncio.timeout(wait):
                     await self._changed.wait()
 
+    def clock_was_set(self, by: float) -> None:
+        """Look at the calls neither sooner nor later because somebody has set the clock."""
+        for call_id in self._due:
+            self._due[call_id] += by
+        self._changed.set()
+
     async def _is_ours(self, channel: str) -> bool:
         return self._ours(channel) or await self._store.began_with(channel) is not None
 
@@ -119,8 +125,8 @@ class ReportedCalls:
                 timer = call.next_timer if call is not None else None
                 if call is None or timer is None:
                     self._due.pop(call_id, None)
-                elif timer.due <= self._clock():
-                    await self._step(call, call, TimerExpired(self._clock(), timer.name))
+                elif self._due.get(call_id, timer.due) <= self._clock():
+                    await self._step(call, call, TimerExpired(max(self._clock(), timer.due), timer.name))
                 else:
                     self._look_after(call)
         except StoreUnavailable:

@@ -23,6 +23,7 @@ from ari_app.asterisk.pbx import Pbx, PbxTarget
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import forget_drafts
 from ari_app.calls import Policy
+from ari_app.clock import WatchedClock
 from ari_app.control.ajam_line import AjamLine
 from ari_app.control.switchboard import MOST_CALLS, Line
 from ari_app.errors import StoreUnavailable
@@ -102,7 +103,7 @@ class Shop:
         self.changes = changes or Changes()
         """What wakes those who show its calls."""
         self._log = log.bind(account=account.id)
-        self._clock = clock
+        self._clock = clock = WatchedClock(clock)
         self._recordings = recordings
         self._module = ModuleStore(redis, account.id)
         self.lease = lease
@@ -127,6 +128,7 @@ class Shop:
         self.reported = ReportedCalls(
             current, self.calls, self.line.runs, self.delivery.wake, self.changes, clock
         )
+        clock.tell = self._clock_was_set
         self._watch = TroubleWatch(self.notes, pbx, self.ajam, self.delivery)
         self.aside = 0
         """How many messages for the CRM are set aside, for a person to look at."""
@@ -264,6 +266,11 @@ class Shop:
         task = asyncio.create_task(keep_working(), name=f"{self.account} {name}")
         self._tasks.append(task)
         return task
+
+    def _clock_was_set(self, by: float) -> None:
+        self.line.clock_was_set(by)
+        self.reported.clock_was_set(by)
+        self.changes.note()
 
     @property
     def now(self) -> float:

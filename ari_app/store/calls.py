@@ -24,6 +24,7 @@ from ari_app.calls import (
     JournalLine,
     OutboxEntry,
     Tell,
+    TellRinging,
     UnreadableEntry,
     Way,
     dump_line,
@@ -450,6 +451,18 @@ class CallStore:
         """Give a call's lines, oldest first; one written twice (Redis' answer was lost) counts once."""
         lines = await ask(self._redis.lrange(self._keys.journal(call_id), 0, -1))
         return self._lines(dict.fromkeys(lines))
+
+    async def popups_not_sent(self, call_id: str) -> frozenset[str]:
+        """Give the extensions of which the CRM was never told, by a call's journal, that they ring.
+
+        Raises:
+            StoreUnavailable: Redis can't be reached, or does not answer.
+        """
+        told: dict[bool, set[str]] = {True: set(), False: set()}
+        for line in await self.journal(call_id):
+            if isinstance(line.event, CrmTold) and isinstance(line.event.tell, TellRinging):
+                told[line.event.problem is None].update(line.event.tell.codes)
+        return frozenset(told[False] - told[True])
 
     async def watch(self, since: str = "$") -> AsyncIterator[JournalLine]:
         """Give the account's new lines as they are written, for ever. `since` is a stream id."""

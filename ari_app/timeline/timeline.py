@@ -168,6 +168,7 @@ def _event(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
         case h.TimerExpired(_, timer):
             yield from _timer(timer)
         case h.PbxSaid(at=at):
+            yield from _missed(line, call, line.event)
             for leg in call.our_legs:
                 if leg.ended_at == at:  # nobody had told us
                     yield from _leg_ended(line, leg)
@@ -176,6 +177,8 @@ def _event(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
         case h.HangUpAsked(_, by):
             by_whom = say("the call is ended from the cabinet, by %(by)s", by=by)
             yield by_whom if by else say("the call is ended from the cabinet"), Tone.BAD
+        case h.ClockSet(by=by):
+            yield say("the clock was set by %(seconds)s s", seconds=by), Tone.QUIET
         case h.ServiceStopping():
             yield say("the service is stopping"), Tone.BAD
         case CrmTold(_, told, problem):
@@ -188,6 +191,23 @@ def _event(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
             yield from _report(line.event, line, call)
         case _:
             yield from _leg_event(line, call)
+
+
+def _missed(line: JournalLine, call: Call, said: h.PbxSaid) -> Iterator[tuple[Saying, Tone]]:
+    """Tell what happened while nothing was heard, and how its moment is known."""
+    over = (Stage.ENDING, Stage.ENDED)
+    if not said.deaf or line.before is line.after or line.before in over:
+        return
+    if line.before is Stage.RINGING and call.answered_at is not None and call.answered_at <= said.at:
+        if any(fact.answered_at is not None for fact in said.channels):
+            yield say("somebody answered while nothing was heard: the PBX knows when"), Tone.GOOD
+        else:
+            yield say("somebody answered while nothing was heard: after the last moment known"), Tone.GOOD
+    if line.after in over and call.in_doubt:
+        yield say("it ended while nothing was heard: somebody may have answered before"), Tone.BAD
+    elif line.after in over:
+        how = say("when the PBX or the recording says, or else at the last moment known")
+        yield say("it ended while nothing was heard: %(how)s", how=how), Tone.CALLER
 
 
 def _forwards(leg: Leg | None, target: str) -> Saying:

@@ -138,6 +138,18 @@ async def test_after_ten_minutes_the_crm_is_told_without_the_file_also_after_a_r
         assert "the recording did not come in time" in await shop.story()
 
 
+async def test_a_clock_that_is_set_makes_no_file_overdue(redis: Redis, tmp_path: Path) -> None:
+    clock = Clock()
+    async with reporting_shop(redis, tmp_path, clock) as shop:
+        await shop.reports("hangup", **END | {"date": ""}, record="wait")
+        clock.at += 2 * FILE_SECONDS
+        assert shop.shop.now == clock.at  # whoever asks for the time first, notices
+        assert await shop.uploads(wav()) == "new"
+        await shop.crm_account.wait_for_upload()
+        assert "/recordings/" in (shop.crm_account.uploads[0].call.record_url or "")
+        assert "the recording did not come in time" not in await shop.story()
+
+
 async def test_a_call_of_which_nobody_says_the_end_is_not_guessed(redis: Redis, tmp_path: Path) -> None:
     clock = Clock()
     async with reporting_shop(redis, tmp_path, clock) as shop:

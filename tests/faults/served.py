@@ -80,6 +80,14 @@ class ServedOffice(Office):
         await self._send(signal.SIGKILL)
         await self._ended()
 
+    async def pause(self) -> None:
+        """Let the service's process stand still (SIGSTOP)."""
+        await self._send(signal.SIGSTOP)
+
+    async def go_on(self) -> None:
+        """Let the process that stands still go on."""
+        await self._send(signal.SIGCONT)
+
     async def terminate(self) -> float:
         """Tell the service to stop; give the seconds until its process and its Redis were gone."""
         redis_pid = await self.redis_pid()

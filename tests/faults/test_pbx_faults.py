@@ -442,11 +442,28 @@ async def test_a_recording_that_cant_be_fetched_at_first_is_asked_for_again(
     await office.open()
     wire.spoil(r"GET .*/recordings/stored/.*/file", Fault.ERROR_500)
     wire.spoil(r"GET .*/recordings/stored/.*/file", Fault.LOST)
+    wire.spoil(r"GET .*/recordings/stored/.*/file", Fault.NOT_YET)
     async with office.phone(olga, Answers(after=0.1)), office.call(ANNA, talks=0.5) as caller:
         await caller.ended()
     report = await office.report()
     assert report.upload.record_url
-    assert wire.hits == 2
+    assert wire.hits == 3
+
+
+async def test_a_recording_that_could_not_be_removed_from_the_pbx_goes_with_the_next_one(
+    office: Office, wire: Wire
+) -> None:
+    (olga,) = office.managers(1)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await office.open()
+    wire.spoil(r"DELETE .*/recordings/stored/", Fault.ERROR_500)
+    async with office.phone(olga, Answers(after=0.1)):
+        for calls in (1, 2):
+            async with office.call(ANNA, talks=0.5) as caller:
+                await caller.ended()
+            assert (await office.report(calls)).upload.record_url
+    assert wire.hits == 1
+    await office.is_clean()
 
 
 async def test_a_recording_that_doesnt_come_in_8_seconds_is_reported_without_a_link(

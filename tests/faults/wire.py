@@ -20,6 +20,14 @@ class Fault(Enum):
     """It reaches the PBX, but the connection breaks before the answer."""
     ERROR_500 = auto()
     """Something else answers 500."""
+    NOT_YET = auto()
+    """The PBX has just started, and doesn't know the address yet."""
+
+
+_NOT_YET = (
+    b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 32\r\n\r\n"
+    b'{"message":"Resource not found"}'
+)
 
 
 @dataclass(eq=False)
@@ -58,6 +66,8 @@ class Wire:
         self._connections: set[_Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._rules: list[_Rule] = []
+        self.delay = 0.0
+        """Seconds by which everything comes later, either way."""
         self._flows = asyncio.Event()
         self._flows.set()
         self._noticed = asyncio.Event()
@@ -111,6 +121,10 @@ class Wire:
         """Let the next so many requests that match (``POST .*/answer``) meet a fault, `then` more."""
         self._rules.append(_Rule(re.compile(request.encode()), fault, times, then))
 
+    def forget(self) -> None:
+        """Spoil nothing any more."""
+        self._rules.clear()
+
     def say(self, text: bytes) -> None:
         """Put a text message of the PBX's into every event stream."""
         length = bytes([len(text)]) if len(text) < 126 else b"\x7e" + len(text).to_bytes(2, "big")
@@ -125,7 +139,7 @@ class Wire:
 
     async def _connect_through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            pbx_reader, pbx_writer = await asyncio.open_connection("127.0.0.1", self._pbx_port)
+            pbx_reader, pbx_writer = await self._reach()
         except OSError:
             writer.transport.abort()
             return
@@ -135,11 +149,15 @@ class Wire:
         connection.break_off()
         self._connections.discard(connection)
 
+    async def _reach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to the far side."""
+        return await asyncio.open_connection("127.0.0.1", self._pbx_port)
+
     async def _requests(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
         service, pbx = connection.writers
         with suppress(OSError):
             while data := await reader.read(1 << 16):
-                await self._flows.wait()
+                await self._passes()
                 if b"Upgrade: websocket" in data:
                     connection.is_events = True
                 match self._fault_of(data):
@@ -154,15 +172,22 @@ class Wire:
                         break
                     case Fault.ERROR_500:
                         service.write(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n")
+                    case Fault.NOT_YET:
+                        service.write(_NOT_YET)
         await self._noticed.wait()
         connection.break_off()
 
     async def _answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(1 << 16):
-                await self._flows.wait()
+                await self._passes()
                 writer.write(data)
         writer.transport.abort()
+
+    async def _passes(self) -> None:
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        await self._flows.wait()
 
     def _fault_of(self, data: bytes) -> Fault | None:
         head = data.split(b"\r\n", 1)[0]

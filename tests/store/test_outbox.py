@@ -323,3 +323,30 @@ async def test_what_failed_in_an_outage_is_told_at_once_when_the_crm_is_back(
         shop.account.heal()
         await until(shop.is_told, 10)
     assert all(shop.heard(call) == ["in"] for call in calls)
+
+
+async def test_a_popup_that_was_too_old_is_known_after_a_restart_and_its_end_is_not_told(shop: Shop) -> None:
+    at = time.time()
+    await shop.put("old", rings(at - 60))
+    await shop.put("new", rings(at))
+    async with shop.telling():
+        await until(shop.is_told)
+    await shop.put("old", ends(at), was(at))
+    await shop.put("new", ends(at), was(at))
+    async with shop.telling():
+        await until(shop.is_told)
+    assert shop.heard("old") == []
+    assert shop.heard("new") == ["in", "hangup"]
+    assert shop.uploaded() == {"old", "new"}
+
+
+async def test_a_popup_sent_for_one_of_two_ends_for_that_one_after_a_restart(shop: Shop) -> None:
+    at = time.time()
+    await shop.put("c1", rings(at), TellRinging(at - 60, ANNA, None, ("102",)))
+    async with shop.telling():
+        await until(shop.is_told)
+    await shop.put("c1", TellHangup(at, ANNA, None, ("101", "102"), Ending.ANSWERED), was(at))
+    async with shop.telling():
+        await until(shop.is_told)
+    [hangup] = [one.event for one in shop.account.events if one.event.type == "hangup"]
+    assert hangup.codes == ["101"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -81,6 +82,8 @@ class Office:
         self.account: Account
         self.settings = Settings(data_dir=folder, _env_file=None)
         self._work: asyncio.Task[None] | None = None
+        self.clock_set_by = 0.0
+        """Seconds by which somebody has set our clock."""
         self.pbx: dict[str, Any] = {}
         """More fields of the account's section ``pbx``."""
         self._managers: dict[str, int] = {}
@@ -146,9 +149,13 @@ class Office:
 
     async def start_without_account(self) -> None:
         """Start the service; return when it has looked for accounts."""
-        self.service = Service(self.settings, self.redis, SECRET_KEY, "office")
+        clock = self._clock
+        self.service = Service(self.settings, self.redis, SECRET_KEY, "office", clock=clock)
         self._work = asyncio.create_task(self.service.run())
         await self.service.loaded.wait()
+
+    def _clock(self) -> float:
+        return time.time() + self.clock_set_by
 
     async def start(self) -> None:
         """Start the service; return when the PBX is connected."""

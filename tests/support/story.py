@@ -163,12 +163,18 @@ class Story:
         restarted: bool = False,
         up_at: float | None = None,
         newcomers: tuple[h.PartyReplaced, ...] = (),
+        deaf: bool = False,
     ) -> Story:
-        """Ask the PBX; channels of the call that are not among the facts don't exist."""
+        """Ask the PBX; channels of the call that are not among the facts don't exist.
+
+        `deaf` since `up_at`, else nothing can have been missed for long.
+        """
         self.happens(h.OutcomeUnknown(self.now, "connected again"))
         asked = self.given(o.AskPbx)[-1].channels
         known_up_at = self.now if up_at is None else up_at
-        return self.happens(h.PbxSaid(self.now, asked, facts, recording, known_up_at, restarted, newcomers))
+        return self.happens(
+            h.PbxSaid(self.now, asked, facts, recording, known_up_at, restarted, newcomers, deaf)
+        )
 
     def settle(self) -> Story:
         """Let the PBX end every channel whose hang-up was ordered."""

@@ -92,20 +92,29 @@ def random_happening(random: Random, call: Call, at: float, about: type) -> h.Ha
             return h.TimerExpired(at, pick(tuple(TimerName)))
         case h.RecordingFailed | h.OutcomeUnknown:
             return typing.cast(h.Happening, about(at, "why"))
+        case h.ClockSet:
+            return h.ClockSet(at, pick((-1.5, 3600.0)))
         case h.RecordingStored:
             return h.RecordingStored(at, "file.wav", pick((0.0, 3.5, 500.0)))
         case h.PbxSaid:
             everyone = [call.caller.id, *(leg.id for leg in call.our_legs), "c1-9"]
             facts = tuple(
                 h.ChannelFact(
-                    ident, pick(("Down", "Ring", "Ringing", "Up")), pick((True, False)), talks_to, code
+                    ident,
+                    pick(("Down", "Ring", "Ringing", "Up")),
+                    pick((True, False)),
+                    talks_to,
+                    code,
+                    answered_at=pick((None, at - 5, at - 0.5)),
+                    left_at=pick((None, at - 0.2)),
                 )
                 for ident in everyone
                 for talks_to in (pick((None, None, member)),)
                 if random.random() < 0.8
             )
             asked = tuple(ident for ident in everyone if random.random() < 0.8)
-            return h.PbxSaid(at, asked, facts, pick((True, False)), at - 1, random.random() < 0.1)
+            restarted, deaf = random.random() < 0.1, pick((True, False))
+            return h.PbxSaid(at, asked, facts, pick((True, False)), at - 1, restarted, deaf=deaf)
     return typing.cast(h.Happening, about(at))
 
 

@@ -91,10 +91,16 @@ def test_an_end_that_nobody_saw_is_dated_by_the_recordings_length() -> None:
     assert (story.result.waiting, story.result.talking) == (5, 32)
 
 
-def test_the_recordings_length_is_believed_more_than_the_moment_the_call_was_last_known_up() -> None:
+def test_a_recording_that_ends_a_little_before_the_call_was_last_known_up_is_believed() -> None:
+    story = Story().found("101").wait(5).answers("101").wait(100)
+    story.pbx_says(up_at=START + 36).stored(30)
+    assert story.result.talking == 30
+
+
+def test_a_recording_shorter_than_the_life_that_is_known_doesnt_date_the_end() -> None:
     story = Story().found("101").wait(5).answers("101").wait(100)
     story.pbx_says(up_at=START + 65).stored(30)
-    assert story.result.talking == 30
+    assert story.result.talking == 60
 
 
 def test_an_end_that_nobody_saw_without_a_recording_is_dated_by_the_last_moment_it_was_up() -> None:

@@ -97,6 +97,7 @@ EXAMPLES: dict[str, Event] = {
     "MemberEnded": h.MemberEnded(1.0, "app-1-1", "PJSIP/101-00000001", "BUSY"),
     "RecordingFailed": h.RecordingFailed(1.0, "500"),
     "OutcomeUnknown": h.OutcomeUnknown(1.0, "why"),
+    "ClockSet": h.ClockSet(1.0, -3600.0),
     "PbxSaid": h.PbxSaid(1.0, ("1.1",), (h.ChannelFact("1.1", "Up", True),), False, 0.5),
     "ServiceStopping": h.ServiceStopping(1.0),
 }

@@ -94,7 +94,10 @@ class Promises:
         broken = _direction(call, uploaded.type)
         if call.told and not call.hangup_tried:
             broken.append("comes before the call's hangup")
-        if uploaded.duration is None or uploaded.duration_waiting is None:
+        durations = (uploaded.duration, uploaded.duration_waiting)
+        if uploaded.result == "unknown" and (uploaded.code, *durations) != (None, None, None):
+            broken.append("is unknown but says who it was, or how long")
+        if uploaded.result != "unknown" and None in durations:
             broken.append("lacks duration or durationWaiting")
         if uploaded.result != "answered" and (uploaded.duration or uploaded.record_url):
             broken.append(f"is {uploaded.result!r} but has talking time or a recording")

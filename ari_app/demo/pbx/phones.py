@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -91,6 +91,8 @@ class PhoneCall:
     reason: str = ""
     """The Reason header of the CANCEL or BYE that ended it."""
     answered_at: float | None = None
+    ended_at: float | None = None
+    """When one of the two left; `over` comes when that is confirmed."""
     leaves: bool = False
     """Whether the phone was told to hang up."""
     over: bool = False
@@ -173,18 +175,22 @@ class Phone(Keys):
         """Wait until `predicate` holds; asked again after everything that happens at this phone."""
         await self._sipp.until(predicate, timeout)
 
-    def answer(self) -> None:
-        """Answer every call that rings now."""
-        for call in self.ringing:
+    def answer(self, *calls: PhoneCall) -> None:
+        """Answer these calls, or every one that rings now."""
+        for call in calls or self.ringing:
             self._sipp.send("ANSWER", call.id)
 
-    def decline(self) -> None:
-        """Decline every call that rings now."""
-        self._leave(self.ringing)
+    def decline(self, *calls: PhoneCall) -> None:
+        """Decline these calls, or every one that rings now."""
+        self._leave(calls or self.ringing)
 
-    def hang_up(self) -> None:
-        """End every call: decline those that ring, BYE to those that talk."""
-        self._leave(self.ringing + self.talking)
+    def hang_up(self, *calls: PhoneCall) -> None:
+        """End these calls, or every one: decline those that ring, BYE to those that talk."""
+        self._leave(calls or self.ringing + self.talking)
+
+    def keys(self, call: PhoneCall) -> Keys:
+        """Give the keys for one call of several that talk."""
+        return _KeysOfOne(self._talk_of(call))
 
     async def vanish(self) -> None:
         """Go away without a word, as a phone whose power is cut."""
@@ -192,9 +198,12 @@ class Phone(Keys):
 
     def _talk(self) -> Talk:
         [call] = self.talking
+        return self._talk_of(call)
+
+    def _talk_of(self, call: PhoneCall) -> Talk:
         return Talk(self._sipp, call.id, call.pressed, partial(self._leave, [call]))
 
-    def _leave(self, calls: list[PhoneCall]) -> None:
+    def _leave(self, calls: Sequence[PhoneCall]) -> None:
         for call in calls:
             if not call.leaves:
                 call.leaves = True
@@ -233,6 +242,16 @@ class Phone(Keys):
                 call.over = True
             case _:
                 call.pressed.happened(what, rest)
+        if call.ended_at is None and call.fate not in (Fate.RINGING, Fate.TALKING):
+            call.ended_at = now
+
+
+class _KeysOfOne(Keys):
+    def __init__(self, talk: Talk) -> None:
+        self._one = talk
+
+    def _talk(self) -> Talk:
+        return self._one
 
 
 _RINGING = """\

@@ -1,0 +1,1 @@
+"""The proof (`make soak`): real calls, faults at random, what we said of them against what telephones saw."""

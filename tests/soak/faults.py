@@ -1,0 +1,222 @@
+"""How each fault of a plan befalls the world, and when it was over."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from ari_app.demo.crm.faults import Closed, HtmlPage, Kind, Slow, Status
+from tests.faults.wire import Fault
+from tests.soak.copies import Copy
+from tests.soak.plan import PlannedFault, What
+from tests.soak.world import World, fill
+from tests.support.pace import at_this_pace
+
+HEARD_LATER_SECONDS = 3.5
+"""What stands still no longer loses nothing: the PBX and the wires keep it so long."""
+STEP_SECONDS = 40.0
+LOST_ANSWERS = 4
+_DEAF = frozenset({
+    What.KILLED, What.STOPPED, What.WIRE_CUT, What.WIRE_SILENT, What.WIRE_PULLED,
+    What.PBX_RESTARTED, What.PBX_CRASHED, What.CUT_FROM_PBX, What.CUT_FROM_REDIS,
+})  # fmt: skip
+OF_ONE_COPY = frozenset({
+    What.KILLED, What.STOPPED, What.FROZEN, What.BLOCKED, What.CUT_FROM_REDIS, What.CUT_FROM_PBX,
+})  # fmt: skip
+"""Where there are several copies, another one takes over."""
+TAKEN_OVER_SECONDS = 6.0
+LOOK_SECONDS = 0.2
+_STANDS_STILL = frozenset({What.FROZEN, What.BLOCKED})
+_CRM: dict[What, Kind] = {
+    What.CRM_CLOSED: Closed(),
+    What.CRM_503: Status(503),
+    What.CRM_SLOW: Slow(3.0),
+    What.CRM_HTML: HtmlPage(),
+}
+
+
+@dataclass(slots=True)
+class Happened:
+    """A fault that was, on the clock of `time.monotonic()`."""
+
+    fault: PlannedFault
+    began: float
+    healed: float = math.inf
+    back: float = math.inf
+    """When it was over, and every PBX heard again."""
+    unheard: float = 0.0
+    """Until when some PBX was not heard."""
+    note: str = ""
+    alone: bool = True
+    """Whether there is one copy of the service only."""
+
+    @property
+    def deaf(self) -> bool:
+        """Whether what happened meanwhile may never have been heard."""
+        what = self.fault.what
+        if what is What.STOPPED and not self.alone:
+            return False  # it hands everything over
+        return what in _DEAF or (what in _STANDS_STILL and self.fault.seconds > HEARD_LATER_SECONDS)
+
+    @property
+    def lasted(self) -> float:
+        """Seconds from its beginning until it was over, and every PBX heard again."""
+        return self.back - self.began
+
+    def covers(self, moment: float, margin: float = 1.0) -> bool:
+        """Whether something happened in it, or so shortly before or after that nobody could tell."""
+        return self.began - margin <= moment <= self.back + margin
+
+    def overlaps(self, since: float, until: float, margin: float = 1.0) -> bool:
+        """Whether it was on while something lasted."""
+        return self.began - margin <= until and since <= self.back + margin
+
+    def in_words(self, origin: float) -> str:
+        """Tell it in a line, in seconds since `origin`."""
+        back = f"{self.back - origin:.1f}" if math.isfinite(self.back) else "never"
+        return f"{self.fault.what.value} {self.began - origin:.1f} to {self.healed - origin:.1f}, back {back}"
+
+
+async def befall(world: World, happened: Happened) -> None:
+    """Let a fault begin, last and be healed; return when the service is back, or should be."""
+    fault = happened.fault
+    watching = asyncio.create_task(_watch(world, happened))
+    try:
+        async with _begun(world, fault):
+            await asyncio.sleep(fault.seconds)
+        happened.healed = time.monotonic()
+        if not await world.back():
+            happened.note = "the service did not come back"
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    happened.back = happened.unheard
+    if happened.alone or fault.what not in OF_ONE_COPY:
+        happened.back = max(happened.healed, happened.unheard)
+    elif happened.deaf and happened.unheard - happened.began > TAKEN_OVER_SECONDS * at_this_pace(1.0):
+        happened.note = f"no other copy heard every PBX for {happened.unheard - happened.began:.1f} s"
+    await world.complete()
+
+
+async def _watch(world: World, happened: Happened) -> None:
+    """Take note until when a PBX was not heard."""
+    happened.unheard = happened.began
+    while True:
+        if not await world.connected():
+            happened.unheard = time.monotonic()
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+@asynccontextmanager
+async def _begun(world: World, fault: PlannedFault) -> AsyncIterator[None]:
+    copy, what = world.copies[fault.copy], fault.what
+    if what in _CRM:
+        world.crm.fault(_CRM[what])
+        yield
+        world.crm.heal()
+    elif what is What.CRM_ONE_500:
+        for shop in world.shops:
+            if (number := shop.newest) is not None:
+                shop.crm.fault(Status(500), route="upload", about=number)
+        yield
+        world.crm.heal()
+    elif what.value.startswith("service"):
+        async with _service(copy, fault):
+            yield
+    elif what is What.CUT_FROM_REDIS:
+        wire = world.redis_wires[fault.copy]
+        wire.refuse(unnoticed=fault.forwards)
+        yield
+        await wire.mend()
+    elif what is What.CUT_FROM_PBX:
+        world.wire.cut_off(fault.copy)
+        yield
+        world.wire.let_through(fault.copy)
+    elif what.value.startswith("Redis"):
+        async with _redis(world, what):
+            yield
+    elif what is What.DISK:
+        file = await asyncio.to_thread(fill, world.disk)
+        yield
+        file.unlink()
+    elif what in (What.PBX_CRASHED, What.PBX_RESTARTED):
+        await world.restart_asterisk(hard=what is What.PBX_CRASHED, after=fault.seconds)
+        yield
+    else:
+        async with _wire(world, what):
+            yield
+
+
+@asynccontextmanager
+async def _service(copy: Copy, fault: PlannedFault) -> AsyncIterator[None]:
+    match fault.what:
+        case What.KILLED:
+            await copy.kill()
+            yield
+            await copy.start()
+        case What.STOPPED:
+            await copy.stop()
+            yield
+            await copy.start()
+        case What.FROZEN:
+            copy.freeze()
+            yield
+            copy.thaw()
+        case What.BLOCKED:
+            copy.block(fault.seconds)
+            yield
+        case _:
+            copy.step(STEP_SECONDS if fault.forwards else -STEP_SECONDS)
+            yield
+            copy.step(0)
+
+
+@asynccontextmanager
+async def _redis(world: World, what: What) -> AsyncIterator[None]:
+    server = world.redis
+    match what:
+        case What.REDIS_KILLED:
+            await server.kill()
+            yield
+            await server.start()
+        case What.REDIS_FROZEN:
+            server.freeze()
+            yield
+            server.thaw()
+        case What.REDIS_FULL:
+            await server.fill()
+            yield
+            await server.make_room()
+        case _:
+            await server.demote()
+            yield
+            await server.promote()
+
+
+@asynccontextmanager
+async def _wire(world: World, what: What) -> AsyncIterator[None]:
+    wire = world.wire
+    match what:
+        case What.WIRE_CUT:
+            wire.cut()
+            yield
+        case What.WIRE_SILENT:
+            wire.fall_silent()
+            yield
+            await wire.mend()
+        case What.WIRE_PULLED:
+            wire.refuse(unnoticed=True)
+            yield
+            await wire.mend()
+        case What.WIRE_SLOW:
+            wire.delay = 0.4
+            yield
+            wire.delay = 0.0
+        case _:
+            wire.spoil(r"(POST|DELETE) .*", Fault.ANSWER_LOST, times=LOST_ANSWERS)
+            yield
+            wire.forget()
