@@ -102,7 +102,7 @@ class Passing:
             request[_PASSED] = True
             return await handler(request)
         kept: _Kept | None = None
-        if request.body_exists and self._service.elsewhere:
+        if request.body_exists and len(self._service.copies.known) > 1:
             kept = _Kept(request.content)
             request._payload = cast(StreamReader, kept)  # aiohttp has no other way to read a body twice
         try:
@@ -141,6 +141,8 @@ class Passing:
 
     async def _pass_on(self, request: web.Request, copy: Copy, kept: _Kept | None) -> web.StreamResponse:
         assert self._session is not None
+        if kept is None and request.body_exists:  # that copy was not known when the request came
+            raise _come_again()
         if kept is not None and kept.too_much:
             raise web.HTTPRequestEntityTooLarge(MOST_READ, kept.size)
         headers = _end_to_end(request.headers)
