@@ -235,6 +235,7 @@ class Shop:
             self._log.error("steps of calls could not be written to Redis", steps=self.ledger.backlog)
         with suppress(StoreUnavailable):
             await self.lease.leave(heir)
+            self.line.pbx.handed_over = True
         if self._listening is not None and self.line.listening:
             await asyncio.wait([self._listening], timeout=OVER_SECONDS)
         self.let_go()
