@@ -6,6 +6,7 @@ import difflib
 import fcntl
 import os
 import secrets
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,8 @@ class Settings(BaseSettings):
     port: int = Field(default=8080, ge=0, le=65535)
     public_url: str = ""
     """Where the CRM and people reach this service."""
+    copy_url: str = ""
+    """Where other copies of the service reach this one; by default its host and port."""
     data_dir: Path = Path("data")
     secret_key: SecretStr | None = None
     """Any string of 32 characters or more; it encrypts the accounts' secrets."""
@@ -107,10 +110,10 @@ class Settings(BaseSettings):
             raise ValueError("expected redis://HOST:PORT, rediss://HOST:PORT or unix://PATH")
         return url
 
-    @field_validator("public_url", "recordings_url")
+    @field_validator("public_url", "recordings_url", "copy_url")
     @classmethod
     def _address(cls, url: str) -> str:
-        if url and not url.startswith(_WEB):
+        if url and (not url.startswith(_WEB) or " " in url):
             raise ValueError("expected an address that begins with https:// or http://")
         return url.rstrip("/")
 
@@ -134,9 +137,11 @@ class Settings(BaseSettings):
             "localhost" if host in ("127.0.0.1", "0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         )
         public = data.get("public_url") or f"http://{shown}:{port}"
+        own = socket.gethostname() if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
         return {
             **data,
             "public_url": public,
+            "copy_url": data.get("copy_url") or f"http://{own}:{port}",
             "recordings_url": data.get("recordings_url") or _below(public),
         }
 

@@ -10,6 +10,7 @@ from cabinet.api.answers import as_json
 from cabinet.frame.assets import ASSETS, Assets
 from cabinet.frame.clients import SERVICE, asking
 from cabinet.frame.errors import error_pages
+from cabinet.frame.passing import PASSING, Passing, passing
 from cabinet.frame.rendering import set_up_templates
 from cabinet.frame.security import add_headers
 from cabinet.frame.visits import SESSIONS
@@ -19,12 +20,15 @@ from cabinet.routes import API, ROUTES
 
 def make_app(service: Service) -> web.Application:
     """Build the web application of a running service."""
-    app = web.Application(middlewares=[error_pages])
+    app = web.Application(middlewares=[error_pages, passing])
     app[SERVICE] = service
+    app[PASSING] = Passing(service)
     app[ASSETS] = Assets()
     app[SESSIONS] = Sessions(service.redis)
     app.on_response_prepare.append(add_headers)
     app.cleanup_ctx.append(asking)
+    app.cleanup_ctx.append(app[PASSING].at_work)
+    app.on_shutdown.append(app[PASSING].close)
     set_up_templates(app)
     for page in (asterisk, check, live):
         page.set_up(app)

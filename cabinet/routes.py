@@ -1,5 +1,6 @@
 """Every address of the web application, and who answers there. Pages for readers who are signed in say so.
 
+What only the copy of the service knows that holds the account is asked `at_holder`.
 Where HEAD isn't wanted, it isn't taken for GET: it would place a call, or write down a whole file for nobody.
 """
 
@@ -56,13 +57,13 @@ ROUTES = [
     web.get("/account/{secret}", door.from_crm, allow_head=False),
     web.post("/account/{secret}", door.from_crm),
     # the cabinet's pages
-    web.get("/", signed_in(information.show)),
-    web.get("/check", signed_in(check.show)),
-    web.post("/check", signed_in(check.begin)),
-    web.get("/extensions", signed_in(extensions.show)),
-    web.get("/extensions/progress", signed_in(extensions.progress)),
-    web.post("/extensions/synchronise", signed_in(extensions.synchronise)),
-    web.post(r"/extensions/{user:[0-9]{1,18}}", signed_in(extensions.save)),
+    web.get("/", signed_in(information.show, at_holder=True)),
+    web.get("/check", signed_in(check.show, at_holder=True)),
+    web.post("/check", signed_in(check.begin, at_holder=True)),
+    web.get("/extensions", signed_in(extensions.show, at_holder=True)),
+    web.get("/extensions/progress", signed_in(extensions.progress, at_holder=True)),
+    web.post("/extensions/synchronise", signed_in(extensions.synchronise, at_holder=True)),
+    web.post(r"/extensions/{user:[0-9]{1,18}}", signed_in(extensions.save, at_holder=True)),
     web.get("/numbers", signed_in(numbers.show)),
     web.post("/numbers", signed_in(numbers.add)),
     web.post(r"/numbers/{number:\+?[0-9]{2,15}}", signed_in(numbers.save)),
@@ -79,14 +80,14 @@ ROUTES = [
     web.post("/api-access/tokens/{ident}/revoke", signed_in(api_access.revoke_token)),
     web.get("/statistics", signed_in(statistics.show)),
     web.get("/statistics.csv", signed_in(statistics.save)),
-    web.get("/live", signed_in(live.show)),
-    web.post("/live/hang-up", signed_in(live.hang_up)),
-    web.get("/live/calls", signed_in(live.stream), allow_head=False),
+    web.get("/live", signed_in(live.show, at_holder=True)),
+    web.post("/live/hang-up", signed_in(live.hang_up, at_holder=True)),
+    web.get("/live/calls", signed_in(live.stream, at_holder=True), allow_head=False),
     web.get("/calls", signed_in(call_log.show)),
     web.get("/calls.csv", signed_in(call_log.save), allow_head=False),
     web.get("/calls/{id}", signed_in(call_log.show_one)),
     web.get("/events", signed_in(events.show)),
-    web.post("/events/send-again", signed_in(events.send_again)),
+    web.post("/events/send-again", signed_in(events.send_again, at_holder=True)),
 ]
 
 API = [

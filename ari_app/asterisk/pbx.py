@@ -174,6 +174,8 @@ class Pbx:
         `take` is asked before the event stream is opened, which takes it from whoever has it.
         """
         self._may_take = take
+        self.handed_over = False
+        """Whether another process is to take the PBX over: then it is no trouble that it does."""
         self.target = target
         self._ours = ours
         self._mark = mark
@@ -426,7 +428,12 @@ class Pbx:
             case NewCaller():
                 ears.arrived(signal, at)
             case Replaced():
-                self._log.error("another process has taken this Stasis application over; it is left to it")
+                if self.handed_over:
+                    self._log.info("the PBX is the next holder's")
+                else:
+                    self._log.error(
+                        "another process has taken this Stasis application over; it is left to it"
+                    )
                 self.state, self.since = PbxState.REPLACED, self._clock()
                 self.problem = "another process has taken this Stasis application over"
                 ears.replaced()

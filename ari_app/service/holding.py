@@ -24,6 +24,8 @@ PROBE_SECONDS = 2.0
 """How long a PBX may take to answer a copy that might take it."""
 FIRST_PROBE_SECONDS, LAST_PROBE_SECONDS = 0.5, 15.0
 """How long one is left alone that did not."""
+REACHED_SECONDS = 5.0
+"""How long one that did is believed to do so, while its account is handed over to us."""
 FIRST_REST_SECONDS, LAST_REST_SECONDS = 1.0, 30.0
 """How long an account is left alone whose PBX somebody has taken who holds no lease."""
 QUIET_SECONDS = 120.0
@@ -38,6 +40,7 @@ class _Claim:
     rests_until: float = 0.0
     probes: BackOff = field(default_factory=lambda: BackOff(FIRST_PROBE_SECONDS, LAST_PROBE_SECONDS))
     probe_at: float = 0.0
+    reached_until: float = 0.0
     other: str | None = None
     """Who has it, when that was said in the log."""
     free_at: float | None = None
@@ -93,12 +96,13 @@ class Holding:
         if awake() < claim.rests_until:
             return False
         held = await lease.take(patient=self._precedence.theirs)
-        if held is not None and held.offered and awake() >= claim.probe_at:
-            if await _reaches(account, passages):
+        if held is not None and (held.offered or held.promised) and awake() >= claim.probe_at:
+            if (held.promised and awake() < claim.reached_until) or await _reaches(account, passages):
+                claim.reached_until = awake() + REACHED_SECONDS
                 held = await lease.take(able=True)
             else:
                 claim.probe_at = awake() + claim.probes.pause()
-        elif held is not None and not held.offered:
+        elif held is not None and not (held.offered or held.promised):
             claim.probes.well()
         if held is not None:
             self._note(account.id, claim, held)
@@ -128,6 +132,12 @@ class Holding:
             return await self._claim(account).lease.wanted()
         return False
 
+    async def name_heir(self, account: str, heir: str) -> bool:
+        """Promise an account of ours to another copy; tell whether that one waits and reaches the PBX."""
+        with suppress(StoreUnavailable):
+            return await self._claim(account).lease.name_heir(heir)
+        return False
+
     async def leave(self, account: str) -> None:
         """Give an account back, if it is ours still; while Redis is away its lease runs out."""
         with suppress(StoreUnavailable):
@@ -147,8 +157,8 @@ class Holding:
         return claim
 
     def _note(self, account: str, claim: _Claim, held: Held) -> None:
-        claim.free_at = awake() + held.seconds + SHORTEST_PAUSE
-        if claim.other != held.holder:
+        claim.free_at = awake() + (0.0 if held.promised else held.seconds) + SHORTEST_PAUSE
+        if held.holder and claim.other != held.holder:
             claim.other = held.holder
             log.info("another copy holds the account", account=account, address=held.address)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import lru_cache
+from typing import Any
 
 import structlog
 
@@ -24,12 +25,14 @@ from ari_app.service.crm_module import Informing
 from ari_app.service.crm_sites import Sites
 from ari_app.service.holding import Holding
 from ari_app.service.retention import Keeping
+from ari_app.service.sharing import SHARE_SECONDS, Sharing
 from ari_app.service.shop import Bounds, Shop
 from ari_app.service.synchronising import Synchronising
 from ari_app.service.watchdog import Watchdog
 from ari_app.settings import Settings
 from ari_app.store.accounts import Accounts, WrongSecretKey
 from ari_app.store.connection import Redis, check_persistence
+from ari_app.store.copies import Copies
 from ari_app.store.leases import say_running, say_stopped
 from ari_app.store.module import ModuleStore
 
@@ -54,6 +57,7 @@ class Service:
         holder_id: str,
         pace: Callable[[], Pace] = Pace,
         clock: Callable[[], float] = time.time,
+        share_seconds: float = SHARE_SECONDS,
     ) -> None:
         self.shops: dict[str, Shop] = {}
         self.recordings = RecordingStore(settings.data_dir / "recordings", secret_key)
@@ -64,6 +68,9 @@ class Service:
         self.accounts = Accounts(redis, secret_key)
         self._secret_key = secret_key
         self._holding = Holding(redis, holder_id, settings.public_url, self._lost)
+        self.copies = Copies(redis, holder_id, settings.copy_url)
+        """All copies of the service on this Redis."""
+        self._sharing = Sharing(self.copies, self, share_seconds)
         self._watchdog = Watchdog(self._shut, self._holding.lose_all)
         self.pace_of: Callable[[str], Pace] = lru_cache(maxsize=10_000)(lambda api_key: pace())
         """The pace at which an API key's CRM is asked by all parts of ours: the CRM counts every request."""
@@ -93,9 +100,9 @@ class Service:
         return self.settings.upload_limit_mb * 10**6
 
     @property
-    def settled(self) -> bool:
-        """Whether an account that isn't in `shops` isn't there: none is opened anew, or another copy's."""
-        return self.loaded.is_set() and not self._absent
+    def elsewhere(self) -> list[Account]:
+        """The accounts that are not in `shops`: another copy's, or just being opened."""
+        return [account for name, account in self._known.items() if name not in self.shops]
 
     @property
     def ready(self) -> bool:
@@ -116,6 +123,8 @@ class Service:
         kept = await ModuleStore(self.redis, account).tell(on, frozen, self._clock())
         if shop is not None:
             shop.take_activity(kept)
+        elif any(known.id == account for known in self.elsewhere):
+            await self.accounts.note_news()  # the copy that holds it reads it then
 
     async def installation(self) -> str:
         """Give the name by which PBXs know all copies on our Redis.
@@ -135,7 +144,7 @@ class Service:
 
     async def run(self) -> None:
         """Work until cancelled; then send on the callers who wait, and end."""
-        async with self.informing.at_work(), self.synchronising.at_work():
+        async with self.informing.at_work(), self.synchronising.at_work(), self._sharing.at_work():
             await self._run()
 
     async def _run(self) -> None:
@@ -155,6 +164,45 @@ class Service:
                 await asyncio.gather(running, keeping, return_exceptions=True)
                 with suppress(StoreUnavailable):
                     await say_stopped(self.redis)
+
+    # -- shared with other copies ---------------------------------------------------------------------------
+
+    def live_calls(self) -> Mapping[str, int]:
+        """Give the accounts that may move to another copy, and how many calls each has now."""
+        return {
+            name: len(shop.line.calls) for name, shop in self.shops.items() if name not in self._reopening
+        }
+
+    async def promise(self, account: str, heir: str) -> bool:
+        """Promise an account to another copy; tell whether that one is ready for it."""
+        return account in self.shops and await self._holding.name_heir(account, heir)
+
+    async def give(self, account: str, heir: str) -> None:
+        """Hand an account over to another copy, which is ready for it; its calls go on."""
+        shop = self._take_out(account)
+        if shop is not None:
+            self._close(account, shop.hand_over(heir))
+            await asyncio.wait([self._closing[account]])
+
+    def _take_out(self, account: str) -> Shop | None:
+        """Have an account that we held no more: who asks for it is sent to whoever takes it."""
+        shop = self.shops.pop(account, None)
+        if shop is not None:
+            self._absent.add(account)
+            self._sharing.changed()
+        return shop
+
+    def _close(self, account: str, ending: Coroutine[Any, Any, None]) -> None:
+        """Carry out how a shop ends; until then the account isn't taken again."""
+
+        async def close() -> None:
+            try:
+                await ending
+            finally:
+                del self._closing[account]
+                self.changes_of(account).note()
+
+        self._closing[account] = asyncio.create_task(close(), name=f"{account} let go")
 
     async def _say_running(self) -> None:
         while True:
@@ -194,12 +242,14 @@ class Service:
             await self.shops.pop(gone).stop(drain_seconds=None)
             await self._holding.leave(gone)
             self.changes_of(gone).note()
-        turns = asyncio.Semaphore(AT_ONCE)
+        turns, news = asyncio.Semaphore(AT_ONCE), revision != self._revision
 
         async def take(account: Account) -> _NotOpened | None:
             async with turns:
                 try:
                     await self._take_account(account, passages)
+                    if news and account.id in self.shops:
+                        await self.shops[account.id].reread_activity()
                 except Exception as error:  # what is wrong with one keeps no other closed
                     return _NotOpened(account.id, error)
             return None
@@ -258,6 +308,7 @@ class Service:
             return
         shop.notes.take_change(before, account)
         self.shops[account.id] = shop  # only now: one that Redis kept from being opened is opened later
+        self._sharing.changed()
         self._absent.discard(account.id)
         self.changes_of(account.id).note()
         await shop.reread_activity()
@@ -270,27 +321,25 @@ class Service:
 
     def _lost(self, account: str) -> None:
         """Let an account go, at once: another copy has it."""
-        shop = self.shops.pop(account, None)
+        shop = self._take_out(account)
         if shop is None:
             return
         shop.let_go()
-        self._absent.add(account)
         if shop.line.pbx.state is PbxState.REPLACED:
             self._holding.rest(account)
 
         async def close() -> None:
             await self._holding.leave(account)
             await shop.close()
-            del self._closing[account]
-            self.changes_of(account).note()
 
-        self._closing[account] = asyncio.create_task(close(), name=f"{account} let go")
+        self._close(account, close())
 
     def _shut(self) -> None:
         for shop in list(self.shops.values()):
             shop.line.pbx.shut()
 
     async def _stop(self) -> None:
+        self._sharing.close()
         await asyncio.gather(*(self._end(account, shop) for account, shop in tuple(self.shops.items())))
         await asyncio.gather(*self._closing.values(), return_exceptions=True)
 
@@ -298,6 +347,7 @@ class Service:
         """Hand an account over to a copy that waits for it; without one, send on the callers who wait."""
         if await self._holding.wanted(account):
             log.info("the account is handed over", account=account)
+            self._take_out(account)
             await shop.hand_over()
             return
         await shop.stop(DRAIN_SECONDS)

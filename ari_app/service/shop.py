@@ -222,8 +222,10 @@ class Shop:
         await self.line.close()
         await self._end_tasks()
 
-    async def hand_over(self) -> None:
+    async def hand_over(self, heir: str = "") -> None:
         """Let another copy, which waits for it, take the account; calls go on as they are.
+
+        For a moment only the `heir` may take it, if one is named.
 
         What was begun is ended and written first. The PBX is left when the other copy has taken it: until
         then it keeps new callers for us, and the other copy finds them.
@@ -233,7 +235,8 @@ class Shop:
         if not await self.ledger.flush(STILL_SECONDS):
             self._log.error("steps of calls could not be written to Redis", steps=self.ledger.backlog)
         with suppress(StoreUnavailable):
-            await self.lease.leave()
+            await self.lease.leave(heir)
+            self.line.pbx.handed_over = True
         if self._listening is not None and self.line.listening:
             await asyncio.wait([self._listening], timeout=OVER_SECONDS)
         self.let_go()
@@ -366,6 +369,8 @@ class Shop:
                 name = await self._crm.timezone()
                 if name:
                     self.current.take_zone(ZoneInfo(name))
+                    with suppress(StoreUnavailable):
+                        await self._module.keep_zone(name)
                 pause = ZONE_SECONDS
             except CrmError:
                 pause = ZONE_RETRY_SECONDS

@@ -193,6 +193,14 @@ class Accounts:
         """Give the account whose CRM is at an address: an account may be named after a former one."""
         return _at(crm_url, await self.registered())
 
+    async def note_news(self) -> None:
+        """Let all copies of the service look at the accounts, as after a change of one.
+
+        Raises:
+            StoreUnavailable: Redis can't be reached, or does not answer.
+        """
+        await ask(self._redis.incr(REVISION))
+
     async def revision(self) -> int:
         """Give a number that grows with every change."""
         return int(await ask(self._redis.get(REVISION)) or 0)

@@ -8,6 +8,8 @@ REVISION = "{accounts}:revision"
 """Counter: grows with every change of an account; in the slot of `ACCOUNTS`."""
 RUNNING = "running"
 """String: it is there while a service works with this Redis; it expires."""
+COPIES = "copies"
+"""Hash: a copy of the service that is at work -> when it said so, how many accounts it holds, its address."""
 INSTALLATION = "installation"
 """String: the name by which a PBX knows all copies of the service on this Redis."""
 

@@ -31,6 +31,8 @@ FRESH_SECONDS = 2.5
 """So long after it was renewed nobody else can hold the account; then its holder asks before it acts."""
 WAITS_SECONDS = 3.0
 """A copy that wanted the account so shortly ago takes it over when it is handed over."""
+RESERVED_SECONDS = 2.0
+"""An account that was handed over to a copy is kept for it so long; then whoever wants it may take it."""
 PRECEDENCE_SECONDS = 2.0
 """After an outage of Redis the last holder may take its accounts again before others may."""
 RUNNING_SECONDS = 10
@@ -38,28 +40,46 @@ RUNNING_SECONDS = 10
 _NOW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local found = redis.call('HMGET', KEYS[1], 'holder', 'epoch', 'until', 'address', 'offered', 'wanted')
+local found = redis.call('HMGET', KEYS[1], 'holder', 'epoch', 'until', 'address', 'offered', 'wanted',
+  'heir', 'heir_until', 'heir_ready')
 local holder, epoch = found[1] or '', tonumber(found[2] or '0')
 local left = tonumber(found[3] or '0') - now
 local length = tonumber(ARGV[2])
+local heir, heirs = found[7] or '', tonumber(found[8] or '0') - now
+if heirs <= 0 or heirs > length then heir = '' end
 """
 _TAKE = (
     _NOW
     + """
 local free = holder == '' or holder == ARGV[1]
 local over = left <= 0 or left > length
-if not (free or (over and ARGV[4] == '') or (found[5] == '1' and ARGV[5] == '1')) then
+local kept = holder == '' and heir ~= '' and heir ~= ARGV[1]
+if kept then left = heirs end
+if kept or not (free or (over and ARGV[4] == '') or (found[5] == '1' and ARGV[5] == '1')) then
   redis.call('HSET', KEYS[1], 'wanted', now, 'wanted_by', ARGV[1])
-  return {0, over and 0 or left, holder, found[4] or '', found[5] == '1' and 1 or 0}
+  if heir == ARGV[1] and ARGV[5] == '1' then redis.call('HSET', KEYS[1], 'heir_ready', '1') end
+  return {0, over and not kept and 0 or left, holder, found[4] or '', found[5] == '1' and 1 or 0,
+    heir == ARGV[1] and 1 or 0}
 end
 redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'epoch', epoch + 1, 'until', now + length, 'address', ARGV[3],
-  'offered', '0', 'wanted', '0')
+  'offered', '0', 'wanted', '0', 'heir', '')
 return {epoch + 1}
 """
 )
 """Lua. Holder, length (ms), address, whether another one's is to be left alone though it is over, and whether
-who asks can do better than a holder that offers it. What was taken before it was left is taken at once.
+who asks reaches the PBX: then it may have what is offered, and is ready for what it is the heir of. What was
+taken before it was left is taken at once.
 """
+_NAME_HEIR = (
+    _NOW
+    + """
+if holder ~= ARGV[1] or epoch ~= tonumber(ARGV[3]) then return 0 end
+local ready = heir == ARGV[4] and found[9] == '1'
+redis.call('HSET', KEYS[1], 'heir', ARGV[4], 'heir_until', now + length, 'heir_ready', ready and '1' or '0')
+return ready and 1 or 0
+"""
+)
+"""Lua. Holder, length (ms), epoch, heir. Says whether the heir waits for it and reaches the PBX."""
 _RENEW = (
     _NOW
     + """
@@ -72,7 +92,8 @@ _LEAVE = (
     _NOW
     + """
 if holder ~= ARGV[1] or epoch ~= tonumber(ARGV[3]) then return 0 end
-redis.call('HSET', KEYS[1], 'holder', '', 'until', '0', 'offered', '0')
+redis.call('HSET', KEYS[1], 'holder', '', 'until', '0', 'offered', '0', 'heir', ARGV[4],
+  'heir_until', now + tonumber(ARGV[5]))
 return 1
 """
 )
@@ -94,6 +115,8 @@ class Held:
     """How long its lease lasts if it isn't renewed; 0 when it is over and its holder comes first."""
     offered: bool
     """Its holder can't reach the PBX, and leaves it to whoever can."""
+    promised: bool = False
+    """Its holder hands it over to us, if we reach the PBX."""
 
 
 class Lease:
@@ -115,6 +138,7 @@ class Lease:
         self._clock = clock
         self._take = redis.register_script(_TAKE)
         self._renew = redis.register_script(_RENEW)
+        self._name_heir = redis.register_script(_NAME_HEIR)
         self._leave = redis.register_script(_LEAVE)
         self._wanted = redis.register_script(_WANTED)
         self._asked = self._failed = -1e9
@@ -128,8 +152,8 @@ class Lease:
     async def take(self, *, patient: bool = False, able: bool = False) -> Held | None:
         """Take the account if nobody has it; else say who does.
 
-        `patient` leaves a lease alone that is over but was another copy's, `able` takes one that is offered
-        because its holder can't reach the PBX.
+        `patient` leaves a lease alone that is over but was another copy's; `able` says that we reach the PBX:
+        that takes a lease that is offered, and lets a holder that means to hand it over to us do so.
 
         Raises:
             StoreUnavailable: it isn't ours, as far as is known.
@@ -143,7 +167,7 @@ class Lease:
             )
         )
         if said[0] == 0:
-            return Held(said[2].decode(), said[3].decode(), said[1] / 1000, bool(said[4]))
+            return Held(said[2].decode(), said[3].decode(), said[1] / 1000, bool(said[4]), bool(said[5]))
         self.epoch, self.held, self._asked, self._offered = int(said[0]), True, asked, False
         return None
 
@@ -168,15 +192,26 @@ class Lease:
         self._log.warning("the account is let go", why=why)
         self.on_loss()
 
-    async def leave(self) -> None:
-        """Give it back, if it is ours still.
+    async def name_heir(self, heir: str) -> bool:
+        """Promise it to another copy; tell whether that one waits for it and reaches the PBX.
+
+        Raises:
+            StoreUnavailable: Redis can't be reached, or does not answer.
+        """
+        args = (self.holder, int(LEASE_SECONDS * 1000), self.epoch, heir)
+        return bool(await ask(self._name_heir(keys=[self._key], args=args)))
+
+    async def leave(self, heir: str = "") -> None:
+        """Give it back, if it is ours still; for a moment only the `heir` may take it then.
 
         Raises:
             StoreUnavailable: it may be ours still, until it is over.
         """
         self.held = False
         self._now.set()
-        await ask(self._leave(keys=[self._key], args=(self.holder, int(LEASE_SECONDS * 1000), self.epoch)))
+        lengths = (int(LEASE_SECONDS * 1000), int(RESERVED_SECONDS * 1000))
+        args = (self.holder, lengths[0], self.epoch, heir, lengths[1])
+        await ask(self._leave(keys=[self._key], args=args))
 
     async def wanted(self) -> bool:
         """Tell whether another copy waits for the account.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
@@ -47,6 +48,17 @@ class ModuleStore:
         """Keep the settings that the CRM tells."""
         data: Any = _SETTINGS.dump_json(settings)
         await ask(self._redis.hset(self._key, "settings", data))
+
+    async def zone(self) -> ZoneInfo | None:
+        """Give the CRM's time zone, as the copy that holds the account has learned it last."""
+        kept, settings = await ask(self._redis.hmget(self._key, "zone", "settings"))
+        if kept is not None:
+            return CrmSettings(timezone=kept.decode()).zone
+        return self._read(settings, _SETTINGS, CrmSettings()).zone
+
+    async def keep_zone(self, name: str) -> None:
+        """Keep the name of the CRM's time zone, for copies that don't hold the account."""
+        await ask(self._redis.hset(self._key, "zone", name))
 
     async def _switch(self, pipe: Any, active: bool | None, frozen: bool | None, at: float) -> Activity:
         while True:

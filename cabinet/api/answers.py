@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 
 from ari_app.errors import StoreUnavailable
+from cabinet.frame.passing import PassOn
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +37,8 @@ async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Put every error into JSON. Nothing that is answered may be kept by a cache."""
     try:
         response = await handler(request)
+    except PassOn:
+        raise
     except Wrong as wrong:
         response = refusal(wrong.status, str(wrong), wrong.parameter)
     except web.HTTPException as error:

@@ -25,7 +25,7 @@ from ari_app.service.shop import Shop
 from cabinet.api.answers import UnknownClient, Wrong, refusal
 from cabinet.api.fields import LONGEST_QUERY, Fields
 from cabinet.api.upload import Body
-from cabinet.frame.clients import SERVICE, NotReady, Unknown, shop_of
+from cabinet.frame.clients import SERVICE, NotReady, Unknown, shop_for
 
 log = structlog.get_logger(__name__)
 
@@ -38,18 +38,18 @@ async def answer(request: web.Request) -> web.Response:
     fields = Fields()
     fields.add(request.query.items())
 
-    def allowed() -> None:
-        _shop(request, fields)
+    async def allowed() -> None:
+        await _shop(request, fields)
         if "type" in fields and _type(fields) != "upload":
             raise Wrong("type", "expected upload, since a file is sent")
 
     async with AsyncExitStack() as stack:
         body = Body(request, fields, service, stack, allowed)
         if "clientId" in fields:
-            _shop(request, fields)
+            await _shop(request, fields)
         try:
             file = await body.read()
-            shop = _shop(request, fields)
+            shop = await _shop(request, fields)
             report = await _report(request, shop, fields, file)
         except OSError as error:
             log.error("a recording can't be stored", problem=str(error))
@@ -60,13 +60,13 @@ async def answer(request: web.Request) -> web.Response:
     return web.json_response({"success": True, "call": shop.reported.id_of(report.channel), "taken": taken})
 
 
-def _shop(request: web.Request, fields: Fields) -> Shop:
+async def _shop(request: web.Request, fields: Fields) -> Shop:
     try:
         client_id = fields.text("clientId")
     except Wrong:  # none that anybody has; two that differ are nobody's either
         raise UnknownClient from None
     try:
-        return shop_of(request.config_dict[SERVICE], client_id)
+        return await shop_for(request, client_id)
     except Unknown:
         raise UnknownClient from None
     except NotReady:

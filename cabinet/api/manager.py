@@ -11,7 +11,7 @@ from ari_app.calls import CustomerFound, clean_name, tellable, with_prefix, writ
 from ari_app.service.shop import Shop
 from cabinet.api.answers import UnknownClient, Wrong
 from cabinet.api.fields import Fields
-from cabinet.frame.clients import SERVICE, NotReady, Unknown, shop_of
+from cabinet.frame.clients import NotReady, Unknown, shop_for
 
 CRM_SECONDS = 1.7
 """How long the CRM is waited for; the answer is due within 2 s, on a busy machine too."""
@@ -39,7 +39,7 @@ def _wants_text(request: web.Request) -> bool:
 async def _who(request: web.Request, fields: Fields) -> tuple[str, str]:
     shop: Shop | None = None
     try:
-        shop = shop_of(request.config_dict[SERVICE], fields.text("clientId"))
+        shop = await shop_for(request, fields.text("clientId"))
     except Unknown:
         raise UnknownClient from None
     except NotReady:  # the service has only just started: nobody knows anybody yet, and a caller waits

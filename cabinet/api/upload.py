@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import TypeAlias
 
@@ -24,7 +24,7 @@ UPLOAD_SECONDS = 600.0
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,40}(\[[0-9]{0,4}\])?")
 
-Check: TypeAlias = Callable[[], None]
+Check: TypeAlias = Callable[[], Awaitable[None]]
 
 
 class Body:
@@ -88,7 +88,7 @@ class Body:
         raise Wrong("file", f"expected at most {MOST_PARTS} fields")
 
     async def _take_file(self, pieces: AsyncIterator[bytes]) -> Draft:
-        self._allowed()
+        await self._allowed()
         limit = self._service.upload_limit
         if (self._request.content_length or 0) > limit + LONGEST_FIELD:
             raise Wrong("file", f"expected at most {limit} bytes", 413)

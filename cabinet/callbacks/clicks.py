@@ -22,7 +22,7 @@ from ari_app.service.shop import Shop
 from ari_app.service.statuses import WORDS
 from cabinet.callbacks.answers import Refused, answer, no
 from cabinet.callbacks.fields import Fields, read_fields
-from cabinet.frame.clients import SERVICE, NotReady, Unknown, shop_of
+from cabinet.frame.clients import NotReady, Unknown, shop_for
 
 READY_SECONDS = 2
 """When to come again while the accounts are being opened."""
@@ -41,7 +41,7 @@ def _callback(callback: Callback) -> Handler:
     async def handler(request: web.Request) -> web.Response:
         try:
             fields = await read_fields(request, _PARAMETERS)
-            shop = shop_of(request.app[SERVICE], fields.get("clientId", ""))
+            shop = await shop_for(request, fields.get("clientId", ""))
             key = request.match_info.get("key")
             if key is not None and not _is_key_of(shop, key):
                 raise Unknown

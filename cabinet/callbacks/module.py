@@ -29,6 +29,7 @@ from ari_app.store.module import ModuleStore
 from cabinet.callbacks.answers import Refused, answer, no
 from cabinet.callbacks.fields import LONGEST_FORM, LONGEST_VALUE, Fields, read_fields
 from cabinet.frame.clients import HTTP, SERVICE
+from cabinet.frame.passing import leave_to_holder
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +49,9 @@ def _callback(callback: Callback) -> Handler:
             names = ("clientId", "activity", "systemUrl", "settings")
             fields = await read_fields(request, names, LONGEST_FORM)
             account = await _account_of(request, fields.get("clientId", ""))
+            service = request.app[SERVICE]
+            if account.id not in service.shops:
+                await leave_to_holder(request, service, account.id)
             await callback(request, account, fields)
         except Refused as refused:
             log.info("what the CRM says of the module is not taken", path=_kind(request), why=str(refused))
@@ -152,7 +156,10 @@ async def settings(request: web.Request, account: RegisteredAccount, fields: Fie
             "the CRM names a time zone that is not known here", account=account.id, zone=read.timezone
         )
     service = request.app[SERVICE]
-    await ModuleStore(service.redis, account.id).keep_settings(read)
+    store = ModuleStore(service.redis, account.id)
+    await store.keep_settings(read)
+    if read.timezone is not None and read.zone is not None:
+        await store.keep_zone(read.timezone)
     shop = service.shops.get(account.id)
     if shop is not None:
         shop.take_crm_settings(read)

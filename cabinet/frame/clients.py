@@ -10,6 +10,7 @@ from aiohttp import web
 
 from ari_app.service.service import Service
 from ari_app.service.shop import Shop
+from cabinet.frame.passing import leave_to_holder
 
 SERVICE = web.AppKey("service", Service)
 HTTP = web.AppKey("http", aiohttp.ClientSession)
@@ -28,11 +29,33 @@ class NotReady(NotFound):
     """An account may have it: the accounts aren't read yet, or one is just being opened. Come again."""
 
 
+class Elsewhere(NotReady):
+    """An account has it that is another copy's, or just being opened."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(account)
+        self.account = account
+
+
+async def shop_for(request: web.Request, client_id: str) -> Shop:
+    """Find the account with a clientId, or leave the request to the copy that holds it.
+
+    Raises:
+        Unknown, NotReady, PassOn
+    """
+    service = request.config_dict[SERVICE]
+    try:
+        return shop_of(service, client_id)
+    except Elsewhere as elsewhere:
+        await leave_to_holder(request, service, elsewhere.account)
+        raise
+
+
 def shop_of(service: Service, client_id: str) -> Shop:
     """Find the account with a clientId. All are compared, each in constant time: the time tells nothing.
 
     Raises:
-        Unknown, NotReady
+        Unknown, NotReady, Elsewhere
     """
     asked = client_id.encode("utf-8", "replace")
     found: Shop | None = None
@@ -40,9 +63,15 @@ def shop_of(service: Service, client_id: str) -> Shop:
         known = shop.settings.crm.client_id.get_secret_value().encode()
         if hmac.compare_digest(known, asked):
             found = shop
-    if found is None:
-        raise Unknown if service.settled else NotReady
-    return found
+    away: str | None = None
+    for account in service.elsewhere:
+        if hmac.compare_digest(account.crm.client_id.get_secret_value().encode(), asked):
+            away = account.id
+    if found is not None:
+        return found
+    if away is not None:
+        raise Elsewhere(away)
+    raise Unknown if service.loaded.is_set() else NotReady
 
 
 async def asking(app: web.Application) -> AsyncIterator[None]:

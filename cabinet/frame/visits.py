@@ -21,9 +21,11 @@ from ari_app.accounts.account import RegisteredAccount
 from ari_app.service.service import Service
 from ari_app.service.shop import Shop
 from ari_app.store.calls import CallStore
+from ari_app.store.module import ModuleStore
 from ari_app.store.sessions import Sessions
 from ari_app.store.staff import StaffStore
 from cabinet.frame.clients import SERVICE
+from cabinet.frame.passing import leave_to_holder
 from cabinet.frame.security import BadToken, own_path, read_form, reader_id
 
 SESSIONS = web.AppKey("sessions", Sessions)
@@ -35,14 +37,16 @@ class Visit:
 
     account: RegisteredAccount
     shop: Shop | None
-    """The account at work; None while its PBX is not set up, or the service only starts."""
+    """The account at work; None while its PBX is not set up, we only start, or another copy has it."""
     calls: CallStore
     staff: StaffStore
+    crm_zone: ZoneInfo | None = None
+    """What is known of the CRM's time zone where the account isn't at work."""
 
     @property
     def zone(self) -> ZoneInfo:
         """The time zone in which the account's moments are shown."""
-        return self.shop.zone if self.shop else ZoneInfo(self.account.timezone_name)
+        return self.shop.zone if self.shop else self.crm_zone or ZoneInfo(self.account.timezone_name)
 
 
 _VISIT = web.RequestKey("visit", list[Visit])
@@ -97,17 +101,24 @@ async def visit_to(service: Service, account_id: str) -> Visit | None:
     if account is None:
         return None
     calls, staff = CallStore(service.redis, account.id), StaffStore(service.redis, account.id)
-    return Visit(account, service.shops.get(account.id), calls, staff)
+    shop = service.shops.get(account.id)
+    zone = await ModuleStore(service.redis, account.id).zone() if shop is None else None
+    return Visit(account, shop, calls, staff, zone)
 
 
-def signed_in(page: Page) -> Handler:
-    """Make a handler of a page; a reader who isn't signed in is asked to, and comes back here then."""
+def signed_in(page: Page, *, at_holder: bool = False) -> Handler:
+    """Make a handler of a page; a reader who isn't signed in is asked to, and comes back here then.
+
+    What only the copy knows that holds the account is shown and done `at_holder`.
+    """
 
     @wraps(page)
     async def handler(request: web.Request) -> web.StreamResponse:
         visit = await find_visit(request)
         if visit is None:
             raise web.HTTPSeeOther(f"/sign-in?next={quote(own_path(request.path_qs), safe='/')}")
+        if at_holder and visit.shop is None:
+            await leave_to_holder(request, request.config_dict[SERVICE], visit.account.id)
         return await page(request, visit)
 
     return handler

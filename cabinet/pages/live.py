@@ -65,10 +65,10 @@ async def hang_up(request: web.Request, visit: Visit) -> web.Response:
 async def stream(request: web.Request, visit: Visit) -> web.StreamResponse:
     """Send the list again whenever something in it has changed."""
     with request.app[BOARDS].reader_of(visit.account.id, MOST_STREAMS) as board:
-        return await _stream(request, board)
+        return await _stream(request, board, visit)
 
 
-async def _stream(request: web.Request, board: Board) -> web.StreamResponse:
+async def _stream(request: web.Request, board: Board, visit: Visit) -> web.StreamResponse:
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/event-stream",
@@ -77,10 +77,15 @@ async def _stream(request: web.Request, board: Board) -> web.StreamResponse:
         }
     )
     await response.prepare(request)
+    service, held = request.app[SERVICE], visit.shop is not None
+
+    def at_work() -> bool:
+        return visit.account.id in service.shops  # where it has moved to, the reader's browser finds out
+
     boards, loop = request.app[BOARDS], asyncio.get_running_loop()
     sent, check_at = "", loop.time() + CHECK_SECONDS
     try:
-        while not boards.closed and request.transport is not None:
+        while not boards.closed and request.transport is not None and at_work() is held:
             listed = await board.list_for(request)
             if listed is None:
                 break

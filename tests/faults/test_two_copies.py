@@ -10,16 +10,18 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
 from ari_app.demo.crm.simulator import SimulatedCrm
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.phones import Answers, Rings
+from ari_app.store.accounts import Accounts
 from ari_app.store.connection import connect
 from tests.faults.copies import TAKEN_OVER_SECONDS, Copy, SharedOffice
 from tests.faults.redis_server import RedisServer
-from tests.support.office import API_KEY
+from tests.support.office import API_KEY, SECRET_KEY
 from tests.support.pace import at_this_pace
 
 ANNA = "+79161234567"
@@ -193,6 +195,30 @@ async def test_a_copy_that_is_told_to_stop_hands_over_and_nobody_notices(shared:
         ("answered", boris),
     }
     await told_once(shared, calls=2)
+
+
+# -- whichever copy is asked ------------------------------------------------------------------------------
+
+
+async def test_a_click_at_a_copy_that_does_not_hold_the_account_rings(shared: SharedOffice) -> None:
+    (olga,) = shared.managers(1)
+    one, other = await shared.open_two()
+    stored = await Accounts(shared.redis, SECRET_KEY).find(shared.account.id)
+    assert stored is not None
+    given = {"clientId": stored.crm.client_id.get_secret_value(), "code": olga, "phone": ANNA}
+    async with (
+        shared.phone(olga, Answers(after=0.1)) as phone,
+        shared.lab.customer_phone(Answers(after=0.1)),
+        aiohttp.ClientSession() as crm,
+    ):
+        async with crm.get(f"http://127.0.0.1:{other.port}/crm/call", params=given) as answer:
+            assert answer.status == 200, await answer.text()
+            call = (await answer.json())["call"]
+        await shared.recorded()
+        assert await shared.holder() == one.holder
+        phone.hang_up()
+    report = await shared.report()
+    assert (report.call.id, report.upload.result, report.upload.code) == (call, "answered", olga)
 
 
 # -- Redis is away for both -------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from ari_app.store.leases import (
     FRESH_SECONDS,
     LEASE_SECONDS,
     PRECEDENCE_SECONDS,
+    RESERVED_SECONDS,
     Held,
     Lease,
     Precedence,
@@ -39,7 +40,7 @@ class Clock:
 async def pass_by(redis: Redis, seconds: float) -> None:
     """Let a lease become older: what it says of its end is moved back, as if so much time had gone by."""
     key = Keys(SHOP).lease
-    for field in ("until", "wanted"):
+    for field in ("until", "wanted", "heir_until"):
         value = float(await redis.hget(key, field) or 0)
         await redis.hset(key, field, str(int(value - seconds * 1000)))
 
@@ -138,6 +139,51 @@ async def test_a_holder_that_is_deaf_offers_the_account_to_a_copy_that_hears(red
     assert not one.fresh  # it asks before all that it does
     assert await other.take(able=True) is None
     assert not await one.still_ours()
+
+
+async def test_a_holder_hands_over_to_an_heir_that_is_ready_and_nobody_else_comes_between(
+    redis: Redis,
+) -> None:
+    one, heir, third = (Lease(redis, SHOP, name) for name in ("one", "heir", "third"))
+    await one.take()
+    assert not await one.name_heir("heir")
+    for copy, promised in ((heir, True), (third, False)):
+        held = await copy.take(able=True)
+        assert held is not None
+        assert held.promised is promised
+    assert await one.name_heir("heir")
+    assert not await one.name_heir("third")  # another one has to say so itself
+    assert not await one.name_heir("heir")
+    await one.leave("heir")
+    for copy in (third, one):
+        held = await copy.take(able=True)
+        assert held is not None
+        assert 0 < held.seconds <= RESERVED_SECONDS
+    assert await heir.take() is None
+    assert heir.epoch == 2
+    held = await one.take(able=True)
+    assert held is not None
+    assert not held.promised
+
+
+async def test_an_account_that_its_heir_does_not_come_for_is_anybodys(redis: Redis) -> None:
+    one = Lease(redis, SHOP, "one")
+    await one.take()
+    await one.leave("heir")
+    assert await one.take() is not None
+    await pass_by(redis, RESERVED_SECONDS)
+    assert await one.take() is None
+
+
+async def test_who_lost_the_account_names_no_heir(redis: Redis) -> None:
+    one, other = Lease(redis, SHOP, "one"), Lease(redis, SHOP, "other")
+    await one.take()
+    await pass_by(redis, LEASE_SECONDS + 1)
+    await other.take()
+    assert not await one.name_heir("third")
+    held = await Lease(redis, SHOP, "third").take()
+    assert held is not None
+    assert not held.promised
 
 
 # -- whether to go on --------------------------------------------------------------------------------------
