@@ -54,6 +54,8 @@ SEEN_SECONDS = 1.0
 """How often the moment is kept at which the PBX was last heard, while there are calls."""
 DEAF_SECONDS = 0.4
 """After so long without the PBX, a copy that reaches it may have the account."""
+FIRST_SECONDS = 3.0
+"""The same while we have just taken the account: on a busy machine two would else pass it to and fro."""
 STILL_SECONDS = 1.0
 """How long what has begun may take to end when another copy takes the account over."""
 OVER_SECONDS = 2.0
@@ -348,10 +350,13 @@ class Shop:
 
     async def _offer_when_deaf(self) -> None:
         """Offer the account to a copy that reaches the PBX, while we don't."""
-        deaf = 0.0
+        deaf, patience = 0.0, FIRST_SECONDS
         while True:
-            deaf = 0.0 if self.line.listening else deaf + DEAF_SECONDS / 2
-            self.lease.offer(deaf > DEAF_SECONDS)
+            if self.line.listening:
+                deaf, patience = 0.0, DEAF_SECONDS
+            else:
+                deaf += DEAF_SECONDS / 2
+            self.lease.offer(deaf > patience)
             await asyncio.sleep(DEAF_SECONDS / 2)
 
     async def _count_what_is_aside(self) -> None:

@@ -412,6 +412,22 @@ async def test_a_manager_who_dialled_hands_the_customer_over_to_whom_she_asked_f
     assert (report.upload.type, report.upload.code, report.call.first_talker) == ("out", boris, olga)
 
 
+async def test_a_customer_is_parked_and_a_colleague_takes_them_out_of_the_lot(office: Office) -> None:
+    (boris,) = office.managers(1)
+    async with anna_talks_to_olga(office) as talk, softphone(office, boris) as his:
+        await talk.hers.transfer(talk.call, "700")
+        await office.stage("transferring")
+        taken_out = await his.dial("701")
+        await office.until(
+            lambda: [call.talker for call in office.shop.line.calls] == [boris], f"{boris} does not talk"
+        )
+        talk.customer.hang_up()
+        await his.is_over(taken_out)
+    report = await office.report()
+    is_one_call(report, talk.olga, boris)
+    assert (report.upload.code, report.call.first_talker) == (boris, talk.olga)
+
+
 ON_THE_OLDEST = (
     test_a_customer_is_handed_over_blindly_and_the_colleague_sees_them,
     test_who_was_asked_first_hands_the_customer_on_by_name,
