@@ -221,7 +221,7 @@ async def test_a_wrong_ari_password(look: Look, lab: Lab) -> None:
 
 
 async def test_a_wrong_prefix_has_neither_ari_nor_ajam(look: Look) -> None:
-    findings = await look({"[pbx]": '[pbx]\nhttp_prefix = "pbx"'})
+    findings = await look({'http_prefix = "asterisk"': 'http_prefix = "pbx"'})
     assert [subject for subject, _ in wrong(findings)] == ["ARI", "AJAM"]
     assert "there is no ARI at" in about(findings, "ARI")[0].sentence
     assert "webenabled=yes" in about(findings, "AJAM")[0].sentence
