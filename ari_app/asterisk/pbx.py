@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -62,8 +61,6 @@ PING_SECONDS, PONG_SECONDS = 1.0, 2.0
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 15.0
 SOON_SECONDS, A_MOMENT_SECONDS = 2.0, 300.0
 """The longest pause before a PBX is tried again that was connected so shortly ago."""
-LISTENS_SINCE = 20
-"""From this Asterisk on the customer is recorded; 16 loses their name in a transfer from a bridge of two."""
 TIME_SECONDS = 15.0
 """How often the PBX is asked the time."""
 
@@ -188,8 +185,6 @@ class Pbx:
         self.extensions = Extensions(target.channel_format, owners)
         self.rings_people = False
         """Whether the dialplan has the context that rings people as FreePBX would (`ring_context`)."""
-        self.records_bridges = False
-        """Whether it is an Asterisk on which the bridge is recorded, not the customer."""
         self._passage = passage
         self._clock = clock
         self._time = PbxClock(clock)
@@ -320,8 +315,7 @@ class Pbx:
         try:
             await self._ask_the_time()
             await self._filter_events()
-            info = await self.ari("asterisk", "getInfo", only="status,system")
-            self.records_bridges = _major(str(info.get("system", {}).get("version", ""))) < LISTENS_SINCE
+            info = await self.ari("asterisk", "getInfo", only="status")
             await self.look_who_rings()
             await ears.connected(str(info["status"]["startup_time"]))
             await self._check_recording_folder()
@@ -568,9 +562,3 @@ def _in_words(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "the PBX does not answer"
     return str(error) or type(error).__name__
-
-
-def _major(version: str) -> int:
-    """Give the number of a release such as ``16.28.0``; one without a number is taken for the newest."""
-    found = re.match(r"(?:certified/)?(\d+)\.", version)
-    return int(found[1]) if found else LISTENS_SINCE

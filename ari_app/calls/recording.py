@@ -2,8 +2,10 @@
 
 A channel of ours listens to the customer's and is recorded, not the bridge: so the recording goes on wherever
 the customer's channel goes, into a parking lot too, and the bridge is one of two channels. It records only
-once it has entered our application: what is ordered sooner may be lost. On an older Asterisk the bridge is
-recorded (`Policy.record_bridge`), as earlier versions of ours did everywhere.
+once it has entered our application: what is ordered sooner may be lost.
+
+Accounts have the bridge recorded as yet (`Policy.record_bridge` says why), so a recorded customer can't be
+parked.
 """
 
 from __future__ import annotations

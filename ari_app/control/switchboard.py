@@ -601,7 +601,6 @@ class Line:
         desk, policy = self.desk, self.desk.policy
         if self.pbx.rings_people:
             policy = policy.through(ring_format(self.pbx.target.stasis_app))
-        policy = replace(policy, record_bridge=self.pbx.records_bridges)
         busy = self._busy_for_a_new_call()
         call, orders = begin(call_id, desk.account, policy, first, busy, self.clock())
         self._start(LiveCall(self, call), first, orders)

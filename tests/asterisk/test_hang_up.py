@@ -21,6 +21,7 @@ async def test_two_who_talk_are_parted_and_their_recording_is_kept(office: Offic
     await office.open()
     async with office.phone(olga, Answers(after=0.1)), office.call(ANNA) as caller:
         await caller.answered()
+        await office.recorded()
         end_the_call(office)
         await caller.ended()
     report = await office.report()

@@ -12,7 +12,6 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from ari_app.asterisk.pbx import LISTENS_SINCE
 from ari_app.demo.pbx.asterisk import EXTENSIONS, Asterisk
 from ari_app.demo.pbx.customers import Customer
 from ari_app.demo.pbx.lab import Lab
@@ -20,7 +19,7 @@ from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Phone
 from tests.asterisk.pbx_files import prepared
 from tests.asterisk.test_outgoing import dial
-from tests.support.office import Office, Report, since_the_answer
+from tests.support.office import Office, Report
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -69,16 +68,11 @@ async def lab(installation: Installation) -> AsyncIterator[Lab]:
         yield Lab(asterisk)
 
 
-def recordable(office: Office) -> bool:
-    """Whether the PBX can park a customer who is recorded; an older one is asked to record the bridge."""
-    return office.lab.asterisk.installation.major >= LISTENS_SINCE
-
-
 @asynccontextmanager
 async def anna_talks_to(office: Office, code: str, **calls: object) -> AsyncIterator[tuple[Customer, Phone]]:
     """Open the shop and let Anna call, whose manager has this extension."""
     office.customer(ANNA, "Иванова Анна", manager=code)
-    await office.open(**{"record": recordable(office), **calls})
+    await office.open(**{"record": False, **calls})
     async with office.phone(code, Answers(after=0.1)) as hers, office.call(ANNA) as anna:
         await anna.answered()
         await hers.answers()
@@ -112,13 +106,9 @@ def is_one_call(report: Report, code: str, *told: str, talked: float) -> None:
     assert report.call.talking == pytest.approx(talked, abs=1.5)
 
 
-@pytest.mark.parametrize("record", [False, True], ids=["not recorded", "recorded"])
-async def test_who_is_parked_is_taken_out_of_the_lot_by_a_colleague(office: Office, record: bool) -> None:
+async def test_who_is_parked_is_taken_out_of_the_lot_by_a_colleague(office: Office) -> None:
     olga, boris = office.managers(2)
-    async with anna_talks_to(office, olga, record=record) as (anna, hers):
-        if record and not recordable(office):
-            await is_not_parked(office, hers, anna)
-            return
+    async with anna_talks_to(office, olga) as (anna, hers):
         await parked(office, hers)
         async with dial(office, boris, PLACE) as his:
             await his.answered()
@@ -129,28 +119,23 @@ async def test_who_is_parked_is_taken_out_of_the_lot_by_a_colleague(office: Offi
     report = await office.report()
     is_one_call(report, boris, olga, boris, talked=1)
     assert report.call.first_talker == olga
-    assert (report.upload.record_url is not None) == record
-    if record:
-        lasted = since_the_answer(report.call)
-        assert lasted > report.call.talking + 1, "she has waited in the lot"
-        assert report.call.recording.seconds == pytest.approx(lasted, abs=0.4)
 
 
-async def is_not_parked(office: Office, hers: Phone, anna: Customer) -> None:
-    """The PBX refuses to park whom it records, and the two talk on."""
-    code = (await office.live()).talker
-    assert await hers.transfer(LOT) == 503
+async def test_a_customer_who_is_recorded_is_not_parked_and_the_two_talk_on(office: Office) -> None:
+    (olga,) = office.managers(1)
+    async with anna_talks_to(office, olga, record=True) as (anna, hers):
+        await office.recorded()
+        assert await hers.transfer(LOT) == 503
 
-    async def together() -> bool | None:
-        bridge = (await office.live()).bridge_id
-        shown = await office.lab.asterisk.command(f"bridge show {bridge}")
-        return shown.count("PJSIP/") == 2 or None
+        async def together() -> bool | None:
+            shown = await office.lab.asterisk.command(f"bridge show {(await office.live()).bridge_id}")
+            return shown.count("PJSIP/") == 2 or None
 
-    await office.eventually(together, "the two don't hear each other")
-    anna.hang_up()
-    await anna.ended()
+        await office.eventually(together, "the two don't hear each other")
+        anna.hang_up()
+        await anna.ended()
     report = await office.report()
-    assert (report.upload.result, report.upload.code) == ("answered", code)
+    assert (report.upload.result, report.upload.code) == ("answered", olga)
     assert report.upload.record_url is not None
 
 
@@ -174,8 +159,6 @@ async def test_when_the_lots_time_is_over_the_parker_is_rung_and_talks_again(off
         await anna.ended()
     report = await office.report()
     is_one_call(report, olga, olga, talked=1)
-    if recordable(office):
-        assert report.call.recording.seconds == pytest.approx(since_the_answer(report.call), abs=0.4)
 
 
 async def test_a_lot_behind_something_else_in_the_dialplan(office: Office) -> None:
@@ -214,7 +197,7 @@ async def test_a_member_of_a_queue_parks_the_customer(office: Office) -> None:
     olga, boris = office.managers(2)
     queue = office.lab.queue()
     await office.lab.asterisk.queue_add(queue, f"PJSIP/{olga}")
-    await office.open(unknown=f"queue:queues,{queue}", record=recordable(office))
+    await office.open(unknown=f"queue:queues,{queue}", record=False)
     async with office.phone(olga, Answers(after=0.1)) as hers, office.call(STRANGER) as customer:
         await customer.answered()
         await office.stage("talking")
@@ -230,7 +213,7 @@ async def test_a_member_of_a_queue_parks_the_customer(office: Office) -> None:
 
 async def test_a_customer_who_was_called_is_parked(office: Office) -> None:
     olga, boris = office.managers(2)
-    await office.open(record=recordable(office))
+    await office.open(record=False)
     async with office.lab.customer_phone(Answers(after=0.1)) as anna, dial(office, olga, ANNA) as hers:
         await hers.answered()
         await office.stage("talking")
@@ -249,7 +232,7 @@ async def test_a_customer_who_was_called_is_parked(office: Office) -> None:
 
 async def test_a_customer_of_a_clicked_call_is_parked(office: Office) -> None:
     olga, boris = office.managers(2)
-    await office.open(record=recordable(office))
+    await office.open(record=False)
     async with (
         office.lab.customer_phone(Answers(after=0.1)) as anna,
         office.phone(olga, Answers(after=0.1)) as hers,
@@ -318,31 +301,6 @@ async def test_a_customer_who_is_parked_while_nobody_listens_is_found_in_the_lot
     report = await office.report()
     assert (report.upload.result, report.upload.code) == ("answered", boris)
     assert report.told[-1] == ("hangup", sorted((olga, boris)), "answered")
-
-
-async def test_a_recording_whose_channel_is_hung_up_goes_on(office: Office) -> None:
-    (olga,) = office.managers(1)
-    async with anna_talks_to(office, olga, record=True) as (anna, _):
-        await office.recorded()
-        if not recordable(office):
-            assert (await office.live()).recorder is None
-            return
-        recorder = (await office.live()).recorder_id
-        for line in await office.lab.asterisk.channels():
-            if line.startswith("Snoop/") and recorder in line:
-                await office.lab.asterisk.command(f"channel request hangup {line.split('!')[0]}")
-
-        async def again() -> bool | None:
-            return (await office.live()).recorder != recorded or None
-
-        recorded = (await office.live()).recorder
-        await office.eventually(again, "nobody listens again")
-        anna.hang_up()
-        await anna.ended()
-    report = await office.report()
-    assert report.upload.record_url is not None
-    assert report.call.recording.seconds is not None
-    assert report.call.recording.seconds > since_the_answer(report.call) - 1.5
 
 
 async def test_where_the_pbx_cant_park_the_two_talk_on(office: Office) -> None:
