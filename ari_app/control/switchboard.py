@@ -277,6 +277,8 @@ class Line:
         if self.listening:
             self._heard_until = self.clock() - unnoticed
         self.listening = False
+        for live in self._calls.values():
+            live.deaf = True  # it may ask what is true before the event stream is back
         if self.ajam is not None:
             self.ajam.look_again()
 

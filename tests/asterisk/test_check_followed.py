@@ -132,7 +132,7 @@ async def test_one_of_several_telephones_is_away(office: Office) -> None:
     office.hire(HALF_GONE)
 
     async def away() -> bool | None:  # the PBX finds it out within a second
-        shown = await office.lab.asterisk.command(f"pjsip show aor {HALF_GONE}")
+        shown = await office.lab.asterisk.command(f"pjsip show aor {HALF_GONE}-soft")
         return shown.count("Unavail") == 2 or None
 
     await office.eventually(away, "the PBX takes the telephones for reachable")
