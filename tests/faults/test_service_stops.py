@@ -52,9 +52,9 @@ async def test_a_customer_in_a_parking_lot_is_followed_when_the_service_is_kille
 ) -> None:
     olga, boris = served.managers(2)
     served.customer(ANNA, "Иванова Анна", manager=olga)
-    await served.open()
+    await served.open(record=False)
     async with served.phone(olga, Answers(after=0.1)) as phone, served.call(ANNA) as caller:
-        await served.recorded()
+        await served.stage("talking")
         await served.lab.bridged(olga)
         assert await phone.transfer("700") == 200
         await phone.is_free()
@@ -72,9 +72,7 @@ async def test_a_customer_in_a_parking_lot_is_followed_when_the_service_is_kille
     assert (report.upload.result, report.upload.code) == ("answered", boris)
     assert report.call.ended_at is not None
     assert report.call.answered_at is not None
-    assert report.call.recording.seconds is not None
     lasted = report.call.ended_at - report.call.answered_at
-    assert abs(report.call.recording.seconds - lasted) < at_this_pace(0.7)
     assert report.call.talking < lasted - 2
 
 
