@@ -10,6 +10,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
@@ -130,6 +131,8 @@ class LiveCall:
         """Its channels with ids that aren't of our making; the line finds the call by them."""
         self.deaf = False
         """Something may have happened to it of which nothing was heard, and the PBX wasn't asked since."""
+        self._ends: list[h.LegEnded] = []
+        """What has ended while it was deaf: that means something only with what the PBX says is true."""
         self._line = line
         self._mailbox: asyncio.Queue[h.Happening] = asyncio.Queue()
         self._errands: dict[str, asyncio.Task[None]] = {}
@@ -149,7 +152,10 @@ class LiveCall:
         """Let something happen to the call, when its turn comes."""
         if isinstance(happening, h.ClockSet):
             self._set_by += happening.by
-        self._mailbox.put_nowait(happening)
+        if self.deaf and isinstance(happening, h.LegEnded) and self.call.way is Way.ARI:
+            self._ends.append(happening)
+        else:
+            self._mailbox.put_nowait(happening)
 
     async def settled(self) -> None:
         """Wait until all that has happened so far is dealt with, or the call is over."""
@@ -299,12 +305,21 @@ class LiveCall:
     async def _ask(self, channels: tuple[str, ...]) -> h.Happening | None:
         try:
             await self._watch_again()
-            return await self._line.facts(self.call, channels)
+            said = await self._line.facts(self.call, channels)
         except PbxError as error:
             self._doubt(f"the PBX could not be asked: {error}")
             return None
         finally:
             self._asking -= 1
+        if self.deaf:
+            if self._line.listening and self.call.way is Way.ARI:
+                self.put(h.OutcomeUnknown(self._line.clock(), "the PBX was asked about some of the call"))
+            return said
+        ends, self._ends = self._ends, []
+        self.put(replace(said, ends=tuple(ends)))
+        for end in ends:
+            self.put(end)
+        return None
 
     async def _watch_again(self) -> None:
         """Watch the channels that could not be watched at first; only then ask whether they still exist."""

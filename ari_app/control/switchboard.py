@@ -337,6 +337,7 @@ class Line:
         found = [await self._fact(call, snapshot, channel, deaf) for channel in channels]
         known_up_at = max(call.known_at, self._heard_until if deaf else at - AUDIT_SECONDS)
         recording = call.recording.awaited and await self.pbx.is_recording(call.recording_name)
+        newcomers = await self._newcomers(call, snapshot, known_up_at if deaf else None)
         if self.listening and {leg.id for leg in (call.caller, *call.our_legs) if leg.alive} <= set(channels):
             live.deaf = False
         return h.PbxSaid(
@@ -344,7 +345,7 @@ class Line:
             asked=channels,
             channels=tuple(fact for fact in found if fact is not None),
             recording=recording,
-            newcomers=await self._newcomers(call, snapshot, known_up_at if deaf else None),
+            newcomers=newcomers,
             known_up_at=known_up_at,
             restarted=call.started_at < self._restart_seen_at,
             deaf=deaf,
