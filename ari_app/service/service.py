@@ -239,7 +239,9 @@ class Service:
         self._absent &= self._known.keys()
         for gone in self.shops.keys() - self._known.keys():
             log.info("account removed", account=gone)
-            await self.shops.pop(gone).stop(drain_seconds=None)
+            shop = self.shops.pop(gone)
+            await shop.stop(drain_seconds=None)
+            await shop.unmark()
             await self._holding.leave(gone)
             self.changes_of(gone).note()
         turns, news = asyncio.Semaphore(AT_ONCE), revision != self._revision
@@ -296,7 +298,12 @@ class Service:
             self._clock,
             passages.to(account.pbx.guarded),
             self.changes_of(account.id),
-            Mark(account.pbx.stasis_app, await self.installation(), self.public_url),
+            Mark(
+                account.pbx.stasis_app,
+                await self.installation(),
+                self.public_url,
+                self._holding.lease(account.id).epoch,
+            ),
             click_limits=_click_limits(self.settings),
             bounds=Bounds(self.settings.ledger_mb * 10**6, self.settings.live_calls),
         )

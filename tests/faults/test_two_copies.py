@@ -165,6 +165,31 @@ async def test_a_copy_that_comes_back_takes_over_in_its_turn(shared: SharedOffic
     await told_once(shared)
 
 
+async def test_a_copy_that_reaches_the_pbx_before_redis_takes_it_back_from_nobody(
+    shared: SharedOffice,
+) -> None:
+    (olga,) = shared.managers(1)
+    shared.customer(ANNA, "Иванова Анна", manager=olga)
+    one, other = await shared.open_two()
+    async with shared.phone(olga, Answers(after=0.1)) as phone, shared.call(ANNA) as caller:
+        await shared.recorded()
+        await cut_from_both(shared, one)
+        await shared.has_it(other)
+        epoch = await shared.epoch()
+        shared.to_pbx.mend(one.pid)
+        await shared.let_go(one)
+        assert "another copy of the service has taken the account since" in one.log
+        assert await other.connected() == 1
+        await come_back(shared, one)
+        assert (await shared.holder(), await shared.epoch()) == (other.holder, epoch)
+        assert phone.talking
+        caller.hang_up()
+        await caller.ended()
+    report = await shared.report()
+    assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
+    await told_once(shared)
+
+
 # -- planned ----------------------------------------------------------------------------------------------
 
 
