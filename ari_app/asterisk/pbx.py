@@ -554,6 +554,36 @@ class Pbx:
             return False
         return True
 
+    async def recordings(self) -> list[str]:
+        """Name the recordings of calls of ours that lie on the PBX.
+
+        Raises:
+            PbxError: the PBX does not answer, or says no.
+        """
+        names = (str(one["name"]) for one in await self.ari("recordings", "listStored"))
+        return [name for name in names if self.ids.call_of(name) == name]
+
+    async def remove_recording(self, name: str) -> None:
+        """Remove a recording, if it is there still.
+
+        Raises:
+            PbxError: the PBX does not answer.
+        """
+        with suppress(PbxRefused):
+            await self.ari("recordings", "deleteStored", recordingName=name)
+
+    async def has_recording(self, name: str) -> bool:
+        """Tell whether the PBX has a recording that we haven't fetched, or makes it now.
+
+        Raises:
+            PbxError: the PBX does not answer, or says no.
+        """
+        try:
+            await self.ari("recordings", "getStored", recordingName=name)
+        except PbxRefused:
+            return await self.is_recording(name)
+        return True
+
 
 def _other_half(channels: dict[str, dict[str, Any]], near: str) -> dict[str, Any] | None:
     """Find the other half of a Local channel, by the near one's name."""

@@ -407,6 +407,8 @@ class PbxSaid:
     deaf: bool = False
     ends: tuple[LegEnded, ...] = ()
     """After a time when nothing was heard: what has ended since, before the PBX could say what is true."""
+    recorded: bool = False
+    """Whether there is a recording of a call of which we don't know that it was answered: it was, unheard."""
 
 
 @dataclass(frozen=True, slots=True)

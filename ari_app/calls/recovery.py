@@ -152,7 +152,11 @@ def in_doubt(call: Call, said: h.PbxSaid) -> bool:
 
     A caller who is there still, and isn't up, was answered by nobody; nor was one who wasn't up at their end.
     """
-    if not said.deaf or said.restarted or call.answered_at is not None or call.waiter.id not in said.asked:
+    if not said.deaf or call.answered_at is not None:
+        return False
+    if said.recorded:
+        return True
+    if said.restarted or call.waiter.id not in said.asked:
         return False
     facts = {fact.id: fact for fact in said.channels}
     waits, ended = facts.get(call.waiter.id), _as_it_ended(call.waiter, said)

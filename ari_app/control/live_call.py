@@ -92,6 +92,9 @@ class Desk(Protocol):
     async def look_up(self, number: str, at: Callable[[], float]) -> h.CustomerFound | h.CustomerUnknown:
         """Ask the CRM which customer has a number; never raises."""
 
+    def has_recording(self, call_id: str) -> bool:
+        """Tell whether the recording of a call is in our store."""
+
     async def fetch_recording(self, name: str, at: Callable[[], float]) -> h.Happening:
         """Bring a recording into our store; never raises."""
 

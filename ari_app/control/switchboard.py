@@ -50,7 +50,11 @@ APART_SECONDS = 10.0
 """How long after a transfer that has led nowhere the PBX may yet take who asked for it out of the bridge."""
 AUDIT_SECONDS = 30.0
 """How often the live calls are compared with what the PBX says, in case an event was lost."""
+SWEEP_SECONDS, LATER_SECONDS = 40.0, 600.0
+"""How often it is looked for recordings that nobody fetches: twice when we have begun, and then.
 
+Who had the account before us has handed in by the second time what we can't know.
+"""
 
 _DIALLED = re.compile(r"\+?[0-9*#]{1,32}")
 _CONTEXT = re.compile(r"[A-Za-z0-9_.-]{1,79}")
@@ -123,9 +127,17 @@ class Line:
         if seen is not None:
             self._heard_until, self._startup = min(seen[0], self.clock()), seen[1]
         for call in calls:
-            live = LiveCall(self, taken_up(call, self.clock()))
-            live.deaf = True
-            self._start(live, None, ())
+            self.take_up(call)
+
+    def take_up(self, call: Call) -> None:
+        """Take a call up that is live, and of which nothing was heard for a while."""
+        if call.id in self._calls:
+            return
+        live = LiveCall(self, taken_up(call, self.clock()))
+        live.deaf = True
+        self._start(live, None, ())
+        if self.listening:
+            live.put(h.OutcomeUnknown(self.clock(), "the call was another copy's"))
 
     def put(self, call_id: str, happening: h.Happening) -> None:
         """Put what happened to a call into its mailbox, if it is live."""
@@ -337,6 +349,7 @@ class Line:
         found = [await self._fact(call, snapshot, channel, deaf) for channel in channels]
         known_up_at = max(call.known_at, self._heard_until if deaf else at - AUDIT_SECONDS)
         recording = call.recording.awaited and await self.pbx.is_recording(call.recording_name)
+        recorded = deaf and not call.recording.awaited and await self._was_recorded(call, snapshot)
         newcomers = await self._newcomers(call, snapshot, known_up_at if deaf else None)
         if self.listening and {leg.id for leg in (call.caller, *call.our_legs) if leg.alive} <= set(channels):
             live.deaf = False
@@ -349,7 +362,14 @@ class Line:
             known_up_at=known_up_at,
             restarted=call.started_at < self._restart_seen_at,
             deaf=deaf,
+            recorded=recorded,
         )
+
+    async def _was_recorded(self, call: Call, snapshot: Snapshot) -> bool:
+        """Tell whether a call of which nothing is left was answered, by whoever held the account before."""
+        if call.answered_at is not None or not call.policy.record or call.waiter.id in snapshot.channels:
+            return False
+        return self.desk.has_recording(call.id) or await self.pbx.has_recording(call.recording_name)
 
     async def _newcomers(
         self, call: Call, snapshot: Snapshot, deaf_since: float | None
@@ -461,6 +481,21 @@ class Line:
                         legs.append(live.call.recorder)
                     if any(leg.alive and leg.at < before and leg.id not in exist for leg in legs):
                         live.put(h.OutcomeUnknown(self.clock(), "a channel of the call is gone"))
+
+    async def sweep(self) -> None:
+        """Remove recordings, for ever, that are of no call of ours any more: nobody fetches them."""
+        left: frozenset[str] = frozenset()
+        looks = 0
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS if looks < 2 or left else LATER_SECONDS)
+            if not self.listening:
+                continue
+            with suppress(PbxError):
+                there = frozenset(await self.pbx.recordings()) - self._calls.keys()
+                for name in there & left:
+                    self._log.info("a recording of a call that is over is removed", call=name)
+                    await self.pbx.remove_recording(name)
+                looks, left = looks + 1, there - left
 
     async def watch_the_lots(self) -> None:
         """Look, for ever, who has taken customers out of the parking lots in which they wait."""

@@ -40,7 +40,7 @@ from ari_app.service.desk import ShopDesk
 from ari_app.service.event_log import Notes, TroubleWatch
 from ari_app.service.reported import ReportedCalls
 from ari_app.service.statuses import Statuses
-from ari_app.store.calls import CallStore
+from ari_app.store.calls import CallStore, Step
 from ari_app.store.connection import Redis
 from ari_app.store.events import EventStore, What
 from ari_app.store.leases import Lease
@@ -168,6 +168,7 @@ class Shop:
         self._work("reported calls", self.reported.run)
         self._work("audit", self.line.audit)
         self._work("lots", self.line.watch_the_lots)
+        self._work("recordings", self.line.sweep)
         self._work("statuses", self.statuses.run)
         self._work("seen", self._note_when_seen)
         self._work("set aside", self._count_what_is_aside)
@@ -223,6 +224,21 @@ class Shop:
         """End what `let_go` has stopped."""
         await self.line.close()
         await self._end_tasks()
+
+    async def hand_in(self) -> None:
+        """Give the calls to whoever has the account now of which Redis has never heard, and which have ended.
+
+        Of the others that copy has asked the PBX.
+
+        Raises:
+            StoreUnavailable: some are not handed in yet.
+        """
+        calls: dict[str, list[Step]] = {}
+        for step in self.ledger.unwritten:
+            calls.setdefault(step.call.id, []).append(step)
+        for steps in calls.values():
+            if steps[0].line.before is None and steps[-1].call.ending is not None:
+                await self.calls.hand_in(steps)
 
     async def hand_over(self, heir: str = "") -> None:
         """Let another copy, which waits for it, take the account; calls go on as they are.
@@ -362,10 +378,19 @@ class Shop:
     async def _count_what_is_aside(self) -> None:
         while True:
             with suppress(StoreUnavailable):
+                await self._take_late()
                 self.aside = await self.calls.refused_count()
                 known = {call.id for call in self.line.calls}
                 self.unreadable = tuple(await self.calls.unreadable_live(known))
             await asyncio.sleep(ASIDE_SECONDS)
+
+    async def _take_late(self) -> None:
+        """Take up the calls that a copy has handed in which was cut off from Redis and lost the account."""
+        for call in await self.calls.take_late():
+            self._log.info("a call is taken up that another copy has handed in", call=call.id)
+            if not call.over:
+                self.line.take_up(call)
+            self.delivery.wake()
 
     async def _follow_crm_zone(self) -> None:
         """The CRM's own time zone wins, when it can be read."""

@@ -72,6 +72,11 @@ class Ledger:
         return len(self._waiting)
 
     @property
+    def unwritten(self) -> list[Step]:
+        """The steps that are not written yet, or may not be, oldest first."""
+        return [step for step, _, _ in self._waiting]
+
+    @property
     def full(self) -> bool:
         """Whether there is no room for the steps of another call."""
         return self.bytes >= self.limit

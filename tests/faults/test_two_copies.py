@@ -147,6 +147,46 @@ async def test_a_phone_that_rings_when_its_copy_fails_rings_on_and_is_answered(
     await told_once(shared)
 
 
+async def test_a_talk_of_which_redis_never_heard_is_not_told_as_missed(shared: SharedOffice) -> None:
+    (olga,) = shared.managers(1)
+    one, other = await shared.open_two(unknown=f"group:{olga}")
+    async with shared.phone(olga, Rings()) as phone, shared.call(STRANGER) as caller:
+        await phone.rings()
+        await shared.stage("ringing")
+        await cut_from_redis(shared, one)
+        phone.answer()
+        await caller.answered()
+        caller.hang_up()
+        await caller.ended()
+        await phone.is_free()
+    await shared.has_it(other)
+    await come_back(shared, one)
+    report = await shared.report()
+    assert report.upload.result in ("unknown", "answered")  # the second if the other one came soon enough
+    await told_once(shared)
+
+
+async def test_a_call_that_a_copy_had_while_it_was_cut_off_from_redis_is_told_all_the_same(
+    shared: SharedOffice,
+) -> None:
+    (olga,) = shared.managers(1)
+    shared.customer(ANNA, "Иванова Анна", manager=olga)
+    one, other = await shared.open_two()
+    other.send(signal.SIGSTOP)  # it shall not come before the call is over
+    await cut_from_redis(shared, one)
+    async with shared.phone(olga, Answers(after=0.1)), shared.call(ANNA, talks=1) as caller:
+        await caller.ended()
+    assert caller.status == 200
+    other.send(signal.SIGCONT)
+    await shared.has_it(other)
+    await come_back(shared, one)
+    report = await shared.report()
+    assert (report.upload.result, report.upload.code) == ("answered", olga)
+    assert report.upload.record_url
+    assert await shared.holder() == other.holder
+    await told_once(shared)
+
+
 async def test_a_copy_that_comes_back_takes_over_in_its_turn(shared: SharedOffice) -> None:
     (olga,) = shared.managers(1)
     shared.customer(ANNA, "Иванова Анна", manager=olga)

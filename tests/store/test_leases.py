@@ -340,6 +340,29 @@ async def test_another_epoch_writes_nothing_of_a_step(redis: Redis) -> None:
     await CallStore(redis, SHOP, lease=other).write([step(call("c2", at=MIDNIGHT))])
 
 
+async def test_a_call_of_which_redis_never_heard_is_handed_in_to_whoever_holds_the_account(
+    redis: Redis,
+) -> None:
+    one, other = Lease(redis, SHOP, "one"), Lease(redis, SHOP, "other")
+    await one.take()
+    known, unheard_of = step(call("c1", at=MIDNIGHT)), step(call("c2", at=MIDNIGHT))
+    store = CallStore(redis, SHOP, lease=one)
+    await store.write([known])
+    await pass_by(redis, LEASE_SECONDS + 1)
+    await other.take()
+    before = await everything(redis)
+    await store.hand_in([known])
+    assert await everything(redis) == before
+    for _ in range(2):  # its answer was lost
+        await store.hand_in([unheard_of])
+    holder = CallStore(redis, SHOP, lease=other)
+    assert [late.id for late in await holder.take_late()] == ["c2"]
+    assert await holder.take_late() == []
+    assert {ended.id for ended in await holder.ended(10)} == {"c1", "c2"}
+    with pytest.raises(LeaseLost):
+        await CallStore(redis, SHOP, lease=one).write([unheard_of])
+
+
 async def test_the_same_copy_started_again_does_not_take_what_its_former_self_writes(redis: Redis) -> None:
     before, after = Lease(redis, SHOP, "one"), Lease(redis, SHOP, "one")
     await before.take()

@@ -168,6 +168,7 @@ class Story:
         newcomers: tuple[h.PartyReplaced, ...] = (),
         deaf: bool = False,
         ends: tuple[h.LegEnded, ...] = (),
+        recorded: bool = False,
     ) -> Story:
         """Ask the PBX; channels of the call that are not among the facts don't exist.
 
@@ -177,7 +178,9 @@ class Story:
         asked = self.given(o.AskPbx)[-1].channels
         known_up_at = self.now if up_at is None else up_at
         return self.happens(
-            h.PbxSaid(self.now, asked, facts, recording, known_up_at, restarted, newcomers, deaf, ends)
+            h.PbxSaid(
+                self.now, asked, facts, recording, known_up_at, restarted, newcomers, deaf, ends, recorded
+            )
         )
 
     def settle(self) -> Story:

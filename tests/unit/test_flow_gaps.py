@@ -88,6 +88,20 @@ def test_a_call_of_which_nothing_is_left_may_have_been_answered() -> None:
     assert story.call.over
 
 
+def test_a_recording_shows_that_somebody_was_answered_of_whom_nothing_is_left() -> None:
+    for story in (Story().found(None).wait(5), Story().wait(1), Story()):
+        gap(story, recorded=True)
+        assert story.call.ending is Ending.UNKNOWN
+        assert story.given(o.FetchRecording)
+        story.happens(h.RecordingStored(story.now, "c1.wav", 3.0))
+        assert (story.result.ending, story.result.code, story.result.recording) == (
+            Ending.UNKNOWN,
+            None,
+            None,
+        )
+        assert story.call.over
+
+
 def ended(channel: str, at: float = BACK - 0.1, *, is_up: bool = True) -> h.LegEnded:
     """The end of a channel that is heard again, before the PBX could say what is true."""
     return h.LegEnded(at, channel, 16, up=is_up)

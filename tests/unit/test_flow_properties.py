@@ -123,7 +123,17 @@ def random_happening(random: Random, call: Call, at: float, about: type) -> h.Ha
                 for ident in everyone
                 if deaf and random.random() < 0.3
             )
-            return h.PbxSaid(at, asked, facts, pick((True, False)), at - 1, restarted, deaf=deaf, ends=ends)
+            return h.PbxSaid(
+                at,
+                asked,
+                facts,
+                pick((True, False)),
+                at - 1,
+                restarted,
+                deaf=deaf,
+                ends=ends,
+                recorded=deaf and random.random() < 0.1,
+            )
     return typing.cast(h.Happening, about(at))
 
 
