@@ -103,6 +103,8 @@ class Line:
         self._full_said_at = float("-inf")
         self._calls: dict[str, LiveCall] = {}
         self._strangers: dict[str, list[LiveCall]] = {}
+        self.unknown_talks: set[str] = set()
+        """Bridges of ours in which people talk, of whose calls we have not heard."""
         self._led_nowhere: dict[str, float] = {}
         """Calls in which a transfer has led nowhere, and how long they are looked after."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -133,10 +135,16 @@ class Line:
         """Take a call up that is live, and of which nothing was heard for a while."""
         if call.id in self._calls:
             return
+        elsewhere = call.caller.alive and call.caller.id in self._strangers
         live = LiveCall(self, taken_up(call, self.clock()))
         live.deaf = True
         self._start(live, None, ())
-        if self.listening:
+        if elsewhere:  # who called has become another call's: of this one nothing is left
+            self._strangers[call.caller.id].remove(live)
+            live.strangers.discard(call.caller.id)
+            live.deaf = False
+            live.put(h.LegEnded(self.clock(), call.caller.id, 0, known_up_at=call.known_at))
+        elif self.listening:
             live.put(h.OutcomeUnknown(self.clock(), "the call was another copy's"))
 
     def put(self, call_id: str, happening: h.Happening) -> None:
@@ -311,7 +319,8 @@ class Line:
     async def adopt(self) -> None:
         """Take callers that no call of ours knows, and remove legs and bridges that belong to no call.
 
-        A caller has come when the channel began, or since we last heard, whichever is later.
+        A caller has come when the channel began, or since we last heard, whichever is later. Two who talk in
+        a bridge of ours go on: who had the account before us may yet hand in their call.
 
         Raises:
             PbxError: the PBX does not answer, or says no.
@@ -319,7 +328,15 @@ class Line:
         snapshot = await self.pbx.snapshot()
         ids, at = self.pbx.ids, self.clock()
         in_calls = {channel for call in self._calls for channel in snapshot.bridges.get(call, ())}
+        self.unknown_talks = {
+            bridge
+            for bridge, inside in snapshot.bridges.items()
+            if ids.call_of(bridge) == bridge and bridge not in self._calls and _they_talk(inside, snapshot)
+        }
+        talk = {channel for bridge in self.unknown_talks for channel in snapshot.bridges[bridge]}
         for ident, channel in snapshot.channels.items():
+            if ident in talk or ids.call_of(ident) in self.unknown_talks:
+                continue
             leg = ids.leg_of(ident)
             if leg is not None and ids.call_of(ident) not in self._calls:
                 await self._remove(o.HangUp(ident))
@@ -331,7 +348,7 @@ class Line:
                 elif arguments is not None and ident not in in_calls:
                     await self._remove(o.HangUp(ident))  # it took the place of one whose call is over
         for bridge in snapshot.bridges:
-            if ids.call_of(bridge) == bridge and bridge not in self._calls:
+            if ids.call_of(bridge) == bridge and bridge not in self._calls.keys() | self.unknown_talks:
                 await self._remove(o.CloseBridge(bridge))
 
     async def facts(self, call: Call, channels: tuple[str, ...]) -> h.PbxSaid:
@@ -498,18 +515,35 @@ class Line:
                 looks, left = looks + 1, there - left
 
     async def watch_the_lots(self) -> None:
-        """Look, for ever, who has taken customers out of the parking lots in which they wait."""
+        """Look, for ever, who has taken customers out of the parking lots in which they wait.
+
+        And whether those still talk in whose call nobody else tells us of their end.
+        """
         while True:
             await asyncio.sleep(LOT_SECONDS)
             waiting = [live for live in self._calls.values() if _may_be_parked(live.call)]
-            if not self.listening or not (waiting or self._led_nowhere):
+            self.unknown_talks -= self._calls.keys()
+            if not self.listening or not (waiting or self._led_nowhere or self.unknown_talks):
                 continue
             with suppress(PbxError):
                 snapshot = await self.pbx.snapshot()
+                for bridge in tuple(self.unknown_talks):
+                    await self._end_together(bridge, snapshot)
                 for live in waiting:
                     self._look_into_the_lot(live, snapshot)
                 for call_id in tuple(self._led_nowhere):
                     self._keep_together(call_id, snapshot)
+
+    async def _end_together(self, bridge: str, snapshot: Snapshot) -> None:
+        """When one of two who talk in a call that nobody has told us of has left, end it for the other."""
+        if bridge in self._calls or _they_talk(snapshot.bridges.get(bridge, ()), snapshot):
+            return
+        self.unknown_talks.discard(bridge)
+        for channel in snapshot.channels:
+            if channel in snapshot.bridges.get(bridge, ()) or self.pbx.ids.call_of(channel) == bridge:
+                await self._remove(o.HangUp(channel))
+        if bridge in snapshot.bridges:
+            await self._remove(o.CloseBridge(bridge))
 
     def _keep_together(self, call_id: str, snapshot: Snapshot) -> None:
         """Let the two talk on of whom the PBX has taken one out of the bridge."""
@@ -719,6 +753,13 @@ def _channels(call: Call) -> Iterator[str]:
         yield leg.id
         if leg.far is not None:
             yield leg.far
+
+
+def _they_talk(inside: tuple[str, ...], snapshot: Snapshot) -> bool:
+    """Tell whether two in a bridge of ours talk to one another."""
+    names = [str(snapshot.channels[one]["name"]) for one in inside if one in snapshot.channels]
+    up = [one for one in inside if snapshot.channels.get(one, {}).get("state") == "Up"]
+    return len(up) - sum(name.startswith(_RECORDER) for name in names) >= 2
 
 
 def _is_away(call: Call, snapshot: Snapshot, fact: h.ChannelFact) -> bool:

@@ -22,7 +22,7 @@ from ari_app.asterisk.installations import Mark
 from ari_app.asterisk.pbx import Pbx, PbxTarget
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import forget_drafts
-from ari_app.calls import Policy
+from ari_app.calls import Policy, Stage
 from ari_app.clock import WatchedClock
 from ari_app.control.ajam_line import AjamLine
 from ari_app.control.switchboard import MOST_CALLS, Line
@@ -60,6 +60,8 @@ STILL_SECONDS = 1.0
 """How long what has begun may take to end when another copy takes the account over."""
 OVER_SECONDS = 2.0
 """How long the other copy may take for that; until then the PBX is kept from taking us for gone."""
+LATE_SECONDS, LATE_FOR_SECONDS = 1.0, 90.0
+"""How often, and how long after we have taken the account, it is looked whether calls are handed in."""
 ASIDE_SECONDS = 10.0
 """How often it is counted what is set aside."""
 ZONE_SECONDS = 3600.0
@@ -171,6 +173,7 @@ class Shop:
         self._work("recordings", self.line.sweep)
         self._work("statuses", self.statuses.run)
         self._work("seen", self._note_when_seen)
+        self._work("late", self._take_late)
         self._work("set aside", self._count_what_is_aside)
         self._work("zone", self._follow_crm_zone)
         self._work("notes", self.notes.run)
@@ -226,9 +229,9 @@ class Shop:
         await self._end_tasks()
 
     async def hand_in(self) -> None:
-        """Give the calls to whoever has the account now of which Redis has never heard, and which have ended.
+        """Give the calls to whoever has the account now of which Redis has never heard.
 
-        Of the others that copy has asked the PBX.
+        Those that nobody had answered yet that copy has found as new callers.
 
         Raises:
             StoreUnavailable: some are not handed in yet.
@@ -237,7 +240,8 @@ class Shop:
         for step in self.ledger.unwritten:
             calls.setdefault(step.call.id, []).append(step)
         for steps in calls.values():
-            if steps[0].line.before is None and steps[-1].call.ending is not None:
+            call = steps[-1].call
+            if steps[0].line.before is None and (call.ending is not None or call.stage is Stage.TALKING):
                 await self.calls.hand_in(steps)
 
     async def hand_over(self, heir: str = "") -> None:
@@ -378,7 +382,6 @@ class Shop:
     async def _count_what_is_aside(self) -> None:
         while True:
             with suppress(StoreUnavailable):
-                await self._take_late()
                 self.aside = await self.calls.refused_count()
                 known = {call.id for call in self.line.calls}
                 self.unreadable = tuple(await self.calls.unreadable_live(known))
@@ -386,11 +389,17 @@ class Shop:
 
     async def _take_late(self) -> None:
         """Take up the calls that a copy has handed in which was cut off from Redis and lost the account."""
-        for call in await self.calls.take_late():
-            self._log.info("a call is taken up that another copy has handed in", call=call.id)
-            if not call.over:
-                self.line.take_up(call)
-            self.delivery.wake()
+        looks = 0
+        while True:
+            with suppress(StoreUnavailable):
+                for call in await self.calls.take_late():
+                    self._log.info("a call is taken up that another copy has handed in", call=call.id)
+                    if not call.over:
+                        self.line.take_up(call)
+                    self.delivery.wake()
+            looks += 1
+            often = looks * LATE_SECONDS < LATE_FOR_SECONDS or self.line.unknown_talks
+            await asyncio.sleep(LATE_SECONDS if often else ASIDE_SECONDS)
 
     async def _follow_crm_zone(self) -> None:
         """The CRM's own time zone wins, when it can be read."""

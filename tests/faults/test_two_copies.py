@@ -187,6 +187,51 @@ async def test_a_call_that_a_copy_had_while_it_was_cut_off_from_redis_is_told_al
     await told_once(shared)
 
 
+async def test_people_who_talk_in_a_call_of_which_redis_never_heard_go_on(shared: SharedOffice) -> None:
+    (olga,) = shared.managers(1)
+    shared.customer(ANNA, "Иванова Анна", manager=olga)
+    one, other = await shared.open_two()
+    other.send(signal.SIGSTOP)  # it shall not come before they talk
+    await cut_from_redis(shared, one)
+    async with shared.phone(olga, Answers(after=0.1)) as phone, shared.call(ANNA) as caller:
+        await caller.answered()
+        other.send(signal.SIGCONT)
+        await shared.has_it(other)
+        assert phone.talking
+        await come_back(shared, one)
+        assert (await shared.stage("talking")).talker == olga
+        await shared.recorded()
+        assert not caller.over
+        caller.hang_up()
+        await caller.ended()
+        await phone.is_free()
+        assert len(phone.calls) == 1
+    report = await shared.report()
+    assert (report.upload.result, report.upload.code) == ("answered", olga)
+    assert report.upload.record_url
+    await told_once(shared)
+
+
+async def test_two_who_talk_in_a_call_that_nobody_hands_in_are_parted_when_one_leaves(
+    shared: SharedOffice,
+) -> None:
+    (olga,) = shared.managers(1)
+    shared.customer(ANNA, "Иванова Анна", manager=olga)
+    one, other = await shared.open_two()
+    other.send(signal.SIGSTOP)
+    await cut_from_redis(shared, one)
+    async with shared.phone(olga, Answers(after=0.1)) as phone, shared.call(ANNA) as caller:
+        await caller.answered()
+        await killed(shared, one)
+        other.send(signal.SIGCONT)
+        await shared.has_it(other)
+        assert phone.talking
+        caller.hang_up()
+        await caller.ended()
+        await phone.is_free()
+    assert len(phone.calls) == 1
+
+
 async def test_a_copy_that_comes_back_takes_over_in_its_turn(shared: SharedOffice) -> None:
     (olga,) = shared.managers(1)
     shared.customer(ANNA, "Иванова Анна", manager=olga)
