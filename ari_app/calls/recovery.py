@@ -190,7 +190,8 @@ def _missed_of(call: Call, leg: Leg, fact: h.ChannelFact | None, said: h.PbxSaid
         yield _end_of(leg, said) or unseen
     elif fact.member is not None:
         if said.deaf and call.stage is Stage.DIALPLAN:  # they talk there without us
-            at = fact.answered_at or said.known_up_at
+            at = said.known_up_at
+        at = fact.answered_at or at
         yield h.MemberAnswered(at, leg.id, fact.member, fact.code)
     elif fact.state == "Up":
         yield h.LegAnswered(at, leg.id)

@@ -44,6 +44,7 @@ DIAL_SECONDS = 1.0
 LATE_SECONDS = 1.0
 """A deadline that is noticed so much later has waited for us, and what happened meanwhile may wait, too."""
 _KEPT_IF_IT_MATTERS = (h.OutcomeUnknown, h.PbxSaid, h.KeyPressed, h.DialplanDoes)
+_FACTS, _FAR_HALF = "facts", "far half"
 BREATH_SECONDS = 0.5
 """A pause after a step that failed, so that a defect can't keep the process busy."""
 _AT_ONCE: dict[type[Order], str] = {
@@ -125,6 +126,10 @@ class Around(Protocol):
         """Say what is true of some channels of a call; raises `PbxError`."""
 
 
+def _tells_who_talks(errand: str) -> bool:
+    return errand.startswith((_FACTS, _FAR_HALF))
+
+
 class LiveCall:
     """One call: its state, its mailbox, and the task that advances it."""
 
@@ -155,10 +160,19 @@ class LiveCall:
         """Let something happen to the call, when its turn comes."""
         if isinstance(happening, h.ClockSet):
             self._set_by += happening.by
-        if self.deaf and isinstance(happening, h.LegEnded) and self.call.way is Way.ARI:
+        if isinstance(happening, h.LegEnded) and self._waits_for_the_pbx:
             self._ends.append(happening)
         else:
             self._mailbox.put_nowait(happening)
+
+    @property
+    def _waits_for_the_pbx(self) -> bool:
+        """Whether the PBX is to say who talks before it means something that a channel has ended.
+
+        While it is asked who has taken a transfer, that channel is not hung up: so it still can.
+        """
+        asked = self.call.stage is Stage.TRANSFERRING and any(map(_tells_who_talks, self._errands))
+        return (self.deaf or asked) and self.call.way is Way.ARI
 
     async def settled(self) -> None:
         """Wait until all that has happened so far is dealt with, or the call is over."""
@@ -181,7 +195,10 @@ class LiveCall:
     async def _live_on(self) -> None:
         happening, from_mailbox = await self._next()
         try:
-            await self._step(happening)
+            if isinstance(happening, h.LegEnded) and self._waits_for_the_pbx:
+                self._ends.append(happening)
+            else:
+                await self._step(happening)
         except Exception:
             self._log.exception("a step of the call failed; the call goes on")
             await asyncio.sleep(BREATH_SECONDS)
@@ -265,12 +282,12 @@ class LiveCall:
             case o.FetchRecording(name):
                 self._send("recording", desk.fetch_recording(name, clock))
             case o.FindFarHalf(leg, channel):
-                self._send(f"far half of {channel or leg}", self._find_far_half(leg, channel))
+                self._send(f"{_FAR_HALF} of {channel or leg}", self._find_far_half(leg, channel))
             case o.FindTelephones():
                 self._send(f"telephones for {order}", self._line.telephones(self.call, order))
             case o.AskPbx(channels):
                 self._asking += 1
-                self._send(f"facts {next(self._questions)}", self._ask(channels))
+                self._send(f"{_FACTS} {next(self._questions)}", self._ask(channels))
             case o.TellRinging() | o.TellHangup() | o.TellResult() | o.PassOver():
                 pass  # it is in the outbox, or the journal, since the step was kept
             case _:
@@ -292,9 +309,17 @@ class LiveCall:
                 self._doubt(f"the errand {errand} failed")
             finally:
                 self._errands.pop(errand, None)
+                self._let_end()
 
         task = self._errands[errand] = asyncio.create_task(run())
         task.add_done_callback(lambda _: going.close())  # it may be cancelled before it begins
+
+    def _let_end(self) -> None:
+        """Let happen what waited for what the PBX says."""
+        if not self._waits_for_the_pbx:
+            ends, self._ends = self._ends, []
+            for end in ends:
+                self._mailbox.put_nowait(end)
 
     async def _find_far_half(self, leg: str, channel: str | None) -> h.Happening | None:
         try:
@@ -318,11 +343,7 @@ class LiveCall:
             if self._line.listening and self.call.way is Way.ARI:
                 self.put(h.OutcomeUnknown(self._line.clock(), "the PBX was asked about some of the call"))
             return said
-        ends, self._ends = self._ends, []
-        self.put(replace(said, ends=tuple(ends)))
-        for end in ends:
-            self.put(end)
-        return None
+        return replace(said, ends=tuple(self._ends))
 
     async def _watch_again(self) -> None:
         """Watch the channels that could not be watched at first; only then ask whether they still exist."""

@@ -427,8 +427,11 @@ class Line:
         snapshot = await self.pbx.snapshot()
         talks = self.pbx.telephone_behind(snapshot, found.id)  # who answered before we watched
         does, rung = self.pbx.behind(snapshot, found.id)
-        member, code = (talks.name, talks.code) if talks is not None else (None, None)
-        told = h.FarHalfFound(self.clock(), leg_id, found.id, found.up, member, code, does)
+        member, code, at = None, None, self.clock()
+        if talks is not None:
+            member, code = talks.name, talks.code
+            at = (await self.pbx.talk_of(talks.id))[0] or at
+        told = h.FarHalfFound(at, leg_id, found.id, found.up, member, code, does)
         if talks is None and rung:
             live.put(told)
             for one in rung:
@@ -465,7 +468,8 @@ class Line:
             talks = self.pbx.telephone_behind(snapshot, leg.far_id if found is None else found.id)
         if talks is not None:
             fact = replace(fact, member=talks.name, code=talks.code)
-        if deaf and fact.state == "Up" and (leg.pending or talks is not None or leg.id == call.caller.id):
+        was_up = deaf and fact.state == "Up" and (leg.pending or leg.id == call.caller.id)
+        if was_up or talks is not None:
             answered_at, left_at = await self.pbx.talk_of(talks.id if talks is not None else channel)
             fact = replace(fact, answered_at=answered_at, left_at=left_at if leg is call.caller else None)
         return fact

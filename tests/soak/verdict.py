@@ -165,7 +165,8 @@ class Judge:
                 continue
             if truth.crossed:
                 continue
-            yield from self._talker(truth, upload.code, doubt)
+            if not self._last_talk_unheard(truth, upload.code):
+                yield from self._talker(truth, upload.code, doubt)
             yield from self._times(seen, truth, told, TOLERANCE * pace)
             yield from self._recording(truth, told, TOLERANCE * pace)
 
@@ -221,6 +222,13 @@ class Judge:
         if truth.answer is not None:
             moments += [truth.answer.first, truth.answer.last]
         return any(fault.deaf and any(map(fault.covers, moments)) for fault in self._faults)
+
+    def _last_talk_unheard(self, truth: Truth, code: str | None) -> bool:
+        """Whether who talked last did so only while nothing was heard: who did before may be named."""
+        since = max(truth.changes, default=truth.end.last)
+        return code in (None, *truth.talkers) and any(
+            one.deaf and one.covers(since) and one.covers(truth.end.first) for one in self._faults
+        )
 
     def _talker(self, truth: Truth, code: str | None, doubt: bool) -> Iterator[str]:
         if not truth.answered or code == truth.talkers[-1] or (doubt and code is None):
