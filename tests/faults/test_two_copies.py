@@ -232,6 +232,37 @@ async def test_two_who_talk_in_a_call_that_nobody_hands_in_are_parted_when_one_l
     assert len(phone.calls) == 1
 
 
+async def test_a_click_that_redis_knew_as_ringing_is_found_in_its_talk(shared: SharedOffice) -> None:
+    (olga,) = shared.managers(1)
+    one, other = await shared.open_two()
+    stored = await Accounts(shared.redis, SECRET_KEY).find(shared.account.id)
+    assert stored is not None
+    given = {"clientId": stored.crm.client_id.get_secret_value(), "code": olga, "phone": ANNA}
+    async with (
+        shared.phone(olga, Rings()) as phone,
+        shared.lab.customer_phone(Answers(after=0.1)) as customer,
+        aiohttp.ClientSession() as crm,
+    ):
+        async with crm.get(f"http://127.0.0.1:{one.port}/crm/call", params=given) as answer:
+            assert answer.status == 200, await answer.text()
+        await phone.rings()
+        other.send(signal.SIGSTOP)
+        await cut_from_redis(shared, one)
+        phone.answer()
+        await customer.answers()
+        other.send(signal.SIGCONT)
+        await shared.has_it(other)
+        assert (await shared.stage("talking")).talker == olga
+        assert phone.talking
+        phone.hang_up()
+        await customer.is_free()
+        await come_back(shared, one)
+    report = await shared.report()
+    assert (report.upload.result, report.upload.code) == ("answered", olga)
+    assert len(customer.calls) == 1
+    await told_once(shared)
+
+
 async def test_a_copy_that_comes_back_takes_over_in_its_turn(shared: SharedOffice) -> None:
     (olga,) = shared.managers(1)
     shared.customer(ANNA, "Иванова Анна", manager=olga)

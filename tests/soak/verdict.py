@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ari_app.calls import Way
 from tests.soak.faults import STEP_SECONDS, Happened
 from tests.soak.plan import Kind, What
 from tests.soak.scenes import Rang, Seen
@@ -278,6 +279,7 @@ class Judge:
             for one in self._faults
         )
         if upload.record_url is None:
+            lost = lost or any(call.way is Way.AJAM for call in told.calls)  # the dialplan runs it
             if truth.talked.first > SHORT_TALK and not lost:
                 yield "no recording"
         elif told.recorded is None or told.recorded.status != 200 or told.recorded.seconds is None:
