@@ -26,6 +26,9 @@ SECRET_KEY_FILE = "secret.key"
 CRM_DOMAINS = ("retailcrm.ru", "retailcrm.pro", "retailcrm.es", "simla.com")
 """Where retailCRM's accounts are."""
 
+METRICS_ABOVE = 1000
+"""By so much the port for Prometheus is above the service's own, if it isn't set."""
+
 _WEB = ("http://", "https://")
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
 
@@ -81,6 +84,16 @@ class Settings(BaseSettings):
     """How many such calls of one account may ring at once."""
     proxies: int = Field(default=0, ge=0, le=10)
     """How many proxies of yours pass requests on to us; each adds its client to X-Forwarded-For."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    """Where Prometheus asks; 0: nowhere. By default 1000 above `port`, so that copies don't meet."""
+
+    @property
+    def metrics_at(self) -> int | None:
+        """The port at which Prometheus asks; None when it asks nowhere."""
+        if self.metrics_port is not None or not self.port:
+            return self.metrics_port or None
+        return self.port + METRICS_ABOVE if self.port + METRICS_ABOVE < 2**16 else self.port - METRICS_ABOVE
 
     @field_validator("crm_domains", mode="before")
     @classmethod

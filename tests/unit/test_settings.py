@@ -161,3 +161,16 @@ def test_one_service_at_a_time_works_with_a_data_folder(tmp_path: Path) -> None:
         pass
     with claim(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("port", "metrics", "at"),
+    [("8080", None, 9080), ("65000", None, 64000), ("0", None, None), ("8080", "0", None), ("8080", "9", 9)],
+)
+def test_prometheus_asks_at_a_port_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, port: str, metrics: str | None, at: int | None
+) -> None:
+    monkeypatch.setenv("ARI_APP_PORT", port)
+    if metrics is not None:
+        monkeypatch.setenv("ARI_APP_METRICS_PORT", metrics)
+    assert (read_settings().metrics_host, read_settings().metrics_at) == ("127.0.0.1", at)
