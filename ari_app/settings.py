@@ -17,6 +17,7 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ari_app.keyring import KeyRing
 from ari_app.reach import IPNetwork, read_networks
 
 PREFIX = "ARI_APP_"
@@ -55,6 +56,8 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     secret_key: SecretStr | None = None
     """Any string of 32 characters or more; it encrypts the accounts' secrets."""
+    old_secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Keys that were the secret one before, with commas between them: they open what they closed."""
     recordings_url: str = ""
     """Where recordings are found; by default below the public address."""
     upload_limit_mb: int = Field(default=100, ge=1, le=10_000)
@@ -142,6 +145,15 @@ class Settings(BaseSettings):
             raise ValueError(f"expected {SECRET_KEY_LENGTH} characters or more")
         return key
 
+    @field_validator("old_secret_keys", mode="before")
+    @classmethod
+    def _old_keys(cls, keys: object) -> object:
+        if isinstance(keys, str):
+            keys = tuple(SecretStr(key.strip()) for key in keys.split(",") if key.strip())
+        if isinstance(keys, tuple) and any(len(key.get_secret_value()) < SECRET_KEY_LENGTH for key in keys):
+            raise ValueError(f"expected {SECRET_KEY_LENGTH} characters or more of each")
+        return keys
+
     @model_validator(mode="before")
     @classmethod
     def _derive(cls, data: Any) -> Any:
@@ -194,18 +206,20 @@ def unknown_settings() -> list[str]:
     return warnings
 
 
-def load_secret_key(settings: Settings) -> tuple[str, Path | None]:
-    """Give the secret key, and the file that it was made in just now, if it was.
+def load_secret_key(settings: Settings) -> tuple[KeyRing, Path | None]:
+    """Give the secret key with the older ones, and the file that it was made in just now, if it was.
 
     Raises:
         BadSettings: the data folder can't be used.
     """
+    older = tuple(key.get_secret_value() for key in settings.old_secret_keys)
     if settings.secret_key is not None:
-        return settings.secret_key.get_secret_value(), None
-    return _kept(settings.data_dir, SECRET_KEY_FILE)
+        return KeyRing(settings.secret_key.get_secret_value(), older), None
+    key, made = _kept(settings.data_dir, SECRET_KEY_FILE)
+    return KeyRing(key, older), made
 
 
-def existing_secret_key(settings: Settings) -> str | None:
+def existing_secret_key(settings: Settings) -> KeyRing | None:
     """Give the secret key, None when none was made yet.
 
     Raises:

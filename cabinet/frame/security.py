@@ -31,6 +31,7 @@ ATTEMPTS, ATTEMPTS_SECONDS = 10, 600
 """So often an address may try, and so often an account may be tried, in so many seconds. Who shows the key
 that is known here is let through all the same: no stranger's attempts lock an administrator out."""
 
+_PURPOSE = "cabinet forms"
 _IDENT = re.compile(r"[A-Za-z0-9_-]{20,80}")
 _FRESH = web.RequestKey("fresh reader", str)
 
@@ -86,8 +87,8 @@ async def read_form(request: web.Request) -> MultiMapping[str]:
     except ValueError:
         raw = b""
     said = bytes(a ^ b for a, b in zip(raw[:32], raw[32:], strict=False))
-    known = _token(request, reader_id(request))
-    if len(raw) != 64 or not hmac.compare_digest(said, known) or _FRESH in request:
+    known = request.config_dict[SERVICE].keys.is_signed(_PURPOSE, reader_id(request).encode(), said)
+    if len(raw) != 64 or not known or _FRESH in request:
         raise BadToken
     return texts_of(form)
 
@@ -132,7 +133,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 
 
 def _token(request: web.Request, ident: str) -> bytes:
-    return hmac.digest(request.config_dict[SERVICE].key_for("cabinet forms"), ident.encode(), "sha256")
+    return hmac.digest(request.config_dict[SERVICE].key_for(_PURPOSE), ident.encode(), "sha256")
 
 
 def texts_of(form: MultiMapping[object]) -> MultiMapping[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from ari_app.keyring import KeyRing
 from ari_app.settings import (
     BadSettings,
     Settings,
@@ -122,14 +123,14 @@ def test_a_secret_key_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
     assert made is not None
     assert made.stat().st_mode & 0o777 == 0o600
     assert made.parent.stat().st_mode & 0o777 == 0o700
-    assert len(key) >= 32
+    assert len(key.current) >= 32
     assert load_secret_key(settings) == (key, None)
     assert [file.name for file in made.parent.iterdir()] == [made.name]
 
 
 def test_a_given_secret_key_is_used_as_it_is(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data", secret_key=SecretStr("ключ " * 8), _env_file=None)
-    assert load_secret_key(settings) == ("ключ " * 8, None)
+    assert load_secret_key(settings) == (KeyRing("ключ " * 8), None)
     assert not (tmp_path / "data").exists()
 
 
