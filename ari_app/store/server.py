@@ -220,7 +220,7 @@ class _Server:
             "unixsocketperm": "700",
             "dir": str(self.folder),
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": "no" if self.temporary else "everysec",
             "save": "",
             "logfile": str(self._log_file),
         }
