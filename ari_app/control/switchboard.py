@@ -64,8 +64,6 @@ _MAY_RING = frozenset({Stage.ARRIVING, Stage.RINGING, Stage.TRANSFERRING, Stage.
 
 MOST_CALLS = 2_000
 """So many calls at once are ours, by default; further callers go on in the dialplan."""
-NEARLY = 0.8
-"""The share of a bound at which it is said that it is near."""
 FULL_SAID_SECONDS = 60.0
 
 _AWAITS_AN_ANSWER = frozenset({Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING, Stage.DIALPLAN})
@@ -247,9 +245,9 @@ class Line:
         return "the steps of calls can't be written, and no more of them are kept" if self.desk.full else None
 
     @property
-    def nearly_full(self) -> bool:
-        """Whether that is near."""
-        return len(self._calls) >= NEARLY * self.most
+    def room_taken(self) -> float:
+        """How much of the room for calls at once is taken, from 0 to 1."""
+        return len(self._calls) / self.most
 
     def _turn_away(self, caller: NewCaller) -> None:
         """Let a caller go on in the dialplan, as if we weren't there."""
