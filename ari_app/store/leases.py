@@ -110,7 +110,7 @@ redis.call('HSET', KEYS[1], 'holder', '', 'until', '0', 'offered', '0', 'heir', 
 return 1
 """
 )
-_WANTED = _NOW + "return now - tonumber(found[6] or '0')"
+_WANTED = _NOW + "return {now - tonumber(found[6] or '0'), redis.call('HGET', KEYS[1], 'wanted_by') or ''}"
 
 
 def awake() -> float:
@@ -226,14 +226,14 @@ class Lease:
         args = (self.holder, lengths[0], self.epoch, heir, lengths[1])
         await ask(self._leave(keys=[self._key], args=args))
 
-    async def wanted(self) -> bool:
-        """Tell whether another copy waits for the account.
+    async def wanted(self) -> str | None:
+        """Name a copy that waits for the account; None when there is none.
 
         Raises:
             StoreUnavailable: Redis can't be reached, or does not answer.
         """
-        since = await ask(self._wanted(keys=[self._key], args=("", 0)))
-        return int(since) < WAITS_SECONDS * 1000
+        since, who = await ask(self._wanted(keys=[self._key], args=("", 0)))
+        return who.decode() if int(since) < WAITS_SECONDS * 1000 else None
 
     def offer(self, offered: bool) -> None:
         """Let whoever can reach the PBX take it: we can't, or can again."""
