@@ -121,7 +121,14 @@ class RetailCrm:
     def __repr__(self) -> str:
         return f"RetailCrm({str(self._url)!r})"
 
-    async def manager_for(self, phone: str, *, timeout: float = 2.0, ignore_status: bool = True) -> LookUp:
+    async def manager_for(
+        self,
+        phone: str,
+        *,
+        timeout: float = 2.0,
+        ignore_status: bool = True,
+        urgency: Urgency = Urgency.LOOK_UP,
+    ) -> LookUp:
         """Ask which customer has a number, and which manager is responsible for them.
 
         Without `ignore_status` a manager who is busy or away, as the CRM says, is not named.
@@ -130,7 +137,7 @@ class RetailCrm:
             "GET",
             "v5/telephony/manager",
             ManagerBody,
-            Urgency.LOOK_UP,
+            urgency,
             timeout,
             params={"phone": phone, "details": "1", "ignoreStatus": "1" if ignore_status else "0"},
         )

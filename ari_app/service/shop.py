@@ -32,7 +32,7 @@ from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.delivery import Delivery
 from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.health import Health
-from ari_app.retailcrm.pace import Pace, Urgency
+from ari_app.retailcrm.pace import GOES_ON, Pace, Urgency
 from ari_app.retailcrm.wording import Wording
 from ari_app.service.changes import Changes
 from ari_app.service.click_to_call import LIMITS, MINUTE, ClickLimits, Clicks, NotPlaced
@@ -326,7 +326,7 @@ class Shop:
 
     async def _may_ask_crm(self, urgency: Urgency) -> bool:
         """A call doesn't wait for Redis; what is told of calls can."""
-        return await (self.lease.still_ours() if urgency is Urgency.LOOK_UP else self.lease.certain())
+        return await (self.lease.still_ours() if urgency in GOES_ON else self.lease.certain())
 
     def note_refused_click(self, code: str, refused: NotPlaced) -> None:
         """Take note that a click isn't placed: of the same reason at most once a minute."""
