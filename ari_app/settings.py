@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     bytes). Beyond that steps go of which nobody is to be told; then new callers go on in the dialplan."""
     live_calls: int = Field(default=2_000, ge=1, le=1_000_000)
     """So many calls at once of one PBX are ours; further callers go on in the dialplan."""
+    events_a_second: int = Field(default=500, ge=10, le=1_000_000)
+    """So many events a second one PBX may send, held over a minute; further ones are read later."""
     crm_domains: Annotated[tuple[str, ...], NoDecode] = CRM_DOMAINS
     """The domains below which a CRM may be that somebody signs in with, with commas between them; the word
     ``loopback`` lets in one on this machine."""

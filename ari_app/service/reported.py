@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable
+import heapq
+import itertools
+import operator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
@@ -62,6 +65,9 @@ class ReportedCalls:
         self._clock = clock
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._due: dict[str, float] = {}
+        """When to look at each call that is not over; whose last step is the newest is the last."""
+        self._next: list[tuple[float, str]] = []
+        """The same as a heap; what isn't so in `_due` any more is passed over."""
         self._changed = asyncio.Event()
         self._log = log.bind(account=self._account)
 
@@ -69,10 +75,16 @@ class ReportedCalls:
         """Name the call of a channel, whatever that is made of: the same for each of its reports."""
         return f"reported-{hashlib.sha256(f'{self._account} {channel}'.encode()).hexdigest()[:32]}"
 
-    def resume(self, calls: Iterable[Call]) -> None:
-        """Look after calls again that were not over when the service ended."""
-        for call in calls:
-            self._look_after(call)
+    async def resume(self) -> None:
+        """Look after calls again that were not over when the service ended.
+
+        Raises:
+            StoreUnavailable: Redis can't be reached, or does not answer.
+        """
+        async for portion in self._store.reported_in_portions():
+            for call in portion:
+                self._look_after(call)
+        self._due = dict(sorted(self._due.items(), key=operator.itemgetter(1)))
 
     async def take(self, report: Report) -> Taken:
         """Take a report; when this returns it is kept.
@@ -100,10 +112,11 @@ class ReportedCalls:
         """Look at calls again when it is time: their file hasn't come, or nothing more was reported."""
         while True:
             self._changed.clear()
-            call_id = min(self._due, key=self._due.__getitem__, default=None)
-            wait = self._due[call_id] - self._clock() if call_id is not None else None
-            if call_id is not None and wait is not None and wait <= 0:
-                await self._expire(call_id)
+            while self._next and self._due.get(self._next[0][1]) != self._next[0][0]:
+                heapq.heappop(self._next)
+            wait = self._next[0][0] - self._clock() if self._next else None
+            if wait is not None and wait <= 0:
+                await self._expire(self._next[0][1])
                 continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
@@ -113,7 +126,21 @@ class ReportedCalls:
         """Look at the calls neither sooner nor later because somebody has set the clock."""
         for call_id in self._due:
             self._due[call_id] += by
+        self._sort()
         self._changed.set()
+
+    def newest(self, limit: int) -> list[str]:
+        """Name those of the calls that are not over to which something was reported last."""
+        return list(itertools.islice(reversed(self._due), limit))
+
+    @property
+    def open(self) -> int:
+        """How many calls are not over."""
+        return len(self._due)
+
+    def _sort(self) -> None:
+        self._next = [(due, call_id) for call_id, due in self._due.items()]
+        heapq.heapify(self._next)
 
     async def _is_ours(self, channel: str) -> bool:
         return self._ours(channel) or await self._store.began_with(channel) is not None
@@ -151,10 +178,12 @@ class ReportedCalls:
 
     def _look_after(self, call: Call) -> None:
         timer = call.next_timer
-        if timer is None:
-            self._due.pop(call.id, None)
-        else:
+        self._due.pop(call.id, None)
+        if timer is not None:
             self._due[call.id] = timer.due
+            heapq.heappush(self._next, (timer.due, call.id))
+            if len(self._next) > 2 * len(self._due) + 100:
+                self._sort()
             self._changed.set()
 
     def _turn(self, call_id: str) -> asyncio.Lock:

@@ -27,6 +27,7 @@ from ari_app.service.holding import Holding
 from ari_app.service.retention import Keeping
 from ari_app.service.sharing import SHARE_SECONDS, Sharing
 from ari_app.service.shop import Bounds, Shop
+from ari_app.service.slow_steps import SlowSteps
 from ari_app.service.synchronising import Synchronising
 from ari_app.service.watchdog import Watchdog
 from ari_app.settings import Settings
@@ -72,6 +73,8 @@ class Service:
         """All copies of the service on this Redis."""
         self._sharing = Sharing(self.copies, self, share_seconds)
         self._watchdog = Watchdog(self._shut, self._holding.lose_all)
+        self.slow_steps = SlowSteps()
+        """What has held up all accounts."""
         self.pace_of: Callable[[str], Pace] = lru_cache(maxsize=10_000)(lambda api_key: pace())
         """The pace at which an API key's CRM is asked by all parts of ours: the CRM counts every request."""
         self.informing = Informing(self)
@@ -155,7 +158,7 @@ class Service:
             log.warning(problem)
         async with passage(ANYWHERE) as operators, passage(Reach(self.settings.pbx_networks)) as others:
             try:
-                with self._watchdog.at_work():
+                with self._watchdog.at_work(), self.slow_steps.at_work():
                     await self._follow_accounts(Passages(operators, others))
             finally:
                 await asyncio.shield(self._stop())
@@ -298,7 +301,7 @@ class Service:
             self.changes_of(account.id),
             Mark(account.pbx.stasis_app, await self.installation(), self.public_url),
             click_limits=_click_limits(self.settings),
-            bounds=Bounds(self.settings.ledger_mb * 10**6, self.settings.live_calls),
+            bounds=_bounds(self.settings),
         )
         await shop.open()
         if not self._holding.lease(account.id).held:  # lost meanwhile
@@ -371,6 +374,10 @@ def _click_limits(settings: Settings) -> ClickLimits:
         settings.clicks_a_day,
         settings.clicks_ringing,
     )
+
+
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(settings.ledger_mb * 10**6, settings.live_calls, settings.events_a_second)
 
 
 def _same_connections(one: Account, other: Account) -> bool:

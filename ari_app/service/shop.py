@@ -19,7 +19,7 @@ from ari_app.accounts.current import Current
 from ari_app.asterisk.ajam import Ajam, AjamTarget
 from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.installations import Mark
-from ari_app.asterisk.pbx import Pbx, PbxTarget
+from ari_app.asterisk.pbx import EVENTS_A_SECOND, Pbx, PbxTarget
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import forget_drafts
 from ari_app.calls import Policy
@@ -69,10 +69,11 @@ _LONGEST_WORD, _MOST_WORDS = 40, 100
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much one account may take: of memory while Redis is away, and of calls at once."""
+    """How much one account may take: of memory while Redis is away, calls at once, events of its PBX ..."""
 
     ledger_bytes: int = LIMIT_BYTES
     live_calls: int = MOST_CALLS
+    events_a_second: int = EVENTS_A_SECOND
 
 
 class Shop:
@@ -118,7 +119,17 @@ class Shop:
         self.delivery = Delivery(self.calls, self._crm, Wording(current, recordings_url), current, clock)
         self.ledger = Ledger(self.calls, account.id, self.delivery.wake, bounds.ledger_bytes)
         target, ours = _target(account), lease.still_ours
-        pbx = Pbx(target, passage, account.id, clock, current.owners, ours, mark, lease.ask_first)
+        pbx = Pbx(
+            target,
+            passage,
+            account.id,
+            clock,
+            current.owners,
+            ours,
+            mark,
+            lease.ask_first,
+            bounds.events_a_second,
+        )
         self.ajam = _ajam(account, passage, clock)
         self.desk = ShopDesk(
             current, self._crm, self.statuses, pbx, recordings, self.ledger, self.notes, self.changes
@@ -152,7 +163,7 @@ class Shop:
         """
         await self.calls.mend(self._clock())
         live, seen = await self.calls.live(), await self.calls.last_seen()
-        self.reported.resume(await self.calls.reported())
+        await self.reported.resume()
         await self.statuses.load()
         self.current.activity = await self._module.activity()
         self.take_crm_settings(await self._module.settings())
