@@ -45,6 +45,7 @@ class Allowance:
         now = self._clock()
         self._left = min(self._most, self._left + (now - self._at) * self.a_second) - times
         self._at = now
+        self._left = max(self._left, -self._most)
         if self._left >= 0:
             return 0.0, False
         say = now - self._said_at >= SAID_SECONDS
@@ -52,6 +53,8 @@ class Allowance:
             self._said_at = now
         return -self._left / self.a_second, say
 
-    def give_back(self, times: int = 1) -> None:
-        """Take back what was taken and is not used."""
-        self._left = min(self._most, self._left + times)
+    @property
+    def used(self) -> float:
+        """The share that is used up, 1 and more: all of it."""
+        left = self._left + (self._clock() - self._at) * self.a_second
+        return max(0.0, 1.0 - left / self._most)

@@ -65,6 +65,13 @@ class Settings(BaseSettings):
     """So many calls at once of one PBX are ours; further callers go on in the dialplan."""
     events_a_second: int = Field(default=500, ge=10, le=1_000_000)
     """So many events a second one PBX may send, held over a minute; further ones are read later."""
+    reports_a_second: int = Field(default=20, ge=1, le=1_000_000)
+    """So many reports a second one account's dialplan may send, held over a minute; then they are refused."""
+    written_mb: int = Field(default=2_000, ge=1, le=10_000_000)
+    """How much one account's calls may write into Redis in a day, in megabytes (10**6 bytes): then callers go
+    on in the dialplan, and reports are refused."""
+    redis_mb: int | None = Field(default=None, ge=16, le=10_000_000)
+    """How much memory the private Redis may take, in megabytes; by default half of the machine's."""
     crm_domains: Annotated[tuple[str, ...], NoDecode] = CRM_DOMAINS
     """The domains below which a CRM may be that somebody signs in with, with commas between them; the word
     ``loopback`` lets in one on this machine."""

@@ -65,7 +65,7 @@ class Desk(Protocol):
         """How calls are handled that begin now."""
 
     @property
-    def full(self) -> bool:
+    def full(self) -> str | None:
         """Whether the steps of no further call can be kept."""
 
     @property

@@ -59,9 +59,13 @@ class ShopDesk:
         return self._current.policy
 
     @property
-    def full(self) -> bool:
-        """Whether the steps of no further call can be kept."""
-        return self._ledger.full
+    def full(self) -> str | None:
+        """Why the steps of no further call can be kept; None when they can."""
+        if self._ledger.full:
+            return "the steps of calls can't be written, and no more of them are kept"
+        return (
+            "its calls have written as much into Redis as they may in a day" if self._ledger.spent else None
+        )
 
     @property
     def away(self) -> frozenset[str]:

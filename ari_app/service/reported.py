@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from ari_app.accounts.current import Current
+from ari_app.bounded import Allowance
 from ari_app.calls import Call, CallTakenOver, JournalLine, Report, TimerExpired, masked, reported
 from ari_app.errors import StoreUnavailable
 from ari_app.service.changes import Changes
@@ -28,6 +29,16 @@ from ari_app.store.calls import CallStore, Step
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 1.0
+FULL_SECONDS = 60.0
+"""When to come again, where an account has written as much as it may; and how often that is said."""
+
+
+class TooManyReports(Exception):
+    """More is reported of an account than may be; `seconds` is when to come again."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"come again in {seconds:.0f} s")
+        self.seconds = max(1.0, seconds)
 
 
 class Taken(StrEnum):
@@ -55,7 +66,10 @@ class ReportedCalls:
         told: Callable[[], None],
         changes: Changes,
         clock: Callable[[], float],
+        allowance: Allowance,
     ) -> None:
+        self._allowance = allowance
+        self._full_said_at = float("-inf")
         self._current = current
         self._account = current.account.id
         self._store = store
@@ -85,6 +99,24 @@ class ReportedCalls:
             for call in portion:
                 self._look_after(call)
         self._due = dict(sorted(self._due.items(), key=operator.itemgetter(1)))
+
+    def admit(self) -> None:
+        """Let somebody report something, before it is read what.
+
+        Raises:
+            TooManyReports: nothing more is taken of this account just now.
+        """
+        if self._store.written.used >= 1:
+            wait, say = FULL_SECONDS, self._clock() - self._full_said_at >= FULL_SECONDS
+            self._full_said_at = self._clock() if say else self._full_said_at
+            why = "its calls have written as much into Redis as they may in a day"
+        else:
+            wait, say = self._allowance.take()
+            why = f"more than {self._allowance.a_second:g} reports a second"
+        if say:
+            self._log.error("reports of calls are refused", why=why)
+        if wait:
+            raise TooManyReports(wait)
 
     async def take(self, report: Report) -> Taken:
         """Take a report; when this returns it is kept.

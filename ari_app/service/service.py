@@ -24,6 +24,7 @@ from ari_app.service.click_to_call import ClickLimits
 from ari_app.service.crm_module import Informing
 from ari_app.service.crm_sites import Sites
 from ari_app.service.holding import Holding
+from ari_app.service.redis_room import RedisRoom
 from ari_app.service.retention import Keeping
 from ari_app.service.sharing import SHARE_SECONDS, Sharing
 from ari_app.service.shop import Bounds, Shop
@@ -73,6 +74,7 @@ class Service:
         """All copies of the service on this Redis."""
         self._sharing = Sharing(self.copies, self, share_seconds)
         self._watchdog = Watchdog(self._shut, self._holding.lose_all)
+        self.redis_room = RedisRoom(redis)
         self.slow_steps = SlowSteps()
         """What has held up all accounts."""
         self.pace_of: Callable[[str], Pace] = lru_cache(maxsize=10_000)(lambda api_key: pace())
@@ -153,6 +155,7 @@ class Service:
     async def _run(self) -> None:
         running = asyncio.create_task(self._say_running(), name="running")
         keeping = asyncio.create_task(self._keeping.run(), name="keeping")
+        room = asyncio.create_task(self.redis_room.run(), name="redis room")
         problem = await check_persistence(self.redis)
         if problem:
             log.warning(problem)
@@ -162,9 +165,9 @@ class Service:
                     await self._follow_accounts(Passages(operators, others))
             finally:
                 await asyncio.shield(self._stop())
-                running.cancel()
-                keeping.cancel()
-                await asyncio.gather(running, keeping, return_exceptions=True)
+                for task in (running, keeping, room):
+                    task.cancel()
+                await asyncio.gather(running, keeping, room, return_exceptions=True)
                 with suppress(StoreUnavailable):
                     await say_stopped(self.redis)
 
@@ -377,7 +380,13 @@ def _click_limits(settings: Settings) -> ClickLimits:
 
 
 def _bounds(settings: Settings) -> Bounds:
-    return Bounds(settings.ledger_mb * 10**6, settings.live_calls, settings.events_a_second)
+    return Bounds(
+        settings.ledger_mb * 10**6,
+        settings.live_calls,
+        settings.events_a_second,
+        settings.reports_a_second,
+        settings.written_mb * 10**6,
+    )
 
 
 def _same_connections(one: Account, other: Account) -> bool:

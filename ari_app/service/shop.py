@@ -22,6 +22,7 @@ from ari_app.asterisk.installations import Mark
 from ari_app.asterisk.pbx import EVENTS_A_SECOND, Pbx, PbxTarget
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import forget_drafts
+from ari_app.bounded import Allowance
 from ari_app.calls import Policy
 from ari_app.clock import WatchedClock
 from ari_app.control.ajam_line import AjamLine
@@ -60,6 +61,9 @@ STILL_SECONDS = 1.0
 """How long what has begun may take to end when another copy takes the account over."""
 OVER_SECONDS = 2.0
 """How long the other copy may take for that; until then the PBX is kept from taking us for gone."""
+REPORTS_SECONDS = 60.0
+"""So long a dialplan may report more than it may on an average: a queue rings everybody."""
+DAY_SECONDS = 86_400.0
 ASIDE_SECONDS = 10.0
 """How often it is counted what is set aside."""
 ZONE_SECONDS = 3600.0
@@ -74,6 +78,9 @@ class Bounds:
     ledger_bytes: int = LIMIT_BYTES
     live_calls: int = MOST_CALLS
     events_a_second: int = EVENTS_A_SECOND
+    reports_a_second: int = 20
+    written_bytes: int = 2 * 10**9
+    """In a day."""
 
 
 class Shop:
@@ -111,7 +118,8 @@ class Shop:
         self._module = ModuleStore(redis, account.id)
         self.lease = lease
         self._mark = mark
-        self.calls = CallStore(redis, account.id, current.zone, lease)
+        written = Allowance(bounds.written_bytes / DAY_SECONDS, DAY_SECONDS)
+        self.calls = CallStore(redis, account.id, current.zone, lease, written)
         self.notes = Notes(EventStore(redis, account.id), clock)
         key = account.crm.api_key.get_secret_value()
         self._crm = RetailCrm(session, account.crm.url, key, pace, self._may_ask_crm)
@@ -139,7 +147,13 @@ class Shop:
         self.line.on_replaced = lambda: lease.lose("another process has taken the PBX over")
         self.clicks = Clicks(current, self.line, time.monotonic, click_limits)
         self.reported = ReportedCalls(
-            current, self.calls, self.line.runs, self.delivery.wake, self.changes, clock
+            current,
+            self.calls,
+            self.line.runs,
+            self.delivery.wake,
+            self.changes,
+            clock,
+            Allowance(bounds.reports_a_second, REPORTS_SECONDS),
         )
         clock.tell = self._clock_was_set
         self._watch = TroubleWatch(self.notes, pbx, self.ajam, self.delivery)

@@ -88,7 +88,7 @@ class SlowSteps:
 
 def _what_goes_on(loop: asyncio.AbstractEventLoop, frame: FrameType | None) -> dict[str, str]:
     task = asyncio.current_task(loop)
-    places = []
+    places: list[str] = []
     while frame is not None and len(places) < _PLACES:
         name = frame.f_code.co_filename
         ours = next((part for part in _OURS if part in name), None)

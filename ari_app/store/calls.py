@@ -19,6 +19,7 @@ import structlog
 from pydantic import ValidationError
 from redis.asyncio import Redis
 
+from ari_app.bounded import Allowance
 from ari_app.calls import (
     NOT_KNOWN,
     Call,
@@ -53,6 +54,7 @@ CHANNEL_SECONDS = 86_400
 """How long it is known of a channel that a call of ours began with it."""
 
 _AT_ONCE = 200
+_NO_BOUND = 1e18
 _AT_FIRST = 64
 """So many calls are read first, then more: most readers of the log have seen enough on the first page."""
 
@@ -135,8 +137,11 @@ class CallStore:
         account: str,
         zone: Callable[[], ZoneInfo] = lambda: _UTC,
         lease: Lease | None = None,
+        written: Allowance | None = None,
     ) -> None:
         self.account = account
+        self.written = written or Allowance(_NO_BOUND, 1.0)
+        """How much may be written of the account's calls; what is begun is written all the same."""
         self._redis = redis
         self._writer = Writer(redis, account, lease)
         self._keys = Keys(account)
@@ -175,6 +180,7 @@ class CallStore:
             for tell in step.tells:
                 tagged_tell = orjson.dumps(tagged(tell))
                 commands.add("XADD", keys.outbox, "*", "call", step.call.id, "tell", tagged_tell)
+        self.written.take(commands.size)
         await self._writer.write(commands)
 
     async def told(self, entries: Iterable[OutboxEntry], at: float, problem: str | None = None) -> None:

@@ -45,11 +45,14 @@ async def answer(request: web.Request) -> web.Response:
 
     async with AsyncExitStack() as stack:
         body = Body(request, fields, service, stack, allowed)
-        if "clientId" in fields:
-            await _shop(request, fields)
+        admitted = "clientId" in fields
+        if admitted:
+            (await _shop(request, fields)).reported.admit()
         try:
             file = await body.read()
             shop = await _shop(request, fields)
+            if not admitted:
+                shop.reported.admit()
             report = await _report(request, shop, fields, file)
         except OSError as error:
             log.error("a recording can't be stored", problem=str(error))

@@ -243,6 +243,7 @@ async def test_twenty_thousand_reported_calls_without_an_end_hold_nobody_up(
     call = await shop.call()
     keys = Keys(shop.account.id)
     state = await shop.redis.get(keys.call(call.id))
+    assert isinstance(state, bytes)
     for portion in range(100):
         pipe = shop.redis.pipeline(transaction=False)
         for one in range(200):

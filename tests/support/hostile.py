@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-_OPERATIONS = {
+_OPERATIONS: dict[str, list[tuple[str, str, str, list[str]]]] = {
     "asterisk": [("/asterisk/info", "GET", "getInfo", ["only"]), ("/asterisk/ping", "GET", "ping", [])],
     "bridges": [("/bridges", "GET", "list", [])],
     "channels": [
