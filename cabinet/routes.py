@@ -35,7 +35,6 @@ ROUTES = [
     web.get("/data/event2.sh", data.script),
     web.get("/healthz", metrics.alive),
     web.get("/readyz", metrics.ready),
-    web.get("/metrics", metrics.metrics),
     # what retailCRM asks and tells
     web.get("/crm/call", clicks.call, allow_head=False),
     web.post("/crm/call", clicks.call),
@@ -88,6 +87,11 @@ ROUTES = [
     web.get("/calls/{id}", signed_in(call_log.show_one)),
     web.get("/events", signed_in(events.show)),
     web.post("/events/send-again", signed_in(events.send_again, at_holder=True)),
+]
+
+FIGURES = [
+    # at a port of their own
+    web.get("/metrics", metrics.metrics),
 ]
 
 API = [

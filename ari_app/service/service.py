@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -17,6 +16,7 @@ from ari_app.asterisk.installations import Mark
 from ari_app.asterisk.pbx import PbxState
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.errors import StoreUnavailable
+from ari_app.keyring import KeyRing
 from ari_app.reach import ANYWHERE, Passages, Reach, passage
 from ari_app.retailcrm.pace import Pace
 from ari_app.service.changes import Changes
@@ -55,7 +55,7 @@ class Service:
         self,
         settings: Settings,
         redis: Redis,
-        secret_key: str,
+        secret_key: KeyRing | str,
         holder_id: str,
         pace: Callable[[], Pace] = Pace,
         clock: Callable[[], float] = time.time,
@@ -68,7 +68,8 @@ class Service:
         """Where the CRM, people and PBXs reach us."""
         self.settings = settings
         self.accounts = Accounts(redis, secret_key)
-        self._secret_key = secret_key
+        self.keys = KeyRing.of(secret_key)
+        """The secret key, and those before it."""
         self._holding = Holding(redis, holder_id, settings.public_url, self._lost)
         self.copies = Copies(redis, holder_id, settings.copy_url)
         """All copies of the service on this Redis."""
@@ -145,7 +146,7 @@ class Service:
 
     def key_for(self, purpose: str) -> bytes:
         """Derive a key from the secret one, another for each purpose."""
-        return hmac.digest(self._secret_key.encode(), purpose.encode(), "sha256")
+        return self.keys.key_for(purpose)
 
     async def run(self) -> None:
         """Work until cancelled; then send on the callers who wait, and end."""

@@ -17,12 +17,12 @@ from ari_app.store.sessions import Attempts
 from cabinet.forms.typed import Typed, texts_in
 from cabinet.frame.clients import HTTP, SERVICE
 from cabinet.frame.noting import note
+from cabinet.frame.proxies import counted_as
 from cabinet.frame.rendering import page
 from cabinet.frame.security import (
     ATTEMPTS,
     ATTEMPTS_SECONDS,
     BadToken,
-    counted_as,
     own_path,
     read_form,
     reader_id,
@@ -108,7 +108,10 @@ async def _try(request: web.Request, crm: str, key: str) -> RegisteredAccount:
     service = request.app[SERVICE]
     shown = read_shown(crm, key, service.settings.crm_domains)
     attempts = Attempts(service.redis, ATTEMPTS, ATTEMPTS_SECONDS)
-    whose = (f"address:{counted_as(request)}", f"account:{shown.account}")
+    client = counted_as(request)
+    whose = (*((f"address:{client}",) if client is not None else ()), f"account:{shown.account}")
+    if await _is_known(request, shown):
+        whose = ()
     for who in whose:
         wait = await attempts.take(who)
         if wait is not None:
@@ -125,6 +128,12 @@ async def _try(request: web.Request, crm: str, key: str) -> RegisteredAccount:
         await attempts.forget(who)
     await service.synchronising.begin_first(account.id)
     return account
+
+
+async def _is_known(request: web.Request, shown: Shown) -> bool:
+    """Tell whether the key is the one that we have already: who shows it guesses nothing."""
+    known = await request.app[SERVICE].accounts.at(shown.url)
+    return known is not None and _same(shown.key, known.crm.api_key)
 
 
 async def _note_failure(request: web.Request, shown: Shown, what: What) -> None:

@@ -97,13 +97,11 @@ FOR_ALL = {
     ("GET", "/api/openapi.json"),
     ("GET", "/data/event2.sh"),
     ("GET", "/healthz"),
-    ("GET", "/metrics"),
     ("GET", "/readyz"),
     ("GET", "/sign-in"),
     ("GET", "/static/{name}"),
 }
-"""What holds nothing of an account's; `/metrics` has its name and figures, and is given to the operator's own
-network only."""
+"""What holds nothing of an account's."""
 
 KNOWN = {
     *(("GET", path) for path in READ),
@@ -270,9 +268,7 @@ async def test_without_a_secret_of_the_accounts_nothing_is_answered(shop: Rich) 
 async def test_what_is_for_all_tells_nothing_of_an_account(shop: Rich) -> None:
     async with shop.cabinet.reader() as stranger:
         for _, path in sorted(shop.routes & FOR_ALL):
-            if path != "/metrics":
-                assert _of(shop, await (await stranger.get(path)).text()) == [], path
-        assert _secrets(shop, await (await stranger.get("/metrics")).text()) == []
+            assert _of(shop, await (await stranger.get(path)).text()) == [], path
 
 
 async def test_another_accounts_session_sees_nothing(shop: Rich, neighbour: Reader) -> None:
