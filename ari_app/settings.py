@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     """Where recordings are found; by default below the public address."""
     upload_limit_mb: int = Field(default=100, ge=1, le=10_000)
     """How big a recording that a PBX sends may be, in megabytes (10**6 bytes)."""
+    recordings_gb: int = Field(default=500, ge=1, le=10_000_000)
+    """How much one account's recordings may take on the disk, in gigabytes (10**9 bytes); then no more are
+    stored. Whatever this is, 1 GB of the disk stays free."""
     keep_calls_days: int = Field(default=1095, ge=1, le=36_500)
     """The age at which calls go that are over, with their journals and recordings."""
     ledger_mb: int = Field(default=64, ge=1, le=100_000)
@@ -106,6 +109,11 @@ class Settings(BaseSettings):
         if self.metrics_port is not None or not self.port:
             return self.metrics_port or None
         return self.port + METRICS_ABOVE if self.port + METRICS_ABOVE < 2**16 else self.port - METRICS_ABOVE
+
+    @property
+    def recordings_dir(self) -> Path:
+        """The folder of the recordings."""
+        return self.data_dir / "recordings"
 
     @field_validator("crm_domains", mode="before")
     @classmethod

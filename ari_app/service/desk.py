@@ -136,7 +136,7 @@ class ShopDesk:
     async def fetch_recording(self, name: str, at: Callable[[], float]) -> h.Happening:
         """Bring a call's recording into our store."""
         try:
-            stored = await fetch_recording(self._pbx, self._recordings, name, self._done_with)
+            stored = await fetch_recording(self._pbx, self._recordings, self.account, name, self._done_with)
         except NoRecording as error:
             return h.RecordingFailed(at(), str(error))
         except OSError as error:

@@ -62,7 +62,7 @@ class Service:
         share_seconds: float = SHARE_SECONDS,
     ) -> None:
         self.shops: dict[str, Shop] = {}
-        self.recordings = RecordingStore(settings.data_dir / "recordings", secret_key)
+        self.recordings = RecordingStore(settings.recordings_dir, secret_key, settings.recordings_gb * 10**9)
         self.redis = redis
         self.public_url = settings.public_url
         """Where the CRM, people and PBXs reach us."""
@@ -90,9 +90,12 @@ class Service:
             self.recordings,
             settings.keep_calls_days,
             clock,
+            own_days=self._own_days,
         )
         self._revision = -1
         self._known: dict[str, Account] = {}
+        self._gone: set[str] = set()
+        """Accounts that were removed, and whose recordings are to go."""
         self._closing: dict[str, asyncio.Task[None]] = {}
         self._reopening: set[str] = set()
         self._absent: set[str] = set()
@@ -242,13 +245,17 @@ class Service:
         if revision == self._revision and not self._reopening and not self._absent:
             return
         if revision != self._revision:
-            self._known = {account.id: account for account in await self.accounts.all()}
+            before, self._known = self._known, {account.id: account for account in await self.accounts.all()}
+            self._gone |= set(before) - set(self._known)
         self._absent &= self._known.keys()
         for gone in self.shops.keys() - self._known.keys():
             log.info("account removed", account=gone)
             await self.shops.pop(gone).stop(drain_seconds=None)
             await self._holding.leave(gone)
             self.changes_of(gone).note()
+        for account in tuple(self._gone):
+            await self._remove_recordings(account)
+            self._gone.discard(account)
         turns, news = asyncio.Semaphore(AT_ONCE), revision != self._revision
 
         async def take(account: Account) -> _NotOpened | None:
@@ -267,6 +274,21 @@ class Service:
             raise problem  # they are all looked at again
         self._revision = revision
         self.loaded.set()
+
+    async def _remove_recordings(self, account: str) -> None:
+        """Remove what is left of an account on the disk, so that no link leads to it any more."""
+        if await self.accounts.find(account) is not None:
+            return  # only its PBX is unknown now
+        try:
+            files = await asyncio.to_thread(self.recordings.remove_account, account)
+        except OSError as error:
+            log.error("recordings of a removed account can't be removed", account=account, problem=str(error))
+        else:
+            log.info("recordings of a removed account are removed", account=account, files=files)
+
+    def _own_days(self, account: str) -> int | None:
+        shop = self.shops.get(account)
+        return shop.settings.calls.keep_days if shop is not None else None
 
     async def _take_account(self, account: Account, passages: Passages) -> None:
         shop = self.shops.get(account.id)

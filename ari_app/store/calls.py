@@ -406,6 +406,10 @@ class CallStore:
         """Give calls by their ids; who gives many of them holds others up."""
         return await self._load(ident.encode() for ident in ids)
 
+    async def ended_ids(self) -> list[str]:
+        """Name all calls that are over, oldest first."""
+        return self._names(await ask(self._redis.zrange(self._keys.ended, 0, -1)))
+
     async def began_with(self, channel: str) -> str | None:
         """Name the call of ours that began with a channel in the last day."""
         found = await ask(self._redis.get(self._keys.channel(channel)))

@@ -207,7 +207,7 @@ async def test_an_account_that_has_written_its_share_of_the_day_reports_no_more_
             f"source_{name}": "x" * 250 for name in ("source", "medium", "campaign", "keyword", "content")
         }
         before = (await redis.info("memory"))["used_memory"]
-        statuses = []
+        statuses: list[int] = []
         while 429 not in statuses:
             one = len(statuses)
             statuses.append((await shop.send("hangup", uniqueid=f"1.{one}", **(END | long))).status)
