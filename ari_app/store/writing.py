@@ -60,6 +60,11 @@ class Commands:
         self.keys.append(key)
         self.arguments += (command, len(arguments), *arguments)
 
+    @property
+    def size(self) -> int:
+        """How many bytes it writes, roughly."""
+        return sum(len(one) if isinstance(one, str | bytes) else 8 for one in self.arguments)
+
     def unless(self, key: str) -> None:
         """Write nothing when there is such a key; it comes first."""
         self.add("unless", key)
