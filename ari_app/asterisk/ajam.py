@@ -43,6 +43,8 @@ WAIT_SECONDS = 20
 """How long the PBX may keep us waiting for an event."""
 SHORTEST_WAIT_SECONDS = 0.1
 """A busy PBX, and one whose sessions are short, answers at once for ever: it isn't asked more often."""
+AT_A_TIME = 50
+"""So many events are dealt with before others have their turn."""
 PING_SECONDS = 30.0
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 15.0
 DENIED_RETRY_SECONDS = 300.0
@@ -189,8 +191,10 @@ class Ajam:
                     await asyncio.sleep(back_off.pause())
                     continue
                 back_off.well()
-                for event in heard:
+                for number, event in enumerate(heard, 1):
                     yield event
+                    if number % AT_A_TIME == 0:
+                        await asyncio.sleep(0)
                 await asyncio.sleep(max(0.0, SHORTEST_WAIT_SECONDS - (time.monotonic() - began)))
         finally:
             if self._listener is me:
