@@ -23,6 +23,7 @@ from ari_app.service.changes import Changes
 from ari_app.service.click_to_call import ClickLimits
 from ari_app.service.crm_module import Informing
 from ari_app.service.crm_sites import Sites
+from ari_app.service.doors import Doors
 from ari_app.service.holding import Holding
 from ari_app.service.redis_room import RedisRoom
 from ari_app.service.retention import Keeping
@@ -70,6 +71,8 @@ class Service:
         self.accounts = Accounts(redis, secret_key)
         self.keys = KeyRing.of(secret_key)
         """The secret key, and those before it."""
+        self.doors = Doors()
+        """Which cabinet an address opens that only its CRM knows."""
         self._holding = Holding(redis, holder_id, settings.public_url, self._lost)
         self.copies = Copies(redis, holder_id, settings.copy_url)
         """All copies of the service on this Redis."""
@@ -245,7 +248,10 @@ class Service:
         if revision == self._revision and not self._reopening and not self._absent:
             return
         if revision != self._revision:
-            before, self._known = self._known, {account.id: account for account in await self.accounts.all()}
+            registered = await self.accounts.registered()
+            self.doors.know(registered)
+            before = self._known
+            self._known = {account.id: account for account in registered if isinstance(account, Account)}
             self._gone |= set(before) - set(self._known)
         self._absent &= self._known.keys()
         for gone in self.shops.keys() - self._known.keys():

@@ -229,7 +229,7 @@ class _Server:
             "unixsocketperm": "700",
             "dir": str(self.folder),
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": "no" if self.temporary else "everysec",
             "save": "",
             "maxmemory": str(self.memory),
             "maxmemory-policy": "noeviction",

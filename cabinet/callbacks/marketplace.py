@@ -84,6 +84,7 @@ async def _register(request: web.Request, secret: SecretStr) -> str:
         raise Refused(400, _SENTENCES.get(refused.why, refused.why).format(said)) from None
     cabinet = account.crm.cabinet_secret
     assert cabinet is not None
+    service.doors.add(account)
     log.info("connected from the CRM", account=account.id)
     await service.synchronising.begin_first(account.id)
     return account_address(service.public_url, cabinet.get_secret_value())

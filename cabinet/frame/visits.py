@@ -26,7 +26,7 @@ from ari_app.store.sessions import Sessions
 from ari_app.store.staff import StaffStore
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.passing import leave_to_holder
-from cabinet.frame.security import BadToken, own_path, read_form, reader_id
+from cabinet.frame.security import BadToken, own_path, read_form, reader_id, set_reader
 
 SESSIONS = web.AppKey("sessions", Sessions)
 
@@ -116,6 +116,18 @@ async def visit_to(service: Service, account_id: str) -> Visit | None:
     shop = service.shops.get(account.id)
     zone = await ModuleStore(service.redis, account.id).zone() if shop is None else None
     return Visit(account, shop, calls, staff, zone)
+
+
+async def begin_session(request: web.Request, answer: web.Response, account: RegisteredAccount) -> None:
+    """Begin a session in an account under a new id, so that nobody can have known it before.
+
+    Raises:
+        StoreUnavailable: Redis can't be reached, or does not answer.
+    """
+    sessions, seal = request.config_dict[SESSIONS], seal_of(request.config_dict[SERVICE], account)
+    await sessions.end(reader_id(request))
+    set_reader(request, answer, await sessions.open(account.id, seal))
+    answer.headers["Referrer-Policy"] = "no-referrer"
 
 
 def signed_in(page: Page, *, at_holder: bool = False) -> Handler:
