@@ -35,6 +35,7 @@ from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.health import Health
 from ari_app.retailcrm.pace import GOES_ON, Pace, Urgency
 from ari_app.retailcrm.wording import Wording
+from ari_app.service.allowance import Strangers
 from ari_app.service.changes import Changes
 from ari_app.service.click_to_call import LIMITS, MINUTE, ClickLimits, Clicks, NotPlaced
 from ari_app.service.desk import ShopDesk
@@ -162,6 +163,8 @@ class Shop:
         self.unreadable: tuple[str, ...] = ()
         """The live calls that another version has stored and this one can't read: they are left alone."""
         self._unknown_words: set[str] = set()
+        self.strangers = Strangers(time.monotonic)
+        self._noted: dict[What, float] = {}
         self._refused_clicks: dict[str, float] = {}
         """When it was last noted, by reason."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -348,6 +351,41 @@ class Shop:
         if word not in self._unknown_words and len(self._unknown_words) < _MOST_WORDS:
             self._unknown_words.add(word)
             self.notes.take(What.UNKNOWN_STATUS, word=word, call=call)
+
+    def shown_to(self, codes: tuple[str, ...], *, everybody: bool) -> tuple[str, ...]:
+        """Give those of some extensions to whom one more reported call is shown; `everybody`: none named."""
+        shown = self.strangers.shown_to(codes, everybody=everybody)
+        if len(shown) < len(codes):
+            self._note_sometimes(What.TOO_MANY_POPUPS)
+        return shown
+
+    def may_look_up(self, number: str) -> bool:
+        """Tell whether a caller's name is given to who asks with the clientId; one who is in a call of ours
+        doesn't count.
+        """
+        if self.strangers.may_look_up(number, (call.number for call in self.line.calls)):
+            return True
+        self._note_sometimes(What.TOO_MANY_LOOK_UPS)
+        return False
+
+    def is_admitted(self, address: str) -> bool:
+        """Tell whether who has the clientId may ask and report from an address."""
+        if self.settings.api.admits(address):
+            return True
+        self._note_sometimes(What.ADDRESS_REFUSED, address=address)
+        return False
+
+    def note_inside_link(self, call: str) -> None:
+        """Take note that the CRM isn't told a recording's address, for it leads into a network."""
+        self._note_sometimes(What.LINK_INSIDE, call=call)
+
+    def _note_sometimes(self, what: What, **values: str) -> None:
+        """Take note of what may happen often: at most once a minute."""
+        now = self._clock()
+        if now - self._noted.get(what, 0.0) >= MINUTE:
+            self._noted[what] = now
+            self._log.warning(what.value, **values)
+            self.notes.take(what, **values)
 
     async def _may_ask_crm(self, urgency: Urgency) -> bool:
         """A call doesn't wait for Redis; what is told of calls can."""

@@ -37,6 +37,7 @@ FORM = Form(
     Words("clicks.countries"),
     Words("clicks.short_numbers"),
     Flag("clicks.client_id_is_enough"),
+    Words("api.addresses"),
     Text("crm.country"),
     Text("crm.timezone"),
 )

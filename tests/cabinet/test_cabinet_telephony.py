@@ -254,3 +254,12 @@ async def test_which_countries_and_short_numbers_a_click_calls(cabinet: CabinetS
     assert "Two letters each, separated by blanks" in page
     assert "Numbers of 2 to 6 digits" in page
     assert (await stored(cabinet)).clicks == clicks
+
+
+async def test_the_pbxs_addresses_are_networks_or_nothing(cabinet: CabinetShop, reader: Reader) -> None:
+    status, _ = await send(reader, ("addresses", "203.0.113.5 10.8.0.1/16"))
+    assert status == 303
+    assert (await stored(cabinet)).api.addresses == ("203.0.113.5/32", "10.8.0.0/16")
+    status, page = await send(reader, ("addresses", "pbx.example"))
+    assert status == 422
+    assert "Addresses or networks, such as 203.0.113.5" in page
