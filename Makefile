@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PYTHON ?= python3
 ARGS   ?=
 # How many tests run side by side; most of them wait for telephones. Each has an Asterisk of its own.
-SIDE   ?= 4
+SIDE   ?= 3
 SIDE_BY_SIDE = $(BIN)/pytest -n $(SIDE) --dist loadgroup --durations=10
 PAGES  := cabinet/vendor/installed
 

@@ -49,9 +49,11 @@ from ari_app.asterisk.events import (
 from ari_app.asterisk.installations import RENEW_SECONDS, Mark
 from ari_app.asterisk.pbx_clock import PbxClock
 from ari_app.backoff import BackOff, spread
+from ari_app.bounded import Allowance
 from ari_app.calls import NESTING, ChannelFact, Doing, Order, Way
 from ari_app.calls import happenings as h
 from ari_app.reach import Passage
+from ari_app.steps import begin
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +65,12 @@ SOON_SECONDS, A_MOMENT_SECONDS = 2.0, 300.0
 """The longest pause before a PBX is tried again that was connected so shortly ago."""
 TIME_SECONDS = 15.0
 """How often the PBX is asked the time."""
+LONGEST_EVENT = 256 * 1024
+"""Bytes; Asterisk's own are below 10 000."""
+EVENTS_A_SECOND, EVENTS_SECONDS = 500, 60.0
+"""So many events a second, held over so long, are read as they come; further ones wait."""
+AT_A_TIME = 50
+"""So many events are read before others have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +173,14 @@ class Pbx:
         ours: Callable[[], Awaitable[bool]] | None = None,
         mark: Mark | None = None,
         take: Callable[[], Awaitable[bool]] | None = None,
+        events_a_second: int = EVENTS_A_SECOND,
     ) -> None:
         """Build it; `ours` is asked before each request, `mark` keeps other installations away.
 
         `take` is asked before the event stream is opened, which takes it from whoever has it.
         """
         self._may_take = take
+        self._allowance = Allowance(events_a_second, EVENTS_SECONDS)
         self.handed_over = False
         """Whether another process is to take the PBX over: then it is no trouble that it does."""
         self.target = target
@@ -186,6 +196,7 @@ class Pbx:
         self.rings_people = False
         """Whether the dialplan has the context that rings people as FreePBX would (`ring_context`)."""
         self._passage = passage
+        self._account = account
         self._clock = clock
         self._time = PbxClock(clock)
         self._log = log.bind(account=account, pbx=target.url)
@@ -263,6 +274,7 @@ class Pbx:
                 sock=self._raw,
                 additional_headers={"Authorization": self._ari.transport.authorization},
                 compression=None,
+                max_size=LONGEST_EVENT,
                 open_timeout=OPEN_SECONDS,
                 ping_interval=PING_SECONDS,
                 ping_timeout=PONG_SECONDS,
@@ -402,14 +414,29 @@ class Pbx:
             )
 
     async def _listen(self, socket: ClientConnection, ears: Ears) -> None:
+        heard = 0
         async for message in socket:
             self._hear(message, ears)
             if self.state is PbxState.REPLACED:
                 return
+            heard += 1
+            if heard % AT_A_TIME == 0:
+                await self._give_way()
+
+    async def _give_way(self) -> None:
+        """Let others have their turn; and longer, when the PBX says more than it may."""
+        wait, first = self._allowance.take(AT_A_TIME)
+        if first:
+            self._log.warning(
+                "the PBX sends more events than it may: they are heard late",
+                a_second=self._allowance.a_second,
+            )
+        await asyncio.sleep(wait)
 
     def _hear(self, message: str | bytes, ears: Ears) -> None:
         try:
             event = orjson.loads(message)
+            begin(event["type"], self._account)
             at = self._time.moment(event.get("timestamp"))
             signal = read_event(event, at, self.ids, self.extensions)
         except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -34,6 +34,7 @@ from ari_app.calls import (
 )
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
+from ari_app.steps import begin
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,8 @@ LATE_SECONDS = 1.0
 _KEPT_IF_IT_MATTERS = (h.OutcomeUnknown, h.PbxSaid, h.KeyPressed, h.DialplanDoes)
 BREATH_SECONDS = 0.5
 """A pause after a step that failed, so that a defect can't keep the process busy."""
+MOST_WAITING = 1_000
+"""So much may have happened to one call that it has yet to deal with."""
 _AT_ONCE: dict[type[Order], str] = {
     **dict.fromkeys((o.LookUp, o.Watch, o.Ringback, o.OpenBridge, o.Ring), "begin"),
     o.HangUp: "end",
@@ -62,7 +65,7 @@ class Desk(Protocol):
         """How calls are handled that begin now."""
 
     @property
-    def full(self) -> bool:
+    def full(self) -> str | None:
         """Whether the steps of no further call can be kept."""
 
     @property
@@ -134,6 +137,8 @@ class LiveCall:
         self._mailbox: asyncio.Queue[h.Happening] = asyncio.Queue()
         self._errands: dict[str, asyncio.Task[None]] = {}
         self.task: asyncio.Task[None]
+        self._overflown = False
+        """Something was left out of the mailbox, and the PBX is yet to be asked."""
         self._asking = 0
         self._set_by = 0.0
         """The seconds by which the clock was set, of which the call doesn't know yet."""
@@ -149,6 +154,12 @@ class LiveCall:
         """Let something happen to the call, when its turn comes."""
         if isinstance(happening, h.ClockSet):
             self._set_by += happening.by
+        elif self._mailbox.qsize() >= MOST_WAITING:
+            if self._overflown:
+                return
+            self._overflown = True
+            self._log.error("more happens to the call than it can have: the PBX is asked what is true of it")
+            happening = h.OutcomeUnknown(self._line.clock(), "more happened than can be told")
         self._mailbox.put_nowait(happening)
 
     async def settled(self) -> None:
@@ -214,6 +225,9 @@ class LiveCall:
 
     async def _step(self, happening: h.Happening) -> None:
         before = self.call
+        begin(type(happening).__name__, before.account)
+        if isinstance(happening, h.OutcomeUnknown):
+            self._overflown = False
         happening = known_as(before, happening)
         now = self._line.clock() - self._set_by
         self.call, orders = advance(before, happening, self._line.busy(before), self._line.desk.codes, now)

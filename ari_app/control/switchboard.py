@@ -224,7 +224,7 @@ class Line:
         """Why no further call is taken; None when there is room."""
         if len(self._calls) >= self.most:
             return f"{len(self._calls)} calls go on at once"
-        return "the steps of calls can't be written, and no more of them are kept" if self.desk.full else None
+        return self.desk.full
 
     @property
     def nearly_full(self) -> bool:

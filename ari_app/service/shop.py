@@ -19,9 +19,10 @@ from ari_app.accounts.current import Current
 from ari_app.asterisk.ajam import Ajam, AjamTarget
 from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.installations import Mark
-from ari_app.asterisk.pbx import Pbx, PbxTarget
+from ari_app.asterisk.pbx import EVENTS_A_SECOND, Pbx, PbxTarget
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import forget_drafts
+from ari_app.bounded import Allowance
 from ari_app.calls import Policy
 from ari_app.clock import WatchedClock
 from ari_app.control.ajam_line import AjamLine
@@ -32,13 +33,13 @@ from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.delivery import Delivery
 from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.health import Health
-from ari_app.retailcrm.pace import Pace, Urgency
+from ari_app.retailcrm.pace import GOES_ON, Pace, Urgency
 from ari_app.retailcrm.wording import Wording
-from ari_app.service.allowance import Strangers
 from ari_app.service.changes import Changes
 from ari_app.service.click_to_call import LIMITS, MINUTE, ClickLimits, Clicks, NotPlaced
 from ari_app.service.desk import ShopDesk
 from ari_app.service.event_log import Notes, TroubleWatch
+from ari_app.service.human_pace import Strangers
 from ari_app.service.reported import ReportedCalls
 from ari_app.service.statuses import Statuses
 from ari_app.store.calls import CallStore
@@ -61,6 +62,9 @@ STILL_SECONDS = 1.0
 """How long what has begun may take to end when another copy takes the account over."""
 OVER_SECONDS = 2.0
 """How long the other copy may take for that; until then the PBX is kept from taking us for gone."""
+REPORTS_SECONDS = 60.0
+"""So long a dialplan may report more than it may on an average: a queue rings everybody."""
+DAY_SECONDS = 86_400.0
 ASIDE_SECONDS = 10.0
 """How often it is counted what is set aside."""
 ZONE_SECONDS = 3600.0
@@ -70,10 +74,14 @@ _LONGEST_WORD, _MOST_WORDS = 40, 100
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much one account may take: of memory while Redis is away, and of calls at once."""
+    """How much one account may take: of memory while Redis is away, calls at once, events of its PBX ..."""
 
     ledger_bytes: int = LIMIT_BYTES
     live_calls: int = MOST_CALLS
+    events_a_second: int = EVENTS_A_SECOND
+    reports_a_second: int = 20
+    written_bytes: int = 2 * 10**9
+    """In a day."""
 
 
 class Shop:
@@ -111,7 +119,8 @@ class Shop:
         self._module = ModuleStore(redis, account.id)
         self.lease = lease
         self._mark = mark
-        self.calls = CallStore(redis, account.id, current.zone, lease)
+        written = Allowance(bounds.written_bytes / DAY_SECONDS, DAY_SECONDS)
+        self.calls = CallStore(redis, account.id, current.zone, lease, written)
         self.notes = Notes(EventStore(redis, account.id), clock)
         key = account.crm.api_key.get_secret_value()
         self._crm = RetailCrm(session, account.crm.url, key, pace, self._may_ask_crm)
@@ -119,7 +128,17 @@ class Shop:
         self.delivery = Delivery(self.calls, self._crm, Wording(current, recordings_url), current, clock)
         self.ledger = Ledger(self.calls, account.id, self.delivery.wake, bounds.ledger_bytes)
         target, ours = _target(account), lease.still_ours
-        pbx = Pbx(target, passage, account.id, clock, current.owners, ours, mark, lease.ask_first)
+        pbx = Pbx(
+            target,
+            passage,
+            account.id,
+            clock,
+            current.owners,
+            ours,
+            mark,
+            lease.ask_first,
+            bounds.events_a_second,
+        )
         self.ajam = _ajam(account, passage, clock)
         self.desk = ShopDesk(
             current, self._crm, self.statuses, pbx, recordings, self.ledger, self.notes, self.changes
@@ -129,7 +148,13 @@ class Shop:
         self.line.on_replaced = lambda: lease.lose("another process has taken the PBX over")
         self.clicks = Clicks(current, self.line, time.monotonic, click_limits)
         self.reported = ReportedCalls(
-            current, self.calls, self.line.runs, self.delivery.wake, self.changes, clock
+            current,
+            self.calls,
+            self.line.runs,
+            self.delivery.wake,
+            self.changes,
+            clock,
+            Allowance(bounds.reports_a_second, REPORTS_SECONDS),
         )
         clock.tell = self._clock_was_set
         self._watch = TroubleWatch(self.notes, pbx, self.ajam, self.delivery)
@@ -155,7 +180,7 @@ class Shop:
         """
         await self.calls.mend(self._clock())
         live, seen = await self.calls.live(), await self.calls.last_seen()
-        self.reported.resume(await self.calls.reported())
+        await self.reported.resume()
         await self.statuses.load()
         self.current.activity = await self._module.activity()
         self.take_crm_settings(await self._module.settings())
@@ -364,7 +389,7 @@ class Shop:
 
     async def _may_ask_crm(self, urgency: Urgency) -> bool:
         """A call doesn't wait for Redis; what is told of calls can."""
-        return await (self.lease.still_ours() if urgency is Urgency.LOOK_UP else self.lease.certain())
+        return await (self.lease.still_ours() if urgency in GOES_ON else self.lease.certain())
 
     def note_refused_click(self, code: str, refused: NotPlaced) -> None:
         """Take note that a click isn't placed: of the same reason at most once a minute."""

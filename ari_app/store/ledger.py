@@ -76,6 +76,11 @@ class Ledger:
         """Whether there is no room for the steps of another call."""
         return self.bytes >= self.limit
 
+    @property
+    def spent(self) -> bool:
+        """Whether the account's calls have written as much as they may."""
+        return self._store.written.used >= 1
+
     async def write(self, step: Step) -> None:
         """Hand a step over; return when it is written, or soon in any case."""
         done = asyncio.get_running_loop().create_future()

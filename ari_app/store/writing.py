@@ -58,6 +58,11 @@ class Commands:
         self.keys.append(key)
         self.arguments += (command, len(arguments), *arguments)
 
+    @property
+    def size(self) -> int:
+        """How many bytes it writes, roughly."""
+        return sum(len(one) if isinstance(one, str | bytes) else 8 for one in self.arguments)
+
     def state(self, key: str, state: bytes) -> None:
         """Put a call's state in place of the one before, and count it in the statistics."""
         self.add(_STATE, key, state)

@@ -68,9 +68,14 @@ addEventListener("pageshow", () => {
 });
 document.addEventListener("htmx:load", followAll);
 
-// A part of the page that htmx is about to replace may hold a form with changes.
+// A part of the page that htmx is about to replace may hold a form with changes. What comes without being
+// asked for gives way to a form that is open there, or is about to be.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const from = event.detail.requestConfig && event.detail.requestConfig.elt;
+  if (from && "unasked" in from.dataset && event.detail.target.querySelector("form[data-form], .htmx-request")) {
+    event.detail.shouldSwap = false;
+    return;
+  }
   const own = from && from.closest("form[data-form]");
   const target = event.detail.target;
   const forms = target ? [...target.querySelectorAll("form[data-form]")] : [];

@@ -1,12 +1,14 @@
 """Each form of the cabinet in a real browser: what is wrong is said where it is, what is right is kept."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Dialog, Locator, Page, expect
+from playwright.async_api import Dialog, Locator, Page, Route, expect
 
+from ari_app.demo.crm.faults import Slow
 from ari_app.demo.crm.simulator import Refusal
 from tests.browser.axe import is_open_to_all
 from tests.browser.conftest import Windows
@@ -173,6 +175,34 @@ async def test_an_extension_is_given_in_place_and_not_twice(
     account = await cabinet.shop.service.accounts.find(cabinet.shop.account.id)
     assert account is not None
     assert {one.user_id: one.code for one in account.extensions}[2] == "112"
+
+
+async def test_an_extension_that_is_being_given_is_not_taken_away_by_the_end_of_the_synchronisation(
+    cabinet: CabinetShop, window: Window, page: Page
+) -> None:
+    async def when_the_row_is_open(route: Route) -> None:
+        await opened.wait()
+        await route.continue_()
+
+    opened = asyncio.Event()
+    await window.open("/extensions")
+    synchronise = page.get_by_role("button", name="Synchronise users")
+    row = page.get_by_role("row").filter(has_text="Борисов")
+    await synchronise.click()
+    await expect(row).to_be_visible()
+    await expect(synchronise).to_be_visible()
+    cabinet.shop.crm_account.fault(Slow(4.0), route="users", times=1)  # the page is there before it is done
+    await page.route("**/extensions/progress", when_the_row_is_open)
+    await synchronise.click()
+    await row.get_by_role("link").click()
+    code = page.locator("[name=code]")
+    await expect(code).to_be_focused()
+    await page.evaluate("""document.addEventListener("htmx:afterRequest", ({detail}) => {
+        if ("unasked" in detail.elt.dataset) document.body.dataset.came = "yes";
+    })""")
+    opened.set()
+    await expect(page.locator("body[data-came]")).to_be_attached()
+    await expect(code).to_be_focused()
 
 
 async def test_a_number_of_the_shop_is_added(window: Window, page: Page) -> None:

@@ -6,7 +6,7 @@ import pytest
 from aiohttp import ClientResponse
 
 from ari_app.reach import leads_inside
-from ari_app.service.allowance import Strangers
+from ari_app.service.human_pace import Strangers
 from ari_app.store.events import EventStore, What
 from tests.cabinet.shop import ANNA, CLIENT_ID, UNKNOWN, ReportingShop
 from tests.cabinet.test_api_event import END
