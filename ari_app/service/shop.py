@@ -35,14 +35,15 @@ from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.health import Health
 from ari_app.retailcrm.pace import GOES_ON, Pace, Urgency
 from ari_app.retailcrm.wording import Wording
-from ari_app.service.allowance import Strangers
 from ari_app.service.changes import Changes
 from ari_app.service.click_to_call import LIMITS, MINUTE, ClickLimits, Clicks, NotPlaced
 from ari_app.service.desk import ShopDesk
 from ari_app.service.event_log import Notes, TroubleWatch
+from ari_app.service.human_pace import Strangers
 from ari_app.service.reported import ReportedCalls
 from ari_app.service.statuses import Statuses
 from ari_app.store.calls import CallStore, Step
+from ari_app.store.clicks import AcceptedClick, ClickStore
 from ari_app.store.connection import Redis
 from ari_app.store.events import EventStore, What
 from ari_app.store.leases import Lease
@@ -148,7 +149,10 @@ class Shop:
         ajam_line = AjamLine(self.ajam, pbx.extensions, clock) if self.ajam is not None else None
         self.line = Line(self.desk, pbx, ajam_line, clock, bounds.live_calls, may_act=ours)
         self.line.on_replaced = lambda: lease.lose("another process has taken the PBX over")
-        self.clicks = Clicks(current, self.line, time.monotonic, click_limits)
+        self._click_store = ClickStore(redis, account.id)
+        self._new_clicks: list[AcceptedClick] = []
+        self._clicked = asyncio.Event()
+        self.clicks = Clicks(current, self.line, time.monotonic, click_limits, self._note_click)
         self.reported = ReportedCalls(
             current,
             self.calls,
@@ -184,6 +188,10 @@ class Shop:
         live, seen = await self.calls.live(), await self.calls.last_seen()
         await self.reported.resume()
         await self.statuses.load()
+        now = self._clock()
+        self.clicks.take_up(
+            (now - one.at, one.extension, one.known) for one in await self._click_store.load()
+        )
         self.current.activity = await self._module.activity()
         self.take_crm_settings(await self._module.settings())
         if live:
@@ -204,6 +212,7 @@ class Shop:
         self._work("late", self._take_late)
         self._work("set aside", self._count_what_is_aside)
         self._work("zone", self._follow_crm_zone)
+        self._work("clicks", self._keep_clicks)
         self._work("notes", self.notes.run)
         self._work("watch", self._watch.run)
 
@@ -419,7 +428,23 @@ class Shop:
             self._refused_clicks[refused.reason] = now
             self.notes.take(What.CLICK_REFUSED, code=code[:_LONGEST_WORD], reason=refused.reason)
 
+    def _note_click(self, extension: str, known: bool) -> None:
+        self._new_clicks.append(AcceptedClick(self._clock(), extension, known))
+        self._clicked.set()
+
     # -- beside the calls ---------------------------------------------------------------------------------
+
+    async def _keep_clicks(self) -> None:
+        """Keep what was accepted, for whoever has the account next. Who clicks waits for none of it."""
+        while True:
+            await self._clicked.wait()
+            self._clicked.clear()
+            try:
+                await self._click_store.keep(batch := self._new_clicks[:])
+                del self._new_clicks[: len(batch)]
+            except StoreUnavailable:
+                await asyncio.sleep(SEEN_SECONDS)
+                self._clicked.set()
 
     async def _note_when_seen(self) -> None:
         noted: str | None = None

@@ -69,6 +69,8 @@ class Keys:
         """Hash: how the last synchronisation went, the CRM's shops, and what it was told of extensions."""
         self.events = f"{tag}:events"
         """Stream: the newest of what happened in the account beside its calls."""
+        self.clicks = f"{tag}:clicks"
+        """List: when clicks in the CRM placed calls within a day, from which extensions; it expires."""
         self.counted = f"{tag}:statistics:counted"
         """String: it is there when calls from before there were statistics are counted too."""
 

@@ -61,4 +61,5 @@ def _route(request: web.Request) -> str:
 
 
 def _page(request: web.Request, status: int) -> web.Response:
-    return page(request, "error.html", status=status, error=status)
+    """Say what went wrong; the address, which may hold a secret, isn't repeated."""
+    return page(request, "error.html", status=status, error=status, path="/", here="/")

@@ -1,13 +1,22 @@
 """What somebody can do who knows only the clientId, which stands in dialplans and in the logs of proxies."""
 
 import asyncio
+import time
 
 import pytest
 from aiohttp import ClientResponse
+from redis.asyncio import Redis
 
+from ari_app.accounts.current import Current
+from ari_app.accounts.reading import read_account
 from ari_app.reach import leads_inside
-from ari_app.service.allowance import Strangers
+from ari_app.retailcrm.registration import call_address
+from ari_app.service.click_to_call import ClickLimits, Clicks, TooMany
+from ari_app.service.human_pace import Strangers
+from ari_app.store.clicks import AcceptedClick, ClickStore
 from ari_app.store.events import EventStore, What
+from ari_app.store.keys import Keys
+from tests.cabinet.clicking import Line, account_of
 from tests.cabinet.shop import ANNA, CLIENT_ID, UNKNOWN, ReportingShop
 from tests.cabinet.test_api_event import END
 
@@ -142,3 +151,62 @@ async def test_an_account_may_require_the_pbxs_address(shop: ReportingShop) -> N
     await require("127.0.0.0/8")
     assert await shop.reports("in") == "new"
     assert await named(await shop.manager(type="json"))
+
+
+# Clicks
+
+
+async def test_limits_go_on_counting_when_another_copy_takes_the_account(shop: ReportingShop) -> None:
+    lately = time.time() - 5
+    clicks = [AcceptedClick(lately - number * 7000, "101", True) for number in range(12)]
+    clicks += [AcceptedClick(lately, "101", True)] * (ClickLimits().extension_a_minute - 1)
+    await ClickStore(shop.redis, shop.account.id).keep(sorted(clicks, key=lambda one: one.at))
+    await shop.stop()
+    await shop.start()
+    await shop.changed(lambda now: now == shop.account)
+    secret = shop.account.crm.cabinet_secret
+    assert secret is not None
+    address = call_address("", secret.get_secret_value())
+    asked = {"clientId": CLIENT_ID, "code": "101", "phone": ANNA}
+    answer = await shop.client.get(address, params=asked)
+    assert answer.status == 429
+    assert "calls a minute from one extension" in (await answer.json())["errorMsg"]
+    assert 50 <= int(answer.headers["Retry-After"]) <= 55
+    answer = await shop.client.get(address, params=asked | {"code": "102"})
+    assert answer.status == 503  # no PBX is there, but this extension has called nobody
+
+
+async def test_what_is_placed_is_kept_for_the_next_copy(redis: Redis) -> None:
+    store, now = ClickStore(redis, "shop"), [1000.0]
+    kept: list[AcceptedClick] = []
+    current = Current(read_account(account_of("shop", CLIENT_ID)))
+
+    def clicks() -> Clicks:
+        return Clicks(
+            current,
+            Line(),
+            lambda: now[0],
+            ClickLimits(extension_a_minute=3, a_day=5),
+            lambda extension, known: kept.append(AcceptedClick(now[0], extension, known)),
+        )
+
+    first = clicks()
+    for number in range(5):
+        now[0] += 30
+        first.place("101", "", f"+7916123450{number}", "", known=True)
+    await store.keep(kept)
+    second = clicks()
+    second.take_up((now[0] - one.at, one.extension, one.known) for one in await store.load())
+    now[0] += 60
+    for one in (first, second):
+        with pytest.raises(TooMany, match="at most 5 calls a day"):
+            one.place("102", "", ANNA, "", known=True)
+    now[0] += 86_400
+    assert second.place("102", "", ANNA, "", known=True)
+
+
+async def test_what_another_version_wrote_of_clicks_keeps_no_account_closed(redis: Redis) -> None:
+    store = ClickStore(redis, "shop")
+    await store.keep([AcceptedClick(5.5, "101", False)])
+    await redis.rpush(Keys("shop").clicks, "nonsense", b"\xff", "7.5 1 102")
+    assert await store.load() == [AcceptedClick(5.5, "101", False), AcceptedClick(7.5, "102", True)]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 MINUTE = 60.0
 
 
-class Allowance:
+class AtMost:
     """So many within so many seconds, by a clock that never goes back."""
 
     def __init__(self, most: int, seconds: float, clock: Callable[[], float]) -> None:
@@ -43,9 +43,9 @@ class Strangers:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._look_ups = Allowance(self.LOOK_UPS, MINUTE, clock)
-        self._for_all = Allowance(self.POPUPS_FOR_ALL, MINUTE, clock)
-        self._popups: dict[str, Allowance] = {}
+        self._look_ups = AtMost(self.LOOK_UPS, MINUTE, clock)
+        self._for_all = AtMost(self.POPUPS_FOR_ALL, MINUTE, clock)
+        self._popups: dict[str, AtMost] = {}
 
     def may_look_up(self, number: str, in_calls: Iterable[str | None]) -> bool:
         """Let one more caller's name be given; those who are in calls of ours are known to call."""
@@ -57,5 +57,5 @@ class Strangers:
             return ()
         return tuple(code for code in codes if self._of(code).take())
 
-    def _of(self, code: str) -> Allowance:
-        return self._popups.setdefault(code, Allowance(self.POPUPS, MINUTE, self._clock))
+    def _of(self, code: str) -> AtMost:
+        return self._popups.setdefault(code, AtMost(self.POPUPS, MINUTE, self._clock))
