@@ -30,6 +30,7 @@ from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import (
     PbxDenied,
     PbxError,
+    PbxLost,
     PbxRefused,
     PbxTaken,
     PbxUnavailable,
@@ -238,6 +239,8 @@ class Pbx:
                 self._trouble(PbxState.DENIED, str(error))
             except PbxTaken as error:
                 self._trouble(PbxState.TAKEN, str(error))
+            except PbxLost as error:
+                self._leave(ears, str(error))
             except (PbxError, OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
                 if self.connected:
                     back_off.well()
@@ -291,7 +294,7 @@ class Pbx:
         async with socket:
             beside = [asyncio.create_task(self._introduce(socket, ears))]
             if self._mark is not None:
-                beside.append(asyncio.create_task(self._stay_marked(self._mark, socket)))
+                beside.append(asyncio.create_task(self._stay_marked(self._mark, socket, ears)))
             unnoticed = 0.0
             try:
                 await self._listen(socket, ears)
@@ -325,12 +328,19 @@ class Pbx:
     async def _introduce(self, socket: ClientConnection, ears: Ears) -> None:
         """Ask for the events that we need and find out what was missed; then follow the PBX's clock."""
         try:
-            await self._ask_the_time()
-            await self._filter_events()
-            info = await self.ari("asterisk", "getInfo", only="status")
-            await self.look_who_rings()
+            info, *_ = await asyncio.gather(
+                self.ari("asterisk", "getInfo", only="status"),
+                self._ask_the_time(),
+                self._filter_events(),
+                self.look_who_rings(),
+                *([self._mark.put(self.ari.transport)] if self._mark is not None else []),
+            )
             await ears.connected(str(info["status"]["startup_time"]))
             await self._check_recording_folder()
+        except PbxLost as error:
+            self._leave(ears, str(error))
+            await socket.close()
+            return
         except (PbxError, LookupError, TypeError, AttributeError) as error:
             self._log.warning("the PBX was not ready", problem=str(error) or type(error).__name__)
             await socket.close()
@@ -353,14 +363,18 @@ class Pbx:
         with suppress(PbxRefused, LookupError, TypeError, ValueError, AttributeError):
             self._time.answered(asked, (await self.ari("asterisk", "ping"))["timestamp"])
 
-    async def _stay_marked(self, mark: Mark, socket: ClientConnection) -> None:
-        """Renew our mark on the PBX; when another installation has put its own there, leave the PBX to it."""
+    async def _stay_marked(self, mark: Mark, socket: ClientConnection, ears: Ears) -> None:
+        """Renew our mark on the PBX; when another has put its own there, leave the PBX to it."""
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             try:
                 await mark.put(self.ari.transport)
             except PbxTaken as error:
                 self._trouble(PbxState.TAKEN, str(error))
+                await socket.close()
+                return
+            except PbxLost as error:
+                self._leave(ears, str(error))
                 await socket.close()
                 return
             except PbxError as error:
@@ -449,15 +463,18 @@ class Pbx:
             case NewCaller():
                 ears.arrived(signal, at)
             case Replaced():
-                if self.handed_over:
-                    self._log.info("the PBX is the next holder's")
-                else:
-                    self._log.error(
-                        "another process has taken this Stasis application over; it is left to it"
-                    )
-                self.state, self.since = PbxState.REPLACED, self._clock()
-                self.problem = "another process has taken this Stasis application over"
-                ears.replaced()
+                self._leave(ears, "another process has taken this Stasis application over")
+
+    def _leave(self, ears: Ears, why: str) -> None:
+        """Leave the PBX to whoever has it now."""
+        if self.state is PbxState.REPLACED:
+            return
+        if self.handed_over:
+            self._log.info("the PBX is the next holder's")
+        else:
+            self._log.error(f"{why}; it is left to it")
+        self.state, self.since, self.problem = PbxState.REPLACED, self._clock(), why
+        ears.replaced()
 
     def _trouble(self, state: PbxState, problem: str) -> None:
         if self.state is PbxState.REPLACED:
@@ -562,6 +579,36 @@ class Pbx:
             await self.ari("recordings", "getLive", recordingName=name)
         except PbxRefused:
             return False
+        return True
+
+    async def recordings(self) -> list[str]:
+        """Name the recordings of calls of ours that lie on the PBX.
+
+        Raises:
+            PbxError: the PBX does not answer, or says no.
+        """
+        names = (str(one["name"]) for one in await self.ari("recordings", "listStored"))
+        return [name for name in names if self.ids.call_of(name) == name]
+
+    async def remove_recording(self, name: str) -> None:
+        """Remove a recording, if it is there still.
+
+        Raises:
+            PbxError: the PBX does not answer.
+        """
+        with suppress(PbxRefused):
+            await self.ari("recordings", "deleteStored", recordingName=name)
+
+    async def has_recording(self, name: str) -> bool:
+        """Tell whether the PBX has a recording that we haven't fetched, or makes it now.
+
+        Raises:
+            PbxError: the PBX does not answer, or says no.
+        """
+        try:
+            await self.ari("recordings", "getStored", recordingName=name)
+        except PbxRefused:
+            return await self.is_recording(name)
         return True
 
 

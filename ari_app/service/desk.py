@@ -133,6 +133,10 @@ class ShopDesk:
             return h.CustomerUnknown(at())
         return h.CustomerFound(at(), found.customer_name, code)
 
+    def has_recording(self, call_id: str) -> bool:
+        """Tell whether the recording of a call is in our store."""
+        return self._recordings.find(call_id) is not None
+
     async def fetch_recording(self, name: str, at: Callable[[], float]) -> h.Happening:
         """Bring a call's recording into our store."""
         try:

@@ -45,6 +45,8 @@ REVISION_SECONDS = 0.5
 """How often the accounts are looked at for changes, and those of other copies for one that is free."""
 RUNNING_SECONDS = 3.0
 DRAIN_SECONDS = 5.0
+HAND_IN_SECONDS, HAND_IN_RETRY_SECONDS = 60.0, 1.0
+"""How long it is tried to hand in calls of which the next holder can't know."""
 AT_ONCE = 32
 """So many accounts are opened, or looked at, side by side."""
 
@@ -100,6 +102,7 @@ class Service:
         self._gone: set[str] = set()
         """Accounts that were removed, and whose recordings are to go."""
         self._closing: dict[str, asyncio.Task[None]] = {}
+        self._handing_in: set[asyncio.Task[None]] = set()
         self._reopening: set[str] = set()
         self._absent: set[str] = set()
         self._changes: dict[str, Changes] = {}
@@ -256,7 +259,9 @@ class Service:
         self._absent &= self._known.keys()
         for gone in self.shops.keys() - self._known.keys():
             log.info("account removed", account=gone)
-            await self.shops.pop(gone).stop(drain_seconds=None)
+            shop = self.shops.pop(gone)
+            await shop.stop(drain_seconds=None)
+            await shop.unmark()
             await self._holding.leave(gone)
             self.changes_of(gone).note()
         for account in tuple(self._gone):
@@ -331,7 +336,12 @@ class Service:
             self._clock,
             passages.to(account.pbx.guarded),
             self.changes_of(account.id),
-            Mark(account.pbx.stasis_app, await self.installation(), self.public_url),
+            Mark(
+                account.pbx.stasis_app,
+                await self.installation(),
+                self.public_url,
+                self._holding.lease(account.id).epoch,
+            ),
             click_limits=_click_limits(self.settings),
             bounds=_bounds(self.settings),
         )
@@ -368,6 +378,20 @@ class Service:
             await shop.close()
 
         self._close(account, close())
+        task = asyncio.create_task(self._hand_in(account, shop), name=f"{account} handed in")
+        self._handing_in.add(task)
+        task.add_done_callback(self._handing_in.discard)
+
+    async def _hand_in(self, account: str, shop: Shop) -> None:
+        """Hand in what the next holder can't know, as soon as Redis can be reached."""
+        until = asyncio.get_running_loop().time() + HAND_IN_SECONDS
+        while account in self._known and asyncio.get_running_loop().time() < until:
+            try:
+                await shop.hand_in()
+            except StoreUnavailable:
+                await asyncio.sleep(HAND_IN_RETRY_SECONDS)
+            else:
+                return
 
     def _shut(self) -> None:
         for shop in list(self.shops.values()):
@@ -377,6 +401,8 @@ class Service:
         self._sharing.close()
         await asyncio.gather(*(self._end(account, shop) for account, shop in tuple(self.shops.items())))
         await asyncio.gather(*self._closing.values(), return_exceptions=True)
+        for task in self._handing_in:
+            task.cancel()
 
     async def _end(self, account: str, shop: Shop) -> None:
         """Hand an account over to a copy that waits for it; without one, send on the callers who wait."""

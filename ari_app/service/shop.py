@@ -23,7 +23,7 @@ from ari_app.asterisk.pbx import EVENTS_A_SECOND, Pbx, PbxTarget
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import forget_drafts
 from ari_app.bounded import Allowance
-from ari_app.calls import Policy
+from ari_app.calls import Policy, Stage
 from ari_app.clock import WatchedClock
 from ari_app.control.ajam_line import AjamLine
 from ari_app.control.switchboard import MOST_CALLS, Line
@@ -42,7 +42,7 @@ from ari_app.service.event_log import Notes, TroubleWatch
 from ari_app.service.human_pace import Strangers
 from ari_app.service.reported import ReportedCalls
 from ari_app.service.statuses import Statuses
-from ari_app.store.calls import CallStore
+from ari_app.store.calls import CallStore, Step
 from ari_app.store.clicks import AcceptedClick, ClickStore
 from ari_app.store.connection import Redis
 from ari_app.store.events import EventStore, What
@@ -66,6 +66,8 @@ OVER_SECONDS = 2.0
 REPORTS_SECONDS = 60.0
 """So long a dialplan may report more than it may on an average: a queue rings everybody."""
 DAY_SECONDS = 86_400.0
+LATE_SECONDS, LATE_FOR_SECONDS = 1.0, 90.0
+"""How often, and how long after we have taken the account, it is looked whether calls are handed in."""
 ASIDE_SECONDS = 10.0
 """How often it is counted what is set aside."""
 ZONE_SECONDS = 3600.0
@@ -204,8 +206,10 @@ class Shop:
         self._work("reported calls", self.reported.run)
         self._work("audit", self.line.audit)
         self._work("lots", self.line.watch_the_lots)
+        self._work("recordings", self.line.sweep)
         self._work("statuses", self.statuses.run)
         self._work("seen", self._note_when_seen)
+        self._work("late", self._take_late)
         self._work("set aside", self._count_what_is_aside)
         self._work("zone", self._follow_crm_zone)
         self._work("clicks", self._keep_clicks)
@@ -260,6 +264,22 @@ class Shop:
         """End what `let_go` has stopped."""
         await self.line.close()
         await self._end_tasks()
+
+    async def hand_in(self) -> None:
+        """Give the calls to whoever has the account now of which Redis has never heard.
+
+        Those that nobody had answered yet that copy has found as new callers.
+
+        Raises:
+            StoreUnavailable: some are not handed in yet.
+        """
+        calls: dict[str, list[Step]] = {}
+        for step in self.ledger.unwritten:
+            calls.setdefault(step.call.id, []).append(step)
+        for steps in calls.values():
+            call = steps[-1].call
+            if steps[0].line.before is None and (call.ending is not None or call.stage is Stage.TALKING):
+                await self.calls.hand_in(steps)
 
     async def hand_over(self, heir: str = "") -> None:
         """Let another copy, which waits for it, take the account; calls go on as they are.
@@ -454,6 +474,20 @@ class Shop:
                 known = {call.id for call in self.line.calls}
                 self.unreadable = tuple(await self.calls.unreadable_live(known))
             await asyncio.sleep(ASIDE_SECONDS)
+
+    async def _take_late(self) -> None:
+        """Take up the calls that a copy has handed in which was cut off from Redis and lost the account."""
+        looks = 0
+        while True:
+            with suppress(StoreUnavailable):
+                for call in await self.calls.take_late():
+                    self._log.info("a call is taken up that another copy has handed in", call=call.id)
+                    if not call.over:
+                        self.line.take_up(call)
+                    self.delivery.wake()
+            looks += 1
+            often = looks * LATE_SECONDS < LATE_FOR_SECONDS or self.line.unknown_talks
+            await asyncio.sleep(LATE_SECONDS if often else ASIDE_SECONDS)
 
     async def _follow_crm_zone(self) -> None:
         """The CRM's own time zone wins, when it can be read."""

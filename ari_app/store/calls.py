@@ -159,9 +159,45 @@ class CallStore:
             LeaseLost: another copy of the service holds the account; nothing was written.
             StoreUnavailable: nothing was written, or it is not known whether it was.
         """
+        commands = Commands()
+        self._add_steps(commands, steps)
+        self.written.take(commands.size)
+        await self._writer.write(commands)
+
+    async def hand_in(self, steps: Sequence[Step]) -> None:
+        """Write all the steps of a call though another copy holds the account now, for that copy to take up.
+
+        A call of which Redis has heard already is left as it is.
+
+        Raises:
+            StoreUnavailable: nothing was written, or it is not known whether it was.
+        """
+        call = steps[-1].call.id
+        commands = Commands()
+        commands.unless(self._keys.call(call))
+        self._add_steps(commands, steps)
+        commands.add("SADD", self._keys.late, call)
+        await Writer(self._redis, self.account).write(commands)
+
+    async def take_late(self) -> list[Call]:
+        """Give the calls that were handed in, each once.
+
+        Raises:
+            LeaseLost: another copy of the service holds the account.
+            StoreUnavailable: Redis can't be reached, or does not answer.
+        """
+        ids = await ask(self._redis.smembers(self._keys.late))
+        if not ids:
+            return []
+        calls = await self._load(ids)
+        commands = Commands()
+        commands.add("SREM", self._keys.late, *ids)
+        await self._writer.write(commands)
+        return calls
+
+    def _add_steps(self, commands: Commands, steps: Sequence[Step]) -> None:
         keys, zone = self._keys, self._zone()
         newest = {step.call.id: step.call for step in steps}
-        commands = Commands()
         for call in newest.values():
             commands.state(keys.call(call.id), state_of(call, zone))
             unfinished = keys.reported if call.way is Way.REPORTED else keys.live
@@ -180,8 +216,6 @@ class CallStore:
             for tell in step.tells:
                 tagged_tell = orjson.dumps(tagged(tell))
                 commands.add("XADD", keys.outbox, "*", "call", step.call.id, "tell", tagged_tell)
-        self.written.take(commands.size)
-        await self._writer.write(commands)
 
     async def told(self, entries: Iterable[OutboxEntry], at: float, problem: str | None = None) -> None:
         """Take entries out of the outbox: the CRM was told, or (`problem`) need not be told any more."""

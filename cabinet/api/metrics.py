@@ -66,8 +66,8 @@ class _Figures(Collector):
             aside.add_metric([name], shop.aside)
             unreadable.add_metric([name], len(shop.unreadable))
             unwritten_bytes.add_metric([name], shop.ledger.bytes)
-            full.add_metric([name, "calls"], len(stages) / shop.line.most)
-            full.add_metric([name, "ledger"], shop.ledger.bytes / shop.ledger.limit)
+            full.add_metric([name, "calls"], shop.line.room_taken)
+            full.add_metric([name, "ledger"], shop.ledger.room_taken)
             full.add_metric([name, "written"], shop.calls.written.used)
             away.add_metric([name], shop.line.turned_away)
         return iter(

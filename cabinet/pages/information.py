@@ -11,6 +11,7 @@ from ari_app.asterisk.pbx import PbxState
 from ari_app.service.service import Service
 from ari_app.service.shop import Shop
 from ari_app.store.connection import check_persistence, running_for
+from ari_app.store.ledger import NEARLY
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.rendering import page
 from cabinet.frame.visits import Visit
@@ -65,7 +66,14 @@ async def _of_shop(visit: Visit, shop: Shop) -> list[Health]:
         Health("ari", _state(pbx.state), pbx.since, pbx.problem),
         Health("ajam", _state(ajam.state), ajam.since, ajam.problem) if ajam else Health("ajam", "off"),
         _of_outbox(shop, await visit.calls.refused_count()),
+        *_of_room(shop),
     ]
+
+
+def _of_room(shop: Shop) -> list[Health]:
+    """Say that the room for calls, or for what waits for Redis, is nearly taken; else nothing."""
+    rooms = {"calls": shop.line.room_taken, "steps": shop.ledger.room_taken}
+    return [Health(part, "bad", count=int(100 * taken)) for part, taken in rooms.items() if taken >= NEARLY]
 
 
 def _of_outbox(shop: Shop, aside: int) -> Health:
