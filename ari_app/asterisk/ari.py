@@ -16,6 +16,7 @@ import orjson
 
 from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable, PbxUnknown
 from ari_app.calls import Way
+from ari_app.failures import in_words
 
 REQUEST_SECONDS = 5.0
 """How long a request may take. Asterisk answers in milliseconds or not at all."""
@@ -101,7 +102,7 @@ class AriTransport:
             ) as response:
                 reply = Reply(response.status, await _read(response))
         except aiohttp.ClientConnectorError as error:
-            raise PbxUnavailable(Way.ARI, str(error.os_error or error)) from error
+            raise PbxUnavailable(Way.ARI, in_words(error)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise PbxUnknown(
                 Way.ARI, f"{method} {url.partition('/ari/')[2]}: {error or 'no answer'}"

@@ -15,6 +15,7 @@ By which way the request went, ARI or AJAM, is the error's `way`.
 from __future__ import annotations
 
 from ari_app.calls import Way
+from ari_app.failures import cause_of
 
 
 class PbxError(Exception):
@@ -51,3 +52,22 @@ class PbxDenied(PbxUnavailable):
 
 class PbxTaken(PbxUnavailable):
     """Another installation of this service, with another Redis, holds the PBX."""
+
+
+def why(error: BaseException) -> str:
+    """Say for whom a remedy is to be chosen: as `cause_of` does, or ``password``, ``admitted`` (our address
+    isn't), ``absent`` (something answers, but not what we look for), ``held`` by another installation.
+    """
+    match error:
+        case PbxTaken():
+            return "held"
+        case PbxDenied():
+            return "admitted" if " 403" in str(error) else "password"
+        case PbxRefused(status=404):
+            return "absent"
+        case PbxError(__cause__=None):
+            return "absent" if isinstance(error, PbxUnavailable) else "other"
+        case PbxError():
+            return cause_of(error.__cause__)
+        case _:
+            return cause_of(error)

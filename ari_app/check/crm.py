@@ -188,7 +188,7 @@ async def module(crm: Crm) -> Findings:
         )
         return
     if found is None:
-        yield warning(
+        yield bad(
             "module",
             f"{MODULE_CODE} isn't registered: clicks in the CRM call nobody, and it may hear of no call",
             f"sign in to the cabinet at {crm.public_url}, which registers it; if your telephony has "

@@ -132,7 +132,15 @@ async def shown(visit: Visit) -> dict[str, Any]:
         StoreUnavailable: Redis can't be reached, or does not answer.
     """
     calls = sorted((*live_calls(visit), *await _reported(visit)), key=lambda call: -call.started_at)
-    return {"calls": calls, "names": await names_of(visit), "talks": talks, "rung": rung, "may_end": may_end}
+    heard = visit.shop is not None and visit.shop.line.listening
+    return {
+        "calls": calls,
+        "names": await names_of(visit),
+        "talks": talks,
+        "rung": rung,
+        "may_end": may_end,
+        "heard": heard,
+    }
 
 
 def live_calls(visit: Visit) -> list[Call]:

@@ -15,6 +15,7 @@ from aiohttp import web
 from ari_app.accounts.account import RegisteredAccount
 from ari_app.check import everything
 from ari_app.check.findings import Finding, Findings, State, bad
+from ari_app.check.readiness import Step
 from ari_app.service.service import Service
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.language import chosen
@@ -76,6 +77,7 @@ class Checks:
         try:
             async with asyncio.timeout(LONGEST_SECONDS), self._turns, everything.session() as session:
                 service = self._service
+                shop = service.shops.get(account.id)
                 pace = service.pace_of(account.crm.api_key.get_secret_value())
                 findings = everything.of_shop(
                     session,
@@ -85,10 +87,13 @@ class Checks:
                     service.settings.pbx_networks,
                     pace,
                     await service.installation(),
+                    came=shop is not None and shop.led_here,
                 )
                 async with aclosing(cast(Findings, findings)) as coming:
                     async for finding in coming:
                         run.findings.append(finding)
+                        if shop is not None and finding.step == Step.DIALPLAN and finding.state is State.GOOD:
+                            shop.led_here = True
         except TimeoutError:
             sentence = f"this was not known within {LONGEST_SECONDS:g} s, so some of it was not looked at"
             remedy = "look whether the machine and the network are overloaded, and check again"

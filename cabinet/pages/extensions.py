@@ -14,8 +14,7 @@ from ari_app.accounts.account import RegisteredAccount
 from ari_app.accounts.extensions import recoded
 from ari_app.accounts.sections import ExtensionOf
 from ari_app.accounts.staff import Person
-from ari_app.asterisk.errors import PbxError
-from ari_app.asterisk.phones import Endpoints, endpoints, state_of
+from ari_app.asterisk.phones import Endpoints, state_of
 from ari_app.calls import is_persons
 from ari_app.control.switchboard import kept_busy
 from ari_app.service.shop import Shop
@@ -44,7 +43,7 @@ class Employee:
     code: str
     """The extension, empty for an employee who has none."""
     status: str
-    """talking, or as the CRM says: free, busy, dinner, break; empty when it isn't known."""
+    """talking, or as the CRM says: free, busy, dinner, break; not known; empty when nothing is said."""
     phone: str
     """online, offline, missing (the PBX doesn't know it), or empty when it isn't known."""
     devices: str = ""
@@ -148,7 +147,7 @@ def _codes(account: RegisteredAccount) -> dict[int, str]:
 async def _page(request: web.Request, visit: Visit, typed: Row | None = None) -> web.Response:
     account = await request.app[SERVICE].accounts.find(visit.account.id) or visit.account
     people = await visit.staff.people()
-    known = await _phones(visit.shop)
+    known = await visit.shop.telephones() if visit.shop else None
     codes = _codes(account)
     everybody = [
         _with_telephones(_row(ident, people.get(ident), codes.get(ident, ""), visit.shop, known), account)
@@ -197,20 +196,12 @@ def _row(
         return Employee(ident, name, person, code, "", "")
     busy = any(code in kept_busy(call) for call in shop.line.calls)
     status = "talking" if busy else shop.statuses.word_of(code) or ""
+    if not shop.line.listening and status in ("talking", "free", ""):
+        status = "not known"  # only the PBX could say
     phone = state_of(shop.policy.endpoint(code), known) if known is not None else ""
     return Employee(
         ident, name, person, code, status, phone if phone in ("online", "offline", "missing") else ""
     )
-
-
-async def _phones(shop: Shop | None) -> Endpoints | None:
-    """Ask the PBX for its phones; None when it is away."""
-    if shop is None or not shop.line.pbx.connected:
-        return None
-    try:
-        return await endpoints(shop.line.pbx.ari)
-    except PbxError:
-        return None
 
 
 def _fitting(rows: Iterable[Employee], query: str) -> list[Employee]:

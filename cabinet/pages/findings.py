@@ -7,7 +7,7 @@ each sentence with ``{}`` where something is put in; what is put in may be a phr
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from ari_app.check.findings import Finding
 
 _CATALOGUE = Path(__file__).parents[1] / "locales" / "check.ru.po"
 _GAP = re.compile(r"\{(\d*)\}")
+_RUSSIAN = re.compile("[а-яё]", re.IGNORECASE)
+_ASKED = re.compile(r"(GET|POST|PUT|DELETE) [\w./{}-]+: ")
+"""What was asked, which is for the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,15 @@ def in_language(finding: Finding, language: str) -> Finding:
     if language != "ru":
         return finding
     remedy = say(finding.remedy) if finding.remedy else None
-    return Finding(say(finding.subject), finding.state, say(finding.sentence), remedy)
+    return replace(finding, subject=say(finding.subject), sentence=say(finding.sentence), remedy=remedy)
+
+
+def cause(text: str, language: str) -> str:
+    """Say in a language why something does not work; what the other side has said itself is quoted."""
+    if language != "ru":
+        return text
+    said = say(_ASKED.sub("", text))
+    return said if _RUSSIAN.search(said) else say("it says: {}").replace("{}", said)
 
 
 def say(text: str) -> str:
