@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 LONGEST_SECONDS = 90.0
 """How long a check may take in all; each of its questions has less (`ari_app.check.findings`)."""
+_ORDER = (State.BAD, State.WARNING, State.UNKNOWN, State.GOOD)
 AT_ONCE = 4
 """Checks of all accounts that are carried out at a time; others wait for their turn."""
 
@@ -123,7 +124,10 @@ async def show(request: web.Request, visit: Visit) -> web.Response:
     """Show what was found so far."""
     run = request.app[CHECKS].of(visit.account)
     language = chosen(request).language
-    findings = [in_language(finding, language) for finding in run.findings] if run else []
+    found = run.findings if run else []
+    if run and run.ended_at:  # while it goes on, lines keep their places
+        found = sorted(found, key=lambda finding: _ORDER.index(finding.state))
+    findings = [in_language(finding, language) for finding in found]
     template = "parts/check.html" if request.headers.get("HX-Request") == "true" else "check.html"
     return page(request, template, visit, run=run, findings=findings, State=State)
 

@@ -22,6 +22,7 @@ from cabinet.forms.rows import NotTaken, Row, put, read_row
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.rendering import page
 from cabinet.frame.visits import Visit, form_of
+from cabinet.pages.sure import ask_whether, is_sure
 
 PATH = "/extensions"
 MORE = ("devices", "mobile")
@@ -82,6 +83,8 @@ async def save(request: web.Request, visit: Visit) -> web.Response:
     sent, user = await form_of(request), int(request.match_info["user"])
     if user not in await visit.staff.people() and user not in _codes(visit.account):
         raise web.HTTPNotFound
+    if "remove" in sent and not is_sure(sent) and user in _codes(visit.account):
+        return ask_whether(request, visit, "extension", _codes(visit.account)[user], PATH, sent)
     row = read_row(sent, str(user), "code", *(name for name in MORE if name in sent))
     try:
         await put(request, visit.account.id, lambda now: _altered(now, user, row))

@@ -11,7 +11,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+import aiohttp_jinja2
+from aiohttp import web
 from babel.messages.pofile import read_po
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup, escape
 
 from ari_app.check.findings import Finding
 
@@ -33,6 +38,38 @@ class _Phrase:
     def of(cls, text: str, said: str) -> _Phrase:
         pattern = "(.*?)".join(map(re.escape, text.split("{}")))
         return cls(re.compile(pattern, re.DOTALL), said)
+
+
+def set_up(app: web.Application) -> None:
+    """Let templates say causes, and lead from the name of a tab to it."""
+    filters = aiohttp_jinja2.get_env(app).filters
+    filters["cause"] = _cause
+    filters["linked"] = _linked
+
+
+@pass_context
+def _cause(context: Context, text: str) -> str:
+    return cause(text, context["speech"].language)
+
+
+@pass_context
+def _linked(context: Context, text: str) -> Markup:
+    """Make a link of each name of a tab that stands in quotation marks."""
+    said = escape(text)
+    for address, name in TABS.items():
+        for quoted in (f"«{context['speech'].gettext(name)}»", f"“{name}”"):
+            said = said.replace(quoted, Markup('<a href="{}">{}</a>').format(address, quoted))
+    return said
+
+
+TABS = {
+    "/extensions": "Extensions",
+    "/numbers": "External numbers",
+    "/asterisk": "Asterisk settings",
+    "/telephony": "Telephony",
+    "/events": "Event log",
+    "/calls": "Call log",
+}
 
 
 def in_language(finding: Finding, language: str) -> Finding:

@@ -75,7 +75,7 @@ async def test_an_extension_is_given_changed_and_removed_and_the_crm_is_told(
     assert "Saved, and retailCRM knows it" in await reader.text("/extensions?saved=4")
     assert (await send(reader, 4, "104", "0105"))[0] == 303
     assert await codes(cabinet) == told(cabinet) == STORED | {4: "0105"}
-    assert (await send(reader, 4, "0105", "", remove="yes"))[0] == 303
+    assert (await send(reader, 4, "0105", "", remove="yes", sure="yes"))[0] == 303
     assert await codes(cabinet) == told(cabinet) == STORED
 
 
@@ -148,7 +148,7 @@ async def test_what_somebody_else_changed_meanwhile_is_said_and_then_taken(
     assert "it is 111 now" in text
     assert 'name="was" value="111"' in text
     assert 'value="121"' in text
-    assert (await send(reader, 1, "101", "", remove="yes"))[0] == 409
+    assert (await send(reader, 1, "101", "", remove="yes", sure="yes"))[0] == 409
     assert (await send(reader, 1, "111", "121"))[0] == 303
     assert (await codes(cabinet))[1] == "121"
 
@@ -173,7 +173,7 @@ async def test_a_removed_extension_does_not_come_back_from_a_crm_that_was_away(
 ) -> None:
     await cabinet.shop.service.informing.inform(cabinet.shop.account.id)
     cabinet.shop.crm_account.fault(Status(500), route="edit")
-    assert (await send(reader, 1, "101", "", remove="yes"))[0] == 303
+    assert (await send(reader, 1, "101", "", remove="yes", sure="yes"))[0] == 303
     cabinet.shop.crm_account.heal()
     await cabinet.shop.service.informing.retry()
     assert 1 not in await codes(cabinet)
