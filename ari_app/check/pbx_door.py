@@ -60,16 +60,16 @@ class Tried:
         """Name the fields of the form in which the mistake probably is."""
         user, password = ("ari_username", "ari_password") if self.part == "ari" else _AMI
         match self.why:
-            case "name" | "inside":
+            case "name" | "inside" | "silent":
                 return {"host": self.why}
-            case "connection" | "silent":
-                return {"host": self.why, "http_port": self.why}
+            case "connection":
+                return {"http_port": self.why}
             case "tls":
                 return {"tls": self.why}
             case "absent":
                 return {"http_prefix": self.why}
             case "password":
-                return {user: self.why, password: self.why}
+                return {password: "password" if self.part == "ari" else "ami_password"}
             case "admitted" | "in_use" | "rights":
                 return {user: self.why}
             case _:

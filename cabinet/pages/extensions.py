@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from ari_app.accounts.account import RegisteredAccount
-from ari_app.accounts.extensions import recoded
+from ari_app.accounts.extensions import recoded, with_everybody
 from ari_app.accounts.sections import ExtensionOf
 from ari_app.accounts.staff import Person
 from ari_app.asterisk.phones import Endpoints, state_of
@@ -127,7 +127,7 @@ def _altered(now: RegisteredAccount, user: int, row: Row) -> RegisteredAccount:
         for one, its in codes.items()
     )
     try:
-        return now.altered(extensions=[one.model_dump() for one in kept])
+        return with_everybody(now, now.altered(extensions=[one.model_dump() for one in kept]))
     except ValidationError as error:
         wrong = "mobile" if "mobile" in str(error) else "devices"
         raise NotTaken(row.refused(**{wrong: "not taken"})) from None

@@ -53,19 +53,7 @@ async def show(request: web.Request, visit: Visit) -> web.Response:
     shown = [replace(one, detail=cause(one.detail, language)) if one.detail else one for one in health]
     to_do = [in_language(one, language) for one in readiness.judge(await _facts(visit))]
     template = "parts/health.html" if part else "information.html"
-    return page(request, template, visit, health=shown, to_do=to_do, links=_LINKS, steps=_steps(to_do))
-
-
-_LINKS = {
-    Step.CRM: "/api-access",
-    Step.MODULE: "/api-access",
-    Step.PBX: "/asterisk",
-    Step.EXTENSIONS: "/extensions",
-    Step.TELEPHONE: "/extensions",
-    Step.DESTINATION: "/telephony",
-    Step.DIALPLAN: "/asterisk",
-}
-"""Where each step is done."""
+    return page(request, template, visit, health=shown, to_do=to_do, steps=_steps(to_do))
 
 
 def _steps(to_do: list[Finding]) -> list[tuple[str, State]]:

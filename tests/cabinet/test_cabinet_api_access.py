@@ -181,6 +181,23 @@ async def test_a_token_needs_a_name_and_what_was_typed_is_kept(
     assert f'value="{name.strip()}"' in text
 
 
+async def test_two_tokens_have_two_names(cabinet: CabinetShop, reader: Reader) -> None:
+    await made(reader, "Reports")
+    answer = await reader.post(f"{PAGE}/tokens", token=await reader.token(PAGE), name="reports")
+    assert answer.status == 422
+    assert "There is a token of this name" in await answer.text()
+    assert len(await Tokens(cabinet.shop.redis).list(cabinet.shop.account.id)) == 1
+
+
+async def test_it_is_asked_whether_a_token_is_to_be_revoked(cabinet: CabinetShop, reader: Reader) -> None:
+    await made(reader, "Reports")
+    [known] = await Tokens(cabinet.shop.redis).list(cabinet.shop.account.id)
+    answer = await reader.post(f"{PAGE}/tokens/{known.id}/revoke", token=await reader.token(PAGE))
+    assert answer.status == 200
+    assert "Revoke the token “Reports”?" in await answer.text()
+    assert await Tokens(cabinet.shop.redis).list(cabinet.shop.account.id) == [known]
+
+
 async def test_there_are_not_endlessly_many_tokens(cabinet: CabinetShop, reader: Reader) -> None:
     for number in range(MOST):
         await Tokens(cabinet.shop.redis).make(cabinet.shop.account.id, f"BI {number}")

@@ -197,3 +197,18 @@ async def test_a_form_without_its_token_is_refused(cabinet: CabinetShop, reader:
     assert (await reader.post("/numbers", number="88007000600")).status == 403
     assert (await reader.post("/numbers/+74951112233", was="shop|", remove="yes", sure="yes")).status == 403
     assert await phones(cabinet) == (FIRST,)
+
+
+async def test_it_is_asked_whether_a_number_is_to_go(cabinet: CabinetShop, reader: Reader) -> None:
+    status, text = await send(
+        reader, "/numbers/+74951112233", was="shop|", number="+74951112233", remove="yes"
+    )
+    assert status == 200
+    assert "Remove the number +7 495 111-22-33?" in text
+    assert 'name="was" value="shop|"' in text
+    assert len(await phones(cabinet)) == 1
+
+
+async def test_a_shops_code_that_is_too_long_is_refused_and_not_cut(reader: Reader) -> None:
+    status, _ = await send(reader, "/numbers", number="+74952223344", site="s" * 300)
+    assert status == 422
