@@ -125,7 +125,7 @@ async def _try(request: web.Request, account: RegisteredAccount, sent: Sent) -> 
     if unproved:  # a mistyped address is told first; a stored password isn't sent there
         pbx = pbx.model_copy(update={"ari_password": SecretStr(secrets.token_hex(8)), "ami_password": None})
     async with request.app[_TURNS]:
-        tried = await try_pbx(pbx, service.settings.pbx_networks)
+        tried: tuple[Tried, ...] = await try_pbx(pbx, service.settings.pbx_networks)
     if unproved:
         if tried[0].why not in _NOT_THERE:
             return Attempt(filled)

@@ -12,8 +12,10 @@ from ari_app.calls import Direction
 from ari_app.check import readiness
 from ari_app.check.findings import Finding, State
 from ari_app.check.readiness import Facts, Step
+from ari_app.service.service import Service
 from ari_app.service.shop import Shop
-from ari_app.store.connection import Redis, check_persistence, running_for
+from ari_app.store.connection import check_persistence, running_for
+from ari_app.store.ledger import NEARLY
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.language import chosen
 from cabinet.frame.rendering import page
@@ -47,7 +49,7 @@ async def show(request: web.Request, visit: Visit) -> web.Response:
     part = request.headers.get("HX-Request") == "true"
     health = [
         *(await _of_shop(visit, visit.shop) if visit.shop else await _of_newcomer(visit)),
-        await _of_redis(request.app[SERVICE].redis),
+        await _of_redis(request.app[SERVICE]),
     ]
     language = chosen(request).language
     shown = [replace(one, detail=cause(one.detail, language)) if one.detail else one for one in health]
@@ -115,7 +117,14 @@ async def _of_shop(visit: Visit, shop: Shop) -> list[Health]:
         if ajam
         else Health("ajam", "off"),
         _of_outbox(shop, await visit.calls.refused_count()),
+        *_of_room(shop),
     ]
+
+
+def _of_room(shop: Shop) -> list[Health]:
+    """Say that the room for calls, or for what waits for Redis, is nearly taken; else nothing."""
+    rooms = {"calls": shop.line.room_taken, "steps": shop.ledger.room_taken}
+    return [Health(part, "bad", count=int(100 * taken)) for part, taken in rooms.items() if taken >= NEARLY]
 
 
 def _of_outbox(shop: Shop, aside: int) -> Health:
@@ -143,7 +152,7 @@ def _state(state: PbxState) -> str:
     return {PbxState.CONNECTED: "good", PbxState.CONNECTING: "waiting"}.get(state, "bad")
 
 
-async def _of_redis(redis: Redis) -> Health:
-    since = time.time() - await running_for(redis)
-    problem = await check_persistence(redis)
+async def _of_redis(service: Service) -> Health:
+    since = time.time() - await running_for(service.redis)
+    problem = await check_persistence(service.redis) or service.redis_room.problem
     return Health("redis", "bad" if problem else "good", since, problem)
