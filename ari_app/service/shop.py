@@ -445,9 +445,12 @@ class Shop:
 
     async def _ask_a_silent_crm(self) -> None:
         """Find out within a minute whether the CRM answers, while nobody asks it anything."""
+        asked = -math.inf
         while True:
             await asyncio.sleep(CRM_LOOK_SECONDS)
-            if self.crm_health.silent_for(CRM_SILENT_SECONDS):
+            rested = time.monotonic() - asked >= CRM_SILENT_SECONDS  # one that is asked too much says nothing
+            if rested and self.crm_health.silent_for(CRM_SILENT_SECONDS):
+                asked = time.monotonic()
                 with suppress(CrmError):
                     await self._crm.credentials()
 
