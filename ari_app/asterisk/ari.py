@@ -17,6 +17,7 @@ import aiohttp
 from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable, PbxUnknown
 from ari_app.bounded import read_json
 from ari_app.calls import Way
+from ari_app.failures import in_words
 
 REQUEST_SECONDS = 5.0
 """How long a request may take. Asterisk answers in milliseconds or not at all."""
@@ -113,7 +114,7 @@ class AriTransport:
                     response.status, await _read(response, LONGEST_ANSWER if longest is None else longest)
                 )
         except aiohttp.ClientConnectorError as error:
-            raise PbxUnavailable(Way.ARI, str(error.os_error or error)) from error
+            raise PbxUnavailable(Way.ARI, in_words(error)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise PbxUnknown(
                 Way.ARI, f"{method} {url.partition('/ari/')[2]}: {error or 'no answer'}"
