@@ -26,7 +26,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from ari_app.accounts.dialplan_names import ring_context
 from ari_app.accounts.owners import Owners
 from ari_app.asterisk.actions import Actions
-from ari_app.asterisk.ari import Ari
+from ari_app.asterisk.ari import REQUEST_SECONDS, Ari
 from ari_app.asterisk.errors import (
     PbxDenied,
     PbxError,
@@ -48,6 +48,7 @@ from ari_app.asterisk.events import (
 )
 from ari_app.asterisk.installations import RENEW_SECONDS, Mark
 from ari_app.asterisk.pbx_clock import PbxClock
+from ari_app.asterisk.socket_requests import ANSWER, SocketRequests
 from ari_app.backoff import BackOff, spread
 from ari_app.calls import NESTING, ChannelFact, Doing, Order, Way
 from ari_app.calls import happenings as h
@@ -190,6 +191,8 @@ class Pbx:
         self._time = PbxClock(clock)
         self._log = log.bind(account=account, pbx=target.url)
         self._ari: Ari | None = None
+        self._requests: SocketRequests | None = None
+        """What is asked over the event socket, while there is one."""
         self._taking: asyncio.Task[Snapshot] | None = None
         self._next: asyncio.Task[Snapshot] | None = None
 
@@ -276,6 +279,7 @@ class Pbx:
                 ) from error
             raise
         self._time.connected()
+        requests = self._requests = SocketRequests(socket, REQUEST_SECONDS)
         async with socket:
             beside = [asyncio.create_task(self._introduce(socket, ears))]
             if self._mark is not None:
@@ -290,12 +294,13 @@ class Pbx:
                     unnoticed = PING_SECONDS + PONG_SECONDS
                 raise
             finally:
-                self._raw = None
+                self._raw = self._requests = self._ari.transport.socket = None
                 for task in beside:
                     task.cancel()
                 if self.connected:
                     self._heard_at = time.monotonic()
                 ears.lost(unnoticed)
+                requests.lost()
                 await asyncio.gather(*beside, return_exceptions=True)
         raise PbxUnavailable(Way.ARI, "the PBX has closed the event stream")
 
@@ -315,6 +320,7 @@ class Pbx:
         try:
             await self._ask_the_time()
             await self._filter_events()
+            await self._ask_over_the_socket()
             info = await self.ari("asterisk", "getInfo", only="status")
             await self.look_who_rings()
             await ears.connected(str(info["status"]["startup_time"]))
@@ -330,6 +336,17 @@ class Pbx:
             await asyncio.sleep(TIME_SECONDS)
             with suppress(PbxError):
                 await self._ask_the_time()
+
+    async def _ask_over_the_socket(self) -> None:
+        """Let requests go over the event socket from now on, if this PBX answers them there."""
+        requests = self._requests
+        if requests is None or not self.ari.by_socket:
+            return
+        try:
+            if await requests.ask("GET", "asterisk/variable", {"variable": "EPOCH"}) is not None:
+                self.ari.transport.socket = requests
+        except OSError as error:
+            self._log.info("the PBX answers nothing on the event socket", problem=str(error) or "no answer")
 
     async def _ask_the_time(self) -> None:
         """Ask what the PBX's clock shows; one before 16.2 can't be asked, and its events say enough.
@@ -355,7 +372,7 @@ class Pbx:
                 self._log.debug("the mark on the PBX could not be renewed", problem=str(error))
 
     async def _filter_events(self) -> None:
-        body = orjson.dumps({"allowed": [{"type": kind} for kind in EVENT_TYPES]})
+        body = orjson.dumps({"allowed": [{"type": kind} for kind in (*EVENT_TYPES, ANSWER)]})
         app = quote(self.target.stasis_app)
         await self.ari.transport.request(
             "PUT",
@@ -410,6 +427,10 @@ class Pbx:
     def _hear(self, message: str | bytes, ears: Ears) -> None:
         try:
             event = orjson.loads(message)
+            if event["type"] == ANSWER:
+                if self._requests is not None:
+                    self._requests.answered(event)
+                return
             at = self._time.moment(event.get("timestamp"))
             signal = read_event(event, at, self.ids, self.extensions)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
