@@ -100,7 +100,7 @@ class AriTransport:
         except aiohttp.ClientConnectorError as error:
             raise PbxUnavailable(Way.ARI, str(error.os_error or error)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise PbxUnknown(Way.ARI, f"{method} {path}: {error or 'no answer'}") from error
+            raise PbxUnknown(Way.ARI, f"{method} {path}: {str(error) or 'no answer'}") from error
         if reply.status < 300:
             return reply
         if reply.status < 400:

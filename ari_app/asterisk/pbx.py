@@ -318,11 +318,11 @@ class Pbx:
     async def _introduce(self, socket: ClientConnection, ears: Ears) -> None:
         """Ask for the events that we need and find out what was missed; then follow the PBX's clock."""
         try:
-            await self._ask_the_time()
-            await self._filter_events()
+            await asyncio.gather(self._ask_the_time(), self._filter_events())
             await self._ask_over_the_socket()
-            info = await self.ari("asterisk", "getInfo", only="status")
-            await self.look_who_rings()
+            info, _ = await asyncio.gather(
+                self.ari("asterisk", "getInfo", only="status"), self.look_who_rings()
+            )
             await ears.connected(str(info["status"]["startup_time"]))
             await self._check_recording_folder()
         except (PbxError, LookupError, TypeError, AttributeError) as error:
@@ -536,7 +536,10 @@ class Pbx:
         Raises:
             PbxError: the PBX does not answer.
         """
-        return await self._noted(channel, "CDR(answer,u)"), await self._noted(channel, "CDR(end,u)")
+        answered_at, left_at = await asyncio.gather(
+            self._noted(channel, "CDR(answer,u)"), self._noted(channel, "CDR(end,u)")
+        )
+        return answered_at, left_at
 
     async def _noted(self, channel: str, variable: str) -> float | None:
         """Read a moment off the PBX's own record of a channel; zero stands for one that hasn't come."""

@@ -21,7 +21,7 @@ from websockets.protocol import State
 LONGEST_REQUEST = 32 * 1024
 """Bytes. Asterisk reads frames of up to 65 535."""
 MOST_UNDER_WAY = 4
-"""So many requests wait for their answers at most; others would stand behind them, and go by HTTP beside them."""
+"""So many wait for their answers at most: one more would stand behind them, and goes by HTTP beside them."""
 ANSWER = "RESTResponse"
 """The type of the event that answers; the event filter must let it through."""
 

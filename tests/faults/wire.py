@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ _NOT_YET = (
     b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 32\r\n\r\n"
     b'{"message":"Resource not found"}'
 )
-_TAKES_THEM, _TAKES_THEM_NOT = b'"RESTRequest": {', b'"RestRequest": {'
+_TAKES_THEM, _TAKES_THEM_NOT = b'"RESTRequest":{', b'"RestRequest":{'
 
 
 @dataclass(eq=False)
@@ -78,8 +79,8 @@ class Wire:
         """Seconds by which everything comes later, either way."""
         self.old = False
         """Whether the PBX seems to be one that takes requests by HTTP alone."""
-        self.requests = {"HTTP": 0, "socket": 0}
-        """How many requests went which way."""
+        self.asked: deque[tuple[str, str]] = deque(maxlen=1000)
+        """What was asked last, by ``HTTP`` or over the event ``socket``."""
         self._flows = asyncio.Event()
         self._flows.set()
         self._noticed = asyncio.Event()
@@ -182,7 +183,8 @@ class Wire:
     ) -> bool:
         """Pass a request on, or let it meet its fault; False: the connection breaks. A frame has `ident`."""
         service, pbx = connection.writers
-        self.requests["HTTP" if ident is None else "socket"] += bool(head)
+        if head:
+            self.asked.append(("HTTP" if ident is None else "socket", head.decode(errors="replace")))
         match self._fault_of(head):
             case None:
                 pbx.write(data)
