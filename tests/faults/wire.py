@@ -34,7 +34,7 @@ _NOT_YET = (
     b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 32\r\n\r\n"
     b'{"message":"Resource not found"}'
 )
-_TAKES_THEM, _TAKES_THEM_NOT = b'"RESTRequest":{', b'"RestRequest":{'
+_TAKES_THEM, _TAKES_THEM_NOT = b'"RESTRequest"', b'"RestRequest"'
 
 
 @dataclass(eq=False)
