@@ -39,6 +39,8 @@ class SocketRequests:
         self._under_way: dict[str, tuple[float, asyncio.Future[_Answer]]] = {}
         """The oldest first: its deadline is the next."""
         self._sweep: asyncio.TimerHandle | None = None
+        self.late = False
+        """Whether answers are heard late, since so much else is said: nothing is asked here meanwhile."""
 
     async def ask(
         self, method: str, path: str, params: Mapping[str, str], data: str | bytes | None = None
@@ -51,7 +53,7 @@ class SocketRequests:
         """
         if method == "GET" and not path.endswith("/variable"):
             return None  # a list, or a file
-        if len(self._under_way) >= MOST_UNDER_WAY or self._socket.state is not State.OPEN:
+        if self.late or len(self._under_way) >= MOST_UNDER_WAY or self._socket.state is not State.OPEN:
             return None
         ident = next(self._idents)
         request = {
@@ -81,20 +83,21 @@ class SocketRequests:
             raise said
         return said
 
-    def answered(self, said: Mapping[str, Any]) -> None:
-        """Take an answer; one to a request that nobody waits for is nothing to us.
+    def answered(self, said: Mapping[str, Any]) -> bool:
+        """Take an answer; False when nobody waits for it.
 
         Raises:
             TypeError: what should name the request can't.
         """
         _, answer = self._under_way.get(said.get("request_id", ""), (0.0, None))
         if answer is None or answer.done():
-            return
+            return False
         status, body = said.get("status_code"), said.get("message_body", "")
         if type(status) is int and isinstance(body, str):
             answer.set_result((status, body.encode()))
         else:
             answer.set_result(OSError("the answer can't be read"))
+        return True
 
     def lost(self) -> None:
         """The socket has broken off: nothing will be answered any more."""

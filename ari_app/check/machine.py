@@ -14,7 +14,7 @@ from ari_app.errors import StoreUnavailable
 from ari_app.settings import SECRET_KEY_FILE, SECRET_KEY_LENGTH, Settings, unknown_settings
 from ari_app.store.calls import CallStore
 from ari_app.store.connection import Redis
-from ari_app.store.health import Keeping, held, keeping
+from ari_app.store.health import Keeping, held, keeping, share_taken
 
 LITTLE_SPACE, ENOUGH_SPACE = 200 * 10**6, 2 * 10**9
 """Bytes that should be free: below the first, recordings and Redis' file are soon lost."""
@@ -80,6 +80,12 @@ def _space(folder: Path) -> Finding:
 
 async def secret_key(settings: Settings) -> Findings:
     """Is there a key to the accounts' secrets, which nobody else can read?"""
+    if settings.old_secret_keys:
+        yield warning(
+            "secret key",
+            "older ones are named beside it: whoever has one of them opens what it closed",
+            "ari-app keys rotate, and then remove ARI_APP_OLD_SECRET_KEYS",
+        )
     if settings.secret_key is not None:
         yield good("secret key", "it is set by ARI_APP_SECRET_KEY")
         return
@@ -148,10 +154,11 @@ def _memory(found: Keeping) -> Finding:
             f"when its memory is full it forgets calls (maxmemory-policy {policy})",
             "redis-cli config set maxmemory-policy noeviction, and the same in its configuration",
         )
-    if limit and found.used is not None and found.used > FULL * limit:
+    taken = share_taken(found)
+    if taken is not None and taken > FULL:
         return warning(
             "Redis",
-            f"its memory is {100 * found.used / limit:.0f} % full",
+            f"its memory is {100 * taken:.0f} % full",
             "give it more: maxmemory in its configuration",
         )
     return good("Redis", "it never forgets for want of memory")

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 import structlog
 from aiohttp import web
 
+from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import BadFile, Draft
 from ari_app.calls import (
     AsGiven,
@@ -38,26 +39,40 @@ async def answer(request: web.Request) -> web.Response:
     fields = Fields()
     fields.add(request.query.items())
 
-    async def allowed() -> None:
-        await _shop(request, fields)
+    async def allowed() -> str:
+        shop = await _shop(request, fields)
         if "type" in fields and _type(fields) != "upload":
             raise Wrong("type", "expected upload, since a file is sent")
+        return shop.account
 
     async with AsyncExitStack() as stack:
         body = Body(request, fields, service, stack, allowed)
-        if "clientId" in fields:
-            await _shop(request, fields)
+        admitted = "clientId" in fields
+        if admitted:
+            (await _shop(request, fields)).reported.admit()
         try:
             file = await body.read()
             shop = await _shop(request, fields)
+            if not admitted:
+                shop.reported.admit()
             report = await _report(request, shop, fields, file)
         except OSError as error:
             log.error("a recording can't be stored", problem=str(error))
             return refusal(503, "The file can't be stored now; send it again later.")
         taken = await shop.reported.take(report)
-        if taken is Taken.OURS and isinstance(report, FileReported):
-            service.recordings.path_of(report.file).unlink(missing_ok=True)  # we have our own
+        if isinstance(report, FileReported):
+            await _forget_unwanted(shop, report, taken, service.recordings)
     return web.json_response({"success": True, "call": shop.reported.id_of(report.channel), "taken": taken})
+
+
+async def _forget_unwanted(shop: Shop, came: FileReported, taken: Taken, recordings: RecordingStore) -> None:
+    """Remove a file that no call has: we have our own, or another one came before."""
+    if taken is Taken.REPEATED:
+        call = await shop.calls.get(shop.reported.id_of(came.channel))
+        if call is not None and call.recording.file == came.file:
+            return
+    if taken is not Taken.NEW:
+        recordings.remove_file(shop.account, came.file)
 
 
 async def _shop(request: web.Request, fields: Fields) -> Shop:

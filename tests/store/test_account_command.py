@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from ari_app.asterisk.recordings import RecordingStore
 from ari_app.cli import app
 from tests.support.accounts import account_toml
 
@@ -31,3 +32,22 @@ def test_a_line_that_begins_at_another_priority_is_said_to_need_a_context_of_our
     assert "[retailcrm-outgoing-default-3]" in text
     assert "[retailcrm-outgoing-moscow-2]" in text
     assert "external_phones[1]" not in text
+
+
+def test_the_recordings_of_a_removed_shop_go_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARI_APP_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("ARI_APP_SECRET_KEY", "k" * 32)
+    file = tmp_path / "shop.toml"
+    file.write_text(SHOP)
+    assert CliRunner().invoke(app, ["account", "apply", str(file)]).exit_code == 0
+    listed = CliRunner().invoke(app, ["account", "list"]).stdout
+    name = next(word for word in listed.split() if "retailcrm" in word)
+    recordings = RecordingStore(tmp_path / "data" / "recordings", "k" * 32)
+    for account, call in ((name, "its own"), ("another", "another's")):
+        path = recordings.path_of(recordings.name_of(call))
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"sound")
+        recordings.belongs(account, path.name)
+    assert CliRunner().invoke(app, ["account", "remove", name]).exit_code == 0
+    left = [path.name for path in (tmp_path / "data" / "recordings").rglob("*.wav")]
+    assert left == [recordings.name_of("another's")]

@@ -196,3 +196,11 @@ async def test_who_stops_waiting_makes_room() -> None:
         await pbx.answer(request["request_id"])
         await task
         assert pbx.by_http == []
+
+
+async def test_while_the_pbx_says_more_than_it_may_it_is_asked_by_http() -> None:
+    async with slow_pbx() as (pbx, transport):
+        assert transport.socket is not None
+        transport.socket.late = True
+        assert (await begin(transport, "channels/a/ring")).read() == "by HTTP"
+        assert pbx.asked.empty()
