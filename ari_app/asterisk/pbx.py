@@ -26,7 +26,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from ari_app.accounts.dialplan_names import ring_context
 from ari_app.accounts.owners import Owners
 from ari_app.asterisk.actions import Actions
-from ari_app.asterisk.ari import Ari
+from ari_app.asterisk.ari import REQUEST_SECONDS, Ari
 from ari_app.asterisk.errors import (
     PbxDenied,
     PbxError,
@@ -50,6 +50,7 @@ from ari_app.asterisk.events import (
 )
 from ari_app.asterisk.installations import RENEW_SECONDS, Mark
 from ari_app.asterisk.pbx_clock import PbxClock
+from ari_app.asterisk.socket_requests import ANSWER, SocketRequests
 from ari_app.backoff import BackOff, spread
 from ari_app.bounded import Allowance
 from ari_app.calls import NESTING, ChannelFact, Doing, Order, Way
@@ -206,6 +207,8 @@ class Pbx:
         self._time = PbxClock(clock)
         self._log = log.bind(account=account, pbx=target.url)
         self._ari: Ari | None = None
+        self._requests: SocketRequests | None = None
+        """What is asked over the event socket, while there is one."""
         self._taking: asyncio.Task[Snapshot] | None = None
         self._next: asyncio.Task[Snapshot] | None = None
 
@@ -295,6 +298,7 @@ class Pbx:
                 ) from error
             raise
         self._time.connected()
+        requests = self._requests = SocketRequests(socket, REQUEST_SECONDS)
         async with socket:
             beside = [asyncio.create_task(self._introduce(socket, ears))]
             if self._mark is not None:
@@ -309,12 +313,13 @@ class Pbx:
                     unnoticed = PING_SECONDS + PONG_SECONDS
                 raise
             finally:
-                self._raw = None
+                self._raw = self._requests = self._ari.transport.socket = None
                 for task in beside:
                     task.cancel()
                 if self.connected:
                     self._heard_at = time.monotonic()
                 ears.lost(unnoticed)
+                requests.lost()
                 await asyncio.gather(*beside, return_exceptions=True)
         raise PbxUnavailable(Way.ARI, "the PBX has closed the event stream")
 
@@ -335,7 +340,7 @@ class Pbx:
             info, *_ = await asyncio.gather(
                 self.ari("asterisk", "getInfo", only="status"),
                 self._ask_the_time(),
-                self._filter_events(),
+                self._set_up_the_socket(),
                 self.look_who_rings(),
                 *([self._mark.put(self.ari.transport)] if self._mark is not None else []),
             )
@@ -357,6 +362,18 @@ class Pbx:
             await asyncio.sleep(TIME_SECONDS)
             with suppress(PbxError):
                 await self._ask_the_time()
+
+    async def _set_up_the_socket(self) -> None:
+        """Ask for the events that we need; and let requests go there, too, if this PBX answers them."""
+        await self._filter_events()
+        requests = self._requests
+        if requests is None or not self.ari.by_socket:
+            return
+        try:
+            if await requests.ask("GET", "asterisk/variable", {"variable": "EPOCH"}) is not None:
+                self.ari.transport.socket = requests
+        except OSError as error:
+            self._log.info("the PBX answers nothing on the event socket", problem=str(error) or "no answer")
 
     async def _ask_the_time(self) -> None:
         """Ask what the PBX's clock shows; one before 16.2 can't be asked, and its events say enough.
@@ -386,7 +403,7 @@ class Pbx:
                 self._log.debug("the mark on the PBX could not be renewed", problem=str(error))
 
     async def _filter_events(self) -> None:
-        body = orjson.dumps({"allowed": [{"type": kind} for kind in EVENT_TYPES]})
+        body = orjson.dumps({"allowed": [{"type": kind} for kind in (*EVENT_TYPES, ANSWER)]})
         app = quote(self.target.stasis_app)
         await self.ari.transport.request(
             "PUT",
@@ -435,11 +452,11 @@ class Pbx:
     async def _listen(self, socket: ClientConnection, ears: Ears) -> None:
         heard = 0
         async for message in socket:
-            self._hear(message, ears)
+            heard += self._hear(message, ears)
             if self.state is PbxState.REPLACED:
                 return
-            heard += 1
-            if heard % AT_A_TIME == 0:
+            if heard == AT_A_TIME:
+                heard = 0
                 await self._give_way()
 
     async def _give_way(self) -> None:
@@ -450,18 +467,23 @@ class Pbx:
                 "the PBX sends more events than it may: they are heard late",
                 a_second=self._allowance.a_second,
             )
+        if self._requests is not None:
+            self._requests.late = wait > 0
         await asyncio.sleep(wait)
 
-    def _hear(self, message: str | bytes, ears: Ears) -> None:
+    def _hear(self, message: str | bytes, ears: Ears) -> bool:
+        """Take what the PBX says; False when it is an answer for which we have waited."""
         try:
             event = orjson.loads(message)
             begin(event["type"], self._account)
+            if event["type"] == ANSWER:
+                return self._requests is None or not self._requests.answered(event)
             at = self._time.moment(event.get("timestamp"))
             signal = read_event(event, at, self.ids, self.extensions)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             self._log.warning("an event could not be read", problem=repr(error))
             self._log.debug("the event that could not be read", said=message[:300])
-            return
+            return True
         match signal:
             case Heard():
                 ears.heard(signal)
@@ -469,6 +491,7 @@ class Pbx:
                 ears.arrived(signal, at)
             case Replaced():
                 self._leave(ears, "another process has taken this Stasis application over")
+        return True
 
     def _leave(self, ears: Ears, problem: str) -> None:
         """Leave the PBX to whoever has it now."""
@@ -565,7 +588,10 @@ class Pbx:
         Raises:
             PbxError: the PBX does not answer.
         """
-        return await self._noted(channel, "CDR(answer,u)"), await self._noted(channel, "CDR(end,u)")
+        answered_at, left_at = await asyncio.gather(
+            self._noted(channel, "CDR(answer,u)"), self._noted(channel, "CDR(end,u)")
+        )
+        return answered_at, left_at
 
     async def _noted(self, channel: str, variable: str) -> float | None:
         """Read a moment off the PBX's own record of a channel; zero stands for one that hasn't come."""
