@@ -11,6 +11,7 @@ import sys
 
 from rich.console import Console
 
+from ari_app.asterisk.room import KEEP_FREE
 from ari_app.demo.pbx.machine import CannotPrepare, Installation
 from ari_app.demo.pbx.preparation import interrupt_when_told, prepare_visibly
 from tests.bench.report import machine
@@ -36,7 +37,7 @@ async def _run(installation: Installation, args: argparse.Namespace, kinds: list
     )
     print(f"{machine(installation.version)}\n$ {shlex.join(sys.orig_argv)}")
     print(f"{len(plan.calls)} calls and {len(plan.faults)} faults are planned\n", flush=True)
-    disk = round(DISK_MEGABYTES + DISK_MEGABYTES_A_MINUTE * args.minutes * args.rate)
+    disk = round(KEEP_FREE / 2**20 + DISK_MEGABYTES + DISK_MEGABYTES_A_MINUTE * args.minutes * args.rate)
     async with World(installation, args.copies, small_disk=disk * (What.DISK in kinds)) as world:
         _say(f"logs are in {world.folder}")
         try:

@@ -25,8 +25,8 @@ CROSSED_AT_MOST = 2.0
 """So many times as long at most, however busy the machine is."""
 SILENCE = 3.0
 """Seconds for which a caller may hear nothing."""
-SHORT_TALK = 1.0
-"""A talk this short need not have a recording."""
+SHORT_TALK, LATEST_RECORDING = 1.0, 3.0
+"""A talk this short need not have a recording; nor one this short where all is slow, for it may begin late."""
 WITHOUT_US = "cause=31"
 """How the dialplan ends the calls that it serves without us."""
 SOON_SECONDS = 45.0
@@ -285,7 +285,7 @@ class Judge:
         )
         if upload.record_url is None:
             lost = lost or any(call.way is Way.AJAM for call in told.calls)  # the dialplan runs it
-            if truth.talked.first > max(SHORT_TALK, slack) and not lost:
+            if truth.talked.first > max(SHORT_TALK, min(slack, LATEST_RECORDING)) and not lost:
                 yield "no recording"
         elif told.recorded is None or told.recorded.status != 200 or told.recorded.seconds is None:
             yield f"its recording doesn't download: {told.recorded}"
