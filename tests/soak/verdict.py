@@ -26,7 +26,7 @@ CROSSED_AT_MOST = 2.0
 SILENCE = 3.0
 """Seconds for which a caller may hear nothing."""
 SHORT_TALK, LATEST_RECORDING = 1.0, 3.0
-"""A talk this short need not have a recording; nor one this short where all is slow, for it may begin late."""
+"""A talk this short need not have a recording; where all is slow, one so short: it may begin late."""
 WITHOUT_US = "cause=31"
 """How the dialplan ends the calls that it serves without us."""
 SOON_SECONDS = 45.0
