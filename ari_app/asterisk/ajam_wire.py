@@ -15,6 +15,7 @@ import aiohttp
 
 from ari_app.asterisk.errors import PbxDenied, PbxUnavailable, PbxUnknown
 from ari_app.calls import Way
+from ari_app.failures import in_words
 
 Field = tuple[str, str]
 
@@ -214,13 +215,13 @@ class Wire:
                 _check_status(response.status)
                 body = await _read_body(response)
         except aiohttp.ClientConnectorError as error:
-            raise PbxUnavailable(Way.AJAM, str(getattr(error, "os_error", None) or error)) from error
+            raise PbxUnavailable(Way.AJAM, in_words(error)) from error
         except aiohttp.ConnectionTimeoutError as error:
             raise PbxUnavailable(Way.AJAM, "the PBX does not answer") from error
         except TimeoutError as error:
             raise PbxUnknown(Way.AJAM, "the PBX does not answer") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise PbxUnknown(Way.AJAM, f"the PBX broke off: {error or type(error).__name__}") from error
+            raise PbxUnknown(Way.AJAM, f"the PBX broke off: {in_words(error)}") from error
         try:
             long = len(body) > LONG_ANSWER
             answer = await asyncio.to_thread(read_answer, body) if long else read_answer(body)

@@ -59,6 +59,8 @@ class Keys:
         """Hash: what the CRM said of our module: whether telephony is on, and its own settings."""
         self.pbx = f"{tag}:pbx"
         """Hash: when the PBX was last connected, and when it had been started."""
+        self.pbx_known = f"{tag}:pbx:known"
+        """Hash: which PBX the account has, and since when."""
         self.tokens = f"{tag}:tokens"
         """Hash: a token's digest -> its name and when it was made."""
         self.tokens_used = f"{tag}:tokens:used"
