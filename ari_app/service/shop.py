@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -20,6 +21,7 @@ from ari_app.asterisk.ajam import Ajam, AjamTarget
 from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.installations import Mark
 from ari_app.asterisk.pbx import EVENTS_A_SECOND, Pbx, PbxTarget
+from ari_app.asterisk.phones import Endpoints, endpoints
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import forget_drafts
 from ari_app.bounded import Allowance
@@ -70,6 +72,10 @@ LATE_SECONDS, LATE_FOR_SECONDS = 1.0, 90.0
 """How often, and how long after we have taken the account, it is looked whether calls are handed in."""
 ASIDE_SECONDS = 10.0
 """How often it is counted what is set aside."""
+CRM_SILENT_SECONDS, CRM_LOOK_SECONDS = 40.0, 5.0
+"""After how long without a question the CRM is asked whether it answers, and how often that is looked at."""
+TELEPHONES_SECONDS = 20.0
+"""How long it is believed which telephones are registered."""
 ZONE_SECONDS = 3600.0
 ZONE_RETRY_SECONDS = 60.0
 _LONGEST_WORD, _MOST_WORDS = 40, 100
@@ -166,6 +172,10 @@ class Shop:
         self._watch = TroubleWatch(self.notes, pbx, self.ajam, self.delivery)
         self.aside = 0
         """How many messages for the CRM are set aside, for a person to look at."""
+        self.led_here = False
+        """Whether the dialplan leads here: a customer's call has come by this PBX, or a check has seen it."""
+        self._telephones: Endpoints | None = None
+        self._telephones_at = -math.inf
         self.unreadable: tuple[str, ...] = ()
         """The live calls that another version has stored and this one can't read: they are left alone."""
         self._unknown_words: set[str] = set()
@@ -185,6 +195,7 @@ class Shop:
             StoreUnavailable: Redis can't be reached, or does not answer.
         """
         await self.calls.mend(self._clock())
+        await self.calls.has_pbx_since(repr(self.settings.pbx.identity), self._clock())
         live, seen = await self.calls.live(), await self.calls.last_seen()
         await self.reported.resume()
         await self.statuses.load()
@@ -213,6 +224,7 @@ class Shop:
         self._work("set aside", self._count_what_is_aside)
         self._work("zone", self._follow_crm_zone)
         self._work("clicks", self._keep_clicks)
+        self._work("CRM", self._ask_a_silent_crm)
         self._work("notes", self.notes.run)
         self._work("watch", self._watch.run)
 
@@ -459,7 +471,11 @@ class Shop:
     async def _offer_when_deaf(self) -> None:
         """Offer the account to a copy that reaches the PBX, while we don't."""
         deaf, patience = 0.0, FIRST_SECONDS
+        listened = self.line.listening
         while True:
+            if self.line.listening is not listened:
+                listened = self.line.listening
+                self.changes.note()  # whoever is shown the calls is shown that they are known, or aren't
             if self.line.listening:
                 deaf, patience = 0.0, DEAF_SECONDS
             else:
@@ -473,7 +489,33 @@ class Shop:
                 self.aside = await self.calls.refused_count()
                 known = {call.id for call in self.line.calls}
                 self.unreadable = tuple(await self.calls.unreadable_live(known))
+                self.led_here = self.led_here or await self.calls.led_here()
             await asyncio.sleep(ASIDE_SECONDS)
+
+    async def telephones(self) -> Endpoints | None:
+        """Give the state of the PBX's telephones, asked some seconds ago at most; None when it is away."""
+        pbx = self.line.pbx
+        if not pbx.connected:
+            self._telephones = None
+            return None
+        if self._telephones is None or time.monotonic() - self._telephones_at > TELEPHONES_SECONDS:
+            try:
+                self._telephones = await endpoints(pbx.ari)
+            except PbxError:
+                self._telephones = None
+            self._telephones_at = time.monotonic()
+        return self._telephones
+
+    async def _ask_a_silent_crm(self) -> None:
+        """Find out within a minute whether the CRM answers, while nobody asks it anything."""
+        asked = -math.inf
+        while True:
+            await asyncio.sleep(CRM_LOOK_SECONDS)
+            rested = time.monotonic() - asked >= CRM_SILENT_SECONDS  # one that is asked too much says nothing
+            if rested and self.crm_health.silent_for(CRM_SILENT_SECONDS):
+                asked = time.monotonic()
+                with suppress(CrmError):
+                    await self._crm.credentials()
 
     async def _take_late(self) -> None:
         """Take up the calls that a copy has handed in which was cut off from Redis and lost the account."""
