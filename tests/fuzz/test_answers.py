@@ -62,7 +62,7 @@ def quiet() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def each_is_taken(read: Callable[[bytes], None], make: Callable[[random.Random], bytes]) -> None:
+def each_is_taken(read: Callable[[bytes], object], make: Callable[[random.Random], bytes]) -> None:
     """Read so many: no failure, no step that takes long, no memory that grows."""
     rng = random.Random(SEED)
     began: float | None = None
