@@ -14,13 +14,14 @@ MINUTES ?= 60
 SEED    ?= 1
 COPIES  ?= 1
 
-.PHONY: help demo test test-fast soak bench bench-log install install-for-tests lint audit lock catalogue clean
+.PHONY: help demo test test-fast soak fuzz bench bench-log install install-for-tests lint audit lock catalogue clean
 
 help:
 	@echo "make demo       real calls on a real Asterisk, with a simulated retailCRM (Ctrl-C ends it)"
 	@echo "make test       all tests and checks"
 	@echo "make test-fast  the tests that need neither Asterisk nor a browser"
 	@echo "make soak       real calls while faults come and go, against what the telephones saw (MINUTES SEED COPIES)"
+	@echo "make fuzz       a million altered events and answers, 100000 altered requests: nothing fails (SEED)"
 	@echo "make bench      calls at 20, 60 and 120 a second, through plain Dial() and through us"
 	@echo "make bench-log  the cabinet's pages over a log of a million calls"
 	@echo "make lint       ruff, mypy, who may import whom, and bandit"
@@ -80,6 +81,9 @@ soak: install
 	@$(BIN)/python -c 'import sys; from tests.soak.copies import faketime; sys.exit(faketime() is None)' || { \
 		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends faketime >/dev/null || true; }
 	@exec $(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED) --copies $(COPIES) $(ARGS)
+
+fuzz: $(VENV)/installed $(PAGES)
+	FUZZ=long FUZZ_SEED=$(SEED) $(BIN)/pytest tests/fuzz -n 4 --timeout=86400 $(ARGS)
 
 bench: install
 	@$(BIN)/python -m tests.bench $(ARGS)
