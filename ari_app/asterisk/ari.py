@@ -19,6 +19,7 @@ from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavaila
 from ari_app.asterisk.socket_requests import SocketRequests
 from ari_app.bounded import read_json
 from ari_app.calls import Way
+from ari_app.failures import in_words
 
 REQUEST_SECONDS = 5.0
 """How long a request may take. Asterisk answers in milliseconds or not at all."""
@@ -113,7 +114,7 @@ class AriTransport:
                 most = LONGEST_ANSWER if longest is None else longest
                 reply = await self._by_http(method, path, texts, data, headers or {}, most)
         except aiohttp.ClientConnectorError as error:
-            raise PbxUnavailable(Way.ARI, str(error.os_error or error)) from error
+            raise PbxUnavailable(Way.ARI, in_words(error)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise PbxUnknown(Way.ARI, f"{method} {path}: {str(error) or 'no answer'}") from error
         if reply.status < 300:

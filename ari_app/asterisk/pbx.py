@@ -35,6 +35,7 @@ from ari_app.asterisk.errors import (
     PbxTaken,
     PbxUnavailable,
     PbxUnknown,
+    why,
 )
 from ari_app.asterisk.events import (
     EVENT_TYPES,
@@ -54,6 +55,7 @@ from ari_app.backoff import BackOff, spread
 from ari_app.bounded import Allowance
 from ari_app.calls import NESTING, ChannelFact, Doing, Order, Way
 from ari_app.calls import happenings as h
+from ari_app.failures import in_words
 from ari_app.reach import Passage
 from ari_app.steps import begin
 
@@ -193,6 +195,8 @@ class Pbx:
         self.ids = Ids(target.stasis_app)
         self.state = PbxState.CONNECTING
         self.problem: str | None = None
+        self.why = ""
+        """What kind of trouble there is (`ari_app.asterisk.errors.why`); empty while there is none."""
         self.since = clock()
         self.extensions = Extensions(target.channel_format, owners)
         self.rings_people = False
@@ -239,15 +243,15 @@ class Pbx:
                 await self._connect_and_listen(ears)
                 back_off.well()
             except PbxDenied as error:
-                self._trouble(PbxState.DENIED, str(error))
+                self._trouble(PbxState.DENIED, str(error), why(error))
             except PbxTaken as error:
-                self._trouble(PbxState.TAKEN, str(error))
+                self._trouble(PbxState.TAKEN, str(error), "held")
             except PbxLost as error:
                 self._leave(ears, str(error))
             except (PbxError, OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
                 if self.connected:
                     back_off.well()
-                self._trouble(PbxState.UNREACHABLE, _in_words(error))
+                self._trouble(PbxState.UNREACHABLE, _in_words(error), _why(error))
             if self.state is PbxState.REPLACED:
                 return
             pause = back_off.pause()
@@ -353,6 +357,7 @@ class Pbx:
         if self.state is not PbxState.CONNECTED:
             self._log.info("the PBX is connected", after=self.problem)
         self.state, self.problem, self.since = PbxState.CONNECTED, None, self._clock()
+        self.why = ""
         while True:
             await asyncio.sleep(TIME_SECONDS)
             with suppress(PbxError):
@@ -387,7 +392,7 @@ class Pbx:
             try:
                 await mark.put(self.ari.transport)
             except PbxTaken as error:
-                self._trouble(PbxState.TAKEN, str(error))
+                self._trouble(PbxState.TAKEN, str(error), "held")
                 await socket.close()
                 return
             except PbxLost as error:
@@ -488,24 +493,25 @@ class Pbx:
                 self._leave(ears, "another process has taken this Stasis application over")
         return True
 
-    def _leave(self, ears: Ears, why: str) -> None:
+    def _leave(self, ears: Ears, problem: str) -> None:
         """Leave the PBX to whoever has it now."""
         if self.state is PbxState.REPLACED:
             return
         if self.handed_over:
             self._log.info("the PBX is the next holder's")
         else:
-            self._log.error(f"{why}; it is left to it")
-        self.state, self.since, self.problem = PbxState.REPLACED, self._clock(), why
+            self._log.error(f"{problem}; it is left to it")
+        self.state, self.since, self.problem = PbxState.REPLACED, self._clock(), problem
+        self.why = "replaced"
         ears.replaced()
 
-    def _trouble(self, state: PbxState, problem: str) -> None:
+    def _trouble(self, state: PbxState, problem: str, why: str) -> None:
         if self.state is PbxState.REPLACED:
             return  # what comes after it is its consequence
         if self.state is not state or self.problem != problem:
             self._log.warning("the PBX is not connected", state=state.value, problem=problem)
             self.since = self._clock()
-        self.state, self.problem = state, problem
+        self.state, self.problem, self.why = state, problem, why
 
     # -- what is true -------------------------------------------------------------------------------------
 
@@ -661,4 +667,18 @@ def _in_words(error: BaseException) -> str:
         return "the PBX has no ARI at this address: check http_prefix, and that ari.conf has enabled=yes"
     if isinstance(error, TimeoutError):
         return "the PBX does not answer"
+    if isinstance(error, ConnectionClosed):
+        return "the PBX has broken off the event stream"
+    if isinstance(error, OSError):
+        return in_words(error)
     return str(error) or type(error).__name__
+
+
+def _why(error: BaseException) -> str:
+    match error:
+        case InvalidStatus():
+            return "absent"
+        case ConnectionClosed():
+            return "silent"
+        case _:
+            return why(error)
