@@ -190,9 +190,9 @@ class CallStore:
             LeaseLost: another copy of the service holds the account.
             StoreUnavailable: Redis can't be reached, or does not answer.
         """
-        ids = await ask(self._redis.smembers(self._keys.late))
-        if not ids:
+        if not await ask(self._redis.scard(self._keys.late)):
             return []
+        ids = await ask(self._redis.smembers(self._keys.late))
         calls = await self._load(ids)
         commands = Commands()
         commands.add("SREM", self._keys.late, *ids)
