@@ -29,7 +29,7 @@ from ari_app.calls import (
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call, Direction, Leg, LegState, RecordingState, Role, Stage, Way
 from ari_app.calls.happenings import Happening
-from ari_app.calls.orders import Order
+from ari_app.calls.orders import HangUp, Order
 from ari_app.calls.routing import Policy
 from ari_app.calls.turn import Turn
 
@@ -142,6 +142,9 @@ def _take_facts(turn: Turn, said: h.PbxSaid) -> None:
     if before.stage is not Stage.ENDING and turn.call.end_unseen and recovery.one_is_left(before, said):
         turn.call = replace(turn.call, end_unseen=False)
     turn.order(*recovery.lost_orders(turn.call, said, tuple(turn.orders)))
+    if turn.call.ending is not None:
+        strangers = (one.channel for one in said.newcomers if turn.call.party(one.channel) is None)
+        turn.order(*map(HangUp, strangers))
 
 
 _ARRIVING: dict[type, Move] = {

@@ -154,7 +154,8 @@ def in_doubt(call: Call, said: h.PbxSaid) -> bool:
     """
     if not said.deaf or call.answered_at is not None:
         return False
-    if said.recorded:
+    gone = all(fact.id != call.waiter.id for fact in said.channels)
+    if said.recorded or (gone and said.newcomers):  # who held the account before us had gone further
         return True
     if said.restarted or call.waiter.id not in said.asked:
         return False
@@ -163,6 +164,8 @@ def in_doubt(call: Call, said: h.PbxSaid) -> bool:
     if call.stage is Stage.DIALPLAN:
         return waits is None and (ended is None or ended.state == "Up")
     waits = waits or ended
+    if waits is not None and _answered_by(call, waits) and not any(_in_the_bridge(call, said)):
+        return call.stage in (Stage.ARRIVING, Stage.RINGING)
     if call.stage is not Stage.RINGING or not call.waiter.joined:
         return False
     if waits is not None and (waits.state != "Up" or _answered_by(call, waits)):

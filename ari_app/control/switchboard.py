@@ -336,7 +336,7 @@ class Line:
             if ident in talk or ids.call_of(ident) in self.unknown_talks:
                 continue
             leg = ids.leg_of(ident)
-            if leg is not None and ids.call_of(ident) not in self._calls:
+            if leg is not None and not self._is_known(leg, ident in in_calls):
                 await self._remove(o.HangUp(ident))
             elif leg is None and ident not in self._strangers:
                 arguments = _stasis_arguments(channel, self.pbx.target.stasis_app)
@@ -348,6 +348,13 @@ class Line:
         for bridge in snapshot.bridges:
             if ids.call_of(bridge) == bridge and bridge not in self._calls.keys() | self.unknown_talks:
                 await self._remove(o.CloseBridge(bridge))
+
+    def _is_known(self, leg: str, bridged: bool) -> bool:
+        """Tell whether a leg is of a call of ours; who held the account before us may have made more."""
+        live = self._calls.get(self.pbx.ids.call_of(leg) or "")
+        if live is None:
+            return False
+        return bridged or live.call.party(leg) is not None or leg == live.call.recorder_id
 
     async def facts(self, call: Call, channels: tuple[str, ...]) -> h.PbxSaid:
         """Say what is true of some channels of a call.

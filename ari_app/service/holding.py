@@ -127,11 +127,11 @@ class Holding:
             claim.rests.well()
         claim.rests_until = awake() + claim.rests.pause()
 
-    async def wanted(self, account: str) -> bool:
-        """Tell whether another copy waits for an account of ours."""
+    async def wanted(self, account: str) -> str | None:
+        """Name a copy that waits for an account of ours; None when there is none."""
         with suppress(StoreUnavailable):
             return await self._claim(account).lease.wanted()
-        return False
+        return None
 
     async def name_heir(self, account: str, heir: str) -> bool:
         """Promise an account of ours to another copy; tell whether that one waits and reaches the PBX."""

@@ -47,6 +47,8 @@ RUNNING_SECONDS = 3.0
 DRAIN_SECONDS = 5.0
 HAND_IN_SECONDS, HAND_IN_RETRY_SECONDS = 60.0, 1.0
 """How long it is tried to hand in calls of which the next holder can't know."""
+COMES_SECONDS, COMES_LOOKS = 1.0, 20
+"""How long the next holder may take to say that it is ready, and how often it is asked meanwhile."""
 AT_ONCE = 32
 """So many accounts are opened, or looked at, side by side."""
 
@@ -401,14 +403,24 @@ class Service:
 
     async def _end(self, account: str, shop: Shop) -> None:
         """Hand an account over to a copy that waits for it; without one, send on the callers who wait."""
-        if await self._holding.wanted(account):
+        heir = await self._holding.wanted(account)
+        if heir is not None:
+            heir = heir if await self._comes(account, heir) else ""
             log.info("the account is handed over", account=account)
             self._take_out(account)
-            await shop.hand_over()
+            await shop.hand_over(heir)
             return
         await shop.stop(DRAIN_SECONDS)
         await shop.unmark()
         await self._holding.leave(account)
+
+    async def _comes(self, account: str, heir: str) -> bool:
+        """Have a copy stand ready to take an account over: then nobody's ears are missing for long."""
+        for _ in range(COMES_LOOKS):
+            if await self._holding.name_heir(account, heir):
+                return True
+            await asyncio.sleep(COMES_SECONDS / COMES_LOOKS)
+        return False
 
 
 class _NotOpened(Exception):

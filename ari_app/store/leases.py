@@ -35,6 +35,8 @@ RESERVED_SECONDS = 2.0
 """An account that was handed over to a copy is kept for it so long; then whoever wants it may take it."""
 PRECEDENCE_SECONDS = 2.0
 """After an outage of Redis the last holder may take its accounts again before others may."""
+LATE_SECONDS = 1.0
+"""What has waited so long for Redis takes no other copy's account: its holder may have waited as long."""
 RUNNING_SECONDS = 10
 
 NEEDS_NO_ROOM = "redis.call('HDEL', KEYS[1], '')\n"
@@ -65,11 +67,13 @@ local free = holder == '' or holder == ARGV[1]
 local over = left <= 0 or left > length
 local kept = holder == '' and heir ~= '' and heir ~= ARGV[1]
 if kept then left = heirs end
-if kept or not (free or (over and ARGV[4] == '') or (found[5] == '1' and ARGV[5] == '1')) then
+local late = ARGV[6] ~= '' and now - tonumber(ARGV[6]) > tonumber(ARGV[7])
+local left_to_us = (over and ARGV[4] == '') or (found[5] == '1' and ARGV[5] == '1')
+if kept or not (free or (left_to_us and not late)) then
   redis.call('HSET', KEYS[1], 'wanted', now, 'wanted_by', ARGV[1])
   if heir == ARGV[1] and ARGV[5] == '1' then redis.call('HSET', KEYS[1], 'heir_ready', '1') end
   return {0, over and not kept and 0 or left, holder, found[4] or '', found[5] == '1' and 1 or 0,
-    heir == ARGV[1] and 1 or 0}
+    heir == ARGV[1] and 1 or 0, string.format('%.0f', now)}
 end
 redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'epoch', epoch + 1, 'until', now + length, 'address', ARGV[3],
   'offered', '0', 'wanted', '0', 'heir', '')
@@ -79,6 +83,9 @@ return {epoch + 1}
 """Lua. Holder, length (ms), address, whether another one's is to be left alone though it is over, and whether
 who asks reaches the PBX: then it may have what is offered, and is ready for what it is the heir of. What was
 taken before it was left is taken at once.
+
+Then when it was sent, by Redis' clock, where that is known, and how long ago that may be (ms). What a Redis
+that stood still finds waiting takes nothing from anybody: its holder could not renew it.
 """
 _NAME_HEIR = (
     _NOW
@@ -110,7 +117,7 @@ redis.call('HSET', KEYS[1], 'holder', '', 'until', '0', 'offered', '0', 'heir', 
 return 1
 """
 )
-_WANTED = _NOW + "return now - tonumber(found[6] or '0')"
+_WANTED = _NOW + "return {now - tonumber(found[6] or '0'), redis.call('HGET', KEYS[1], 'wanted_by') or ''}"
 
 
 def awake() -> float:
@@ -155,6 +162,8 @@ class Lease:
         self._leave = redis.register_script(_LEAVE)
         self._wanted = redis.register_script(_WANTED)
         self._asked = self._failed = -1e9
+        self._ahead: float | None = None
+        """By how many seconds Redis' clock is ahead of ours."""
         self._renewal: asyncio.Task[None] | None = None
         self._offered = False
         self._now = asyncio.Event()
@@ -172,14 +181,23 @@ class Lease:
             StoreUnavailable: it isn't ours, as far as is known.
         """
         asked = self._clock()
-        length = int(LEASE_SECONDS * 1000)
+        sent = "" if self._ahead is None else str(int((asked + self._ahead) * 1000))
         said = await ask(
             self._take(
                 keys=[self._key],
-                args=(self.holder, length, self._address, "1" if patient else "", "1" if able else ""),
+                args=(
+                    self.holder,
+                    int(LEASE_SECONDS * 1000),
+                    self._address,
+                    "1" if patient else "",
+                    "1" if able else "",
+                    sent,
+                    int(LATE_SECONDS * 1000),
+                ),
             )
         )
         if said[0] == 0:
+            self._ahead = int(said[6]) / 1000 - self._clock()
             return Held(said[2].decode(), said[3].decode(), said[1] / 1000, bool(said[4]), bool(said[5]))
         self.epoch, self.held, self._asked, self._offered = int(said[0]), True, asked, False
         return None
@@ -226,14 +244,14 @@ class Lease:
         args = (self.holder, lengths[0], self.epoch, heir, lengths[1])
         await ask(self._leave(keys=[self._key], args=args))
 
-    async def wanted(self) -> bool:
-        """Tell whether another copy waits for the account.
+    async def wanted(self) -> str | None:
+        """Name a copy that waits for the account; None when there is none.
 
         Raises:
             StoreUnavailable: Redis can't be reached, or does not answer.
         """
-        since = await ask(self._wanted(keys=[self._key], args=("", 0)))
-        return int(since) < WAITS_SECONDS * 1000
+        since, who = await ask(self._wanted(keys=[self._key], args=("", 0)))
+        return who.decode() if int(since) < WAITS_SECONDS * 1000 else None
 
     def offer(self, offered: bool) -> None:
         """Let whoever can reach the PBX take it: we can't, or can again."""

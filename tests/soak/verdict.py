@@ -21,6 +21,8 @@ WHOLE_SECONDS = 0.5
 """Times are told in whole seconds."""
 CROSSED_SECONDS = 1.0
 """Who answers and who leaves within so long may cross on the way: either may be told."""
+CROSSED_AT_MOST = 2.0
+"""So many times as long at most, however busy the machine is."""
 SILENCE = 3.0
 """Seconds for which a caller may hear nothing."""
 SHORT_TALK = 1.0
@@ -61,8 +63,11 @@ class Truth:
     """Whether the PBX died in it."""
 
 
-def truth_of(seen: Seen, deaths: Sequence[float]) -> Truth:
-    """Say what became of a call, from what its telephones saw and when its PBX died."""
+def truth_of(seen: Seen, deaths: Sequence[float], pace: float = 1.0) -> Truth:
+    """Say what became of a call, from what its telephones saw and when its PBX died.
+
+    All took `pace` times as long as on a free machine.
+    """
     death = next((one for one in deaths if seen.began <= one <= seen.ended), None)
     ended = seen.ended if death is None else min(seen.ended, death)
     other = seen.shop if seen.incoming else seen.outside
@@ -87,7 +92,7 @@ def truth_of(seen: Seen, deaths: Sequence[float]) -> Truth:
     most = sum(until - since for _, since, until in talks)
     least = max(0.0, min(last, ended) - answer.last) if len(talks) == 1 else most
     changes = tuple(since for _, since, _ in talks[1:]) + tuple(until for *_, until in talks[:-1])
-    crossed = most < CROSSED_SECONDS
+    crossed = most < CROSSED_SECONDS * min(pace, CROSSED_AT_MOST)
     talked = Span(min(least, most), max(least, most))
     return Truth(
         True, crossed, seen.began, answer, Span(min(last, ended), max(last, ended)), talkers, talked, changes
@@ -120,7 +125,7 @@ class Judge:
 
     def wrong(self, seen: Seen, told: Told, pace: float = 1.0) -> list[str]:
         """Say what was told wrongly of a call, while all took `pace` times as long as on a free machine."""
-        return list(self._wrong(seen, truth_of(seen, self._deaths), told, pace))
+        return list(self._wrong(seen, truth_of(seen, self._deaths, pace), told, pace))
 
     def faults_during(self, seen: Seen) -> list[Happened]:
         """Give the faults that were on during a call, or a little before or after."""
@@ -280,7 +285,7 @@ class Judge:
         )
         if upload.record_url is None:
             lost = lost or any(call.way is Way.AJAM for call in told.calls)  # the dialplan runs it
-            if truth.talked.first > SHORT_TALK and not lost:
+            if truth.talked.first > max(SHORT_TALK, slack) and not lost:
                 yield "no recording"
         elif told.recorded is None or told.recorded.status != 200 or told.recorded.seconds is None:
             yield f"its recording doesn't download: {told.recorded}"

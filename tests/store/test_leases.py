@@ -24,6 +24,7 @@ from ari_app.store.leases import (
     Held,
     Lease,
     Precedence,
+    awake,
     installation,
 )
 from ari_app.store.ledger import Ledger
@@ -309,6 +310,22 @@ async def test_a_redis_that_can_only_be_read_for_a_while_takes_no_account_from_i
         await one.lease(account.id).renew()
         assert one.lease(account.id).held
         await one.leave(account.id)
+
+
+async def test_what_waited_for_a_redis_that_stood_still_takes_no_account_from_its_holder(
+    redis: Redis,
+) -> None:
+    one, other = Lease(redis, SHOP, "one"), Lease(redis, SHOP, "other", clock=lambda: sent)
+    sent = awake()
+    await one.take()
+    assert await other.take() is not None
+    await pass_by(redis, LEASE_SECONDS + 1)
+    sent -= 5  # it was sent before Redis stood still, and is read now
+    assert await other.take() is not None
+    await one.renew()
+    assert one.held
+    await pass_by(redis, LEASE_SECONDS + 1)
+    assert await other.take() is None
 
 
 async def test_a_free_account_is_taken_at_once_though_redis_was_away(redis: Redis) -> None:

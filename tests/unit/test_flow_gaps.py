@@ -102,6 +102,19 @@ def test_a_recording_shows_that_somebody_was_answered_of_whom_nothing_is_left() 
         assert story.call.over
 
 
+def test_a_caller_who_is_up_without_a_leg_that_we_know_may_have_talked() -> None:
+    story = gap(Story().found(None).wait(5), was_up(CALLER))
+    story.caller_hangs_up()
+    assert story.hangup[1] is Ending.UNKNOWN
+
+
+def test_who_is_left_in_the_bridge_of_a_call_that_went_further_than_we_know_is_hung_up() -> None:
+    left = h.PartyReplaced(ANSWERED, "", "c1-7", local=False, code="104")
+    story = gap(Story().found(None).wait(5), newcomers=(left,))
+    assert story.call.ending is Ending.UNKNOWN
+    assert story.hung_up("c1-7")
+
+
 def ended(channel: str, at: float = BACK - 0.1, *, is_up: bool = True) -> h.LegEnded:
     """The end of a channel that is heard again, before the PBX could say what is true."""
     return h.LegEnded(at, channel, 16, up=is_up)
