@@ -14,7 +14,7 @@ MINUTES ?= 60
 SEED    ?= 1
 COPIES  ?= 1
 
-.PHONY: help demo test test-fast soak bench bench-log install install-for-tests lint lock catalogue clean
+.PHONY: help demo test test-fast soak bench bench-log install install-for-tests lint audit lock catalogue clean
 
 help:
 	@echo "make demo       real calls on a real Asterisk, with a simulated retailCRM (Ctrl-C ends it)"
@@ -23,7 +23,8 @@ help:
 	@echo "make soak       real calls while faults come and go, against what the telephones saw (MINUTES SEED COPIES)"
 	@echo "make bench      calls at 20, 60 and 120 a second, through plain Dial() and through us"
 	@echo "make bench-log  the cabinet's pages over a log of a million calls"
-	@echo "make lint       ruff, mypy and who may import whom"
+	@echo "make lint       ruff, mypy, who may import whom, and bandit"
+	@echo "make audit      asks the package index for known holes in what requirements.lock pins (needs the net)"
 	@echo "make catalogue  takes the cabinet's sentences into locales/ru.po, to be translated there"
 	@echo "make lock       pins the Python packages anew, in requirements.lock"
 	@echo "make install    the set-up alone; leaves $(BIN)/ari-app"
@@ -67,6 +68,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml ari_app cabinet stasis_dialplan
 
 test: install-for-tests lint
 	$(SIDE_BY_SIDE) $(ARGS)
@@ -85,6 +87,12 @@ bench: install
 bench-log: install
 	@$(BIN)/python -m tests.bench.log $(ARGS)
 
+# In an environment of its own, so that what looks at our packages is none of them. A package of which nobody
+# can say anything fails it, too.
+audit: requirements.lock
+	@[ -x .audit/bin/pip-audit ] || { $(PYTHON) -m venv .audit && .audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit; }
+	.audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock
+
 lock:
 	$(BIN)/python -m pip install --quiet pip-tools setuptools-scm pytest-runner  # the last two build aioari, which names them the old way
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --extra dev --no-emit-index-url \
@@ -97,4 +105,4 @@ catalogue:
 	@rm build-messages.pot
 
 clean:
-	rm -rf $(VENV) node_modules cabinet/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) .audit node_modules cabinet/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

@@ -28,4 +28,4 @@ class BackOff:
 
 def spread(seconds: float) -> float:
     """Vary a pause by a fifth, so that those whom the same thing has failed don't all come back at once."""
-    return seconds * random.uniform(0.8, 1.2)
+    return seconds * random.uniform(0.8, 1.2)  # no secret  # nosec B311

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from ari_app.commands import account, calls, check, demo, dialplan, serve
+from ari_app.commands import account, calls, check, demo, dialplan, keys, serve
 from ari_app.commands.logs import log_errors
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ demo.register(app)
 dialplan.register(app)
 app.add_typer(account.app, name="account")
 app.add_typer(calls.app, name="calls")
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:

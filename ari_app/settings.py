@@ -17,6 +17,7 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ari_app.keyring import KeyRing
 from ari_app.reach import IPNetwork, read_networks
 
 PREFIX = "ARI_APP_"
@@ -25,6 +26,9 @@ SECRET_KEY_FILE = "secret.key"
 """In the data folder."""
 CRM_DOMAINS = ("retailcrm.ru", "retailcrm.pro", "retailcrm.es", "simla.com")
 """Where retailCRM's accounts are."""
+
+METRICS_ABOVE = 1000
+"""By so much the port for Prometheus is above the service's own, if it isn't set."""
 
 _WEB = ("http://", "https://")
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
@@ -52,6 +56,8 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     secret_key: SecretStr | None = None
     """Any string of 32 characters or more; it encrypts the accounts' secrets."""
+    old_secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Keys that were the secret one before, with commas between them: they open what they closed."""
     recordings_url: str = ""
     """Where recordings are found; by default below the public address."""
     upload_limit_mb: int = Field(default=100, ge=1, le=10_000)
@@ -81,6 +87,16 @@ class Settings(BaseSettings):
     """How many such calls of one account may ring at once."""
     proxies: int = Field(default=0, ge=0, le=10)
     """How many proxies of yours pass requests on to us; each adds its client to X-Forwarded-For."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    """Where Prometheus asks; 0: nowhere. By default 1000 above `port`, so that copies don't meet."""
+
+    @property
+    def metrics_at(self) -> int | None:
+        """The port at which Prometheus asks; None when it asks nowhere."""
+        if self.metrics_port is not None or not self.port:
+            return self.metrics_port or None
+        return self.port + METRICS_ABOVE if self.port + METRICS_ABOVE < 2**16 else self.port - METRICS_ABOVE
 
     @field_validator("crm_domains", mode="before")
     @classmethod
@@ -128,6 +144,15 @@ class Settings(BaseSettings):
         if key is not None and len(key.get_secret_value()) < SECRET_KEY_LENGTH:
             raise ValueError(f"expected {SECRET_KEY_LENGTH} characters or more")
         return key
+
+    @field_validator("old_secret_keys", mode="before")
+    @classmethod
+    def _old_keys(cls, keys: object) -> object:
+        if isinstance(keys, str):
+            keys = tuple(SecretStr(key.strip()) for key in keys.split(",") if key.strip())
+        if isinstance(keys, tuple) and any(len(key.get_secret_value()) < SECRET_KEY_LENGTH for key in keys):
+            raise ValueError(f"expected {SECRET_KEY_LENGTH} characters or more of each")
+        return keys
 
     @model_validator(mode="before")
     @classmethod
@@ -181,18 +206,20 @@ def unknown_settings() -> list[str]:
     return warnings
 
 
-def load_secret_key(settings: Settings) -> tuple[str, Path | None]:
-    """Give the secret key, and the file that it was made in just now, if it was.
+def load_secret_key(settings: Settings) -> tuple[KeyRing, Path | None]:
+    """Give the secret key with the older ones, and the file that it was made in just now, if it was.
 
     Raises:
         BadSettings: the data folder can't be used.
     """
+    older = tuple(key.get_secret_value() for key in settings.old_secret_keys)
     if settings.secret_key is not None:
-        return settings.secret_key.get_secret_value(), None
-    return _kept(settings.data_dir, SECRET_KEY_FILE)
+        return KeyRing(settings.secret_key.get_secret_value(), older), None
+    key, made = _kept(settings.data_dir, SECRET_KEY_FILE)
+    return KeyRing(key, older), made
 
 
-def existing_secret_key(settings: Settings) -> str | None:
+def existing_secret_key(settings: Settings) -> KeyRing | None:
     """Give the secret key, None when none was made yet.
 
     Raises:

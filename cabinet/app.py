@@ -11,11 +11,12 @@ from cabinet.frame.assets import ASSETS, Assets
 from cabinet.frame.clients import SERVICE, asking
 from cabinet.frame.errors import error_pages
 from cabinet.frame.passing import PASSING, Passing, passing
+from cabinet.frame.proxies import FOUND_OUT
 from cabinet.frame.rendering import set_up_templates
 from cabinet.frame.security import add_headers
 from cabinet.frame.visits import SESSIONS
 from cabinet.pages import asterisk, check, live
-from cabinet.routes import API, ROUTES
+from cabinet.routes import API, FIGURES, ROUTES
 
 
 def make_app(service: Service) -> web.Application:
@@ -24,6 +25,7 @@ def make_app(service: Service) -> web.Application:
     app[SERVICE] = service
     app[PASSING] = Passing(service)
     app[ASSETS] = Assets()
+    app[FOUND_OUT] = set()
     app[SESSIONS] = Sessions(service.redis)
     app.on_response_prepare.append(add_headers)
     app.cleanup_ctx.append(asking)
@@ -34,6 +36,14 @@ def make_app(service: Service) -> web.Application:
         page.set_up(app)
     app.add_routes(ROUTES)
     app.add_subapp("/api", _make_api(service))
+    return app
+
+
+def make_metrics_app(service: Service) -> web.Application:
+    """Build what Prometheus asks, at a port that no proxy passes on: the figures name the shops."""
+    app = web.Application()
+    app[SERVICE] = service
+    app.add_routes(FIGURES)
     return app
 
 

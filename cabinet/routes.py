@@ -35,7 +35,6 @@ ROUTES = [
     web.get("/data/event2.sh", data.script),
     web.get("/healthz", metrics.alive),
     web.get("/readyz", metrics.ready),
-    web.get("/metrics", metrics.metrics),
     # what retailCRM asks and tells
     web.get("/crm/call", clicks.call, allow_head=False),
     web.post("/crm/call", clicks.call),
@@ -56,6 +55,8 @@ ROUTES = [
     web.post("/sign-out", door.sign_out),
     web.get("/account/{secret}", door.from_crm, allow_head=False),
     web.post("/account/{secret}", door.from_crm),
+    web.get("/door/{ticket}", door.by_link, allow_head=False),
+    web.post("/door/{ticket}", door.open_by_link),
     # the cabinet's pages
     web.get("/", signed_in(information.show, at_holder=True)),
     web.get("/check", signed_in(check.show, at_holder=True)),
@@ -75,6 +76,7 @@ ROUTES = [
     web.post("/telephony", signed_in(telephony.save)),
     web.get("/api-access", signed_in(api_access.show)),
     web.post("/api-access/client-id", signed_in(api_access.renew)),
+    web.post("/api-access/address", signed_in(api_access.renew_address)),
     web.get("/api-access/dialplan/{kind}.zip", signed_in(api_access.dialplan)),
     web.post("/api-access/tokens", signed_in(api_access.make_token)),
     web.post("/api-access/tokens/{ident}/revoke", signed_in(api_access.revoke_token)),
@@ -88,6 +90,11 @@ ROUTES = [
     web.get("/calls/{id}", signed_in(call_log.show_one)),
     web.get("/events", signed_in(events.show)),
     web.post("/events/send-again", signed_in(events.send_again, at_holder=True)),
+]
+
+FIGURES = [
+    # at a port of their own
+    web.get("/metrics", metrics.metrics),
 ]
 
 API = [

@@ -22,6 +22,7 @@ from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnknown
 from ari_app.asterisk.pbx import Pbx
 from ari_app.calls import Way
+from ari_app.keyring import KeyRing
 
 HEADER_BYTES = 44
 BYTES_A_SECOND = 16_000
@@ -54,11 +55,15 @@ class StoredFile:
 class RecordingStore:
     """Recordings as plain files. Their names can't be guessed, and are the same for the same call: a fetch
     that is repeated after a crash finds the file that is already there.
+
+    What was named by an older secret key keeps its name, for the CRM has its link.
     """
 
-    def __init__(self, folder: Path, secret_key: str) -> None:
+    def __init__(self, folder: Path, secret_key: KeyRing | str) -> None:
         self._folder = folder
-        self._key = hashlib.sha256(b"recording names " + secret_key.encode()).digest()
+        self._keys = [
+            hashlib.sha256(b"recording names " + key.encode()).digest() for key in KeyRing.of(secret_key).all
+        ]
 
     @property
     def drafts(self) -> Path:
@@ -67,7 +72,15 @@ class RecordingStore:
 
     def name_of(self, call_id: str, kind: str = "wav") -> str:
         """Name a call's recording."""
-        return f"{hmac.new(self._key, call_id.encode(), hashlib.sha256).hexdigest()[:40]}.{kind}"
+        return self.names_of(call_id, kind)[0]
+
+    def names_of(self, call_id: str, *kinds: str) -> list[str]:
+        """Give the names that a call's recording of these kinds may have; by the present key first."""
+        return [
+            f"{hmac.digest(key, call_id.encode(), 'sha256').hex()[:40]}.{kind}"
+            for key in self._keys
+            for kind in kinds
+        ]
 
     def path_of(self, name: str) -> Path:
         """Say where a recording lies."""
@@ -75,19 +88,21 @@ class RecordingStore:
 
     def find(self, call_id: str) -> StoredFile | None:
         """Find a recording that was stored before."""
-        name = self.name_of(call_id)
-        with suppress(FileNotFoundError):
-            return StoredFile(name, _seconds(self.path_of(name).stat().st_size))
+        for name in self.names_of(call_id, "wav"):
+            with suppress(FileNotFoundError):
+                return StoredFile(name, _seconds(self.path_of(name).stat().st_size))
         return None
 
-    def remove(self, call_id: str) -> None:
+    def remove(self, call_id: str, file: str | None = None) -> None:
         """Remove a call's recording, of whatever kind, if there is one.
+
+        `file` is its name where that is known: a key that is no longer here may have made it.
 
         Raises:
             OSError: the file can't be removed.
         """
-        for kind in KINDS:
-            self.path_of(self.name_of(call_id, kind)).unlink(missing_ok=True)
+        for name in {*self.names_of(call_id, *KINDS), *((file,) if file else ())}:
+            self.path_of(name).unlink(missing_ok=True)
 
     async def save(self, call_id: str, response: aiohttp.ClientResponse) -> StoredFile:
         """Write a download into the store, whole or not at all.

@@ -75,9 +75,7 @@ class Draft:
         if len(self._begin) < SIGNATURE_BYTES:
             raise BadFile
         kind = _kind(self._begin)
-        kept = await asyncio.to_thread(
-            self._keep, [store.name_of(call_id, one) for one in KINDS], store, kind
-        )
+        kept = await asyncio.to_thread(self._keep, store.names_of(call_id, *KINDS), store, kind)
         seconds = _seconds(self._begin, self._size) if kept.endswith(".wav") and kind == "wav" else None
         return kept, seconds
 

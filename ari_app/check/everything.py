@@ -8,7 +8,7 @@ import aiohttp
 
 from ari_app.accounts.account import Account, RegisteredAccount
 from ari_app.check import asterisk, crm, dialplan, doors, followed, machine, places, public
-from ari_app.check.findings import Check, Finding, bad, carry_out, unknown
+from ari_app.check.findings import Check, Finding, Findings, bad, carry_out, unknown
 from ari_app.check.pbx import Pbx
 from ari_app.reach import IPNetwork, Reach, passage
 from ari_app.retailcrm.pace import Pace
@@ -40,9 +40,13 @@ def of_service(
         [
             Check("Redis", machine.redis(redis)),
             Check("service", machine.service(redis)),
-            Check("public address", public.address(client, settings.public_url, service_runs)),
+            Check("public address", _public(client, settings, service_runs)),
         ]
     )
+
+
+def _public(client: aiohttp.ClientSession, settings: Settings, service_runs: bool) -> Findings:
+    return public.address(client, settings.public_url, service_runs, proxies=settings.proxies)
 
 
 def of_store(redis: Redis, account: str) -> AsyncIterator[Finding]:

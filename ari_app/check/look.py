@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,6 +36,7 @@ class Look:
     status: int
     body: bytes
     skew: float | None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> Any:
         """Give the body as JSON, None when it is none."""
@@ -69,7 +70,7 @@ async def look(
                 body = await response.content.read(LONGEST_ANSWER)
                 while not response.content.at_eof() and len(body) < LONGEST_ANSWER:
                     body += await response.content.read(LONGEST_ANSWER - len(body))
-                return Look(response.status, body, skew)
+                return Look(response.status, body, skew, response.headers)
     except TimeoutError as error:
         raise NothingThere(f"no answer within {LOOK_SECONDS:g} s") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:

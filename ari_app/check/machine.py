@@ -80,6 +80,12 @@ def _space(folder: Path) -> Finding:
 
 async def secret_key(settings: Settings) -> Findings:
     """Is there a key to the accounts' secrets, which nobody else can read?"""
+    if settings.old_secret_keys:
+        yield warning(
+            "secret key",
+            "older ones are named beside it: whoever has one of them opens what it closed",
+            "ari-app keys rotate, and then remove ARI_APP_OLD_SECRET_KEYS",
+        )
     if settings.secret_key is not None:
         yield good("secret key", "it is set by ARI_APP_SECRET_KEY")
         return

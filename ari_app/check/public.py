@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -18,14 +19,20 @@ SOON_DAYS = 14
 """A certificate that ends within so many days should have been renewed."""
 _SET = "set ARI_APP_PUBLIC_URL to the address that the CRM can reach, such as https://calls.shop.ru"
 _STRANGER = "a-stranger"
+SEEN_HEADER = "X-Ari-App-Proxies"
+"""In what the service answers at ``/healthz``: how many proxies named a client on the way."""
 
 
 async def address(
-    session: aiohttp.ClientSession, url: str, service_runs: bool, trusted: ssl.SSLContext | None = None
+    session: aiohttp.ClientSession,
+    url: str,
+    service_runs: bool,
+    trusted: ssl.SSLContext | None = None,
+    proxies: int = 0,
 ) -> Findings:
     """Does the public address lead to us, safely, and is it shut for strangers?
 
-    `trusted` are the certificates that are trusted, if not this machine's.
+    `proxies` are `Settings.proxies`, `trusted` are the certificates that are trusted, if not this machine's.
     """
     yield _kind(url)
     if not service_runs:
@@ -53,6 +60,8 @@ async def address(
     yield good("public address", f"{url} leads to us, as seen from this machine")
     if url.startswith("https:"):
         yield await _certificate(url, trusted)
+    for finding in _proxies(url, answer.headers.get(SEEN_HEADER, ""), proxies):
+        yield finding
     yield await _shut(session, url)
 
 
@@ -76,6 +85,35 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _proxies(url: str, seen: str, counted: int) -> Iterator[Finding]:
+    """Compare the proxies that named us on the way with those that the settings count."""
+    if not seen.isdecimal():  # another version of ours
+        return
+    found = int(seen)
+    differ = f"a request from here comes through {found} that name who asks, ARI_APP_PROXIES counts {counted}"
+    if found > counted:
+        yield warning(
+            "proxies",
+            f"{differ}: what is noted of visitors is the proxy's address",
+            f"set ARI_APP_PROXIES={found}, if these are all yours",
+        )
+    elif found < counted:
+        yield warning(
+            "proxies",
+            f"{differ}: a visitor can pretend to come from anywhere",
+            f"set ARI_APP_PROXIES={found}, or let each of your proxies add its client to X-Forwarded-For",
+        )
+    elif not found and url.startswith("https:"):
+        yield warning(
+            "proxies",
+            "the web server before us doesn't name who asks: all visitors look like one",
+            "let it add its client to X-Forwarded-For (nginx: proxy_set_header X-Forwarded-For "
+            "$proxy_add_x_forwarded_for), and set ARI_APP_PROXIES=1",
+        )
+    elif found:
+        yield good("proxies", f"{found} before us, as ARI_APP_PROXIES says")
 
 
 async def _certificate(url: str, trusted: ssl.SSLContext | None) -> Finding:

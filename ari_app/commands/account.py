@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tomllib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from ari_app.asterisk.installations import Mark
 from ari_app.calls import Outside, People
 from ari_app.commands import fail, run, store
 from ari_app.reach import ANYWHERE, passage
+from ari_app.service.doors import Ticket, with_new_address
 from ari_app.settings import load_secret_key, read_settings
 from ari_app.store.accounts import Accounts
 from ari_app.store.leases import installation
@@ -139,6 +141,37 @@ def take(
         typer.echo(f"{account}: its PBX is this installation's. A running service connects within seconds.")
 
     run(work())
+
+
+@app.command()
+def door(account: Annotated[str, typer.Argument(help="The account, as `account list` names it.")]) -> None:
+    """Give a link that opens a shop's cabinet once, within 15 minutes; it needs neither the CRM nor a key."""
+
+    async def work() -> str:
+        settings = read_settings()
+        key, _ = load_secret_key(settings)
+        async with store(settings) as redis:
+            found = await Accounts(redis, key).find(account)
+        if found is None:
+            fail(f"There is no account {account}; ari-app account list names those that there are.")
+        return f"{settings.public_url}/door/{Ticket.to(found.id, time.time()).signed(key)}"
+
+    typer.echo(run(work()))
+
+
+@app.command("renew-address")
+def renew_address(
+    account: Annotated[str, typer.Argument(help="The account, as `account list` names it.")],
+) -> None:
+    """Give a shop's CRM other addresses of its cabinet, clicks and statuses; the old ones end at once."""
+
+    async def work() -> RegisteredAccount | None:
+        async with _accounts() as accounts:
+            return await accounts.change(account, with_new_address)
+
+    if run(work()) is None:
+        fail(f"There is no account {account}; ari-app account list names those that there are.")
+    typer.echo(f"{account}: its old addresses open nothing now. The CRM is told the new ones by the service.")
 
 
 def _without_none(value: Any) -> Any:

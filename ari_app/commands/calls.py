@@ -17,6 +17,7 @@ from rich.text import Text
 
 from ari_app.calls import Call, JournalLine, TellHangup, TellResult, TellRinging, dump_call, dump_line, tagged
 from ari_app.commands import fail, run, store
+from ari_app.keyring import KeyRing
 from ari_app.settings import load_secret_key, read_settings
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore, Refusal
@@ -42,7 +43,7 @@ async def _stores(account: str | None) -> AsyncIterator[list[CallStore]]:
         yield [CallStore(redis, name) for name in names if account in (None, name)]
 
 
-async def _names(redis: Redis, key: str) -> list[str]:
+async def _names(redis: Redis, key: KeyRing) -> list[str]:
     return [account.id for account in await Accounts(redis, key).all()]
 
 

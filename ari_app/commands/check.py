@@ -18,6 +18,7 @@ from ari_app.check import everything
 from ari_app.check.findings import Finding, Findings, State, bad
 from ari_app.commands import fail, run, store
 from ari_app.errors import StoreUnavailable
+from ari_app.keyring import KeyRing
 from ari_app.settings import SECRET_KEY_LENGTH, Settings, existing_secret_key, read_settings
 from ari_app.store.accounts import Accounts, WrongSecretKey
 from ari_app.store.connection import Redis
@@ -117,7 +118,7 @@ async def _check(account: str | None, report: _Report) -> None:
 
 
 async def _shops(account: str | None, redis: Redis, settings: Settings) -> list[RegisteredAccount]:
-    key = existing_secret_key(settings) or secrets.token_hex(SECRET_KEY_LENGTH)  # one that opens nothing
+    key = existing_secret_key(settings) or KeyRing(secrets.token_hex(SECRET_KEY_LENGTH))  # opens nothing
     accounts = Accounts(redis, key)
     if account is None:
         shops = await accounts.registered()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 import typer
@@ -16,7 +17,7 @@ from ari_app.commands.logs import set_up_logging
 from ari_app.service.service import Service
 from ari_app.settings import Settings, claim, holder_id, load_secret_key, read_settings, unknown_settings
 from cabinet.api.fields import LONGEST_LINE
-from cabinet.app import make_app
+from cabinet.app import make_app, make_metrics_app
 
 log = structlog.get_logger(__name__)
 
@@ -51,10 +52,27 @@ async def _serve(settings: Settings) -> None:
         try:
             await web.TCPSite(runner, settings.host, settings.port).start()
             log.info("serving", address=settings.public_url)
-            await _work_until(stop, service)
+            async with _giving_metrics(settings, service):
+                await _work_until(stop, service)
         finally:
             await runner.cleanup()
     log.info("stopped")
+
+
+@asynccontextmanager
+async def _giving_metrics(settings: Settings, service: Service) -> AsyncIterator[None]:
+    """Let Prometheus ask. Calls don't depend on it, so neither does the service when the port is taken."""
+    runner = web.AppRunner(make_metrics_app(service), access_log=None)
+    await runner.setup()
+    try:
+        if settings.metrics_at is not None:
+            await web.TCPSite(runner, settings.metrics_host, settings.metrics_at).start()
+    except OSError as error:
+        log.warning("no metrics are given: set ARI_APP_METRICS_PORT", problem=error.strerror or str(error))
+    try:
+        yield
+    finally:
+        await runner.cleanup()
 
 
 async def _work_until(stop: asyncio.Event, service: Service) -> None:

@@ -9,7 +9,7 @@ counted here, once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
@@ -105,7 +105,7 @@ class Keeping:
                 await asyncio.sleep(self._pause)
         gone += await self._let_go(store, portion, now)
         unreadable = await store.forget_unreadable(now - self._seconds, before=now - DAY_SECONDS)
-        await asyncio.to_thread(self._remove_files, unreadable)
+        await asyncio.to_thread(self._remove_files, dict.fromkeys(unreadable))
         return gone + len(unreadable)
 
     async def _let_go(self, store: CallStore, portion: list[Call], now: float) -> int:
@@ -113,10 +113,11 @@ class Keeping:
         if not portion:
             return 0
         calls = await store.settled(portion, before=now - DAY_SECONDS)
-        await asyncio.to_thread(self._remove_files, [call.id for call in calls])
+        await asyncio.to_thread(self._remove_files, {call.id: call.recording.file for call in calls})
         await store.forget(calls, before=now - self._seconds)
         return len(calls)
 
-    def _remove_files(self, calls: list[str]) -> None:
-        for call in calls:
-            self._recordings.remove(call)
+    def _remove_files(self, files: Mapping[str, str | None]) -> None:
+        """Remove the files of calls; some are known by their names."""
+        for call, file in files.items():
+            self._recordings.remove(call, file)

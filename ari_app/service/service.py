@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -17,12 +16,14 @@ from ari_app.asterisk.installations import Mark
 from ari_app.asterisk.pbx import PbxState
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.errors import StoreUnavailable
+from ari_app.keyring import KeyRing
 from ari_app.reach import ANYWHERE, Passages, Reach, passage
 from ari_app.retailcrm.pace import Pace
 from ari_app.service.changes import Changes
 from ari_app.service.click_to_call import ClickLimits
 from ari_app.service.crm_module import Informing
 from ari_app.service.crm_sites import Sites
+from ari_app.service.doors import Doors
 from ari_app.service.holding import Holding
 from ari_app.service.retention import Keeping
 from ari_app.service.sharing import SHARE_SECONDS, Sharing
@@ -53,7 +54,7 @@ class Service:
         self,
         settings: Settings,
         redis: Redis,
-        secret_key: str,
+        secret_key: KeyRing | str,
         holder_id: str,
         pace: Callable[[], Pace] = Pace,
         clock: Callable[[], float] = time.time,
@@ -66,7 +67,10 @@ class Service:
         """Where the CRM, people and PBXs reach us."""
         self.settings = settings
         self.accounts = Accounts(redis, secret_key)
-        self._secret_key = secret_key
+        self.keys = KeyRing.of(secret_key)
+        """The secret key, and those before it."""
+        self.doors = Doors()
+        """Which cabinet an address opens that only its CRM knows."""
         self._holding = Holding(redis, holder_id, settings.public_url, self._lost)
         self.copies = Copies(redis, holder_id, settings.copy_url)
         """All copies of the service on this Redis."""
@@ -140,7 +144,7 @@ class Service:
 
     def key_for(self, purpose: str) -> bytes:
         """Derive a key from the secret one, another for each purpose."""
-        return hmac.digest(self._secret_key.encode(), purpose.encode(), "sha256")
+        return self.keys.key_for(purpose)
 
     async def run(self) -> None:
         """Work until cancelled; then send on the callers who wait, and end."""
@@ -235,7 +239,9 @@ class Service:
         if revision == self._revision and not self._reopening and not self._absent:
             return
         if revision != self._revision:
-            self._known = {account.id: account for account in await self.accounts.all()}
+            registered = await self.accounts.registered()
+            self.doors.know(registered)
+            self._known = {account.id: account for account in registered if isinstance(account, Account)}
         self._absent &= self._known.keys()
         for gone in self.shops.keys() - self._known.keys():
             log.info("account removed", account=gone)

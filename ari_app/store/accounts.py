@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import orjson
 import structlog
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
@@ -18,6 +18,7 @@ from redis.exceptions import WatchError
 
 from ari_app.accounts.account import Account, RegisteredAccount, checked_account
 from ari_app.accounts.sections import SECRETS
+from ari_app.keyring import KeyRing
 from ari_app.store.connection import ask, asking
 from ari_app.store.keys import ACCOUNTS, REVISION, Keys
 
@@ -37,10 +38,10 @@ class WrongSecretKey(Exception):
 class Accounts:
     """All accounts. Every method may raise `StoreUnavailable`."""
 
-    def __init__(self, redis: Redis, secret_key: str) -> None:
+    def __init__(self, redis: Redis, secret_key: KeyRing | str) -> None:
         self._redis = redis
-        key = HKDF(SHA256(), 32, salt=None, info=b"ari-app account secrets").derive(secret_key.encode())
-        self._cipher = Fernet(base64.urlsafe_b64encode(key))
+        ciphers = [_cipher(key) for key in KeyRing.of(secret_key).all]
+        self._present, self._ciphers = ciphers[0], MultiFernet(ciphers)
         self._known: dict[str, tuple[Any, RegisteredAccount | None]] = {}
         """The accounts as they were read last, and from what: to decrypt them all takes long, and a stranger
         who guesses at the address of a cabinet makes us look at all of them."""
@@ -159,6 +160,45 @@ class Accounts:
             await self._forget(Keys(account_id).all)
         return removed
 
+    async def names(self) -> list[str]:
+        """Give the names of all accounts, also of those that can't be read."""
+        return sorted(map(_text, await ask(self._redis.hkeys(ACCOUNTS))))
+
+    async def reseal(self, account_id: str) -> bool:
+        """Close an account's secrets with the present key; False when they are, or when it is gone.
+
+        Nothing else of it changes, and whoever is at work with it notices nothing.
+
+        Raises:
+            WrongSecretKey: none of the keys opens it.
+        """
+
+        async def change(pipe: Any) -> bool:
+            raw = await pipe.hget(ACCOUNTS, account_id)
+            data = orjson.loads(raw) if raw is not None else {}
+            sealed = [
+                (data[section], name)
+                for section, name in SECRETS
+                if (data.get(section) or {}).get(name) is not None
+            ]
+            pipe.multi()
+            if all(self._is_present(section[name]) for section, name in sealed):
+                return False
+            for section, name in sealed:
+                section[name] = self._present.encrypt(self._open(section[name]).encode()).decode()
+            pipe.hset(ACCOUNTS, account_id, orjson.dumps(data))
+            return True
+
+        written: bool = await self._transaction(change)
+        return written
+
+    def _is_present(self, sealed: str) -> bool:
+        try:
+            self._present.decrypt(sealed.encode())
+        except InvalidToken:
+            return False
+        return True
+
     async def all(self) -> list[Account]:
         """Give the accounts whose PBX is known, by name.
 
@@ -227,7 +267,7 @@ class Accounts:
         for section, name in SECRETS:
             secret: SecretStr | None = getattr(getattr(account, section), name, None)
             if secret is not None:
-                data[section][name] = self._cipher.encrypt(secret.get_secret_value().encode()).decode()
+                data[section][name] = self._present.encrypt(secret.get_secret_value().encode()).decode()
         return orjson.dumps(data)
 
     def _read(self, found: Mapping[Any, Any]) -> list[RegisteredAccount]:
@@ -256,12 +296,17 @@ class Accounts:
 
     def _open(self, sealed: str) -> str:
         try:
-            return self._cipher.decrypt(sealed.encode()).decode()
+            return self._ciphers.decrypt(sealed.encode()).decode()
         except InvalidToken:
             raise WrongSecretKey(
-                "the accounts were encrypted with another secret key: set ARI_APP_SECRET_KEY to that one, "
-                "or remove them and apply their files again"
+                "the accounts were encrypted with another secret key: set ARI_APP_SECRET_KEY to that one, or "
+                "name it in ARI_APP_OLD_SECRET_KEYS, or remove them and apply their files again"
             ) from None
+
+
+def _cipher(secret_key: str) -> Fernet:
+    key = HKDF(SHA256(), 32, salt=None, info=b"ari-app account secrets").derive(secret_key.encode())
+    return Fernet(base64.urlsafe_b64encode(key))
 
 
 def _at(crm_url: str, accounts: Iterable[RegisteredAccount]) -> RegisteredAccount | None:

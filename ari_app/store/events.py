@@ -67,6 +67,8 @@ class What(StrEnum):
     """Somebody tried with a key that doesn't open this account (address)."""
     LOCKED_OUT = "locked out"
     """There were too many attempts: nobody can sign in with a key for a while (address)."""
+    ADDRESS_RENEWED = "address renewed"
+    """The CRM opens the cabinet at another address; the one before ended (address)."""
     TOKEN_MADE = "token made"
     """For programs of the shop's (name, address)."""
     TOKEN_REVOKED = "token revoked"
@@ -100,6 +102,7 @@ _KINDS = {
     **dict.fromkeys((What.SET_ASIDE, What.UNREADABLE, What.SENT_AGAIN), Kind.CRM),
     **dict.fromkeys((What.SIGNED_IN, What.SIGN_IN_FAILED, What.LOCKED_OUT), Kind.ACCESS),
     **dict.fromkeys((What.TOKEN_MADE, What.TOKEN_REVOKED, What.CLICK_REFUSED), Kind.ACCESS),
+    What.ADDRESS_RENEWED: Kind.ACCESS,
     What.SETTINGS_CHANGED: Kind.SETTINGS,
     What.TELEPHONY_OFF: Kind.MODULE,
     What.TELEPHONY_ON: Kind.MODULE,

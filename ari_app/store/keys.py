@@ -24,6 +24,11 @@ def attempts(who: str) -> str:
     return f"attempts:{who}"
 
 
+def door(digest: str) -> str:
+    """String: it is there when a link that opens a cabinet once was used; it expires."""
+    return f"door:{digest}"
+
+
 class Keys:
     """The keys of one account."""
 

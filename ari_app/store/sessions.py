@@ -60,6 +60,12 @@ class Sessions:
         await self.end(ident)
         return None
 
+    async def use(self, digest: str, seconds: int) -> bool:
+        """Use a link that opens a cabinet once, and is good for no longer than so many seconds; False for one
+        that was used before.
+        """
+        return bool(await ask(self._redis.set(keys.door(digest), 1, ex=seconds, nx=True)))
+
     async def end(self, ident: str) -> None:
         """End a session."""
         await ask(self._redis.unlink(_key(ident)))

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 import structlog
 from aiohttp import web
 
+from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import BadFile, Draft
 from ari_app.calls import (
     AsGiven,
@@ -55,9 +56,19 @@ async def answer(request: web.Request) -> web.Response:
             log.error("a recording can't be stored", problem=str(error))
             return refusal(503, "The file can't be stored now; send it again later.")
         taken = await shop.reported.take(report)
-        if taken is Taken.OURS and isinstance(report, FileReported):
-            service.recordings.path_of(report.file).unlink(missing_ok=True)  # we have our own
+        if isinstance(report, FileReported):
+            await _forget_unwanted(shop, report, taken, service.recordings)
     return web.json_response({"success": True, "call": shop.reported.id_of(report.channel), "taken": taken})
+
+
+async def _forget_unwanted(shop: Shop, came: FileReported, taken: Taken, recordings: RecordingStore) -> None:
+    """Remove a file that no call has: we have our own, or another one came before."""
+    if taken is Taken.REPEATED:
+        call = await shop.calls.get(shop.reported.id_of(came.channel))
+        if call is not None and call.recording.file == came.file:
+            return
+    if taken is not Taken.NEW:
+        recordings.path_of(came.file).unlink(missing_ok=True)
 
 
 async def _shop(request: web.Request, fields: Fields) -> Shop:

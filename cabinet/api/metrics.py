@@ -10,9 +10,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from ari_app.calls import Stage
+from ari_app.check.public import SEEN_HEADER
 from ari_app.service.service import Service
 from cabinet.frame.clients import SERVICE
-from cabinet.frame.security import asks_directly
+from cabinet.frame.proxies import proxies_of
 
 
 class _Figures(Collector):
@@ -75,9 +76,9 @@ def render_metrics(service: Service) -> bytes:
     return generate_latest(registry)
 
 
-async def alive(_: web.Request) -> web.Response:
-    """Say that the process runs."""
-    return web.Response(text="ok\n")
+async def alive(request: web.Request) -> web.Response:
+    """Say that the process runs, and by how many proxies the question came."""
+    return web.Response(text="ok\n", headers={SEEN_HEADER: str(proxies_of(request))})
 
 
 async def ready(request: web.Request) -> web.Response:
@@ -89,7 +90,5 @@ async def ready(request: web.Request) -> web.Response:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """Give Prometheus' figures; they name the shops, so they are nothing for strangers."""
-    if not asks_directly(request):
-        raise web.HTTPNotFound
+    """Give Prometheus' figures; they name the shops, so they are given at a port of their own."""
     return web.Response(body=render_metrics(request.app[SERVICE]), content_type="text/plain", charset="utf-8")

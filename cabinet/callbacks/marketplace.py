@@ -20,7 +20,8 @@ from ari_app.store.sessions import Attempts
 from cabinet.callbacks.answers import Refused, answer, no
 from cabinet.callbacks.fields import LONGEST_FORM, read_fields
 from cabinet.frame.clients import HTTP, SERVICE
-from cabinet.frame.security import ATTEMPTS, ATTEMPTS_SECONDS, address_of, counted_as
+from cabinet.frame.proxies import address_of, counted_as
+from cabinet.frame.security import ATTEMPTS, ATTEMPTS_SECONDS
 
 log = structlog.get_logger(__name__)
 
@@ -70,14 +71,11 @@ async def _register(request: web.Request, secret: SecretStr) -> str:
     service = request.app[SERVICE]
     fields = await read_fields(request, ("register",), LONGEST_FORM)
     given = _read(fields.get("register", ""))
-    attempts, who = Attempts(service.redis, ATTEMPTS, ATTEMPTS_SECONDS), f"register:{counted_as(request)}"
-    if await attempts.take(who) is not None:
-        raise Refused(429, "too many wrong attempts; try again later")
     key = given["apiKey"].encode("utf-8", "replace")
     token = hmac.digest(secret.get_secret_value().encode(), key, "sha256").hex()
     if not hmac.compare_digest(token.encode(), given["token"].lower().encode("utf-8", "replace")):
+        await _count_wrong(request)
         raise Refused(403, "token is wrong")
-    await attempts.forget(who)  # the CRM's own address brings many accounts
     try:
         shown = read_shown(given["systemUrl"], given["apiKey"], service.settings.crm_domains)
         account = await let_in(service, request.app[HTTP], service.informing, shown)
@@ -86,9 +84,18 @@ async def _register(request: web.Request, secret: SecretStr) -> str:
         raise Refused(400, _SENTENCES.get(refused.why, refused.why).format(said)) from None
     cabinet = account.crm.cabinet_secret
     assert cabinet is not None
+    service.doors.add(account)
     log.info("connected from the CRM", account=account.id)
     await service.synchronising.begin_first(account.id)
     return account_address(service.public_url, cabinet.get_secret_value())
+
+
+async def _count_wrong(request: web.Request) -> None:
+    """Count a wrong token; a right one is taken whatever others have tried."""
+    who = counted_as(request)
+    attempts = Attempts(request.app[SERVICE].redis, ATTEMPTS, ATTEMPTS_SECONDS)
+    if who is not None and await attempts.take(f"register:{who}") is not None:
+        raise Refused(429, "too many wrong attempts; try again later")
 
 
 def _read(text: str) -> dict[str, str]:

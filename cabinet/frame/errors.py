@@ -12,7 +12,7 @@ from cabinet.frame.rendering import page
 
 log = structlog.get_logger(__name__)
 
-_FOR_MACHINES = frozenset({"api", "crm", "data", "recordings", "metrics", "healthz", "readyz"})
+_FOR_MACHINES = frozenset({"api", "crm", "data", "recordings", "healthz", "readyz"})
 
 
 @web.middleware

@@ -10,7 +10,7 @@ from aiohttp import web
 from ari_app.errors import StoreUnavailable
 from ari_app.store.events import Event, EventStore, What
 from cabinet.frame.clients import SERVICE
-from cabinet.frame.security import address_of
+from cabinet.frame.proxies import address_of
 
 
 async def note(request: web.Request, account_id: str, what: What, **values: str) -> None:

@@ -37,6 +37,7 @@ SILENT_SECONDS, SILENT_UPLOAD_SECONDS = 30.0, 660.0
 MOST_READ = 1 << 20
 """Bytes of a body that may have been read before it is known whose the request is."""
 
+_PURPOSE = "requests passed on"
 _HOP = {
     *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te"),
     *("trailer", "transfer-encoding", "upgrade", "expect"),
@@ -73,7 +74,7 @@ class Passing:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._key = service.key_for("requests passed on")
+        self._key = service.key_for(_PURPOSE)
         self._session: aiohttp.ClientSession | None = None
         self._used: dict[str, float] = {}
         self._open: set[aiohttp.ClientResponse] = set()
@@ -116,13 +117,14 @@ class Passing:
         """Make the pass with which a request goes to a copy."""
         at, word = str(int(self._service.copies.now * 1000)), secrets.token_urlsafe(16)
         remote = request.remote or ""
-        return f"{at} {word} {remote} {self._signature(request, to, at, word, remote)}"
+        signed = hmac.digest(self._key, self._signed(request, to, at, word, remote), "sha256")
+        return f"{at} {word} {remote} {signed.hex()}"
 
     def _asker(self, request: web.Request, given: str) -> str:
         """Give the address that asked the copy from which a request comes; 403 if it comes from none."""
         at, word, remote, signature = (*given.split(" "), "", "", "", "")[:4]
-        known = self._signature(request, self._service.copies.ident, at, word, remote)
-        if not hmac.compare_digest(known.encode(), signature.encode("utf-8", "replace")):
+        said = self._signed(request, self._service.copies.ident, at, word, remote)
+        if not self._service.keys.is_signed(_PURPOSE, said, _unhex(signature)):
             log.warning("a request says wrongly that another copy passes it on", by=request.remote)
             raise web.HTTPForbidden
         now = self._service.copies.now
@@ -133,9 +135,10 @@ class Passing:
         self._used[word] = int(at) / 1000 + FRESH_SECONDS
         return remote
 
-    def _signature(self, request: web.BaseRequest, to: str, at: str, word: str, remote: str) -> str:
+    def _signed(self, request: web.BaseRequest, to: str, at: str, word: str, remote: str) -> bytes:
+        """Give what a pass is the signature of."""
         parts = (to, at, word, remote, request.method, request.host, request.rel_url.raw_path_qs)
-        return hmac.digest(self._key, "\n".join(parts).encode("utf-8", "replace"), "sha256").hex()
+        return "\n".join(parts).encode("utf-8", "replace")
 
     # -- the way there and back -----------------------------------------------------------------------------
 
@@ -240,6 +243,13 @@ class _Kept:
     async def _noted(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for piece in pieces:
             yield self._note(piece)
+
+
+def _unhex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""
 
 
 def _end_to_end(headers: Mapping[str, str]) -> CIMultiDict[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import ipaddress
 import re
 import secrets
 import zlib
@@ -29,11 +28,10 @@ UNREADABLE = (
 """How aiohttp says that a form's text, parts, headers or packing are not what they are said to be."""
 
 ATTEMPTS, ATTEMPTS_SECONDS = 10, 600
-"""So often an address may try, and so often an account may be tried, in so many seconds. An administrator who
-is locked out of an account by a stranger's attempts still gets in from the CRM."""
+"""So often an address may try, and so often an account may be tried, in so many seconds. Who shows the key
+that is known here is let through all the same: no stranger's attempts lock an administrator out."""
 
-_PASSED_ON = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
-"""The header in which proxies name the address that asked them."""
+_PURPOSE = "cabinet forms"
 _IDENT = re.compile(r"[A-Za-z0-9_-]{20,80}")
 _FRESH = web.RequestKey("fresh reader", str)
 
@@ -89,8 +87,8 @@ async def read_form(request: web.Request) -> MultiMapping[str]:
     except ValueError:
         raw = b""
     said = bytes(a ^ b for a, b in zip(raw[:32], raw[32:], strict=False))
-    known = _token(request, reader_id(request))
-    if len(raw) != 64 or not hmac.compare_digest(said, known) or _FRESH in request:
+    known = request.config_dict[SERVICE].keys.is_signed(_PURPOSE, reader_id(request).encode(), said)
+    if len(raw) != 64 or not known or _FRESH in request:
         raise BadToken
     return texts_of(form)
 
@@ -109,40 +107,6 @@ async def sent_form(request: web.Request) -> MultiMapping[object]:
         raise web.HTTPRequestTimeout from None
     except UNREADABLE:
         raise web.HTTPBadRequest from None
-
-
-def address_of(request: web.Request) -> str:
-    """Give the address that a request comes from, behind the operator's own proxies."""
-    proxies = request.config_dict[SERVICE].settings.proxies
-    passed_on = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",") if proxies else []
-    heard = [part.strip() for part in passed_on if part.strip()]
-    return (heard[-proxies] if len(heard) >= proxies > 0 else request.remote) or "unknown"
-
-
-def counted_as(request: web.Request) -> str:
-    """Name the asking client where attempts are counted: by its address, or in IPv6 by the network of
-    64 bits in which anybody has as many addresses as they like.
-    """
-    address = address_of(request)
-    try:
-        ip = ipaddress.IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address
-    return str(ip.ipv4_mapped or ipaddress.IPv6Network((int(ip) >> 64 << 64, 64)))
-
-
-def asks_directly(request: web.Request) -> bool:
-    """Tell whether somebody asks from this machine or a private network, and through no proxy.
-
-    The operator's own programs do, and strangers don't.
-    """
-    if any(name in request.headers for name in _PASSED_ON):
-        return False
-    try:
-        address = ipaddress.ip_address((request.remote or "").partition("%")[0])
-    except ValueError:
-        return False
-    return not (getattr(address, "ipv4_mapped", None) or address).is_global
 
 
 def own_path(text: object) -> str:
@@ -169,7 +133,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 
 
 def _token(request: web.Request, ident: str) -> bytes:
-    return hmac.digest(request.config_dict[SERVICE].key_for("cabinet forms"), ident.encode(), "sha256")
+    return hmac.digest(request.config_dict[SERVICE].key_for(_PURPOSE), ident.encode(), "sha256")
 
 
 def texts_of(form: MultiMapping[object]) -> MultiMapping[str]:

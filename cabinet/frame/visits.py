@@ -26,7 +26,7 @@ from ari_app.store.sessions import Sessions
 from ari_app.store.staff import StaffStore
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.passing import leave_to_holder
-from cabinet.frame.security import BadToken, own_path, read_form, reader_id
+from cabinet.frame.security import BadToken, own_path, read_form, reader_id, set_reader
 
 SESSIONS = web.AppKey("sessions", Sessions)
 
@@ -49,6 +49,7 @@ class Visit:
         return self.shop.zone if self.shop else self.crm_zone or ZoneInfo(self.account.timezone_name)
 
 
+_PURPOSE = "cabinet sessions"
 _VISIT = web.RequestKey("visit", list[Visit])
 """The visit, if it was looked for: one, or none."""
 
@@ -76,7 +77,7 @@ async def _look_for(request: web.Request) -> Visit | None:
     visit = await visit_to(service, session.account) if session is not None else None
     if session is None or visit is None:
         return None
-    if hmac.compare_digest(session.seal, seal_of(service, visit.account)):
+    if service.keys.is_signed(_PURPOSE, _opener(visit.account), _unhex(session.seal)):
         return visit
     await sessions.end(reader_id(request))
     return None
@@ -86,9 +87,20 @@ def seal_of(service: Service, account: RegisteredAccount) -> str:
     """Give what a session in an account lasts for: a reader who knew a key or secret that was given up,
     or the account that was here before, has to come in anew.
     """
+    return hmac.digest(service.key_for(_PURPOSE), _opener(account), "sha256").hex()
+
+
+def _opener(account: RegisteredAccount) -> bytes:
     secret = account.crm.cabinet_secret
     known = (account.id, account.crm.api_key.get_secret_value(), secret.get_secret_value() if secret else "")
-    return hmac.digest(service.key_for("cabinet sessions"), "\n".join(known).encode(), "sha256").hex()
+    return "\n".join(known).encode()
+
+
+def _unhex(seal: str) -> bytes:
+    try:
+        return bytes.fromhex(seal)
+    except ValueError:
+        return b""
 
 
 async def visit_to(service: Service, account_id: str) -> Visit | None:
@@ -104,6 +116,18 @@ async def visit_to(service: Service, account_id: str) -> Visit | None:
     shop = service.shops.get(account.id)
     zone = await ModuleStore(service.redis, account.id).zone() if shop is None else None
     return Visit(account, shop, calls, staff, zone)
+
+
+async def begin_session(request: web.Request, answer: web.Response, account: RegisteredAccount) -> None:
+    """Begin a session in an account under a new id, so that nobody can have known it before.
+
+    Raises:
+        StoreUnavailable: Redis can't be reached, or does not answer.
+    """
+    sessions, seal = request.config_dict[SESSIONS], seal_of(request.config_dict[SERVICE], account)
+    await sessions.end(reader_id(request))
+    set_reader(request, answer, await sessions.open(account.id, seal))
+    answer.headers["Referrer-Policy"] = "no-referrer"
 
 
 def signed_in(page: Page, *, at_holder: bool = False) -> Handler:

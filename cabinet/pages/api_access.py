@@ -12,13 +12,14 @@ from pydantic import SecretStr
 from ari_app.accounts.account import Account, RegisteredAccount
 from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.registration import call_address, status_address
+from ari_app.service.doors import with_new_address
 from ari_app.store.events import What
 from ari_app.store.tokens import LONGEST_NAME, MOST, Tokens, TooManyTokens
 from cabinet.forms.typed import Typed, texts_in
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.noting import note
 from cabinet.frame.rendering import page
-from cabinet.frame.visits import Visit, form_of
+from cabinet.frame.visits import Visit, begin_session, form_of
 from cabinet.pages.pbx_files import packed
 from stasis_dialplan import KINDS, CannotRender, Kind, Settings, render
 from stasis_dialplan.event2 import event2
@@ -57,6 +58,22 @@ async def renew(request: web.Request, visit: Visit) -> web.Response:
         return await _page(request, visit, status=502, problem="crm", detail=str(problem))
     log.info("the clientId is renewed", account=account.id)
     return web.Response(status=303, headers={"Location": f"{PATH}?said=renewed"})
+
+
+async def renew_address(request: web.Request, visit: Visit) -> web.Response:
+    """Give the CRM other addresses; those that it had end at once, and with them all other sessions."""
+    await form_of(request)
+    service = request.app[SERVICE]
+    changed = await service.accounts.change(visit.account.id, with_new_address)
+    if changed is None:
+        raise web.HTTPNotFound
+    service.doors.add(changed)
+    log.info("the cabinet's address is renewed", account=changed.id)
+    await note(request, changed.id, What.ADDRESS_RENEWED)
+    known = await service.informing.inform_soon(changed.id)
+    answer = web.Response(status=303, headers={"Location": f"{PATH}?said={'address' if known else 'later'}"})
+    await begin_session(request, answer, changed)
+    return answer
 
 
 def _with(account: RegisteredAccount, client_id: SecretStr) -> RegisteredAccount:

@@ -12,8 +12,8 @@ from ari_app.calls import HangUpAsked
 from ari_app.errors import StoreUnavailable
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.people import names_of
+from cabinet.frame.proxies import address_of
 from cabinet.frame.rendering import page
-from cabinet.frame.security import address_of
 from cabinet.frame.visits import Visit, find_visit, form_of
 from cabinet.pages.board import Board, Boards, live_calls, may_end, shown, talks
 

@@ -199,7 +199,7 @@ async def test_a_stranger_is_sent_to_the_door(cabinet: CabinetShop, path: str) -
         assert (answer.status, answer.headers["Location"]) == (303, f"/sign-in?next={path}")
 
 
-@pytest.mark.parametrize("path", ["client-id", "tokens", "tokens/some/revoke"])
+@pytest.mark.parametrize("path", ["client-id", "address", "tokens", "tokens/some/revoke"])
 async def test_what_changes_something_needs_a_session_and_a_form_of_ours(
     cabinet: CabinetShop, reader: Reader, path: str
 ) -> None:

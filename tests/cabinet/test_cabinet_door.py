@@ -124,6 +124,32 @@ async def test_who_tries_too_often_has_to_wait(cabinet: CabinetShop, reader: Rea
     assert "Too many attempts" in await answer.text()
 
 
+async def test_who_shows_the_key_that_is_known_gets_in_whatever_strangers_tried(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    url = cabinet.shop.crm_account.url
+    for _ in range(ATTEMPTS + 1):
+        answer = await reader.sign_in(url, "wrong")
+    assert answer.status == 429
+    assert (await reader.sign_in(url, API_KEY)).status == 303
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_behind_a_proxy_that_nobody_counts_one_visitor_locks_out_no_other(
+    cabinet: CabinetShop, reader: Reader, named: bool
+) -> None:
+    def by_way_of(address: str) -> dict[str, str]:
+        return {"X-Forwarded-For": address} if named else {}
+
+    reader.headers |= by_way_of("203.0.113.1")
+    for number in range(ATTEMPTS + 1):  # another account each time: only the address could be counted
+        await reader.sign_in(f"https://shop{number}.evil.example", "wrong")
+        await reader.sign_in(f"http://127.0.0.1:{number + 1}", "wrong")
+    async with cabinet.reader() as another:
+        another.headers |= by_way_of("203.0.113.2")
+        assert (await another.sign_in(cabinet.newcomer.url, NEW_KEY)).status == 303
+
+
 async def test_a_form_of_another_page_is_not_taken(cabinet: CabinetShop, reader: Reader) -> None:
     token = await reader.token()
     async with cabinet.reader() as another:
@@ -145,6 +171,11 @@ async def test_the_door_leads_to_no_other_site(cabinet: CabinetShop, reader: Rea
 
 async def test_the_crm_opens_the_cabinet_by_a_form_of_its_own(cabinet: CabinetShop, reader: Reader) -> None:
     answer = await reader.post(f"/account/{cabinet.secret}", clientId=CLIENT_ID)
+    assert (answer.status, answer.headers["Location"]) == (303, f"/account/{cabinet.secret}")
+    assert (
+        "Set-Cookie" not in answer.headers
+    )  # a browser hides our cookie from the CRM's form: it comes again
+    answer = await reader.get(f"/account/{cabinet.secret}")
     assert (answer.status, answer.headers["Location"]) == (303, "/")
     cookie = answer.headers["Set-Cookie"]
     assert "HttpOnly" in cookie

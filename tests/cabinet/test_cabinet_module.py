@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import aiohttp
 import pytest
 from aiohttp import ClientResponse
 from redis.asyncio import Redis
@@ -413,10 +414,16 @@ async def test_a_connection_that_can_not_be_read_is_refused(cabinet: CabinetShop
 
 
 async def test_whoever_guesses_tokens_has_to_wait(cabinet: CabinetShop) -> None:
-    wrong = {"register": {"systemUrl": cabinet.newcomer.url, "apiKey": NEW_KEY, "token": "0" * 64}}
-    for _ in range(ATTEMPTS):
-        assert (await post_form(f"{cabinet.address}/crm/register", wrong)).status == 403
-    assert (await post_form(f"{cabinet.address}/crm/register", wrong)).status == 429
+    wrong = {"systemUrl": cabinet.newcomer.url, "apiKey": NEW_KEY, "token": "0" * 64}
+
+    async def tried(client: aiohttp.ClientSession) -> int:
+        form, by = {"register": json.dumps(wrong)}, {"X-Forwarded-For": "203.0.113.7"}
+        async with client.post(f"{cabinet.address}/crm/register", data=form, headers=by) as answer:
+            return answer.status
+
+    async with aiohttp.ClientSession() as client:
+        assert [await tried(client) for _ in range(ATTEMPTS)] == [403] * ATTEMPTS
+        assert await tried(client) == 429
 
 
 async def test_a_service_without_a_marketplace_secret_has_no_simple_connection(

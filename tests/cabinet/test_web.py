@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 
 from ari_app.service.service import Service
 from ari_app.settings import Settings
-from cabinet.app import make_app
-from cabinet.frame.security import asks_directly
+from cabinet.app import make_app, make_metrics_app
+from cabinet.frame.proxies import counted_as
 
 Client: TypeAlias = TestClient[web.Request, web.Application]
 
@@ -75,33 +75,57 @@ async def test_the_service_is_alive_before_it_is_ready(service: Service, client:
     assert await answer.json() == {"ready": True, "accounts": 0, "connected": 0}
 
 
-async def test_metrics_are_in_prometheus_format(client: Client) -> None:
-    answer = await client.get("/metrics")
-    assert answer.status == 200
-    assert "# TYPE ari_app_calls gauge" in await answer.text()
-
-
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
-async def test_metrics_which_name_the_shops_are_not_for_who_comes_by_a_proxy(
-    client: Client, header: str
+async def test_metrics_are_in_prometheus_format_at_a_port_of_their_own(
+    service: Service, client: Client
 ) -> None:
-    assert (await client.get("/metrics", headers={header: "127.0.0.1"})).status == 404
+    async with TestClient(TestServer(make_metrics_app(service))) as prometheus:
+        answer = await prometheus.get("/metrics")
+        assert answer.status == 200
+        assert "# TYPE ari_app_calls gauge" in await answer.text()
+        assert (await prometheus.get("/sign-in")).status == 404
+    assert (await client.get("/metrics")).status == 404
 
 
 @pytest.mark.parametrize(
-    ("address", "near"),
+    ("headers", "count"),
     [
-        ("127.0.0.1", True),
-        ("10.1.2.3", True),
-        ("::1", True),
-        ("::ffff:10.1.2.3", True),
-        ("fe80::1%eth0", True),
-        ("8.8.8.8", False),
-        ("::ffff:8.8.8.8", False),
-        ("2a00:1450::1", False),
-        (None, False),
+        ({}, 0),
+        ({"X-Forwarded-For": "203.0.113.1"}, 1),
+        ({"X-Forwarded-For": "203.0.113.1, 10.0.0.1"}, 2),
+        ({"Forwarded": "for=203.0.113.1"}, 1),
+        ({"X-Real-IP": "203.0.113.1"}, 1),
     ],
 )
-def test_whoever_asks_from_far_away_does_not_ask_directly(address: str | None, near: bool) -> None:
-    request = make_mocked_request("GET", "/metrics").clone(remote=address or "")
-    assert asks_directly(request) is near
+async def test_who_asks_for_health_learns_how_many_proxies_named_them(
+    client: Client, headers: dict[str, str], count: int
+) -> None:
+    assert (await client.get("/healthz", headers=headers)).headers["X-Ari-App-Proxies"] == str(count)
+
+
+@pytest.mark.parametrize(
+    ("remote", "headers", "counted"),
+    [
+        ("8.8.8.8", {}, "8.8.8.8"),
+        ("2a00:1450::1", {}, "2a00:1450::/64"),
+        ("::ffff:8.8.8.8", {}, "8.8.8.8"),
+        ("127.0.0.1", {}, None),
+        ("10.1.2.3", {}, None),
+        ("fe80::1%eth0", {}, None),
+    ],
+)
+async def test_visitors_count_by_their_address_unless_it_is_a_proxys(
+    client: Client, remote: str, headers: dict[str, str], counted: str | None
+) -> None:
+    assert counted_as(asked(client, remote, headers)) == counted
+
+
+async def test_visitors_of_a_proxy_that_nobody_counts_are_told_apart(client: Client) -> None:
+    names = {
+        counted_as(asked(client, "127.0.0.1", {"X-Forwarded-For": said}))
+        for said in ("203.0.113.1", "203.0.113.2", "203.0.113.1, 203.0.113.2")
+    }
+    assert len(names - {None}) == 3
+
+
+def asked(client: Client, remote: str, headers: dict[str, str]) -> web.Request:
+    return make_mocked_request("GET", "/", headers=headers, app=client.app).clone(remote=remote)

@@ -44,10 +44,12 @@ async def served(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncIter
         await runner.cleanup()
 
 
-async def found(url: str, runs: bool = True, trusted: ssl.SSLContext | None = None) -> list[Finding]:
+async def found(
+    url: str, runs: bool = True, trusted: ssl.SSLContext | None = None, proxies: int = 0
+) -> list[Finding]:
     connector = aiohttp.TCPConnector(ssl=trusted or True)
     async with aiohttp.ClientSession(connector=connector) as session:
-        return [one async for one in public.address(session, url, runs, trusted)]
+        return [one async for one in public.address(session, url, runs, trusted, proxies)]
 
 
 async def test_an_address_that_leads_to_us_and_refuses_strangers() -> None:
@@ -72,6 +74,39 @@ async def test_a_web_server_that_keeps_the_crms_clicks_from_us() -> None:
         *_, finding = await found(url)
     assert finding.state is State.BAD
     assert "/crm/call answers a stranger 403" in finding.sentence
+
+
+@pytest.mark.parametrize(
+    ("seen", "counted", "state", "said"),
+    [
+        ("1", 0, State.WARNING, "set ARI_APP_PROXIES=1"),
+        ("2", 1, State.WARNING, "set ARI_APP_PROXIES=2"),
+        ("0", 1, State.WARNING, "X-Forwarded-For"),
+        ("1", 1, State.GOOD, ""),
+    ],
+)
+async def test_a_proxy_is_found_out_and_explained(seen: str, counted: int, state: State, said: str) -> None:
+    def behind_a_proxy(request: web.Request) -> web.Response:
+        answer = as_the_service(request)
+        answer.headers[public.SEEN_HEADER] = seen
+        return answer
+
+    async with served(behind_a_proxy) as url:
+        (finding,) = [one for one in await found(url, proxies=counted) if one.subject == "proxies"]
+    assert finding.state is state
+    assert said in (finding.remedy or "")
+
+
+async def test_a_web_server_with_tls_that_names_nobody_is_found_out(tmp_path: Path) -> None:
+    def silent_proxy(request: web.Request) -> web.Response:
+        answer = as_the_service(request)
+        answer.headers[public.SEEN_HEADER] = "0"
+        return answer
+
+    ours, theirs = certificate(tmp_path, 60)
+    async with served(silent_proxy, theirs) as url:
+        (finding,) = [one for one in await found(url, trusted=ours) if one.subject == "proxies"]
+    assert "all visitors look like one" in finding.sentence
 
 
 async def test_while_no_service_runs_nobody_is_asked() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from ari_app.keyring import KeyRing
 from ari_app.settings import (
     BadSettings,
     Settings,
@@ -122,14 +123,14 @@ def test_a_secret_key_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
     assert made is not None
     assert made.stat().st_mode & 0o777 == 0o600
     assert made.parent.stat().st_mode & 0o777 == 0o700
-    assert len(key) >= 32
+    assert len(key.current) >= 32
     assert load_secret_key(settings) == (key, None)
     assert [file.name for file in made.parent.iterdir()] == [made.name]
 
 
 def test_a_given_secret_key_is_used_as_it_is(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data", secret_key=SecretStr("ключ " * 8), _env_file=None)
-    assert load_secret_key(settings) == ("ключ " * 8, None)
+    assert load_secret_key(settings) == (KeyRing("ключ " * 8), None)
     assert not (tmp_path / "data").exists()
 
 
@@ -161,3 +162,16 @@ def test_one_service_at_a_time_works_with_a_data_folder(tmp_path: Path) -> None:
         pass
     with claim(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("port", "metrics", "at"),
+    [("8080", None, 9080), ("65000", None, 64000), ("0", None, None), ("8080", "0", None), ("8080", "9", 9)],
+)
+def test_prometheus_asks_at_a_port_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, port: str, metrics: str | None, at: int | None
+) -> None:
+    monkeypatch.setenv("ARI_APP_PORT", port)
+    if metrics is not None:
+        monkeypatch.setenv("ARI_APP_METRICS_PORT", metrics)
+    assert (read_settings().metrics_host, read_settings().metrics_at) == ("127.0.0.1", at)
