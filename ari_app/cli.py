@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from ari_app.commands import account, calls, check, demo, dialplan, keys, serve
@@ -20,6 +23,21 @@ dialplan.register(app)
 app.add_typer(account.app, name="account")
 app.add_typer(calls.app, name="calls")
 app.add_typer(keys.app, name="keys")
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"ari-app {version('ari-app')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _all_commands(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which version it is.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
