@@ -1,4 +1,7 @@
-"""The process's settings: environment variables ``ARI_APP_*``, or the same in a file ``.env``."""
+"""The process's settings: environment variables ``ARI_APP_*``, or the same in a file ``.env``.
+
+Each may be in a file of its own, too: ``ARI_APP_SECRET_KEY_FILE`` names the file with ``ARI_APP_SECRET_KEY``.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,33 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from ari_app.keyring import KeyRing
 from ari_app.reach import IPNetwork, read_networks
 
 PREFIX = "ARI_APP_"
+IN_FILE = "_FILE"
+"""A setting's name with this names the file that holds its value."""
 SECRET_KEY_LENGTH = 32
 SECRET_KEY_FILE = "secret.key"
 """In the data folder."""
+LOCK_FILE = "service.lock"
+"""In the data folder; a service at work holds it open."""
 CRM_DOMAINS = ("retailcrm.ru", "retailcrm.pro", "retailcrm.es", "simla.com")
 """Where retailCRM's accounts are."""
 
@@ -36,6 +50,40 @@ _REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 class BadSettings(ValueError):
     """A setting is wrong; the text names it and what was expected."""
+
+
+class _InFiles(PydanticBaseSettingsSource):
+    """What is in files of its own: Docker's, Kubernetes' and systemd's secrets are."""
+
+    def __init__(self, kind: type[BaseSettings], *given: PydanticBaseSettingsSource) -> None:
+        super().__init__(kind)
+        self._given: dict[str, str | None] = {}
+        for source in given:
+            if isinstance(source, EnvSettingsSource):
+                self._given |= source.env_vars
+
+    def __call__(self) -> dict[str, Any]:
+        values = ((name, self._value(name)) for name in self.settings_cls.model_fields)
+        return {name: value for name, value in values if value is not None}
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Give the value of a setting, and its name."""
+        return self._value(field_name), field_name, False
+
+    def _value(self, name: str) -> str | None:
+        variable = f"{PREFIX}{name}".lower()
+        path = self._given.get(f"{variable}{IN_FILE}".lower())
+        if path is None:
+            return None
+        called = f"{variable}{IN_FILE}".upper()
+        if self._given.get(variable) is not None:
+            raise BadSettings(f"{called} and {variable.upper()} are both set: only one of them can hold")
+        try:
+            return Path(path).expanduser().read_text("utf-8-sig").strip() or None
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadSettings(
+                f"{called}: {path} can't be read: {getattr(error, 'strerror', None) or 'it is not text'}"
+            ) from None
 
 
 class Settings(BaseSettings):
@@ -90,6 +138,29 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
     """Where Prometheus asks; 0: nowhere. By default 1000 above `port`, so that copies don't meet."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Give where settings come from, the first before the others."""
+        in_files = _InFiles(settings_cls, dotenv_settings, env_settings)
+        return init_settings, env_settings, dotenv_settings, in_files
+
+    @property
+    def place(self) -> str:
+        """Where accounts and calls are kept, for people; without Redis' password."""
+        folder = self.data_dir.resolve()
+        if self.redis_url is None:
+            return f"the data folder {folder} (with a Redis of its own)"
+        url = urlsplit(self.redis_url)
+        shown = f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+        return f"the Redis {shown} (data folder {folder})"
 
     @property
     def metrics_at(self) -> int | None:
@@ -195,7 +266,8 @@ def read_settings() -> Settings:
 
 def unknown_settings() -> list[str]:
     """Name the ``ARI_APP_*`` variables that mean nothing, with what may have been meant."""
-    known = [name.upper() for name in Settings.model_fields]
+    fields = [name.upper() for name in Settings.model_fields]
+    known = [*fields, *(name + IN_FILE for name in fields)]
     given = {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
     warnings = []
     for name in sorted(name.removeprefix(PREFIX) for name in given if name.startswith(PREFIX)):
@@ -247,12 +319,24 @@ def claim(data_dir: Path) -> Iterator[None]:
         BadSettings: another one does.
     """
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (data_dir / "service.lock").open("w") as file:
+    with (data_dir / LOCK_FILE).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BadSettings(f"a service runs already with the data folder {data_dir}") from None
         yield
+
+
+def claimed() -> list[Path]:
+    """Give the data folders of the services that run on this machine, as far as we may see them."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is somebody else's
+            for descriptor in list((process / "fd").iterdir()):
+                with suppress(FileNotFoundError):  # it is closed again
+                    path = Path(os.readlink(descriptor))
+                    found |= {path.parent} if path.name == LOCK_FILE else set()
+    return sorted(found)
 
 
 def _kept(folder: Path, name: str) -> tuple[str, Path | None]:
