@@ -15,7 +15,7 @@ SEED    ?= 1
 COPIES  ?= 1
 
 .PHONY: help demo test test-fast soak bench bench-log install install-for-tests pages wheel lint audit lock \
-	catalogue clean
+	catalogue settings clean
 
 help:
 	@echo "make demo       real calls on a real Asterisk, with a simulated retailCRM (Ctrl-C ends it)"
@@ -27,6 +27,7 @@ help:
 	@echo "make lint       ruff, mypy, who may import whom, and bandit"
 	@echo "make audit      asks the package index for known holes in what the locks pin (needs the net)"
 	@echo "make catalogue  takes the cabinet's sentences into locales/ru.po, to be translated there"
+	@echo "make settings   writes docs/settings.env, the sample in which each setting is explained, anew"
 	@echo "make lock       pins the Python packages anew: requirements.lock, and requirements-dev.lock with our tools"
 	@echo "make wheel      a release in dist: the wheel, its source, its bill of materials (CycloneDX), their sums"
 	@echo "make pages      fetches the style and the script of the pages, by npm"
@@ -127,6 +128,9 @@ catalogue: $(VENV)/installed
 	$(BIN)/pybabel --quiet update --locale ru --no-fuzzy-matching --ignore-obsolete --omit-header --no-wrap \
 		--input-file build-messages.pot --output-file cabinet/locales/ru.po
 	@rm build-messages.pot
+
+settings: $(VENV)/installed
+	$(BIN)/ari-app settings > docs/settings.env
 
 clean:
 	rm -rf $(VENV) .audit .locking dist node_modules cabinet/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ari_app.commands import account, calls, check, demo, dialplan, keys, serve
+from ari_app.commands import account, calls, check, demo, dialplan, keys, serve, settings
 from ari_app.commands.logs import log_errors
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ serve.register(app)
 check.register(app)
 demo.register(app)
 dialplan.register(app)
+settings.register(app)
 app.add_typer(account.app, name="account")
 app.add_typer(calls.app, name="calls")
 app.add_typer(keys.app, name="keys")

@@ -87,23 +87,37 @@ class _InFiles(PydanticBaseSettingsSource):
 
 
 class Settings(BaseSettings):
-    """Settings of `ari-app serve` and the commands beside it."""
+    """Settings of `ari-app serve` and the commands beside it. What stands below each explains it to people:
+    `ari-app settings` writes it into the sample.
+    """
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
     )
 
     redis_url: str | None = Field(default=None, repr=False)
-    """Without it the service runs a redis-server of its own in its data folder."""
+    """A Redis of yours, such as redis://localhost:6379, with `appendonly yes` and `maxmemory-policy
+    noeviction`. Without it the service runs a redis-server of its own in its data folder."""
     host: str = "127.0.0.1"
+    """The address of this machine at which it listens; 0.0.0.0 is all of them."""
     port: int = Field(default=8080, ge=0, le=65535)
+    """The port at which it listens."""
     public_url: str = ""
-    """Where the CRM and people reach this service."""
+    """Where the CRM and people reach this service, such as https://calls.example.com; by default its host and
+    port."""
     copy_url: str = ""
     """Where other copies of the service reach this one; by default its host and port."""
     data_dir: Path = Path("data")
+    """The folder for recordings, the Redis of its own and the secret key, if one has to be made. Every
+    command needs the service's: name it from the root, for `data` is another folder elsewhere."""
     secret_key: SecretStr | None = None
-    """Any string of 32 characters or more; it encrypts the accounts' secrets."""
+    """Any string of 32 characters or more; it encrypts the accounts' secrets. Without it one is made and
+    kept in the data folder."""
     old_secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Keys that were the secret one before, with commas between them: they open what they closed."""
     recordings_url: str = ""
@@ -119,12 +133,12 @@ class Settings(BaseSettings):
     """So many calls at once of one PBX are ours; further callers go on in the dialplan."""
     crm_domains: Annotated[tuple[str, ...], NoDecode] = CRM_DOMAINS
     """The domains below which a CRM may be that somebody signs in with, with commas between them; the word
-    ``loopback`` lets in one on this machine."""
+    `loopback` lets in one on this machine."""
     marketplace_secret: SecretStr | None = None
     """What the CRM's marketplace and we alone know: with it the module is connected by a click in the CRM."""
     pbx_networks: Annotated[tuple[IPNetwork, ...], NoDecode] = ()
     """The networks of ours in which a PBX may be whose address is typed into the cabinet, such as
-    ``10.8.0.0/16,127.0.0.1``; without it a PBX can be set up there only by `ari-app account apply`."""
+    10.8.0.0/16,127.0.0.1; without it a PBX can be set up there only by `ari-app account apply`."""
     clicks_extension_a_minute: int = Field(default=10, ge=1)
     """How many calls a click in the CRM places from one extension within a minute."""
     clicks_a_minute: int = Field(default=60, ge=1)
@@ -136,8 +150,9 @@ class Settings(BaseSettings):
     proxies: int = Field(default=0, ge=0, le=10)
     """How many proxies of yours pass requests on to us; each adds its client to X-Forwarded-For."""
     metrics_host: str = "127.0.0.1"
+    """The address of this machine at which Prometheus asks for /metrics, which names the shops."""
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
-    """Where Prometheus asks; 0: nowhere. By default 1000 above `port`, so that copies don't meet."""
+    """Where Prometheus asks; 0: nowhere. By default 1000 above ARI_APP_PORT, so that copies don't meet."""
 
     @classmethod
     def settings_customise_sources(

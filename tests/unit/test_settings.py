@@ -1,10 +1,12 @@
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from ari_app.commands.settings import sample
 from ari_app.keyring import KeyRing
 from ari_app.settings import (
     BadSettings,
@@ -230,3 +232,18 @@ def test_prometheus_asks_at_a_port_of_its_own(
     if metrics is not None:
         monkeypatch.setenv("ARI_APP_METRICS_PORT", metrics)
     assert (read_settings().metrics_host, read_settings().metrics_at) == ("127.0.0.1", at)
+
+
+def test_the_sample_says_what_holds_without_it(tmp_path: Path) -> None:
+    without = read_settings()
+    (tmp_path / ".env").write_text(sample().replace("\n#ARI_APP_", "\nARI_APP_"))
+    assert unknown_settings() == []
+    assert read_settings() == without
+    assert re.findall(r"^#ARI_APP_(\w+)=", sample(), re.MULTILINE) == [
+        name.upper() for name in Settings.model_fields
+    ]
+
+
+def test_the_sample_of_the_documents_is_the_present_one() -> None:
+    kept = Path(__file__).parents[2] / "docs/settings.env"
+    assert kept.read_text("utf-8") == sample(), "run `make settings`"
