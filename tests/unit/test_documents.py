@@ -1,6 +1,7 @@
 """What the documents show works."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def test_the_account_of_the_readme_can_be_applied() -> None:
 
 
 def test_every_document_that_is_named_is_there() -> None:
-    for document in (DOCS / "README.md", DOCS / "CONTRIBUTING.md", *DOCS.glob("docs/**/*.md")):
+    for document in (*DOCS.glob("*.md"), *DOCS.glob("docs/**/*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8")):
             assert (document.parent / target).exists(), f"{document.name} names {target}"
 
@@ -53,3 +54,8 @@ def test_make_help_names_every_target() -> None:
     makefile = (DOCS / "Makefile").read_text("utf-8")
     targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
     assert set(re.findall(r'@echo "make ([a-z-]+) ', makefile)) == targets
+
+
+def test_the_changes_of_the_present_version_are_written_down() -> None:
+    version = tomllib.loads((DOCS / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert f"\n## {version}" in (DOCS / "CHANGELOG.md").read_text("utf-8")
