@@ -124,6 +124,9 @@ class Settings(BaseSettings):
     """Where recordings are found; by default below the public address."""
     upload_limit_mb: int = Field(default=100, ge=1, le=10_000)
     """How big a recording that a PBX sends may be, in megabytes (10**6 bytes)."""
+    recordings_gb: int = Field(default=500, ge=1, le=10_000_000)
+    """How much one account's recordings may take on the disk, in gigabytes (10**9 bytes); then no more are
+    stored. Whatever this is, 1 GB of the disk stays free."""
     keep_calls_days: int = Field(default=1095, ge=1, le=36_500)
     """The age at which calls go that are over, with their journals and recordings."""
     ledger_mb: int = Field(default=64, ge=1, le=100_000)
@@ -131,6 +134,15 @@ class Settings(BaseSettings):
     bytes). Beyond that steps go of which nobody is to be told; then new callers go on in the dialplan."""
     live_calls: int = Field(default=2_000, ge=1, le=1_000_000)
     """So many calls at once of one PBX are ours; further callers go on in the dialplan."""
+    events_a_second: int = Field(default=500, ge=10, le=1_000_000)
+    """So many events a second one PBX may send, held over a minute; further ones are read later."""
+    reports_a_second: int = Field(default=20, ge=1, le=1_000_000)
+    """So many reports a second one account's dialplan may send, held over a minute; then they are refused."""
+    written_mb: int = Field(default=2_000, ge=1, le=10_000_000)
+    """How much one account's calls may write into Redis in a day, in megabytes (10**6 bytes): then callers go
+    on in the dialplan, and reports are refused."""
+    redis_mb: int | None = Field(default=None, ge=16, le=10_000_000)
+    """How much memory the private Redis may take, in megabytes; by default half of the machine's."""
     crm_domains: Annotated[tuple[str, ...], NoDecode] = CRM_DOMAINS
     """The domains below which a CRM may be that somebody signs in with, with commas between them; the word
     `loopback` lets in one on this machine."""
@@ -183,6 +195,11 @@ class Settings(BaseSettings):
         if self.metrics_port is not None or not self.port:
             return self.metrics_port or None
         return self.port + METRICS_ABOVE if self.port + METRICS_ABOVE < 2**16 else self.port - METRICS_ABOVE
+
+    @property
+    def recordings_dir(self) -> Path:
+        """The folder of the recordings."""
+        return self.data_dir / "recordings"
 
     @field_validator("crm_domains", mode="before")
     @classmethod

@@ -9,7 +9,7 @@ from ari_app.store.sessions import Sessions
 from cabinet.api.answers import as_json
 from cabinet.frame.assets import ASSETS, Assets
 from cabinet.frame.clients import SERVICE, asking
-from cabinet.frame.errors import error_pages
+from cabinet.frame.errors import error_pages, named
 from cabinet.frame.passing import PASSING, Passing, passing
 from cabinet.frame.proxies import FOUND_OUT
 from cabinet.frame.rendering import set_up_templates
@@ -21,7 +21,7 @@ from cabinet.routes import API, FIGURES, ROUTES
 
 def make_app(service: Service) -> web.Application:
     """Build the web application of a running service."""
-    app = web.Application(middlewares=[error_pages, passing])
+    app = web.Application(middlewares=[named, error_pages, passing])
     app[SERVICE] = service
     app[PASSING] = Passing(service)
     app[ASSETS] = Assets()

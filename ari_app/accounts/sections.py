@@ -209,6 +209,8 @@ class CallSettings(Section):
     ignore_manager_status: Switch = False
     blank_unknown_caller: Switch = False
     record: Switch = True
+    keep_days: int = Field(default=1095, ge=7, le=36_500, strict=True)
+    """The age in days at which ended calls go, with their recordings; the service may keep them for less."""
     fallback: str = ""
     unknown: str = ""
 

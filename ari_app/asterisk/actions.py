@@ -6,9 +6,9 @@ from contextlib import suppress
 
 from ari_app.accounts.dialplan_names import named_context, named_exten
 from ari_app.asterisk.ari import Ari
-from ari_app.asterisk.errors import PbxRefused
+from ari_app.asterisk.errors import PbxRefused, PbxUnknown
 from ari_app.asterisk.feature_codes import behind
-from ari_app.calls import fitting
+from ari_app.calls import Way, fitting
 from ari_app.calls import orders as o
 
 GONE = frozenset({404})
@@ -99,22 +99,26 @@ class Actions:
         shown = f'"{name}" <{ring.number}>'
         # Pickup(101) finds what Dial() has made alone; Pickup(101@PICKUPMARK), FreePBX's **, ours as well.
         pickup = {"PICKUPMARK": ring.code} if ring.code and not ring.endpoint.startswith("Local/") else {}
-        await self._tolerating(
-            DONE_BEFORE,
-            "channels",
-            "create",
-            endpoint=ring.endpoint,
-            app=self._app,
-            appArgs="leg",
-            channelId=ring.leg,
-            variables={
-                "CONNECTEDLINE(all,i)": shown,
-                **pickup,
-                **behind(ring.endpoint, inbound=ring.inbound),
-            },
-            **({"originator": ring.originator} if ring.originator else {}),
-            **({"otherChannelId": ring.far_id} if ring.far_id else {}),
-        )
+        try:
+            await self._ari(
+                "channels",
+                "create",
+                endpoint=ring.endpoint,
+                app=self._app,
+                appArgs="leg",
+                channelId=ring.leg,
+                variables={
+                    "CONNECTEDLINE(all,i)": shown,
+                    **pickup,
+                    **behind(ring.endpoint, inbound=ring.inbound),
+                },
+                **({"originator": ring.originator} if ring.originator else {}),
+                **({"otherChannelId": ring.far_id} if ring.far_id else {}),
+            )
+        except PbxRefused as refusal:
+            if refusal.status not in DONE_BEFORE:
+                raise
+            raise PbxUnknown(Way.ARI, f"{ring.leg} was made before, and may have come far") from refusal
 
     async def _show(self, leg: str, caller: str) -> None:
         """A leg that is gone, or can't be told, shows what it shows: the call goes on all the same."""

@@ -6,21 +6,30 @@ request a time limit, and raises our own errors (`ari_app.asterisk.errors`).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import aioari
 import aiohttp
-import orjson
 
 from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable, PbxUnknown
+from ari_app.bounded import read_json
 from ari_app.calls import Way
 
 REQUEST_SECONDS = 5.0
 """How long a request may take. Asterisk answers in milliseconds or not at all."""
 LONGEST_ANSWER = 16 * 1024 * 1024
 """Bytes; ten thousand channels."""
+MOST_VALUES = 300_000
+"""Of JSON, in one answer; ten thousand channels, too."""
+LONGEST_DESCRIPTION = 4 * 1024 * 1024
+"""Bytes of the PBX's API description in all; Asterisk's own has 200 000."""
+MOST_RESOURCES = 50
+"""Of the description; Asterisk has eleven."""
+LONGEST_PATH = 500
+DESCRIPTION_SECONDS = 30.0
 
 _MAYBE_DONE = frozenset({408, 502, 503, 504})
 
@@ -42,7 +51,7 @@ class Reply:
 
     def read(self) -> Any:
         """Give the body as JSON, None when there is none."""
-        return orjson.loads(self.body) if self.body else None
+        return read_json(self.body, MOST_VALUES) if self.body else None
 
 
 class AriTransport:
@@ -75,8 +84,9 @@ class AriTransport:
         params: Mapping[str, Any] | None = None,
         data: str | bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        longest: int | None = None,
     ) -> Reply:
-        """Send one request.
+        """Send one request; an answer has at most `longest` bytes, by default `LONGEST_ANSWER`.
 
         The address that the PBX gives of itself may be wrong behind a proxy: only the part after ``/ari/`` is
         taken from `url`.
@@ -99,7 +109,9 @@ class AriTransport:
                 timeout=self._timeout,
                 allow_redirects=False,  # user and password go to no other host
             ) as response:
-                reply = Reply(response.status, await _read(response))
+                reply = Reply(
+                    response.status, await _read(response, LONGEST_ANSWER if longest is None else longest)
+                )
         except aiohttp.ClientConnectorError as error:
             raise PbxUnavailable(Way.ARI, str(error.os_error or error)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -126,19 +138,19 @@ class AriTransport:
         )
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read(response: aiohttp.ClientResponse, longest: int) -> bytes:
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > LONGEST_ANSWER:
-            raise PbxUnknown(Way.ARI, "the PBX's answer has no end")
+        if len(body) > longest:
+            raise PbxUnknown(Way.ARI, f"the PBX's answer has no end: more than {longest} bytes")
     return bytes(body)
 
 
 def _message(reply: Reply) -> str:
     try:
         said = reply.read()
-    except orjson.JSONDecodeError:
+    except ValueError:
         return reply.body[:200].decode("utf-8", "replace")
     if isinstance(said, dict):
         return str(said.get("message") or said.get("error") or "")
@@ -172,7 +184,11 @@ class Ari:
         transport = AriTransport(session, base_url, username, password, ours)
         client = aioari.Client(base_url, transport)
         try:
-            await client.init()
+            async with asyncio.timeout(DESCRIPTION_SECONDS):
+                client.swagger.url = await _described(transport)
+                await asyncio.to_thread(
+                    asyncio.run, client.init()
+                )  # it asks nothing more, but takes its time
         except PbxError:
             raise
         except Exception as error:  # the description is read by others, who trust it
@@ -200,3 +216,32 @@ class Ari:
 
     def _find(self, resource: str, operation: str) -> Any:
         return self._client.swagger.get_resource(resource).get_operation(operation)
+
+
+async def _described(transport: AriTransport) -> dict[str, Any]:
+    """Read the PBX's API description, as aioswagger11 does, but no more of it than it may have.
+
+    Raises:
+        PbxError: as `AriTransport.request` does; `PbxUnavailable` when it has too much.
+        LookupError, TypeError, AttributeError, ValueError: it is none.
+    """
+    left = LONGEST_DESCRIPTION
+
+    async def read(path: str) -> Any:
+        nonlocal left
+        reply = await transport.request("GET", f"/ari/{path}", longest=left)
+        left -= len(reply.body)
+        return reply.read()
+
+    listing: dict[str, Any] = await read("api-docs/resources.json")
+    resources = listing["apis"]
+    if len(resources) > MOST_RESOURCES:
+        raise PbxUnavailable(Way.ARI, f"its API description has more than {MOST_RESOURCES} resources")
+    for resource in resources:
+        path = resource["path"].replace("{format}", "json")
+        described = await read(path.strip("/"))
+        paths = [described["basePath"], *(operations["path"] for operations in described["apis"])]
+        if max(map(len, paths)) > LONGEST_PATH:  # of two of these each operation's is made
+            raise PbxUnavailable(Way.ARI, f"its API description has paths longer than {LONGEST_PATH} bytes")
+        resource["api_declaration"] = {**described, "models": {}}
+    return listing

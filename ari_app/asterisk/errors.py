@@ -7,7 +7,8 @@
     ├── PbxUnknown           it may or may not have been done: ask the PBX what is true
     └── PbxUnavailable       it was not done: the PBX can't be reached, or something else answers there
         ├── PbxDenied        the PBX doesn't let us in, or the user lacks a right: a person must mend it
-        └── PbxTaken         another installation of ours holds the PBX: it is left to it
+        ├── PbxTaken         another installation of ours holds the PBX: it is left to it
+        └── PbxLost          another copy of the service has taken the account since: it is let go
 
 By which way the request went, ARI or AJAM, is the error's `way`.
 """
@@ -51,3 +52,7 @@ class PbxDenied(PbxUnavailable):
 
 class PbxTaken(PbxUnavailable):
     """Another installation of this service, with another Redis, holds the PBX."""
+
+
+class PbxLost(PbxUnavailable):
+    """Another copy of the service has held the PBX since we took the account."""

@@ -238,8 +238,8 @@ def _destroyed(event: dict[str, Any], at: float, ids: Ids) -> Signal | None:
     ident, cause = str(event["channel"]["id"]), int(event["cause"])
     if ids.is_far_half(ident):
         return None
-    sip = event.get("tech_cause")
-    return Heard(ident, h.LegEnded(at, ident, cause, int(sip) if sip else None))
+    sip, up = event.get("tech_cause"), event["channel"].get("state") == "Up"
+    return Heard(ident, h.LegEnded(at, ident, cause, int(sip) if sip else None, up=up))
 
 
 def _does(event: dict[str, Any], at: float) -> Signal | None:

@@ -3,6 +3,9 @@
 Who holds the PBX leaves a mark there, a global variable, and renews it; another installation sees it and
 stays away, until the mark is old. How old it is says the PBX's own clock, which is in the mark, so the clocks
 of the installations may differ.
+
+The copies of one installation see by it, too, who of them took the account last: a copy that was cut off from
+Redis, and reaches the PBX again, takes it back from nobody.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import asyncio
 from dataclasses import dataclass
 
 from ari_app.asterisk.ari import AriTransport
-from ari_app.asterisk.errors import PbxRefused, PbxTaken
+from ari_app.asterisk.errors import PbxLost, PbxRefused, PbxTaken
 from ari_app.calls import Way
 
 RENEW_SECONDS = 10.0
@@ -21,11 +24,15 @@ _VARIABLE = "/ari/asterisk/variable"
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """An installation that has left its mark: its name, where people reach it, the age of the mark (s)."""
+    """An installation that has left its mark: its name, where people reach it, the age of the mark (s).
+
+    `epoch` counts how often one of its copies had taken the account by then, 0 where the mark doesn't tell.
+    """
 
     name: str
     address: str
     age: int
+    epoch: int = 0
 
     @property
     def fresh(self) -> bool:
@@ -41,20 +48,25 @@ def variable_of(stasis_app: str) -> str:
 def read_mark(mark: str, epoch: str) -> Holder | None:
     """Read a mark; None when there is none. `epoch` is the PBX's own time, as its variable EPOCH gives it."""
     name, _, rest = mark.partition(" ")
-    at, _, address = rest.partition(" ")
+    at, _, rest = rest.partition(" ")
+    address, _, times = rest.partition(" ")
     if not (at.isdecimal() and epoch.isdecimal()):
         return None
-    return Holder(name, address, int(epoch) - int(at))
+    return Holder(name, address, int(epoch) - int(at), int(times) if times.isdecimal() else 0)
 
 
 class Mark:
-    """The mark of one installation (`name`) on one Stasis application; `address` is for people."""
+    """The mark of one installation (`name`) on one Stasis application; `address` is for people.
 
-    def __init__(self, stasis_app: str, name: str, address: str = "") -> None:
+    `epoch` is that of the lease by which we hold the account; 0 for who holds none.
+    """
+
+    def __init__(self, stasis_app: str, name: str, address: str = "", epoch: int = 0) -> None:
         self._variable = variable_of(stasis_app)
         self._app = stasis_app
         self._name = name
         self._address = address
+        self._epoch = epoch
 
     async def holder(self, transport: AriTransport) -> Holder | None:
         """Say whose mark is on the PBX, None when there is none.
@@ -71,6 +83,7 @@ class Mark:
 
         Raises:
             PbxTaken: the mark of another installation is there, and fresh.
+            PbxLost: that of a copy is there, and fresh, which has taken the account after us.
             PbxError: the PBX does not answer, or not to us.
         """
         try:
@@ -82,7 +95,12 @@ class Mark:
                     f"another installation{where} holds the application {self._app} of this PBX; "
                     "to take it from there: ari-app account take --force",
                 )
-            await self._set(transport, f"{self._name} {now} {self._address}".rstrip())
+            epoch = self._epoch
+            if found is not None and found.name == self._name and found.fresh and found.epoch > epoch:
+                if epoch:
+                    raise PbxLost(Way.ARI, "another copy of the service has taken the account since")
+                epoch = found.epoch
+            await self._set(transport, f"{self._name} {now} {self._address} {epoch}")
         except PbxRefused:
             return
 

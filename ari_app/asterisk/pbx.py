@@ -30,6 +30,7 @@ from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import (
     PbxDenied,
     PbxError,
+    PbxLost,
     PbxRefused,
     PbxTaken,
     PbxUnavailable,
@@ -49,9 +50,11 @@ from ari_app.asterisk.events import (
 from ari_app.asterisk.installations import RENEW_SECONDS, Mark
 from ari_app.asterisk.pbx_clock import PbxClock
 from ari_app.backoff import BackOff, spread
+from ari_app.bounded import Allowance
 from ari_app.calls import NESTING, ChannelFact, Doing, Order, Way
 from ari_app.calls import happenings as h
 from ari_app.reach import Passage
+from ari_app.steps import begin
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +66,12 @@ SOON_SECONDS, A_MOMENT_SECONDS = 2.0, 300.0
 """The longest pause before a PBX is tried again that was connected so shortly ago."""
 TIME_SECONDS = 15.0
 """How often the PBX is asked the time."""
+LONGEST_EVENT = 256 * 1024
+"""Bytes; Asterisk's own are below 10 000."""
+EVENTS_A_SECOND, EVENTS_SECONDS = 500, 60.0
+"""So many events a second, held over so long, are read as they come; further ones wait."""
+AT_A_TIME = 50
+"""So many events are read before others have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +174,14 @@ class Pbx:
         ours: Callable[[], Awaitable[bool]] | None = None,
         mark: Mark | None = None,
         take: Callable[[], Awaitable[bool]] | None = None,
+        events_a_second: int = EVENTS_A_SECOND,
     ) -> None:
         """Build it; `ours` is asked before each request, `mark` keeps other installations away.
 
         `take` is asked before the event stream is opened, which takes it from whoever has it.
         """
         self._may_take = take
+        self._allowance = Allowance(events_a_second, EVENTS_SECONDS)
         self.handed_over = False
         """Whether another process is to take the PBX over: then it is no trouble that it does."""
         self.target = target
@@ -186,6 +197,7 @@ class Pbx:
         self.rings_people = False
         """Whether the dialplan has the context that rings people as FreePBX would (`ring_context`)."""
         self._passage = passage
+        self._account = account
         self._clock = clock
         self._time = PbxClock(clock)
         self._log = log.bind(account=account, pbx=target.url)
@@ -227,6 +239,8 @@ class Pbx:
                 self._trouble(PbxState.DENIED, str(error))
             except PbxTaken as error:
                 self._trouble(PbxState.TAKEN, str(error))
+            except PbxLost as error:
+                self._leave(ears, str(error))
             except (PbxError, OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
                 if self.connected:
                     back_off.well()
@@ -263,6 +277,7 @@ class Pbx:
                 sock=self._raw,
                 additional_headers={"Authorization": self._ari.transport.authorization},
                 compression=None,
+                max_size=LONGEST_EVENT,
                 open_timeout=OPEN_SECONDS,
                 ping_interval=PING_SECONDS,
                 ping_timeout=PONG_SECONDS,
@@ -279,7 +294,7 @@ class Pbx:
         async with socket:
             beside = [asyncio.create_task(self._introduce(socket, ears))]
             if self._mark is not None:
-                beside.append(asyncio.create_task(self._stay_marked(self._mark, socket)))
+                beside.append(asyncio.create_task(self._stay_marked(self._mark, socket, ears)))
             unnoticed = 0.0
             try:
                 await self._listen(socket, ears)
@@ -313,12 +328,19 @@ class Pbx:
     async def _introduce(self, socket: ClientConnection, ears: Ears) -> None:
         """Ask for the events that we need and find out what was missed; then follow the PBX's clock."""
         try:
-            await self._ask_the_time()
-            await self._filter_events()
-            info = await self.ari("asterisk", "getInfo", only="status")
-            await self.look_who_rings()
+            info, *_ = await asyncio.gather(
+                self.ari("asterisk", "getInfo", only="status"),
+                self._ask_the_time(),
+                self._filter_events(),
+                self.look_who_rings(),
+                *([self._mark.put(self.ari.transport)] if self._mark is not None else []),
+            )
             await ears.connected(str(info["status"]["startup_time"]))
             await self._check_recording_folder()
+        except PbxLost as error:
+            self._leave(ears, str(error))
+            await socket.close()
+            return
         except (PbxError, LookupError, TypeError, AttributeError) as error:
             self._log.warning("the PBX was not ready", problem=str(error) or type(error).__name__)
             await socket.close()
@@ -341,14 +363,18 @@ class Pbx:
         with suppress(PbxRefused, LookupError, TypeError, ValueError, AttributeError):
             self._time.answered(asked, (await self.ari("asterisk", "ping"))["timestamp"])
 
-    async def _stay_marked(self, mark: Mark, socket: ClientConnection) -> None:
-        """Renew our mark on the PBX; when another installation has put its own there, leave the PBX to it."""
+    async def _stay_marked(self, mark: Mark, socket: ClientConnection, ears: Ears) -> None:
+        """Renew our mark on the PBX; when another has put its own there, leave the PBX to it."""
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             try:
                 await mark.put(self.ari.transport)
             except PbxTaken as error:
                 self._trouble(PbxState.TAKEN, str(error))
+                await socket.close()
+                return
+            except PbxLost as error:
+                self._leave(ears, str(error))
                 await socket.close()
                 return
             except PbxError as error:
@@ -402,14 +428,29 @@ class Pbx:
             )
 
     async def _listen(self, socket: ClientConnection, ears: Ears) -> None:
+        heard = 0
         async for message in socket:
             self._hear(message, ears)
             if self.state is PbxState.REPLACED:
                 return
+            heard += 1
+            if heard % AT_A_TIME == 0:
+                await self._give_way()
+
+    async def _give_way(self) -> None:
+        """Let others have their turn; and longer, when the PBX says more than it may."""
+        wait, first = self._allowance.take(AT_A_TIME)
+        if first:
+            self._log.warning(
+                "the PBX sends more events than it may: they are heard late",
+                a_second=self._allowance.a_second,
+            )
+        await asyncio.sleep(wait)
 
     def _hear(self, message: str | bytes, ears: Ears) -> None:
         try:
             event = orjson.loads(message)
+            begin(event["type"], self._account)
             at = self._time.moment(event.get("timestamp"))
             signal = read_event(event, at, self.ids, self.extensions)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -422,15 +463,18 @@ class Pbx:
             case NewCaller():
                 ears.arrived(signal, at)
             case Replaced():
-                if self.handed_over:
-                    self._log.info("the PBX is the next holder's")
-                else:
-                    self._log.error(
-                        "another process has taken this Stasis application over; it is left to it"
-                    )
-                self.state, self.since = PbxState.REPLACED, self._clock()
-                self.problem = "another process has taken this Stasis application over"
-                ears.replaced()
+                self._leave(ears, "another process has taken this Stasis application over")
+
+    def _leave(self, ears: Ears, why: str) -> None:
+        """Leave the PBX to whoever has it now."""
+        if self.state is PbxState.REPLACED:
+            return
+        if self.handed_over:
+            self._log.info("the PBX is the next holder's")
+        else:
+            self._log.error(f"{why}; it is left to it")
+        self.state, self.since, self.problem = PbxState.REPLACED, self._clock(), why
+        ears.replaced()
 
     def _trouble(self, state: PbxState, problem: str) -> None:
         if self.state is PbxState.REPLACED:
@@ -535,6 +579,36 @@ class Pbx:
             await self.ari("recordings", "getLive", recordingName=name)
         except PbxRefused:
             return False
+        return True
+
+    async def recordings(self) -> list[str]:
+        """Name the recordings of calls of ours that lie on the PBX.
+
+        Raises:
+            PbxError: the PBX does not answer, or says no.
+        """
+        names = (str(one["name"]) for one in await self.ari("recordings", "listStored"))
+        return [name for name in names if self.ids.call_of(name) == name]
+
+    async def remove_recording(self, name: str) -> None:
+        """Remove a recording, if it is there still.
+
+        Raises:
+            PbxError: the PBX does not answer.
+        """
+        with suppress(PbxRefused):
+            await self.ari("recordings", "deleteStored", recordingName=name)
+
+    async def has_recording(self, name: str) -> bool:
+        """Tell whether the PBX has a recording that we haven't fetched, or makes it now.
+
+        Raises:
+            PbxError: the PBX does not answer, or says no.
+        """
+        try:
+            await self.ari("recordings", "getStored", recordingName=name)
+        except PbxRefused:
+            return await self.is_recording(name)
         return True
 
 

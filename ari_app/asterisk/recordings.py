@@ -10,7 +10,8 @@ import hashlib
 import hmac
 import os
 import struct
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +22,7 @@ import tenacity
 from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnknown
 from ari_app.asterisk.pbx import Pbx
+from ari_app.asterisk.room import KEEP_FREE, Marks, NoRoom, Room, Writing
 from ari_app.calls import Way
 from ari_app.keyring import KeyRing
 
@@ -30,7 +32,7 @@ _RIFF_SIZE_AT, _DATA_SIZE_AT = 4, 40
 
 KINDS = ("wav", "mp3")
 """The kinds of files that a recording may be."""
-LONGEST_RECORDING = 12 * 3600 * BYTES_A_SECOND
+LONGEST_RECORDING = 6 * 3600 * BYTES_A_SECOND
 """Bytes. A PBX may be anybody's, and the disk is everybody's."""
 FETCH_SECONDS = 600.0
 """How long a recording that can't be fetched is asked for again."""
@@ -59,8 +61,17 @@ class RecordingStore:
     What was named by an older secret key keeps its name, for the CRM has its link.
     """
 
-    def __init__(self, folder: Path, secret_key: KeyRing | str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        secret_key: KeyRing | str,
+        limit: int | None = None,
+        keep_free: int = KEEP_FREE,
+    ) -> None:
+        """Build it; `limit` is what one account's files may take, in bytes."""
         self._folder = folder
+        self._marks = Marks(folder / "accounts")
+        self.room = Room(folder, limit, keep_free)
         self._keys = [
             hashlib.sha256(b"recording names " + key.encode()).digest() for key in KeyRing.of(secret_key).all
         ]
@@ -93,7 +104,7 @@ class RecordingStore:
                 return StoredFile(name, _seconds(self.path_of(name).stat().st_size))
         return None
 
-    def remove(self, call_id: str, file: str | None = None) -> None:
+    def remove(self, account: str, call_id: str, file: str | None = None) -> None:
         """Remove a call's recording, of whatever kind, if there is one.
 
         `file` is its name where that is known: a key that is no longer here may have made it.
@@ -102,31 +113,86 @@ class RecordingStore:
             OSError: the file can't be removed.
         """
         for name in {*self.names_of(call_id, *KINDS), *((file,) if file else ())}:
-            self.path_of(name).unlink(missing_ok=True)
+            self.remove_file(account, name)
 
-    async def save(self, call_id: str, response: aiohttp.ClientResponse) -> StoredFile:
+    def remove_file(self, account: str, name: str) -> None:
+        """Remove a file of an account's.
+
+        Raises:
+            OSError: it can't be removed.
+        """
+        path = self.path_of(name)
+        with suppress(FileNotFoundError):
+            size = path.stat().st_size
+            path.unlink()
+            self.room.changed(account, -size)
+        self._marks.remove(account, name)
+
+    def remove_account(self, account: str) -> int:
+        """Remove all files of an account, and say how many; from then on their links lead nowhere.
+
+        Raises:
+            OSError: one can't be removed.
+        """
+        names = self._marks.names(account)
+        for name in names:
+            self.remove_file(account, name)
+        self._marks.forget(account)
+        self.room.forget(account)
+        return len(names)
+
+    def belongs(self, account: str, name: str) -> None:
+        """Note whose a file is that has come just now."""
+        self._marks.put(account, name)
+        with suppress(FileNotFoundError):
+            self.room.changed(account, self.path_of(name).stat().st_size)
+
+    @contextmanager
+    def room_for(self, account: str, length: int | None) -> Iterator[Writing]:
+        """Have room for a file while it is written; it may take a while to count what is there.
+
+        Raises:
+            NoRoom: there is none.
+        """
+        if not self.room.counted(account):
+            size = 0
+            for name in self._marks.names(account):
+                with suppress(FileNotFoundError):
+                    size += self.path_of(name).stat().st_size
+            self.room.count(account, size)
+        with self.room.for_a_file(account, length) as writing:
+            yield writing
+
+    async def save(self, account: str, call_id: str, response: aiohttp.ClientResponse) -> StoredFile:
         """Write a download into the store, whole or not at all.
 
         Raises:
-            NoRecording: it is empty, or has no end.
+            NoRecording: it is empty, or too long.
+            NoRoom: there is no room for it.
         """
+        length = response.content_length
+        if (length or 0) > LONGEST_RECORDING:
+            raise NoRecording(f"the recording has {length} bytes, more than {LONGEST_RECORDING}")
         name = self.name_of(call_id)
         path = self.path_of(name)
         part = path.with_suffix(".part")
         size = 0
-        file = await asyncio.to_thread(_begin, part)
-        try:
-            async for chunk in response.content.iter_chunked(1 << 18):
-                size += len(chunk)
-                if size > LONGEST_RECORDING:
-                    raise NoRecording(f"the recording is longer than {LONGEST_RECORDING} bytes")
-                await asyncio.to_thread(file.write, chunk)
-            if size <= HEADER_BYTES:
-                raise NoRecording("the recording is empty")
-            await asyncio.to_thread(_finish, file, size, path)
-        finally:
-            file.close()
-            part.unlink(missing_ok=True)
+        with ExitStack() as stack:
+            writing = await asyncio.to_thread(stack.enter_context, self.room_for(account, length))
+            file = await asyncio.to_thread(_begin, part)
+            try:
+                async for chunk in response.content.iter_chunked(1 << 18):
+                    size += len(chunk)
+                    if size > LONGEST_RECORDING:
+                        raise NoRecording(f"the recording is longer than {LONGEST_RECORDING} bytes")
+                    await asyncio.to_thread(writing.write, file, chunk)
+                if size <= HEADER_BYTES:
+                    raise NoRecording("the recording is empty")
+                await asyncio.to_thread(_finish, file, size, path)
+            finally:
+                file.close()
+                part.unlink(missing_ok=True)
+        await asyncio.to_thread(self.belongs, account, name)
         return StoredFile(name, _seconds(size))
 
 
@@ -150,7 +216,9 @@ def _finish(wav: BinaryIO, size: int, path: Path) -> None:
     os.replace(wav.name, path)
 
 
-async def fetch_recording(pbx: Pbx, store: RecordingStore, name: str, done_with: set[str]) -> StoredFile:
+async def fetch_recording(
+    pbx: Pbx, store: RecordingStore, account: str, name: str, done_with: set[str]
+) -> StoredFile:
     """Fetch the recording `name` (a call's id) and remove it from the PBX.
 
     While the PBX can't be asked it is asked again, for ten minutes. What can't be removed stays among those
@@ -158,11 +226,17 @@ async def fetch_recording(pbx: Pbx, store: RecordingStore, name: str, done_with:
 
     Raises:
         NoRecording: the PBX has none, or an empty one, or could not be asked in that time.
+        NoRoom: there is no room for it here; it stays on the PBX.
     """
+    wanted = True
     try:
-        return store.find(name) or await _fetch(pbx, store, name)
+        return store.find(name) or await _fetch(pbx, store, account, name)
+    except NoRoom:
+        wanted = False
+        raise
     finally:
-        done_with.add(name)
+        if wanted:
+            done_with.add(name)
         for one in tuple(done_with):
             await _remove(pbx, one, done_with)
 
@@ -179,9 +253,10 @@ async def _remove(pbx: Pbx, name: str, done_with: set[str]) -> None:
         done_with.discard(name)
 
 
-async def _fetch(pbx: Pbx, store: RecordingStore, name: str) -> StoredFile:
+async def _fetch(pbx: Pbx, store: RecordingStore, account: str, name: str) -> StoredFile:
     attempts = tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type((PbxError, aiohttp.ClientError, TimeoutError, OSError)),
+        retry=tenacity.retry_if_exception_type((PbxError, aiohttp.ClientError, TimeoutError, OSError))
+        & tenacity.retry_if_not_exception_type(NoRoom),
         wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=15, jitter=0.1),
         stop=tenacity.stop_after_delay(FETCH_SECONDS),
         reraise=True,
@@ -189,13 +264,15 @@ async def _fetch(pbx: Pbx, store: RecordingStore, name: str) -> StoredFile:
     try:
         async for attempt in attempts:
             with attempt:
-                return await _download(pbx.ari, store, name)
+                return await _download(pbx.ari, store, account, name)
+    except NoRoom:
+        raise
     except (PbxError, aiohttp.ClientError, TimeoutError, OSError) as error:
         raise NoRecording(f"the recording can't be fetched: {error or type(error).__name__}") from error
     raise AssertionError("tenacity ends with a result or an error")
 
 
-async def _download(ari: Ari, store: RecordingStore, name: str) -> StoredFile:
+async def _download(ari: Ari, store: RecordingStore, account: str, name: str) -> StoredFile:
     try:
         await ari("recordings", "getLive", recordingName=name)
     except PbxRefused:
@@ -210,4 +287,4 @@ async def _download(ari: Ari, store: RecordingStore, name: str) -> StoredFile:
             raise NoRecording("the PBX has no such recording")
         if response.status != 200:
             raise PbxUnknown(Way.ARI, f"the PBX answers {response.status} instead of the recording")
-        return await store.save(name, response)
+        return await store.save(account, name, response)

@@ -7,25 +7,22 @@ in one step, under its unguessable name.
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import secrets
-import shutil
 import struct
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from ari_app.asterisk.recordings import KINDS, RecordingStore
+from ari_app.asterisk.room import Writing
 
 CHUNK_BYTES = 1 << 18
 SIGNATURE_BYTES = 12
 HEADER_BYTES = 4096
 """How much of a WAV file is read to learn its length."""
-RESERVED_BYTES = 10**9
-"""What must be left of the disk, where Redis and our own recordings are: anybody with a clientId may send."""
 FORGOTTEN_SECONDS = 3600.0
 """The age at which a draft belongs to nobody any more: a service that was killed left it."""
 
@@ -41,7 +38,9 @@ class FileTooBig(Exception):
 class Draft:
     """A file on its way into the store."""
 
-    def __init__(self, path: Path, file: BinaryIO, limit: int) -> None:
+    def __init__(self, account: str, path: Path, file: BinaryIO, limit: int, writing: Writing) -> None:
+        self._account = account
+        self._writing = writing
         self._path = path
         self._file = file
         self._limit = limit
@@ -53,6 +52,7 @@ class Draft:
 
         Raises:
             BadFile, FileTooBig: nothing more need be sent.
+            NoRoom: there is no room for it.
         """
         self._size += len(chunk)
         if self._size > self._limit:
@@ -62,7 +62,7 @@ class Draft:
             self._begin += chunk[: HEADER_BYTES - len(self._begin)]
             if not known and len(self._begin) >= SIGNATURE_BYTES:
                 _kind(self._begin)
-        await asyncio.to_thread(self._file.write, chunk)
+        await asyncio.to_thread(self._writing.write, self._file, chunk)
 
     async def keep(self, store: RecordingStore, call_id: str) -> tuple[str, float | None]:
         """Keep the file as a call's recording; give its name and its length in seconds, where that is known.
@@ -92,26 +92,31 @@ class Draft:
         try:
             os.link(self._path, path)
         except FileExistsError:
-            pass  # two came at once
+            return name  # two came at once
         except OSError:  # a disk without hard links
             os.replace(self._path, path)
+        store.belongs(self._account, name)
         return name
 
 
 @asynccontextmanager
-async def draft(store: RecordingStore, limit: int) -> AsyncIterator[Draft]:
-    """Open a draft; it is gone in the end unless it was kept. `limit` is in bytes.
+async def draft(
+    store: RecordingStore, account: str, limit: int, length: int | None = None
+) -> AsyncIterator[Draft]:
+    """Open a draft; it is gone in the end unless it was kept. `limit` and `length`, if known, are in bytes.
 
     Raises:
-        OSError: also when the disk is nearly full.
+        OSError: also when there is no room.
     """
     path = store.drafts / f"{secrets.token_hex(16)}.part"
-    file = await asyncio.to_thread(_open, path, limit)
-    try:
-        yield Draft(path, file, limit)
-    finally:
-        file.close()
-        path.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        writing = await asyncio.to_thread(stack.enter_context, store.room_for(account, length))
+        file = await asyncio.to_thread(_open, path)
+        try:
+            yield Draft(account, path, file, limit, writing)
+        finally:
+            file.close()
+            path.unlink(missing_ok=True)
 
 
 def forget_drafts(store: RecordingStore) -> None:
@@ -122,10 +127,8 @@ def forget_drafts(store: RecordingStore) -> None:
                 path.unlink()
 
 
-def _open(path: Path, limit: int) -> BinaryIO:
+def _open(path: Path) -> BinaryIO:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    if shutil.disk_usage(path.parent).free < RESERVED_BYTES + limit:
-        raise OSError(errno.ENOSPC, "The disk is nearly full", str(path.parent))
     return path.open("xb")
 
 

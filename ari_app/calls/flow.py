@@ -27,7 +27,7 @@ from ari_app.calls import (
     waiting,
 )
 from ari_app.calls import happenings as h
-from ari_app.calls.call import Call, Direction, Leg, LegState, Role, Stage, Way
+from ari_app.calls.call import Call, Direction, Leg, LegState, RecordingState, Role, Stage, Way
 from ari_app.calls.happenings import Happening
 from ari_app.calls.orders import Order
 from ari_app.calls.routing import Policy
@@ -134,6 +134,8 @@ def _take_facts(turn: Turn, said: h.PbxSaid) -> None:
     before = turn.call
     if recovery.in_doubt(turn.call, said):
         turn.call = replace(turn.call, in_doubt=True)
+    if said.recorded and turn.call.recording.state is RecordingState.NONE:
+        turn.recording(RecordingState.FINISHED)
     for missed in recovery.missed(turn.call, said):
         turn.call, orders = advance(turn.call, known_as(turn.call, missed), turn.busy, turn.codes, turn.now)
         turn.order(*orders)

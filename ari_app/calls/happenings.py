@@ -170,6 +170,7 @@ class LegEnded:
     """A leg is gone. `cause` is Q.931, `sip` the SIP code where Asterisk tells it.
 
     `known_up_at` is set when nobody saw the end: the last moment at which the leg was known to be up.
+    `up` tells that it had been answered, as the PBX shows it at its end.
     """
 
     at: float
@@ -177,6 +178,7 @@ class LegEnded:
     cause: int
     sip: int | None = None
     known_up_at: float | None = None
+    up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,6 +405,10 @@ class PbxSaid:
     newcomers: tuple[PartyReplaced, ...] = ()
     """Channels in the call's bridge of which we had not heard; `old` is empty."""
     deaf: bool = False
+    ends: tuple[LegEnded, ...] = ()
+    """After a time when nothing was heard: what has ended since, before the PBX could say what is true."""
+    recorded: bool = False
+    """Whether there is a recording of a call of which we don't know that it was answered: it was, unheard."""
 
 
 @dataclass(frozen=True, slots=True)

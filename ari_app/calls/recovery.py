@@ -95,14 +95,27 @@ def _talked(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Ite
     """Who was in the bridge with the waiting party, and has answered unheard, talked before anybody left."""
     if not said.deaf or not call.waiter.joined:
         return
+    waits = facts.get(call.waiter.id) or _as_it_ended(call.waiter, said)
     for leg in _in_the_bridge(call, said):
-        fact, waits = facts.get(leg.id), facts.get(call.waiter.id)
+        fact = facts.get(leg.id)
         if fact is not None:
             yield from _answer(leg, fact, said)
         elif waits is not None and _answered_by(call, waits):
             answered_at = waits.answered_at or said.known_up_at
             yield _answer_of(leg, answered_at)
-            yield h.LegEnded(said.at, leg.id, 0, known_up_at=max(answered_at, waits.left_at or 0.0))
+            unseen = h.LegEnded(said.at, leg.id, 0, known_up_at=max(answered_at, waits.left_at or 0.0))
+            yield _end_of(leg, said) or unseen
+
+
+def _end_of(leg: Leg, said: h.PbxSaid) -> h.LegEnded | None:
+    """Give the end of a leg, if it was heard."""
+    return next((end for end in said.ends if end.leg == leg.id), None)
+
+
+def _as_it_ended(leg: Leg, said: h.PbxSaid) -> h.ChannelFact | None:
+    """Say what a leg was like at its end, if that was heard."""
+    end = _end_of(leg, said)
+    return h.ChannelFact(leg.id, "Up" if end.up else "Ring", bridged=False) if end is not None else None
 
 
 def _in_the_bridge(call: Call, said: h.PbxSaid) -> Iterator[Leg]:
@@ -137,14 +150,19 @@ def _answer_of(leg: Leg, at: float) -> Happening:
 def in_doubt(call: Call, said: h.PbxSaid) -> bool:
     """Tell whether somebody may have answered, and hung up again, while nothing was heard.
 
-    A caller who is there still, and isn't up, was answered by nobody.
+    A caller who is there still, and isn't up, was answered by nobody; nor was one who wasn't up at their end.
     """
-    if not said.deaf or said.restarted or call.answered_at is not None or call.waiter.id not in said.asked:
+    if not said.deaf or call.answered_at is not None:
+        return False
+    if said.recorded:
+        return True
+    if said.restarted or call.waiter.id not in said.asked:
         return False
     facts = {fact.id: fact for fact in said.channels}
-    waits = facts.get(call.waiter.id)
+    waits, ended = facts.get(call.waiter.id), _as_it_ended(call.waiter, said)
     if call.stage is Stage.DIALPLAN:
-        return waits is None
+        return waits is None and (ended is None or ended.state == "Up")
+    waits = waits or ended
     if call.stage is not Stage.RINGING or not call.waiter.joined:
         return False
     if waits is not None and (waits.state != "Up" or _answered_by(call, waits)):
@@ -168,10 +186,12 @@ def _missed_of(call: Call, leg: Leg, fact: h.ChannelFact | None, said: h.PbxSaid
         if call.way is Way.AJAM and call.stage is Stage.CALLING and said.at < leg.at + ORIGINATE_SECONDS:
             return  # it may still come
         cause = PBX_RESTARTED if said.restarted else 0
-        yield h.LegEnded(at, leg.id, cause, known_up_at=max(said.known_up_at, _left_at(call, said)))
+        unseen = h.LegEnded(at, leg.id, cause, known_up_at=max(said.known_up_at, _left_at(call, said)))
+        yield _end_of(leg, said) or unseen
     elif fact.member is not None:
         if said.deaf and call.stage is Stage.DIALPLAN:  # they talk there without us
-            at = fact.answered_at or said.known_up_at
+            at = said.known_up_at
+        at = fact.answered_at or at
         yield h.MemberAnswered(at, leg.id, fact.member, fact.code)
     elif fact.state == "Up":
         yield h.LegAnswered(at, leg.id)

@@ -14,7 +14,7 @@ from ari_app.errors import StoreUnavailable
 from ari_app.settings import SECRET_KEY_FILE, SECRET_KEY_LENGTH, Settings, unknown_settings
 from ari_app.store.calls import CallStore
 from ari_app.store.connection import Redis
-from ari_app.store.health import Keeping, held, keeping
+from ari_app.store.health import Keeping, held, keeping, share_taken
 
 LITTLE_SPACE, ENOUGH_SPACE = 200 * 10**6, 2 * 10**9
 """Bytes that should be free: below the first, recordings and Redis' file are soon lost."""
@@ -154,10 +154,11 @@ def _memory(found: Keeping) -> Finding:
             f"when its memory is full it forgets calls (maxmemory-policy {policy})",
             "redis-cli config set maxmemory-policy noeviction, and the same in its configuration",
         )
-    if limit and found.used is not None and found.used > FULL * limit:
+    taken = share_taken(found)
+    if taken is not None and taken > FULL:
         return warning(
             "Redis",
-            f"its memory is {100 * found.used / limit:.0f} % full",
+            f"its memory is {100 * taken:.0f} % full",
             "give it more: maxmemory in its configuration",
         )
     return good("Redis", "it never forgets for want of memory")

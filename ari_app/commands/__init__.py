@@ -49,7 +49,7 @@ async def store(settings: Settings | None = None, *, own: bool = False) -> Async
         finally:
             await redis.aclose()
         return
-    async with private_redis(settings.data_dir, own=own) as url:
+    async with private_redis(settings.data_dir, own=own, megabytes=settings.redis_mb) as url:
         redis = connect(url)
         try:
             await ping(redis)

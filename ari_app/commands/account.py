@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import tomllib
 from collections.abc import AsyncIterator, Iterator
@@ -19,12 +20,14 @@ from ari_app.accounts.reading import read_account
 from ari_app.asterisk.ari import AriTransport
 from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.installations import Mark
+from ari_app.asterisk.recordings import RecordingStore
 from ari_app.calls import Outside, People
 from ari_app.commands import fail, run, store
 from ari_app.reach import ANYWHERE, passage
 from ari_app.service.doors import Ticket, with_new_address
 from ari_app.settings import Settings, claimed, load_secret_key, read_settings
 from ari_app.store.accounts import Accounts
+from ari_app.store.calls import CallStore
 from ari_app.store.connection import Redis
 from ari_app.store.health import held
 from ari_app.store.leases import installation
@@ -115,11 +118,18 @@ def remove(
     account: Annotated[str, typer.Argument(help="The account, as `account list` names it.")],
     force: Annotated[bool, typer.Option("--force", help="Even if its CRM has not heard everything.")] = False,
 ) -> None:
-    """Remove a shop with its call log."""
+    """Remove a shop with its call log and its recordings."""
 
     async def work() -> bool:
-        async with _accounts() as accounts:
-            return await accounts.remove(account, force)
+        settings = read_settings()
+        keys, _ = load_secret_key(settings)
+        async with store(settings) as redis:
+            calls = await CallStore(redis, account).ended_ids()
+            if not await Accounts(redis, keys).remove(account, force):
+                return False
+        recordings = RecordingStore(settings.recordings_dir, keys)
+        await asyncio.to_thread(_remove_recordings, recordings, account, calls)
+        return True
 
     if not run(work()):
         fail(f"There is no account {account}; ari-app account list names those that there are.")
@@ -197,6 +207,16 @@ def _not_followed(settings: Settings) -> str:
         f"if it is meant, apply it again with that service's settings (ARI_APP_DATA_DIR={others[0]}, and "
         "its ARI_APP_REDIS_URL if it has one)."
     )
+
+
+def _remove_recordings(recordings: RecordingStore, account: str, calls: list[str]) -> None:
+    """Remove a shop's files: those that are known to be its own, and those of its calls."""
+    try:
+        recordings.remove_account(account)
+        for call in calls:
+            recordings.remove(account, call)
+    except OSError as error:
+        fail(f"{account}: removed, but not all of its recordings: {error}")
 
 
 def _without_none(value: Any) -> Any:

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
@@ -34,6 +35,7 @@ from ari_app.calls import (
 )
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
+from ari_app.steps import begin
 
 log = structlog.get_logger(__name__)
 
@@ -43,8 +45,11 @@ DIAL_SECONDS = 1.0
 LATE_SECONDS = 1.0
 """A deadline that is noticed so much later has waited for us, and what happened meanwhile may wait, too."""
 _KEPT_IF_IT_MATTERS = (h.OutcomeUnknown, h.PbxSaid, h.KeyPressed, h.DialplanDoes)
+_FACTS, _FAR_HALF = "facts", "far half"
 BREATH_SECONDS = 0.5
 """A pause after a step that failed, so that a defect can't keep the process busy."""
+MOST_WAITING = 1_000
+"""So much may have happened to one call that it has yet to deal with."""
 _AT_ONCE: dict[type[Order], str] = {
     **dict.fromkeys((o.LookUp, o.Watch, o.Ringback, o.OpenBridge, o.Ring), "begin"),
     o.HangUp: "end",
@@ -62,7 +67,7 @@ class Desk(Protocol):
         """How calls are handled that begin now."""
 
     @property
-    def full(self) -> bool:
+    def full(self) -> str | None:
         """Whether the steps of no further call can be kept."""
 
     @property
@@ -90,6 +95,9 @@ class Desk(Protocol):
 
     async def look_up(self, number: str, at: Callable[[], float]) -> h.CustomerFound | h.CustomerUnknown:
         """Ask the CRM which customer has a number; never raises."""
+
+    def has_recording(self, call_id: str) -> bool:
+        """Tell whether the recording of a call is in our store."""
 
     async def fetch_recording(self, name: str, at: Callable[[], float]) -> h.Happening:
         """Bring a recording into our store; never raises."""
@@ -121,6 +129,10 @@ class Around(Protocol):
         """Say what is true of some channels of a call; raises `PbxError`."""
 
 
+def _tells_who_talks(errand: str) -> bool:
+    return errand.startswith((_FACTS, _FAR_HALF))
+
+
 class LiveCall:
     """One call: its state, its mailbox, and the task that advances it."""
 
@@ -130,10 +142,14 @@ class LiveCall:
         """Its channels with ids that aren't of our making; the line finds the call by them."""
         self.deaf = False
         """Something may have happened to it of which nothing was heard, and the PBX wasn't asked since."""
+        self._ends: list[h.LegEnded] = []
+        """What has ended while it was deaf: that means something only with what the PBX says is true."""
         self._line = line
         self._mailbox: asyncio.Queue[h.Happening] = asyncio.Queue()
         self._errands: dict[str, asyncio.Task[None]] = {}
         self.task: asyncio.Task[None]
+        self._overflown = False
+        """Something was left out of the mailbox, and the PBX is yet to be asked."""
         self._asking = 0
         self._set_by = 0.0
         """The seconds by which the clock was set, of which the call doesn't know yet."""
@@ -149,7 +165,25 @@ class LiveCall:
         """Let something happen to the call, when its turn comes."""
         if isinstance(happening, h.ClockSet):
             self._set_by += happening.by
-        self._mailbox.put_nowait(happening)
+        elif self._mailbox.qsize() + len(self._ends) >= MOST_WAITING:
+            if self._overflown:
+                return
+            self._overflown = True
+            self._log.error("more happens to the call than it can have: the PBX is asked what is true of it")
+            happening = h.OutcomeUnknown(self._line.clock(), "more happened than can be told")
+        if isinstance(happening, h.LegEnded) and self._waits_for_the_pbx:
+            self._ends.append(happening)
+        else:
+            self._mailbox.put_nowait(happening)
+
+    @property
+    def _waits_for_the_pbx(self) -> bool:
+        """Whether the PBX is to say who talks before it means something that a channel has ended.
+
+        While it is asked who has taken a transfer, that channel is not hung up: so it still can.
+        """
+        asked = self.call.stage is Stage.TRANSFERRING and any(map(_tells_who_talks, self._errands))
+        return (self.deaf or asked) and self.call.way is Way.ARI
 
     async def settled(self) -> None:
         """Wait until all that has happened so far is dealt with, or the call is over."""
@@ -172,7 +206,10 @@ class LiveCall:
     async def _live_on(self) -> None:
         happening, from_mailbox = await self._next()
         try:
-            await self._step(happening)
+            if isinstance(happening, h.LegEnded) and self._waits_for_the_pbx:
+                self._ends.append(happening)
+            else:
+                await self._step(happening)
         except Exception:
             self._log.exception("a step of the call failed; the call goes on")
             await asyncio.sleep(BREATH_SECONDS)
@@ -214,6 +251,9 @@ class LiveCall:
 
     async def _step(self, happening: h.Happening) -> None:
         before = self.call
+        begin(type(happening).__name__, before.account)
+        if isinstance(happening, h.OutcomeUnknown):
+            self._overflown = False
         happening = known_as(before, happening)
         now = self._line.clock() - self._set_by
         self.call, orders = advance(before, happening, self._line.busy(before), self._line.desk.codes, now)
@@ -256,12 +296,12 @@ class LiveCall:
             case o.FetchRecording(name):
                 self._send("recording", desk.fetch_recording(name, clock))
             case o.FindFarHalf(leg, channel):
-                self._send(f"far half of {channel or leg}", self._find_far_half(leg, channel))
+                self._send(f"{_FAR_HALF} of {channel or leg}", self._find_far_half(leg, channel))
             case o.FindTelephones():
                 self._send(f"telephones for {order}", self._line.telephones(self.call, order))
             case o.AskPbx(channels):
                 self._asking += 1
-                self._send(f"facts {next(self._questions)}", self._ask(channels))
+                self._send(f"{_FACTS} {next(self._questions)}", self._ask(channels))
             case o.TellRinging() | o.TellHangup() | o.TellResult() | o.PassOver():
                 pass  # it is in the outbox, or the journal, since the step was kept
             case _:
@@ -283,9 +323,17 @@ class LiveCall:
                 self._doubt(f"the errand {errand} failed")
             finally:
                 self._errands.pop(errand, None)
+                self._let_end()
 
         task = self._errands[errand] = asyncio.create_task(run())
         task.add_done_callback(lambda _: going.close())  # it may be cancelled before it begins
+
+    def _let_end(self) -> None:
+        """Let happen what waited for what the PBX says."""
+        if not self._waits_for_the_pbx:
+            ends, self._ends = self._ends, []
+            for end in ends:
+                self._mailbox.put_nowait(end)
 
     async def _find_far_half(self, leg: str, channel: str | None) -> h.Happening | None:
         try:
@@ -299,12 +347,17 @@ class LiveCall:
     async def _ask(self, channels: tuple[str, ...]) -> h.Happening | None:
         try:
             await self._watch_again()
-            return await self._line.facts(self.call, channels)
+            said = await self._line.facts(self.call, channels)
         except PbxError as error:
             self._doubt(f"the PBX could not be asked: {error}")
             return None
         finally:
             self._asking -= 1
+        if self.deaf:
+            if self._line.listening and self.call.way is Way.ARI:
+                self.put(h.OutcomeUnknown(self._line.clock(), "the PBX was asked about some of the call"))
+            return said
+        return replace(said, ends=tuple(self._ends))
 
     async def _watch_again(self) -> None:
         """Watch the channels that could not be watched at first; only then ask whether they still exist."""

@@ -50,7 +50,11 @@ APART_SECONDS = 10.0
 """How long after a transfer that has led nowhere the PBX may yet take who asked for it out of the bridge."""
 AUDIT_SECONDS = 30.0
 """How often the live calls are compared with what the PBX says, in case an event was lost."""
+SWEEP_SECONDS, LATER_SECONDS = 40.0, 600.0
+"""How often it is looked for recordings that nobody fetches: twice when we have begun, and then.
 
+Who had the account before us has handed in by the second time what we can't know.
+"""
 
 _DIALLED = re.compile(r"\+?[0-9*#]{1,32}")
 _CONTEXT = re.compile(r"[A-Za-z0-9_.-]{1,79}")
@@ -60,8 +64,6 @@ _MAY_RING = frozenset({Stage.ARRIVING, Stage.RINGING, Stage.TRANSFERRING, Stage.
 
 MOST_CALLS = 2_000
 """So many calls at once are ours, by default; further callers go on in the dialplan."""
-NEARLY = 0.8
-"""The share of a bound at which it is said that it is near."""
 FULL_SAID_SECONDS = 60.0
 
 _AWAITS_AN_ANSWER = frozenset({Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING, Stage.DIALPLAN})
@@ -99,6 +101,8 @@ class Line:
         self._full_said_at = float("-inf")
         self._calls: dict[str, LiveCall] = {}
         self._strangers: dict[str, list[LiveCall]] = {}
+        self.unknown_talks: set[str] = set()
+        """Bridges of ours in which people talk, of whose calls we have not heard."""
         self._led_nowhere: dict[str, float] = {}
         """Calls in which a transfer has led nowhere, and how long they are looked after."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -123,9 +127,23 @@ class Line:
         if seen is not None:
             self._heard_until, self._startup = min(seen[0], self.clock()), seen[1]
         for call in calls:
-            live = LiveCall(self, taken_up(call, self.clock()))
-            live.deaf = True
-            self._start(live, None, ())
+            self.take_up(call)
+
+    def take_up(self, call: Call) -> None:
+        """Take a call up that is live, and of which nothing was heard for a while."""
+        if call.id in self._calls:
+            return
+        elsewhere = call.caller.alive and call.caller.id in self._strangers
+        live = LiveCall(self, taken_up(call, self.clock()))
+        live.deaf = True
+        self._start(live, None, ())
+        if elsewhere:  # who called has become another call's: of this one nothing is left
+            self._strangers[call.caller.id].remove(live)
+            live.strangers.discard(call.caller.id)
+            live.deaf = False
+            live.put(h.LegEnded(self.clock(), call.caller.id, 0, known_up_at=call.known_at))
+        elif self.listening:
+            live.put(h.OutcomeUnknown(self.clock(), "the call was another copy's"))
 
     def put(self, call_id: str, happening: h.Happening) -> None:
         """Put what happened to a call into its mailbox, if it is live."""
@@ -224,12 +242,12 @@ class Line:
         """Why no further call is taken; None when there is room."""
         if len(self._calls) >= self.most:
             return f"{len(self._calls)} calls go on at once"
-        return "the steps of calls can't be written, and no more of them are kept" if self.desk.full else None
+        return self.desk.full
 
     @property
-    def nearly_full(self) -> bool:
-        """Whether that is near."""
-        return len(self._calls) >= NEARLY * self.most
+    def room_taken(self) -> float:
+        """How much of the room for calls at once is taken, from 0 to 1."""
+        return len(self._calls) / self.most
 
     def _turn_away(self, caller: NewCaller) -> None:
         """Let a caller go on in the dialplan, as if we weren't there."""
@@ -299,7 +317,8 @@ class Line:
     async def adopt(self) -> None:
         """Take callers that no call of ours knows, and remove legs and bridges that belong to no call.
 
-        A caller has come when the channel began, or since we last heard, whichever is later.
+        A caller has come when the channel began, or since we last heard, whichever is later. Two who talk in
+        a bridge of ours go on: who had the account before us may yet hand in their call.
 
         Raises:
             PbxError: the PBX does not answer, or says no.
@@ -307,7 +326,15 @@ class Line:
         snapshot = await self.pbx.snapshot()
         ids, at = self.pbx.ids, self.clock()
         in_calls = {channel for call in self._calls for channel in snapshot.bridges.get(call, ())}
+        self.unknown_talks = {
+            bridge
+            for bridge, inside in snapshot.bridges.items()
+            if ids.call_of(bridge) == bridge and bridge not in self._calls and _they_talk(inside, snapshot)
+        }
+        talk = {channel for bridge in self.unknown_talks for channel in snapshot.bridges[bridge]}
         for ident, channel in snapshot.channels.items():
+            if ident in talk or ids.call_of(ident) in self.unknown_talks:
+                continue
             leg = ids.leg_of(ident)
             if leg is not None and ids.call_of(ident) not in self._calls:
                 await self._remove(o.HangUp(ident))
@@ -319,7 +346,7 @@ class Line:
                 elif arguments is not None and ident not in in_calls:
                     await self._remove(o.HangUp(ident))  # it took the place of one whose call is over
         for bridge in snapshot.bridges:
-            if ids.call_of(bridge) == bridge and bridge not in self._calls:
+            if ids.call_of(bridge) == bridge and bridge not in self._calls.keys() | self.unknown_talks:
                 await self._remove(o.CloseBridge(bridge))
 
     async def facts(self, call: Call, channels: tuple[str, ...]) -> h.PbxSaid:
@@ -337,6 +364,8 @@ class Line:
         found = [await self._fact(call, snapshot, channel, deaf) for channel in channels]
         known_up_at = max(call.known_at, self._heard_until if deaf else at - AUDIT_SECONDS)
         recording = call.recording.awaited and await self.pbx.is_recording(call.recording_name)
+        recorded = deaf and not call.recording.awaited and await self._was_recorded(call, snapshot)
+        newcomers = await self._newcomers(call, snapshot, known_up_at if deaf else None)
         if self.listening and {leg.id for leg in (call.caller, *call.our_legs) if leg.alive} <= set(channels):
             live.deaf = False
         return h.PbxSaid(
@@ -344,11 +373,18 @@ class Line:
             asked=channels,
             channels=tuple(fact for fact in found if fact is not None),
             recording=recording,
-            newcomers=await self._newcomers(call, snapshot, known_up_at if deaf else None),
+            newcomers=newcomers,
             known_up_at=known_up_at,
             restarted=call.started_at < self._restart_seen_at,
             deaf=deaf,
+            recorded=recorded,
         )
+
+    async def _was_recorded(self, call: Call, snapshot: Snapshot) -> bool:
+        """Tell whether a call of which nothing is left was answered, by whoever held the account before."""
+        if call.answered_at is not None or not call.policy.record or call.waiter.id in snapshot.channels:
+            return False
+        return self.desk.has_recording(call.id) or await self.pbx.has_recording(call.recording_name)
 
     async def _newcomers(
         self, call: Call, snapshot: Snapshot, deaf_since: float | None
@@ -389,8 +425,11 @@ class Line:
         snapshot = await self.pbx.snapshot()
         talks = self.pbx.telephone_behind(snapshot, found.id)  # who answered before we watched
         does, rung = self.pbx.behind(snapshot, found.id)
-        member, code = (talks.name, talks.code) if talks is not None else (None, None)
-        told = h.FarHalfFound(self.clock(), leg_id, found.id, found.up, member, code, does)
+        member, code, at = None, None, self.clock()
+        if talks is not None:
+            member, code = talks.name, talks.code
+            at = (await self.pbx.talk_of(talks.id))[0] or at
+        told = h.FarHalfFound(at, leg_id, found.id, found.up, member, code, does)
         if talks is None and rung:
             live.put(told)
             for one in rung:
@@ -427,7 +466,8 @@ class Line:
             talks = self.pbx.telephone_behind(snapshot, leg.far_id if found is None else found.id)
         if talks is not None:
             fact = replace(fact, member=talks.name, code=talks.code)
-        if deaf and fact.state == "Up" and (leg.pending or talks is not None or leg.id == call.caller.id):
+        was_up = deaf and fact.state == "Up" and (leg.pending or leg.id == call.caller.id)
+        if was_up or talks is not None:
             answered_at, left_at = await self.pbx.talk_of(talks.id if talks is not None else channel)
             fact = replace(fact, answered_at=answered_at, left_at=left_at if leg is call.caller else None)
         return fact
@@ -461,19 +501,51 @@ class Line:
                     if any(leg.alive and leg.at < before and leg.id not in exist for leg in legs):
                         live.put(h.OutcomeUnknown(self.clock(), "a channel of the call is gone"))
 
+    async def sweep(self) -> None:
+        """Remove recordings, for ever, that are of no call of ours any more: nobody fetches them."""
+        left: frozenset[str] = frozenset()
+        looks = 0
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS if looks < 2 or left else LATER_SECONDS)
+            if not self.listening:
+                continue
+            with suppress(PbxError):
+                there = frozenset(await self.pbx.recordings()) - self._calls.keys()
+                for name in there & left:
+                    self._log.info("a recording of a call that is over is removed", call=name)
+                    await self.pbx.remove_recording(name)
+                looks, left = looks + 1, there - left
+
     async def watch_the_lots(self) -> None:
-        """Look, for ever, who has taken customers out of the parking lots in which they wait."""
+        """Look, for ever, who has taken customers out of the parking lots in which they wait.
+
+        And whether those still talk in whose call nobody else tells us of their end.
+        """
         while True:
             await asyncio.sleep(LOT_SECONDS)
             waiting = [live for live in self._calls.values() if _may_be_parked(live.call)]
-            if not self.listening or not (waiting or self._led_nowhere):
+            self.unknown_talks -= self._calls.keys()
+            if not self.listening or not (waiting or self._led_nowhere or self.unknown_talks):
                 continue
             with suppress(PbxError):
                 snapshot = await self.pbx.snapshot()
+                for bridge in tuple(self.unknown_talks):
+                    await self._end_together(bridge, snapshot)
                 for live in waiting:
                     self._look_into_the_lot(live, snapshot)
                 for call_id in tuple(self._led_nowhere):
                     self._keep_together(call_id, snapshot)
+
+    async def _end_together(self, bridge: str, snapshot: Snapshot) -> None:
+        """When one of two who talk in a call that nobody has told us of has left, end it for the other."""
+        if bridge in self._calls or _they_talk(snapshot.bridges.get(bridge, ()), snapshot):
+            return
+        self.unknown_talks.discard(bridge)
+        for channel in snapshot.channels:
+            if channel in snapshot.bridges.get(bridge, ()) or self.pbx.ids.call_of(channel) == bridge:
+                await self._remove(o.HangUp(channel))
+        if bridge in snapshot.bridges:
+            await self._remove(o.CloseBridge(bridge))
 
     def _keep_together(self, call_id: str, snapshot: Snapshot) -> None:
         """Let the two talk on of whom the PBX has taken one out of the bridge."""
@@ -683,6 +755,13 @@ def _channels(call: Call) -> Iterator[str]:
         yield leg.id
         if leg.far is not None:
             yield leg.far
+
+
+def _they_talk(inside: tuple[str, ...], snapshot: Snapshot) -> bool:
+    """Tell whether two in a bridge of ours talk to one another."""
+    names = [str(snapshot.channels[one]["name"]) for one in inside if one in snapshot.channels]
+    up = [one for one in inside if snapshot.channels.get(one, {}).get("state") == "Up"]
+    return len(up) - sum(name.startswith(_RECORDER) for name in names) >= 2
 
 
 def _is_away(call: Call, snapshot: Snapshot, fact: h.ChannelFact) -> bool:

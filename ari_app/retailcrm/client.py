@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
-import orjson
 import structlog
 from pydantic import ValidationError
 from yarl import URL
 
+from ari_app.bounded import read_json
 from ari_app.retailcrm.errors import CrmDenied, CrmError, CrmLimited, CrmRefused, CrmUnavailable
 from ari_app.retailcrm.health import Health
 from ari_app.retailcrm.messages import (
@@ -70,6 +70,7 @@ LONGEST_PAUSE_SECONDS = 60.0
 NOT_OURS_SECONDS = 1.0
 """How long nothing is asked while it isn't certain which copy of the service holds the account."""
 _LONGEST_ANSWER = 4 * 1024 * 1024  # bytes; a page of 100 users is far below
+_MOST_VALUES = 50_000  # of JSON, in one answer
 
 _LONGEST_SENTENCE, _MOST_ERRORS = 500, 10  # characters that are kept of what a refusal says, and sentences
 
@@ -121,7 +122,14 @@ class RetailCrm:
     def __repr__(self) -> str:
         return f"RetailCrm({str(self._url)!r})"
 
-    async def manager_for(self, phone: str, *, timeout: float = 2.0, ignore_status: bool = True) -> LookUp:
+    async def manager_for(
+        self,
+        phone: str,
+        *,
+        timeout: float = 2.0,
+        ignore_status: bool = True,
+        urgency: Urgency = Urgency.LOOK_UP,
+    ) -> LookUp:
         """Ask which customer has a number, and which manager is responsible for them.
 
         Without `ignore_status` a manager who is busy or away, as the CRM says, is not named.
@@ -130,7 +138,7 @@ class RetailCrm:
             "GET",
             "v5/telephony/manager",
             ManagerBody,
-            Urgency.LOOK_UP,
+            urgency,
             timeout,
             params={"phone": phone, "details": "1", "ignoreStatus": "1" if ignore_status else "0"},
         )
@@ -286,7 +294,7 @@ def _judge(where: str, status: int, retry_after: float | None, text: str) -> dic
     if 300 <= status < 400:
         raise CrmDenied(f"{where}: {status}, the account is no longer at this address")
     try:
-        answer = orjson.loads(text)  # neither half characters nor endless depth come through
+        answer = read_json(text, _MOST_VALUES)  # neither half characters nor endless depth come through
     except ValueError:
         answer = None
     if not isinstance(answer, dict):

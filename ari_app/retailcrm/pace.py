@@ -1,5 +1,8 @@
 """How fast one account may be asked, and which requests go first when not all can.
 
+The more urgent goes first, but none has it all: each kind of request has a share that is its own while it
+waits, and look-ups that others ask for have a quarter at most, however many they are.
+
 retailCRM takes 40 requests a second on /telephony routes and 10 on the others, per key; one more is answered
 503. The server counts when a request arrives, we only know when it left and when its answer was back. So a
 place is kept from the start of a request until one window after its answer: whatever the network does, no
@@ -24,19 +27,40 @@ LONGEST_WAY_SECONDS = 0.5
 class Urgency(IntEnum):
     """How urgent a request is: the lower goes first."""
 
-    LOOK_UP = 0  # a caller hears ringing and waits for the answer
+    LOOK_UP = 0  # a call of ours: its caller hears ringing and waits for the answer
     POPUP = 1  # an `in` or `out` event: worthless when late
-    REPORT = 2  # hangups and uploads: needed, but not this second
-    OTHER = 3  # routes outside telephony: counted apart
+    ASKED = 2  # a look-up that somebody else asks for: a dialplan or a program, by the API
+    REPORT = 3  # hangups and uploads: needed, but not this second
+    OTHER = 4  # routes outside telephony: counted apart
 
 
-_LEFT_FREE = {Urgency.LOOK_UP: 0, Urgency.POPUP: 1 / 10, Urgency.REPORT: 1 / 4, Urgency.OTHER: 0}
-"""The share of places that is left to more urgent requests, so that a burst of reports delays no look-up."""
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """What a kind of request may have of the places. Shares of 1."""
+
+    left_free: float = 0
+    """So much it leaves to others, so that a burst of it delays nobody who is more urgent."""
+    at_least: float = 0
+    """So much is its own while it waits: who is more urgent keeps nobody waiting for ever."""
+    at_most: float = 1
+    """It never has more."""
+
+
+_SHARES = {
+    Urgency.LOOK_UP: _Share(),
+    Urgency.POPUP: _Share(left_free=1 / 10, at_least=1 / 10),
+    Urgency.ASKED: _Share(left_free=1 / 10, at_least=1 / 20, at_most=1 / 4),
+    Urgency.REPORT: _Share(left_free=1 / 4, at_least=1 / 10),
+    Urgency.OTHER: _Share(),
+}
+GOES_ON = frozenset({Urgency.LOOK_UP, Urgency.ASKED})
+"""What isn't held back by a pause: somebody waits on the line."""
 
 
 @dataclass(slots=True, eq=False)
 class _Place:
     free_at: float
+    urgency: Urgency
 
 
 class _Lane:
@@ -46,6 +70,8 @@ class _Lane:
         self._limit = places
         self._window = window
         self._taken: list[_Place] = []
+        self._count = dict.fromkeys(Urgency, 0)
+        """How many of the taken places each kind has."""
         self._waiting: dict[Urgency, deque[asyncio.Future[_Place]]] = {
             urgency: deque() for urgency in Urgency
         }
@@ -87,17 +113,21 @@ class _Lane:
             self._alarm.cancel()
             self._alarm = None
         self._taken = [place for place in self._taken if place.free_at > now]
+        self._count = dict.fromkeys(Urgency, 0)
+        for place in self._taken:
+            self._count[place.urgency] += 1
         paused = now < self._paused_until
         for urgency, queue in self._waiting.items():
-            if paused and urgency is not Urgency.LOOK_UP:
+            if paused and urgency not in GOES_ON:
                 continue
             while queue and self._has_place_for(urgency):
                 waiter = queue.popleft()
                 if waiter.done():  # given up; its task has yet to wake up
                     continue
-                place = _Place(free_at=now + LONGEST_WAY_SECONDS + self._window)
+                place = _Place(now + LONGEST_WAY_SECONDS + self._window, urgency)
                 if self._limit is not None:
                     self._taken.append(place)
+                    self._count[urgency] += 1
                 waiter.set_result(place)
         if self.waiting:
             chances = [place.free_at for place in self._taken]
@@ -107,9 +137,20 @@ class _Lane:
                 self._alarm = loop.call_at(min(chances), self._serve)
 
     def _has_place_for(self, urgency: Urgency) -> bool:
-        if self._limit is None:
+        limit = self._limit
+        if limit is None:
             return True
-        return len(self._taken) < self._limit - int(self._limit * _LEFT_FREE[urgency])
+        share, taken, has = _SHARES[urgency], len(self._taken), self._count[urgency]
+        if taken >= limit or has >= max(1, int(limit * share.at_most)):
+            return False
+        if has < int(limit * share.at_least):
+            return True
+        kept = sum(
+            max(0, int(limit * _SHARES[other].at_least) - self._count[other])
+            for other, queue in self._waiting.items()
+            if queue and other is not urgency
+        )
+        return taken < limit - max(kept, int(limit * share.left_free))
 
 
 class Pace:

@@ -13,6 +13,8 @@ from ari_app.calls import LOOK_UP_SECONDS, Call, JournalLine, Outside, Policy, e
 from ari_app.calls import happenings as h
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.errors import CrmError
+from ari_app.retailcrm.pace import Urgency
+from ari_app.service.asked import Asked
 from ari_app.service.changes import Changes
 from ari_app.service.event_log import Notes
 from ari_app.service.statuses import Statuses
@@ -46,6 +48,7 @@ class ShopDesk:
         self._ledger = ledger
         self._notes = notes
         self._changes = changes
+        self._asked = Asked(self._ask_for_others, self.account)
         self._done_with: set[str] = set()
         """Recordings that could not be removed from the PBX so far."""
         self._log = log.bind(account=self.account)
@@ -56,9 +59,13 @@ class ShopDesk:
         return self._current.policy
 
     @property
-    def full(self) -> bool:
-        """Whether the steps of no further call can be kept."""
-        return self._ledger.full
+    def full(self) -> str | None:
+        """Why the steps of no further call can be kept; None when they can."""
+        if self._ledger.full:
+            return "the steps of calls can't be written, and no more of them are kept"
+        return (
+            "its calls have written as much into Redis as they may in a day" if self._ledger.spent else None
+        )
 
     @property
     def away(self) -> frozenset[str]:
@@ -92,16 +99,31 @@ class ShopDesk:
         account = self._current.account
         return e164(dialled, account.crm.country, account.pbx.outside_prefix)
 
-    async def look_up(
-        self,
-        number: str,
-        at: Callable[[], float],
-        seconds: float = LOOK_UP_SECONDS,
-        ignore_status: bool = True,
+    async def look_up(self, number: str, at: Callable[[], float]) -> h.CustomerFound | h.CustomerUnknown:
+        """Ask the CRM for a call of ours who has a number, and who is responsible."""
+        return await self._ask_crm(number, at, LOOK_UP_SECONDS, True, Urgency.LOOK_UP)
+
+    async def look_up_for_others(
+        self, number: str, seconds: float, ignore_status: bool
     ) -> h.CustomerFound | h.CustomerUnknown:
-        """Ask the CRM who has a number, and who is responsible: without `ignore_status` only if free."""
+        """Ask the same for a dialplan or a program: within their share, and not twice in a moment.
+
+        Without `ignore_status` who is responsible is named only if they are free. The answer has no moment.
+        """
+        return await self._asked.answer(number, seconds, ignore_status)
+
+    async def _ask_for_others(
+        self, number: str, seconds: float, ignore_status: bool
+    ) -> h.CustomerFound | h.CustomerUnknown:
+        return await self._ask_crm(number, lambda: 0.0, seconds, ignore_status, Urgency.ASKED)
+
+    async def _ask_crm(
+        self, number: str, at: Callable[[], float], seconds: float, ignore_status: bool, urgency: Urgency
+    ) -> h.CustomerFound | h.CustomerUnknown:
         try:
-            found = await self._crm.manager_for(number, timeout=seconds, ignore_status=ignore_status)
+            found = await self._crm.manager_for(
+                number, timeout=seconds, ignore_status=ignore_status, urgency=urgency
+            )
         except CrmError as error:
             return h.CustomerUnknown(at(), problem=str(error))
         code = found.manager_code
@@ -111,10 +133,14 @@ class ShopDesk:
             return h.CustomerUnknown(at())
         return h.CustomerFound(at(), found.customer_name, code)
 
+    def has_recording(self, call_id: str) -> bool:
+        """Tell whether the recording of a call is in our store."""
+        return self._recordings.find(call_id) is not None
+
     async def fetch_recording(self, name: str, at: Callable[[], float]) -> h.Happening:
         """Bring a call's recording into our store."""
         try:
-            stored = await fetch_recording(self._pbx, self._recordings, name, self._done_with)
+            stored = await fetch_recording(self._pbx, self._recordings, self.account, name, self._done_with)
         except NoRecording as error:
             return h.RecordingFailed(at(), str(error))
         except OSError as error:

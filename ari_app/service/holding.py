@@ -74,13 +74,12 @@ class Holding:
 
     @contextmanager
     def noting_outages(self) -> Iterator[None]:
-        """Note whether Redis answers: after an outage the last holders come first."""
+        """Note that Redis doesn't do what it is asked: after an outage the last holders come first."""
         try:
             yield
         except StoreUnavailable:
             self._precedence.away()
             raise
-        self._precedence.answers()
 
     async def take(self, account: Account, passages: Passages) -> bool:
         """Take an account unless it is another copy's; tell whether it is ours.
@@ -95,7 +94,9 @@ class Holding:
             return True
         if awake() < claim.rests_until:
             return False
-        held = await lease.take(patient=self._precedence.theirs)
+        with self.noting_outages():  # it may be read, and not be written
+            held = await lease.take(patient=self._precedence.theirs)
+        self._precedence.answers()
         if held is not None and (held.offered or held.promised) and awake() >= claim.probe_at:
             if (held.promised and awake() < claim.reached_until) or await _reaches(account, passages):
                 claim.reached_until = awake() + REACHED_SECONDS

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable
+import heapq
+import itertools
+import operator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
@@ -17,6 +20,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from ari_app.accounts.current import Current
+from ari_app.bounded import Allowance
 from ari_app.calls import Call, CallTakenOver, JournalLine, Report, TimerExpired, masked, reported
 from ari_app.errors import StoreUnavailable
 from ari_app.service.changes import Changes
@@ -25,6 +29,16 @@ from ari_app.store.calls import CallStore, Step
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 1.0
+FULL_SECONDS = 60.0
+"""When to come again, where an account has written as much as it may; and how often that is said."""
+
+
+class TooManyReports(Exception):
+    """More is reported of an account than may be; `seconds` is when to come again."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"come again in {seconds:.0f} s")
+        self.seconds = max(1.0, seconds)
 
 
 class Taken(StrEnum):
@@ -52,7 +66,10 @@ class ReportedCalls:
         told: Callable[[], None],
         changes: Changes,
         clock: Callable[[], float],
+        allowance: Allowance,
     ) -> None:
+        self._allowance = allowance
+        self._full_said_at = float("-inf")
         self._current = current
         self._account = current.account.id
         self._store = store
@@ -62,6 +79,9 @@ class ReportedCalls:
         self._clock = clock
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._due: dict[str, float] = {}
+        """When to look at each call that is not over; whose last step is the newest is the last."""
+        self._next: list[tuple[float, str]] = []
+        """The same as a heap; what isn't so in `_due` any more is passed over."""
         self._changed = asyncio.Event()
         self._log = log.bind(account=self._account)
 
@@ -69,10 +89,34 @@ class ReportedCalls:
         """Name the call of a channel, whatever that is made of: the same for each of its reports."""
         return f"reported-{hashlib.sha256(f'{self._account} {channel}'.encode()).hexdigest()[:32]}"
 
-    def resume(self, calls: Iterable[Call]) -> None:
-        """Look after calls again that were not over when the service ended."""
-        for call in calls:
-            self._look_after(call)
+    async def resume(self) -> None:
+        """Look after calls again that were not over when the service ended.
+
+        Raises:
+            StoreUnavailable: Redis can't be reached, or does not answer.
+        """
+        async for portion in self._store.reported_in_portions():
+            for call in portion:
+                self._look_after(call)
+        self._due = dict(sorted(self._due.items(), key=operator.itemgetter(1)))
+
+    def admit(self) -> None:
+        """Let somebody report something, before it is read what.
+
+        Raises:
+            TooManyReports: nothing more is taken of this account just now.
+        """
+        if self._store.written.used >= 1:
+            wait, say = FULL_SECONDS, self._clock() - self._full_said_at >= FULL_SECONDS
+            self._full_said_at = self._clock() if say else self._full_said_at
+            why = "its calls have written as much into Redis as they may in a day"
+        else:
+            wait, say = self._allowance.take()
+            why = f"more than {self._allowance.a_second:g} reports a second"
+        if say:
+            self._log.error("reports of calls are refused", why=why)
+        if wait:
+            raise TooManyReports(wait)
 
     async def take(self, report: Report) -> Taken:
         """Take a report; when this returns it is kept.
@@ -100,10 +144,11 @@ class ReportedCalls:
         """Look at calls again when it is time: their file hasn't come, or nothing more was reported."""
         while True:
             self._changed.clear()
-            call_id = min(self._due, key=self._due.__getitem__, default=None)
-            wait = self._due[call_id] - self._clock() if call_id is not None else None
-            if call_id is not None and wait is not None and wait <= 0:
-                await self._expire(call_id)
+            while self._next and self._due.get(self._next[0][1]) != self._next[0][0]:
+                heapq.heappop(self._next)
+            wait = self._next[0][0] - self._clock() if self._next else None
+            if wait is not None and wait <= 0:
+                await self._expire(self._next[0][1])
                 continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
@@ -113,7 +158,21 @@ class ReportedCalls:
         """Look at the calls neither sooner nor later because somebody has set the clock."""
         for call_id in self._due:
             self._due[call_id] += by
+        self._sort()
         self._changed.set()
+
+    def newest(self, limit: int) -> list[str]:
+        """Name those of the calls that are not over to which something was reported last."""
+        return list(itertools.islice(reversed(self._due), limit))
+
+    @property
+    def open(self) -> int:
+        """How many calls are not over."""
+        return len(self._due)
+
+    def _sort(self) -> None:
+        self._next = [(due, call_id) for call_id, due in self._due.items()]
+        heapq.heapify(self._next)
 
     async def _is_ours(self, channel: str) -> bool:
         return self._ours(channel) or await self._store.began_with(channel) is not None
@@ -151,10 +210,12 @@ class ReportedCalls:
 
     def _look_after(self, call: Call) -> None:
         timer = call.next_timer
-        if timer is None:
-            self._due.pop(call.id, None)
-        else:
+        self._due.pop(call.id, None)
+        if timer is not None:
             self._due[call.id] = timer.due
+            heapq.heappush(self._next, (timer.due, call.id))
+            if len(self._next) > 2 * len(self._due) + 100:
+                self._sort()
             self._changed.set()
 
     def _turn(self, call_id: str) -> asyncio.Lock:

@@ -31,7 +31,8 @@ PAUSE_SECONDS = 0.05
 class Keeping:
     """The calls of all accounts, `stores`, of which none is kept for more than so many days.
 
-    `clock` gives seconds since the epoch, `pause` is in seconds, between portions.
+    `own_days` says for how many an account wants its own kept, by its name. `clock` gives seconds since the
+    epoch, `pause` is in seconds, between portions.
     """
 
     def __init__(
@@ -41,10 +42,12 @@ class Keeping:
         days: int,
         clock: Callable[[], float],
         pause: float = PAUSE_SECONDS,
+        own_days: Callable[[str], int | None] = lambda _: None,
     ) -> None:
         self._stores = stores
         self._recordings = recordings
-        self._seconds = days * DAY_SECONDS
+        self._days = days
+        self._own_days = own_days
         self._clock = clock
         self._pause = pause
 
@@ -54,6 +57,7 @@ class Keeping:
         while True:
             for store in list(self._stores()):
                 await self._look_after(store)
+                self._recordings.room.forget(store.account)  # somebody may have removed files by hand
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look_after(self, store: CallStore) -> None:
@@ -96,16 +100,17 @@ class Keeping:
             OSError: a recording can't be removed, so its call stays.
         """
         now, gone = self._clock(), 0
+        until = now - self._kept_seconds(store.account)
         portion: list[Call] = []
-        async for call in store.walk(until=now - self._seconds):
+        async for call in store.walk(until=until):
             portion.append(call)
             if len(portion) == PORTION:
                 gone += await self._let_go(store, portion, now)
                 portion = []
                 await asyncio.sleep(self._pause)
         gone += await self._let_go(store, portion, now)
-        unreadable = await store.forget_unreadable(now - self._seconds, before=now - DAY_SECONDS)
-        await asyncio.to_thread(self._remove_files, dict.fromkeys(unreadable))
+        unreadable = await store.forget_unreadable(until, before=now - DAY_SECONDS)
+        await asyncio.to_thread(self._remove_files, store.account, dict.fromkeys(unreadable))
         return gone + len(unreadable)
 
     async def _let_go(self, store: CallStore, portion: list[Call], now: float) -> int:
@@ -113,11 +118,16 @@ class Keeping:
         if not portion:
             return 0
         calls = await store.settled(portion, before=now - DAY_SECONDS)
-        await asyncio.to_thread(self._remove_files, {call.id: call.recording.file for call in calls})
-        await store.forget(calls, before=now - self._seconds)
+        files = {call.id: call.recording.file for call in calls}
+        await asyncio.to_thread(self._remove_files, store.account, files)
+        await store.forget(calls, before=now - self._kept_seconds(store.account))
         return len(calls)
 
-    def _remove_files(self, files: Mapping[str, str | None]) -> None:
+    def _kept_seconds(self, account: str) -> float:
+        own = self._own_days(account)
+        return DAY_SECONDS * (self._days if own is None else min(own, self._days))
+
+    def _remove_files(self, account: str, files: Mapping[str, str | None]) -> None:
         """Remove the files of calls; some are known by their names."""
         for call, file in files.items():
-            self._recordings.remove(call, file)
+            self._recordings.remove(account, call, file)

@@ -25,9 +25,11 @@ from ari_app.service.crm_module import Informing
 from ari_app.service.crm_sites import Sites
 from ari_app.service.doors import Doors
 from ari_app.service.holding import Holding
+from ari_app.service.redis_room import RedisRoom
 from ari_app.service.retention import Keeping
 from ari_app.service.sharing import SHARE_SECONDS, Sharing
 from ari_app.service.shop import Bounds, Shop
+from ari_app.service.slow_steps import SlowSteps
 from ari_app.service.synchronising import Synchronising
 from ari_app.service.watchdog import Watchdog
 from ari_app.settings import Settings
@@ -43,6 +45,8 @@ REVISION_SECONDS = 0.5
 """How often the accounts are looked at for changes, and those of other copies for one that is free."""
 RUNNING_SECONDS = 3.0
 DRAIN_SECONDS = 5.0
+HAND_IN_SECONDS, HAND_IN_RETRY_SECONDS = 60.0, 1.0
+"""How long it is tried to hand in calls of which the next holder can't know."""
 AT_ONCE = 32
 """So many accounts are opened, or looked at, side by side."""
 
@@ -61,7 +65,7 @@ class Service:
         share_seconds: float = SHARE_SECONDS,
     ) -> None:
         self.shops: dict[str, Shop] = {}
-        self.recordings = RecordingStore(settings.data_dir / "recordings", secret_key)
+        self.recordings = RecordingStore(settings.recordings_dir, secret_key, settings.recordings_gb * 10**9)
         self.redis = redis
         self.public_url = settings.public_url
         """Where the CRM, people and PBXs reach us."""
@@ -76,6 +80,9 @@ class Service:
         """All copies of the service on this Redis."""
         self._sharing = Sharing(self.copies, self, share_seconds)
         self._watchdog = Watchdog(self._shut, self._holding.lose_all)
+        self.redis_room = RedisRoom(redis)
+        self.slow_steps = SlowSteps()
+        """What has held up all accounts."""
         self.pace_of: Callable[[str], Pace] = lru_cache(maxsize=10_000)(lambda api_key: pace())
         """The pace at which an API key's CRM is asked by all parts of ours: the CRM counts every request."""
         self.informing = Informing(self)
@@ -88,10 +95,14 @@ class Service:
             self.recordings,
             settings.keep_calls_days,
             clock,
+            own_days=self._own_days,
         )
         self._revision = -1
         self._known: dict[str, Account] = {}
+        self._gone: set[str] = set()
+        """Accounts that were removed, and whose recordings are to go."""
         self._closing: dict[str, asyncio.Task[None]] = {}
+        self._handing_in: set[asyncio.Task[None]] = set()
         self._reopening: set[str] = set()
         self._absent: set[str] = set()
         self._changes: dict[str, Changes] = {}
@@ -154,18 +165,19 @@ class Service:
     async def _run(self) -> None:
         running = asyncio.create_task(self._say_running(), name="running")
         keeping = asyncio.create_task(self._keeping.run(), name="keeping")
+        room = asyncio.create_task(self.redis_room.run(), name="redis room")
         problem = await check_persistence(self.redis)
         if problem:
             log.warning(problem)
         async with passage(ANYWHERE) as operators, passage(Reach(self.settings.pbx_networks)) as others:
             try:
-                with self._watchdog.at_work():
+                with self._watchdog.at_work(), self.slow_steps.at_work():
                     await self._follow_accounts(Passages(operators, others))
             finally:
                 await asyncio.shield(self._stop())
-                running.cancel()
-                keeping.cancel()
-                await asyncio.gather(running, keeping, return_exceptions=True)
+                for task in (running, keeping, room):
+                    task.cancel()
+                await asyncio.gather(running, keeping, room, return_exceptions=True)
                 with suppress(StoreUnavailable):
                     await say_stopped(self.redis)
 
@@ -241,13 +253,20 @@ class Service:
         if revision != self._revision:
             registered = await self.accounts.registered()
             self.doors.know(registered)
+            before = self._known
             self._known = {account.id: account for account in registered if isinstance(account, Account)}
+            self._gone |= set(before) - set(self._known)
         self._absent &= self._known.keys()
         for gone in self.shops.keys() - self._known.keys():
             log.info("account removed", account=gone)
-            await self.shops.pop(gone).stop(drain_seconds=None)
+            shop = self.shops.pop(gone)
+            await shop.stop(drain_seconds=None)
+            await shop.unmark()
             await self._holding.leave(gone)
             self.changes_of(gone).note()
+        for account in tuple(self._gone):
+            await self._remove_recordings(account)
+            self._gone.discard(account)
         turns, news = asyncio.Semaphore(AT_ONCE), revision != self._revision
 
         async def take(account: Account) -> _NotOpened | None:
@@ -266,6 +285,21 @@ class Service:
             raise problem  # they are all looked at again
         self._revision = revision
         self.loaded.set()
+
+    async def _remove_recordings(self, account: str) -> None:
+        """Remove what is left of an account on the disk, so that no link leads to it any more."""
+        if await self.accounts.find(account) is not None:
+            return  # only its PBX is unknown now
+        try:
+            files = await asyncio.to_thread(self.recordings.remove_account, account)
+        except OSError as error:
+            log.error("recordings of a removed account can't be removed", account=account, problem=str(error))
+        else:
+            log.info("recordings of a removed account are removed", account=account, files=files)
+
+    def _own_days(self, account: str) -> int | None:
+        shop = self.shops.get(account)
+        return shop.settings.calls.keep_days if shop is not None else None
 
     async def _take_account(self, account: Account, passages: Passages) -> None:
         shop = self.shops.get(account.id)
@@ -302,9 +336,14 @@ class Service:
             self._clock,
             passages.to(account.pbx.guarded),
             self.changes_of(account.id),
-            Mark(account.pbx.stasis_app, await self.installation(), self.public_url),
+            Mark(
+                account.pbx.stasis_app,
+                await self.installation(),
+                self.public_url,
+                self._holding.lease(account.id).epoch,
+            ),
             click_limits=_click_limits(self.settings),
-            bounds=Bounds(self.settings.ledger_mb * 10**6, self.settings.live_calls),
+            bounds=_bounds(self.settings),
         )
         await shop.open()
         if not self._holding.lease(account.id).held:  # lost meanwhile
@@ -339,6 +378,20 @@ class Service:
             await shop.close()
 
         self._close(account, close())
+        task = asyncio.create_task(self._hand_in(account, shop), name=f"{account} handed in")
+        self._handing_in.add(task)
+        task.add_done_callback(self._handing_in.discard)
+
+    async def _hand_in(self, account: str, shop: Shop) -> None:
+        """Hand in what the next holder can't know, as soon as Redis can be reached."""
+        until = asyncio.get_running_loop().time() + HAND_IN_SECONDS
+        while account in self._known and asyncio.get_running_loop().time() < until:
+            try:
+                await shop.hand_in()
+            except StoreUnavailable:
+                await asyncio.sleep(HAND_IN_RETRY_SECONDS)
+            else:
+                return
 
     def _shut(self) -> None:
         for shop in list(self.shops.values()):
@@ -348,6 +401,8 @@ class Service:
         self._sharing.close()
         await asyncio.gather(*(self._end(account, shop) for account, shop in tuple(self.shops.items())))
         await asyncio.gather(*self._closing.values(), return_exceptions=True)
+        for task in self._handing_in:
+            task.cancel()
 
     async def _end(self, account: str, shop: Shop) -> None:
         """Hand an account over to a copy that waits for it; without one, send on the callers who wait."""
@@ -376,6 +431,16 @@ def _click_limits(settings: Settings) -> ClickLimits:
         settings.clicks_a_minute,
         settings.clicks_a_day,
         settings.clicks_ringing,
+    )
+
+
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(
+        settings.ledger_mb * 10**6,
+        settings.live_calls,
+        settings.events_a_second,
+        settings.reports_a_second,
+        settings.written_mb * 10**6,
     )
 
 

@@ -19,10 +19,11 @@ from ari_app.accounts.current import Current
 from ari_app.asterisk.ajam import Ajam, AjamTarget
 from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.installations import Mark
-from ari_app.asterisk.pbx import Pbx, PbxTarget
+from ari_app.asterisk.pbx import EVENTS_A_SECOND, Pbx, PbxTarget
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import forget_drafts
-from ari_app.calls import Policy
+from ari_app.bounded import Allowance
+from ari_app.calls import Policy, Stage
 from ari_app.clock import WatchedClock
 from ari_app.control.ajam_line import AjamLine
 from ari_app.control.switchboard import MOST_CALLS, Line
@@ -32,7 +33,7 @@ from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.delivery import Delivery
 from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.health import Health
-from ari_app.retailcrm.pace import Pace, Urgency
+from ari_app.retailcrm.pace import GOES_ON, Pace, Urgency
 from ari_app.retailcrm.wording import Wording
 from ari_app.service.changes import Changes
 from ari_app.service.click_to_call import LIMITS, MINUTE, ClickLimits, Clicks, NotPlaced
@@ -40,7 +41,7 @@ from ari_app.service.desk import ShopDesk
 from ari_app.service.event_log import Notes, TroubleWatch
 from ari_app.service.reported import ReportedCalls
 from ari_app.service.statuses import Statuses
-from ari_app.store.calls import CallStore
+from ari_app.store.calls import CallStore, Step
 from ari_app.store.connection import Redis
 from ari_app.store.events import EventStore, What
 from ari_app.store.leases import Lease
@@ -60,6 +61,11 @@ STILL_SECONDS = 1.0
 """How long what has begun may take to end when another copy takes the account over."""
 OVER_SECONDS = 2.0
 """How long the other copy may take for that; until then the PBX is kept from taking us for gone."""
+REPORTS_SECONDS = 60.0
+"""So long a dialplan may report more than it may on an average: a queue rings everybody."""
+DAY_SECONDS = 86_400.0
+LATE_SECONDS, LATE_FOR_SECONDS = 1.0, 90.0
+"""How often, and how long after we have taken the account, it is looked whether calls are handed in."""
 ASIDE_SECONDS = 10.0
 """How often it is counted what is set aside."""
 ZONE_SECONDS = 3600.0
@@ -69,10 +75,14 @@ _LONGEST_WORD, _MOST_WORDS = 40, 100
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much one account may take: of memory while Redis is away, and of calls at once."""
+    """How much one account may take: of memory while Redis is away, calls at once, events of its PBX ..."""
 
     ledger_bytes: int = LIMIT_BYTES
     live_calls: int = MOST_CALLS
+    events_a_second: int = EVENTS_A_SECOND
+    reports_a_second: int = 20
+    written_bytes: int = 2 * 10**9
+    """In a day."""
 
 
 class Shop:
@@ -110,7 +120,8 @@ class Shop:
         self._module = ModuleStore(redis, account.id)
         self.lease = lease
         self._mark = mark
-        self.calls = CallStore(redis, account.id, current.zone, lease)
+        written = Allowance(bounds.written_bytes / DAY_SECONDS, DAY_SECONDS)
+        self.calls = CallStore(redis, account.id, current.zone, lease, written)
         self.notes = Notes(EventStore(redis, account.id), clock)
         key = account.crm.api_key.get_secret_value()
         self._crm = RetailCrm(session, account.crm.url, key, pace, self._may_ask_crm)
@@ -118,7 +129,17 @@ class Shop:
         self.delivery = Delivery(self.calls, self._crm, Wording(current, recordings_url), current, clock)
         self.ledger = Ledger(self.calls, account.id, self.delivery.wake, bounds.ledger_bytes)
         target, ours = _target(account), lease.still_ours
-        pbx = Pbx(target, passage, account.id, clock, current.owners, ours, mark, lease.ask_first)
+        pbx = Pbx(
+            target,
+            passage,
+            account.id,
+            clock,
+            current.owners,
+            ours,
+            mark,
+            lease.ask_first,
+            bounds.events_a_second,
+        )
         self.ajam = _ajam(account, passage, clock)
         self.desk = ShopDesk(
             current, self._crm, self.statuses, pbx, recordings, self.ledger, self.notes, self.changes
@@ -128,7 +149,13 @@ class Shop:
         self.line.on_replaced = lambda: lease.lose("another process has taken the PBX over")
         self.clicks = Clicks(current, self.line, time.monotonic, click_limits)
         self.reported = ReportedCalls(
-            current, self.calls, self.line.runs, self.delivery.wake, self.changes, clock
+            current,
+            self.calls,
+            self.line.runs,
+            self.delivery.wake,
+            self.changes,
+            clock,
+            Allowance(bounds.reports_a_second, REPORTS_SECONDS),
         )
         clock.tell = self._clock_was_set
         self._watch = TroubleWatch(self.notes, pbx, self.ajam, self.delivery)
@@ -152,7 +179,7 @@ class Shop:
         """
         await self.calls.mend(self._clock())
         live, seen = await self.calls.live(), await self.calls.last_seen()
-        self.reported.resume(await self.calls.reported())
+        await self.reported.resume()
         await self.statuses.load()
         self.current.activity = await self._module.activity()
         self.take_crm_settings(await self._module.settings())
@@ -168,8 +195,10 @@ class Shop:
         self._work("reported calls", self.reported.run)
         self._work("audit", self.line.audit)
         self._work("lots", self.line.watch_the_lots)
+        self._work("recordings", self.line.sweep)
         self._work("statuses", self.statuses.run)
         self._work("seen", self._note_when_seen)
+        self._work("late", self._take_late)
         self._work("set aside", self._count_what_is_aside)
         self._work("zone", self._follow_crm_zone)
         self._work("notes", self.notes.run)
@@ -223,6 +252,22 @@ class Shop:
         """End what `let_go` has stopped."""
         await self.line.close()
         await self._end_tasks()
+
+    async def hand_in(self) -> None:
+        """Give the calls to whoever has the account now of which Redis has never heard.
+
+        Those that nobody had answered yet that copy has found as new callers.
+
+        Raises:
+            StoreUnavailable: some are not handed in yet.
+        """
+        calls: dict[str, list[Step]] = {}
+        for step in self.ledger.unwritten:
+            calls.setdefault(step.call.id, []).append(step)
+        for steps in calls.values():
+            call = steps[-1].call
+            if steps[0].line.before is None and (call.ending is not None or call.stage is Stage.TALKING):
+                await self.calls.hand_in(steps)
 
     async def hand_over(self, heir: str = "") -> None:
         """Let another copy, which waits for it, take the account; calls go on as they are.
@@ -326,7 +371,7 @@ class Shop:
 
     async def _may_ask_crm(self, urgency: Urgency) -> bool:
         """A call doesn't wait for Redis; what is told of calls can."""
-        return await (self.lease.still_ours() if urgency is Urgency.LOOK_UP else self.lease.certain())
+        return await (self.lease.still_ours() if urgency in GOES_ON else self.lease.certain())
 
     def note_refused_click(self, code: str, refused: NotPlaced) -> None:
         """Take note that a click isn't placed: of the same reason at most once a minute."""
@@ -366,6 +411,20 @@ class Shop:
                 known = {call.id for call in self.line.calls}
                 self.unreadable = tuple(await self.calls.unreadable_live(known))
             await asyncio.sleep(ASIDE_SECONDS)
+
+    async def _take_late(self) -> None:
+        """Take up the calls that a copy has handed in which was cut off from Redis and lost the account."""
+        looks = 0
+        while True:
+            with suppress(StoreUnavailable):
+                for call in await self.calls.take_late():
+                    self._log.info("a call is taken up that another copy has handed in", call=call.id)
+                    if not call.over:
+                        self.line.take_up(call)
+                    self.delivery.wake()
+            looks += 1
+            often = looks * LATE_SECONDS < LATE_FOR_SECONDS or self.line.unknown_talks
+            await asyncio.sleep(LATE_SECONDS if often else ASIDE_SECONDS)
 
     async def _follow_crm_zone(self) -> None:
         """The CRM's own time zone wins, when it can be read."""

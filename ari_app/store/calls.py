@@ -6,6 +6,8 @@ at all, and only by who holds the account.
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import math
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ import structlog
 from pydantic import ValidationError
 from redis.asyncio import Redis
 
+from ari_app.bounded import Allowance
 from ari_app.calls import (
     NOT_KNOWN,
     Call,
@@ -51,6 +54,7 @@ CHANNEL_SECONDS = 86_400
 """How long it is known of a channel that a call of ours began with it."""
 
 _AT_ONCE = 200
+_NO_BOUND = 1e18
 _AT_FIRST = 64
 """So many calls are read first, then more: most readers of the log have seen enough on the first page."""
 
@@ -133,8 +137,11 @@ class CallStore:
         account: str,
         zone: Callable[[], ZoneInfo] = lambda: _UTC,
         lease: Lease | None = None,
+        written: Allowance | None = None,
     ) -> None:
         self.account = account
+        self.written = written or Allowance(_NO_BOUND, 1.0)
+        """How much may be written of the account's calls; what is begun is written all the same."""
         self._redis = redis
         self._writer = Writer(redis, account, lease)
         self._keys = Keys(account)
@@ -152,9 +159,45 @@ class CallStore:
             LeaseLost: another copy of the service holds the account; nothing was written.
             StoreUnavailable: nothing was written, or it is not known whether it was.
         """
+        commands = Commands()
+        self._add_steps(commands, steps)
+        self.written.take(commands.size)
+        await self._writer.write(commands)
+
+    async def hand_in(self, steps: Sequence[Step]) -> None:
+        """Write all the steps of a call though another copy holds the account now, for that copy to take up.
+
+        A call of which Redis has heard already is left as it is.
+
+        Raises:
+            StoreUnavailable: nothing was written, or it is not known whether it was.
+        """
+        call = steps[-1].call.id
+        commands = Commands()
+        commands.unless(self._keys.call(call))
+        self._add_steps(commands, steps)
+        commands.add("SADD", self._keys.late, call)
+        await Writer(self._redis, self.account).write(commands)
+
+    async def take_late(self) -> list[Call]:
+        """Give the calls that were handed in, each once.
+
+        Raises:
+            LeaseLost: another copy of the service holds the account.
+            StoreUnavailable: Redis can't be reached, or does not answer.
+        """
+        ids = await ask(self._redis.smembers(self._keys.late))
+        if not ids:
+            return []
+        calls = await self._load(ids)
+        commands = Commands()
+        commands.add("SREM", self._keys.late, *ids)
+        await self._writer.write(commands)
+        return calls
+
+    def _add_steps(self, commands: Commands, steps: Sequence[Step]) -> None:
         keys, zone = self._keys, self._zone()
         newest = {step.call.id: step.call for step in steps}
-        commands = Commands()
         for call in newest.values():
             commands.state(keys.call(call.id), state_of(call, zone))
             unfinished = keys.reported if call.way is Way.REPORTED else keys.live
@@ -173,7 +216,6 @@ class CallStore:
             for tell in step.tells:
                 tagged_tell = orjson.dumps(tagged(tell))
                 commands.add("XADD", keys.outbox, "*", "call", step.call.id, "tell", tagged_tell)
-        await self._writer.write(commands)
 
     async def told(self, entries: Iterable[OutboxEntry], at: float, problem: str | None = None) -> None:
         """Take entries out of the outbox: the CRM was told, or (`problem`) need not be told any more."""
@@ -376,12 +418,31 @@ class CallStore:
     async def live(self) -> list[Call]:
         """Give the calls of ours that are not over, oldest first."""
         ids = await ask(self._redis.smembers(self._keys.live))
-        return sorted(await self._load(ids), key=lambda call: call.started_at)
+        found = [call async for portion in self._portions(ids) for call in portion]
+        return sorted(found, key=lambda call: call.started_at)
 
     async def reported(self) -> list[Call]:
         """Give the calls that are not over and that a dialplan of the shop's own reports, oldest first."""
+        found = [call async for portion in self.reported_in_portions() for call in portion]
+        return sorted(found, key=lambda call: call.started_at)
+
+    async def reported_in_portions(self) -> AsyncIterator[list[Call]]:
+        """Give the same in any order, some at a time: a dialplan may report any number and end none."""
         ids = await ask(self._redis.smembers(self._keys.reported))
-        return sorted(await self._load(ids), key=lambda call: call.started_at)
+        async for portion in self._portions(ids):
+            yield portion
+
+    async def some_reported(self, limit: int) -> list[Call]:
+        """Give some of them, for whoever doesn't know which are the newest."""
+        return await self._load(await ask(self._redis.srandmember(self._keys.reported, limit)))
+
+    async def those(self, ids: Iterable[str]) -> list[Call]:
+        """Give calls by their ids; who gives many of them holds others up."""
+        return await self._load(ident.encode() for ident in ids)
+
+    async def ended_ids(self) -> list[str]:
+        """Name all calls that are over, oldest first."""
+        return self._names(await ask(self._redis.zrange(self._keys.ended, 0, -1)))
 
     async def began_with(self, channel: str) -> str | None:
         """Name the call of ours that began with a channel in the last day."""
@@ -488,8 +549,9 @@ class CallStore:
         """Name the calls that are not over and that this version can't read; those that are known can be."""
         ids = await ask(self._redis.smembers(self._keys.live))
         doubtful = set(self._names(ids)) - set(known)
-        found = {call.id for call in await self._load(ident.encode() for ident in doubtful)}
-        return sorted(doubtful - found)
+        async for portion in self._portions(ident.encode() for ident in doubtful):
+            doubtful -= {call.id for call in portion}
+        return sorted(doubtful)
 
     async def refused_count(self) -> int:
         """Say how many entries of the outbox are set aside: refused, failing alone, or not readable."""
@@ -514,6 +576,13 @@ class CallStore:
         if not fields:
             return None
         return float(fields[b"seen"]), fields[b"startup"].decode()
+
+    async def _portions(self, ids: Iterable[bytes]) -> AsyncIterator[list[Call]]:
+        """Load calls, however many, some at a time; others have their turn in between."""
+        waiting = iter(ids)
+        while portion := list(itertools.islice(waiting, _AT_FIRST)):
+            yield await self._load(portion)
+            await asyncio.sleep(0)
 
     async def _load(self, ids: Iterable[bytes]) -> list[Call]:
         keys = [self._keys.call(ident) for ident in self._names(ids)]

@@ -12,11 +12,14 @@ from redis.asyncio import Redis
 
 from ari_app.store.connection import ask
 from ari_app.store.keys import COPIES, Keys
+from ari_app.store.leases import NEEDS_NO_ROOM
 
 SILENT_SECONDS = 3.5
 """A copy that has said nothing for so long is none."""
 
-_SAY = """
+_SAY = (
+    NEEDS_NO_ROOM
+    + """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f %s', now, ARGV[2]))
@@ -32,6 +35,7 @@ for _, copy in ipairs(redis.call('HKEYS', KEYS[1])) do
 end
 return {string.format('%.0f', now), found}
 """
+)
 """Lua. Who says it, what (accounts, open, address), and how long a silent copy is remembered (ms)."""
 
 

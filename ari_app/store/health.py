@@ -45,6 +45,11 @@ async def keeping(redis: Redis) -> Keeping:
     )
 
 
+def share_taken(found: Keeping) -> float | None:
+    """Say how full Redis is, from 0 to 1; None where it has no limit, or doesn't tell."""
+    return found.used / found.memory_limit if found.memory_limit and found.used is not None else None
+
+
 async def held(redis: Redis) -> bool:
     """Tell whether a service works with this Redis.
 

@@ -43,6 +43,8 @@ class Keys:
         """Sorted set: ids of the calls that are over, by the moment of their start."""
         self.reported = f"{tag}:calls:reported"
         """Set: ids of the calls that a dialplan of the shop's own reports, and that are not over."""
+        self.late = f"{tag}:calls:late"
+        """Set: ids of the calls that a former holder has handed in, and the holder hasn't taken up yet."""
         self.outbox = f"{tag}:outbox"
         """Stream: what the CRM is still to be told."""
         self.refused = f"{tag}:refused"

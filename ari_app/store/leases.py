@@ -37,6 +37,12 @@ PRECEDENCE_SECONDS = 2.0
 """After an outage of Redis the last holder may take its accounts again before others may."""
 RUNNING_SECONDS = 10
 
+NEEDS_NO_ROOM = "redis.call('HDEL', KEYS[1], '')\n"
+"""Lua, before the first write to a hash of a script: a Redis whose memory is full lets it write all the same.
+
+Whether there is room it asks before a script's first write, and only of commands that may take some.
+"""
+
 _NOW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -48,8 +54,12 @@ local length = tonumber(ARGV[2])
 local heir, heirs = found[7] or '', tonumber(found[8] or '0') - now
 if heirs <= 0 or heirs > length then heir = '' end
 """
+_MINE = """
+if holder ~= ARGV[1] or epoch ~= tonumber(ARGV[3]) then return 0 end
+"""
 _TAKE = (
     _NOW
+    + NEEDS_NO_ROOM
     + """
 local free = holder == '' or holder == ARGV[1]
 local over = left <= 0 or left > length
@@ -72,8 +82,9 @@ taken before it was left is taken at once.
 """
 _NAME_HEIR = (
     _NOW
+    + _MINE
+    + NEEDS_NO_ROOM
     + """
-if holder ~= ARGV[1] or epoch ~= tonumber(ARGV[3]) then return 0 end
 local ready = heir == ARGV[4] and found[9] == '1'
 redis.call('HSET', KEYS[1], 'heir', ARGV[4], 'heir_until', now + length, 'heir_ready', ready and '1' or '0')
 return ready and 1 or 0
@@ -82,16 +93,18 @@ return ready and 1 or 0
 """Lua. Holder, length (ms), epoch, heir. Says whether the heir waits for it and reaches the PBX."""
 _RENEW = (
     _NOW
+    + _MINE
+    + NEEDS_NO_ROOM
     + """
-if holder ~= ARGV[1] or epoch ~= tonumber(ARGV[3]) then return 0 end
 redis.call('HSET', KEYS[1], 'until', now + length, 'offered', ARGV[4])
 return 1
 """
 )
 _LEAVE = (
     _NOW
+    + _MINE
+    + NEEDS_NO_ROOM
     + """
-if holder ~= ARGV[1] or epoch ~= tonumber(ARGV[3]) then return 0 end
 redis.call('HSET', KEYS[1], 'holder', '', 'until', '0', 'offered', '0', 'heir', ARGV[4],
   'heir_until', now + tonumber(ARGV[5]))
 return 1

@@ -72,9 +72,24 @@ class Ledger:
         return len(self._waiting)
 
     @property
+    def unwritten(self) -> list[Step]:
+        """The steps that are not written yet, or may not be, oldest first."""
+        return [step for step, _, _ in self._waiting]
+
+    @property
+    def room_taken(self) -> float:
+        """How much of the limit is taken, from 0 to 1, or more."""
+        return self.bytes / self.limit
+
+    @property
     def full(self) -> bool:
         """Whether there is no room for the steps of another call."""
         return self.bytes >= self.limit
+
+    @property
+    def spent(self) -> bool:
+        """Whether the account's calls have written as much as they may."""
+        return self._store.written.used >= 1
 
     async def write(self, step: Step) -> None:
         """Hand a step over; return when it is written, or soon in any case."""
@@ -82,7 +97,7 @@ class Ledger:
         size = _size(step) if self.behind or len(self._waiting) > STEPS_A_WRITE else 0
         self._waiting.append((step, done, size))
         self.bytes += size
-        if self.bytes >= NEARLY * self.limit:
+        if self.room_taken >= NEARLY:
             self._make_room()
         self._empty.clear()
         self._more.set()

@@ -37,12 +37,18 @@ LOOK_SECONDS = 0.25
 """How often the service looks whether its server is still there."""
 LONGEST_SOCKET_PATH = 100
 """Bytes; the kernel takes 107."""
+_CONTAINERS_MEMORY = Path("/sys/fs/cgroup/memory.max")
 _DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 
 @asynccontextmanager
-async def private_redis(data_dir: Path, *, own: bool, temporary: bool = False) -> AsyncIterator[str]:
+async def private_redis(
+    data_dir: Path, *, own: bool, temporary: bool = False, megabytes: int | None = None
+) -> AsyncIterator[str]:
     """Give the URL of the data folder's redis-server, started if need be.
+
+    It takes `megabytes` (10**6 bytes) of memory at most, by default half of the machine's; then it refuses to
+    be written, and forgets nothing.
 
     It is shut down when the last one who uses it leaves. With `own` it is started again when it dies. A
     `temporary` one, whose data nobody wants afterwards, dies with the process that has started it, also if
@@ -51,7 +57,8 @@ async def private_redis(data_dir: Path, *, own: bool, temporary: bool = False) -
     Raises:
         StoreUnavailable: there is no redis-server program, or it does not start; the text says what to do.
     """
-    server = _Server.at(data_dir, temporary)
+    memory = megabytes * 10**6 if megabytes is not None else _memory() // 2
+    server = _Server.at(data_dir, temporary, memory)
     users = _open_lock(server.folder / "users")
     try:
         await _wait_for_lock(users, fcntl.LOCK_SH)
@@ -88,15 +95,17 @@ class _Server:
     folder: Path
     socket: Path
     temporary: bool
+    memory: int
+    """Bytes."""
 
     @classmethod
-    def at(cls, data_dir: Path, temporary: bool) -> _Server:
+    def at(cls, data_dir: Path, temporary: bool, memory: int) -> _Server:
         folder = (data_dir / "redis").resolve()
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise StoreUnavailable(f"the folder {folder} can't be made: {error.strerror}") from error
-        return cls(folder, _socket_path(folder), temporary)
+        return cls(folder, _socket_path(folder), temporary, memory)
 
     @property
     def url(self) -> str:
@@ -222,6 +231,8 @@ class _Server:
             "appendonly": "yes",
             "appendfsync": "no" if self.temporary else "everysec",
             "save": "",
+            "maxmemory": str(self.memory),
+            "maxmemory-policy": "noeviction",
             "logfile": str(self._log_file),
         }
         arguments = [word for name, value in settings.items() for word in (f"--{name}", value)]
@@ -256,6 +267,14 @@ class _Server:
         except OSError:
             lines = []
         return f"{lines[-1].strip()} ({self._log_file})" if lines else f"see {self._log_file}"
+
+
+def _memory() -> int:
+    """Say how many bytes of memory this machine has, or the container that we run in."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):
+        memory = min(memory, int(_CONTAINERS_MEMORY.read_text()))
+    return memory
 
 
 def _open_lock(path: Path) -> int:

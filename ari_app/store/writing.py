@@ -30,7 +30,9 @@ end
 local at = 4
 for index = 2, #KEYS do
   local name, last = ARGV[at], at + 1 + tonumber(ARGV[at + 1])
-  if name == 'state' then
+  if name == 'unless' then
+    if redis.call('EXISTS', KEYS[index]) == 1 then return 0 end
+  elseif name == 'state' then
     put(KEYS[index], ARGV[3], ARGV[last])
   else
     redis.call(name, KEYS[index], unpack(ARGV, at + 2, last))
@@ -57,6 +59,15 @@ class Commands:
         """Add one command of Redis; it has one key, its first argument."""
         self.keys.append(key)
         self.arguments += (command, len(arguments), *arguments)
+
+    @property
+    def size(self) -> int:
+        """How many bytes it writes, roughly."""
+        return sum(len(one) if isinstance(one, str | bytes) else 8 for one in self.arguments)
+
+    def unless(self, key: str) -> None:
+        """Write nothing when there is such a key; it comes first."""
+        self.add("unless", key)
 
     def state(self, key: str, state: bytes) -> None:
         """Put a call's state in place of the one before, and count it in the statistics."""

@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 
 from ari_app.errors import StoreUnavailable
+from ari_app.service.reported import TooManyReports
 from cabinet.frame.passing import PassOn
 
 log = structlog.get_logger(__name__)
@@ -41,6 +42,9 @@ async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise
     except Wrong as wrong:
         response = refusal(wrong.status, str(wrong), wrong.parameter)
+    except TooManyReports as many:
+        response = refusal(429, "More is reported than is taken; send it again later.")
+        response.headers["Retry-After"] = f"{many.seconds:.0f}"
     except web.HTTPException as error:
         response = refusal(error.status, error.reason)
         if "Allow" in error.headers:

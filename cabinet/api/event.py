@@ -39,18 +39,22 @@ async def answer(request: web.Request) -> web.Response:
     fields = Fields()
     fields.add(request.query.items())
 
-    async def allowed() -> None:
-        await _shop(request, fields)
+    async def allowed() -> str:
+        shop = await _shop(request, fields)
         if "type" in fields and _type(fields) != "upload":
             raise Wrong("type", "expected upload, since a file is sent")
+        return shop.account
 
     async with AsyncExitStack() as stack:
         body = Body(request, fields, service, stack, allowed)
-        if "clientId" in fields:
-            await _shop(request, fields)
+        admitted = "clientId" in fields
+        if admitted:
+            (await _shop(request, fields)).reported.admit()
         try:
             file = await body.read()
             shop = await _shop(request, fields)
+            if not admitted:
+                shop.reported.admit()
             report = await _report(request, shop, fields, file)
         except OSError as error:
             log.error("a recording can't be stored", problem=str(error))
@@ -68,7 +72,7 @@ async def _forget_unwanted(shop: Shop, came: FileReported, taken: Taken, recordi
         if call is not None and call.recording.file == came.file:
             return
     if taken is not Taken.NEW:
-        recordings.path_of(came.file).unlink(missing_ok=True)
+        recordings.remove_file(shop.account, came.file)
 
 
 async def _shop(request: web.Request, fields: Fields) -> Shop:

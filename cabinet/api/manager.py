@@ -75,7 +75,7 @@ async def _ask(shop: Shop, phone: str, ignore_status: bool) -> CustomerFound | N
     ignore = ignore_status or shop.policy.ignore_manager_status
     try:
         async with asyncio.timeout(CRM_SECONDS + 0.1):
-            found = await shop.desk.look_up(number, lambda: 0.0, CRM_SECONDS, ignore)
+            found = await shop.desk.look_up_for_others(number, CRM_SECONDS, ignore)
     except TimeoutError:
         return None
     return found if isinstance(found, CustomerFound) else None

@@ -43,12 +43,17 @@ class _Figures(Collector):
         )
         full = GaugeMetricFamily(
             "ari_app_room_taken",
-            "How full what is bounded is, from 0 to 1: calls, and steps that are not written",
+            "How full what is bounded is, from 0 to 1: calls, unwritten steps, what is written in a day",
             labels=["account", "of"],
         )
         away = GaugeMetricFamily(
             "ari_app_turned_away", "Callers for whose calls there was no room", labels=["account"]
         )
+        redis = GaugeMetricFamily("ari_app_redis_memory_taken", "How full Redis is, from 0 to 1")
+        if self._service.redis_room.taken is not None:
+            redis.add_metric([], self._service.redis_room.taken)
+        slow = GaugeMetricFamily("ari_app_slow_steps", "Steps that have held up all accounts")
+        slow.add_metric([], self._service.slow_steps.count)
         for name, shop in self._service.shops.items():
             connected.add_metric([name], float(shop.line.listening))
             stages = [call.stage for call in shop.line.calls]
@@ -61,11 +66,25 @@ class _Figures(Collector):
             aside.add_metric([name], shop.aside)
             unreadable.add_metric([name], len(shop.unreadable))
             unwritten_bytes.add_metric([name], shop.ledger.bytes)
-            full.add_metric([name, "calls"], len(stages) / shop.line.most)
-            full.add_metric([name, "ledger"], shop.ledger.bytes / shop.ledger.limit)
+            full.add_metric([name, "calls"], shop.line.room_taken)
+            full.add_metric([name, "ledger"], shop.ledger.room_taken)
+            full.add_metric([name, "written"], shop.calls.written.used)
             away.add_metric([name], shop.line.turned_away)
         return iter(
-            (connected, calls, outbox, failing, unwritten, aside, unreadable, unwritten_bytes, full, away)
+            (
+                connected,
+                calls,
+                outbox,
+                failing,
+                unwritten,
+                aside,
+                unreadable,
+                unwritten_bytes,
+                full,
+                away,
+                redis,
+                slow,
+            )
         )
 
 

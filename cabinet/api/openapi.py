@@ -256,6 +256,7 @@ _EVENT_ANSWERS: Schema = {
     "408": _refused("The file took too long."),
     "413": _refused("The body is too long."),
     "415": _refused("The body is of a kind that is not read."),
+    "429": _refused("The account reports more than is taken: send it again after Retry-After seconds."),
     "503": _refused("It can't be kept now: send it again later."),
 }
 

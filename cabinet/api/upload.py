@@ -24,11 +24,14 @@ UPLOAD_SECONDS = 600.0
 
 _NAME = re.compile(r"[A-Za-z0-9_]{1,40}(\[[0-9]{0,4}\])?")
 
-Check: TypeAlias = Callable[[], Awaitable[None]]
+Check: TypeAlias = Callable[[], Awaitable[str]]
 
 
 class Body:
-    """The body of one request. `allowed` is called before a file is taken in; it raises `Wrong`."""
+    """The body of one request.
+
+    `allowed` is called before a file is taken in; it names the account, or raises `Wrong`.
+    """
 
     def __init__(
         self, request: web.Request, fields: Fields, service: Service, stack: AsyncExitStack, allowed: Check
@@ -88,11 +91,13 @@ class Body:
         raise Wrong("file", f"expected at most {MOST_PARTS} fields")
 
     async def _take_file(self, pieces: AsyncIterator[bytes]) -> Draft:
-        await self._allowed()
+        account = await self._allowed()
         limit = self._service.upload_limit
         if (self._request.content_length or 0) > limit + LONGEST_FIELD:
             raise Wrong("file", f"expected at most {limit} bytes", 413)
-        file = await self._stack.enter_async_context(draft(self._service.recordings, limit))
+        length = self._request.content_length
+        coming = draft(self._service.recordings, account, limit, length)
+        file = await self._stack.enter_async_context(coming)
         try:
             async with asyncio.timeout(UPLOAD_SECONDS):
                 async for piece in pieces:

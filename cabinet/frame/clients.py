@@ -10,6 +10,7 @@ from aiohttp import web
 
 from ari_app.service.service import Service
 from ari_app.service.shop import Shop
+from ari_app.steps import begin
 from cabinet.frame.passing import leave_to_holder
 
 SERVICE = web.AppKey("service", Service)
@@ -68,6 +69,7 @@ def shop_of(service: Service, client_id: str) -> Shop:
         if hmac.compare_digest(account.crm.client_id.get_secret_value().encode(), asked):
             away = account.id
     if found is not None:
+        begin("a request", found.account)
         return found
     if away is not None:
         raise Elsewhere(away)

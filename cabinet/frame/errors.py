@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from ari_app.errors import StoreUnavailable
+from ari_app.steps import begin
 from ari_app.store.accounts import WrongSecretKey
 from cabinet.frame.rendering import page
 
 log = structlog.get_logger(__name__)
 
 _FOR_MACHINES = frozenset({"api", "crm", "data", "recordings", "healthz", "readyz"})
+
+
+@web.middleware
+async def named(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Name what goes on by the request's route, for the log of slow steps."""
+    name = f"{request.method} {_route(request)}"
+    begin(name)
+    task = asyncio.current_task()
+    if task is not None:
+        task.set_name(name)
+    return await handler(request)
 
 
 @web.middleware

@@ -7,6 +7,7 @@ changes it costs nothing.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import math
 import time
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ from cabinet.frame.visits import Visit, visit_to
 REST_SECONDS = 0.5
 """The list of an account in which much happens is renewed no sooner than so long after the last time."""
 
+MOST_SHOWN = 100
+"""So many calls are shown at most, the newest: nobody reads more, and all of them would hold up everybody."""
 REPORTED_SECONDS = 2 * 3600.0
 """So long a reported call is shown without an end; a dialplan may never report it."""
 
@@ -131,8 +134,17 @@ async def shown(visit: Visit) -> dict[str, Any]:
     Raises:
         StoreUnavailable: Redis can't be reached, or does not answer.
     """
-    calls = sorted((*live_calls(visit), *await _reported(visit)), key=lambda call: -call.started_at)
-    return {"calls": calls, "names": await names_of(visit), "talks": talks, "rung": rung, "may_end": may_end}
+    reported, of_them = await _reported(visit)
+    live = live_calls(visit)
+    newest = heapq.nlargest(MOST_SHOWN, (*live, *reported), key=lambda call: call.started_at)
+    return {
+        "calls": newest,
+        "more": max(0, len(live) + of_them - len(newest)) if len(newest) == MOST_SHOWN else 0,
+        "names": await names_of(visit),
+        "talks": talks,
+        "rung": rung,
+        "may_end": may_end,
+    }
 
 
 def live_calls(visit: Visit) -> list[Call]:
@@ -140,10 +152,19 @@ def live_calls(visit: Visit) -> list[Call]:
     return [call for call in visit.shop.line.calls if not call.over] if visit.shop else []
 
 
-async def _reported(visit: Visit) -> list[Call]:
-    """Give the calls that a dialplan of the shop's own has reported, and no end of them yet."""
-    calls, now = await visit.calls.reported(), time.time()
-    return [call for call in calls if call.ending is None and now < _shown_until(call)]
+async def _reported(visit: Visit) -> tuple[list[Call], int]:
+    """Give the newest calls that a dialplan of the shop's own has reported, and no end of them yet.
+
+    And how many there are, roughly: of those that aren't read it isn't known how they stand.
+    """
+    if visit.shop is None:
+        calls = await visit.calls.some_reported(MOST_SHOWN)
+        known = len(calls)
+    else:
+        calls = await visit.calls.those(visit.shop.reported.newest(MOST_SHOWN))
+        known = visit.shop.reported.open
+    now = time.time()
+    return [call for call in calls if call.ending is None and now < _shown_until(call)], known
 
 
 def _shown_until(call: Call) -> float:

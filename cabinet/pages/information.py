@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from ari_app.asterisk.pbx import PbxState
+from ari_app.service.service import Service
 from ari_app.service.shop import Shop
-from ari_app.store.connection import Redis, check_persistence, running_for
+from ari_app.store.connection import check_persistence, running_for
+from ari_app.store.ledger import NEARLY
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.rendering import page
 from cabinet.frame.visits import Visit
@@ -39,7 +41,7 @@ async def show(request: web.Request, visit: Visit) -> web.Response:
     part = request.headers.get("HX-Request") == "true"
     health = [
         *(await _of_shop(visit, visit.shop) if visit.shop else await _of_newcomer(visit)),
-        await _of_redis(request.app[SERVICE].redis),
+        await _of_redis(request.app[SERVICE]),
     ]
     template = "parts/health.html" if part else "information.html"
     return page(request, template, visit, health=health, all_good=all(h.state == "good" for h in health))
@@ -64,7 +66,14 @@ async def _of_shop(visit: Visit, shop: Shop) -> list[Health]:
         Health("ari", _state(pbx.state), pbx.since, pbx.problem),
         Health("ajam", _state(ajam.state), ajam.since, ajam.problem) if ajam else Health("ajam", "off"),
         _of_outbox(shop, await visit.calls.refused_count()),
+        *_of_room(shop),
     ]
+
+
+def _of_room(shop: Shop) -> list[Health]:
+    """Say that the room for calls, or for what waits for Redis, is nearly taken; else nothing."""
+    rooms = {"calls": shop.line.room_taken, "steps": shop.ledger.room_taken}
+    return [Health(part, "bad", count=int(100 * taken)) for part, taken in rooms.items() if taken >= NEARLY]
 
 
 def _of_outbox(shop: Shop, aside: int) -> Health:
@@ -91,7 +100,7 @@ def _state(state: PbxState) -> str:
     return {PbxState.CONNECTED: "good", PbxState.CONNECTING: "waiting"}.get(state, "bad")
 
 
-async def _of_redis(redis: Redis) -> Health:
-    since = time.time() - await running_for(redis)
-    problem = await check_persistence(redis)
+async def _of_redis(service: Service) -> Health:
+    since = time.time() - await running_for(service.redis)
+    problem = await check_persistence(service.redis) or service.redis_room.problem
     return Health("redis", "bad" if problem else "good", since, problem)

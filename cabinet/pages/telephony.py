@@ -33,6 +33,7 @@ FORM = Form(
     Destinations("calls.fallback"),
     Destinations("calls.unknown"),
     Flag("calls.record"),
+    Number("calls.keep_days"),
     Words("clicks.countries"),
     Words("clicks.short_numbers"),
     Flag("clicks.client_id_is_enough"),

@@ -2,9 +2,10 @@
 
 import pytest
 
+from ari_app.calls import happenings as h
 from ari_app.demo.pbx.asterisk import UNREACHABLE
 from ari_app.demo.pbx.phones import Answers, Busy, Rings
-from tests.support.office import Office
+from tests.support.office import Office, Report
 from tests.support.pace import at_this_pace
 
 ANNA = "+79161234567"
@@ -25,7 +26,15 @@ async def test_the_caller_hears_ringing_at_once_and_is_answered_only_by_a_person
         await caller.ended()
     assert caller.provisional[0][0] == 180
     assert caller.provisional[0][1] < at_this_pace(0.5)
-    assert (await office.report()).upload.result == "answered"
+    report = await office.report()
+    assert report.upload.result == "answered"
+    assert await was_up_at_its_end(office, report)
+
+
+async def was_up_at_its_end(office: Office, report: Report) -> bool:
+    """Tell whether the telephone that rang first was answered, as the PBX shows it at its end."""
+    ends = [line.event for line in await office.calls.journal(report.call.id)]
+    return next(end.up for end in ends if isinstance(end, h.LegEnded))
 
 
 async def test_a_shop_that_doesnt_record_gets_no_link(office: Office) -> None:
@@ -54,6 +63,7 @@ async def test_a_manager_who_doesnt_answer_leaves_the_caller_to_the_group(office
     assert report.told == [("in", [olga]), ("in", [boris]), ("hangup", sorted([olga, boris]), "answered")]
     assert (report.upload.code, report.upload.duration_waiting) == (boris, 1)
     assert silent.calls[0].over
+    assert not await was_up_at_its_end(office, report)
 
 
 async def test_a_busy_manager_is_passed_over_at_once(office: Office) -> None:

@@ -1,7 +1,8 @@
 """The service under measurement, a process of its own: `python -m tests.bench.service DATA_DIR REDIS_URL`.
 
 As `ari-app serve`, but without the CRM's limit of requests a second (the benchmark's simulated CRM has none
-either) and without the pages; it logs warnings only. It prints a line when it hears the PBX.
+either), without a limit of the PBX's events, and without the pages; it logs warnings only. It prints a line
+when it hears the PBX.
 """
 
 from __future__ import annotations
@@ -29,7 +30,12 @@ async def _serve(data_dir: Path, redis_url: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     redis = connect(redis_url)
-    settings = Settings(data_dir=data_dir, recordings_url="http://localhost/recordings", _env_file=None)
+    settings = Settings(
+        data_dir=data_dir,
+        recordings_url="http://localhost/recordings",
+        events_a_second=1_000_000,
+        _env_file=None,
+    )
     service = Service(settings, redis, SECRET_KEY, "bench", pace=Pace.unlimited)
     work = asyncio.create_task(service.run())
     try:

@@ -179,12 +179,14 @@ class ReportingShop:
 
 
 @asynccontextmanager
-async def reporting_shop(redis: Redis, folder: Path, clock: Any) -> AsyncIterator[ReportingShop]:
-    """Open a shop; a test in which its CRM was told something wrong fails."""
+async def reporting_shop(
+    redis: Redis, folder: Path, clock: Any, **settings: Any
+) -> AsyncIterator[ReportingShop]:
+    """Open a shop; a test in which its CRM was told something wrong fails. `settings` are the service's."""
     async with SimulatedCrm() as crm:
         shop = ReportingShop(crm, redis, folder, clock)
         await shop.apply()
-        await shop.start()
+        await shop.start(**settings)
         try:
             yield shop
         finally:

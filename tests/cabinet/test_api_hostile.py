@@ -1,5 +1,6 @@
 """Whatever is sent to the API: it answers JSON, repeats nothing of it, and keeps nothing of it."""
 
+import time
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,14 @@ from urllib.parse import urlencode
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
+from ari_app.asterisk.events import NewCaller
 from ari_app.calls import happenings as h
 from ari_app.calls.flow import begin
 from ari_app.calls.journal import JournalLine
 from ari_app.store.calls import Step
-from tests.cabinet.shop import ANNA, CHANNEL, CLIENT_ID, ReportingShop
+from tests.cabinet.shop import ANNA, CHANNEL, CLIENT_ID, ReportingShop, reporting_shop
 from tests.cabinet.test_api_event import END
 from tests.cabinet.test_api_upload import wav
 
@@ -180,6 +183,42 @@ async def test_while_redis_is_away_the_sender_is_asked_to_send_again(
     await redis.config_set("maxmemory", "0")
     assert await shop.reports("in") == "new"
     assert await shop.told() == [("in", "101")]
+
+
+async def test_more_reports_than_an_account_may_send_are_refused_until_later_and_it_is_said_once(
+    redis: Redis, tmp_path: Path
+) -> None:
+    async with reporting_shop(redis, tmp_path / "many", time.time, reports_a_second=1) as shop:
+        with capture_logs() as log:
+            answers = [await shop.send("in", uniqueid=f"1.{one}") for one in range(80)]
+        statuses = [answer.status for answer in answers]
+        assert set(statuses[:60]) == {200}
+        assert statuses.count(429) >= 10
+        assert int(answers[-1].headers["Retry-After"]) >= 1
+        said = [line for line in log if line["event"] == "reports of calls are refused"]
+        assert [line["why"] for line in said] == ["more than 1 reports a second"]
+
+
+async def test_an_account_that_has_written_its_share_of_the_day_reports_no_more_and_takes_no_call(
+    redis: Redis, tmp_path: Path
+) -> None:
+    async with reporting_shop(redis, tmp_path / "much", time.time, written_mb=1) as shop:
+        long = {
+            f"source_{name}": "x" * 250 for name in ("source", "medium", "campaign", "keyword", "content")
+        }
+        before = (await redis.info("memory"))["used_memory"]
+        statuses: list[int] = []
+        while 429 not in statuses:
+            one = len(statuses)
+            statuses.append((await shop.send("hangup", uniqueid=f"1.{one}", **(END | long))).status)
+            assert one < 1_000
+        assert set(statuses[:-1]) == {200}
+        assert (await redis.info("memory"))["used_memory"] - before < 8 * 10**6
+        line = shop.shop.line
+        assert "in a day" in (line.full or "")
+        line.arrived(NewCaller("1.5", "PJSIP/trunk-00000001", ("incoming", "84951112233"), ANNA), time.time())
+        assert (line.calls, line.turned_away) == ((), 1)
+        assert shop.shop.calls.written.used == pytest.approx(1, abs=0.05)
 
 
 # -- calls of ours ------------------------------------------------------------------------------------------

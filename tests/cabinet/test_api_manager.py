@@ -6,9 +6,10 @@ import time
 import pytest
 from yarl import URL
 
+from ari_app.calls.happenings import CustomerUnknown
 from ari_app.demo.crm.simulator import Customer, Silent, Status
 from cabinet.api.manager import CRM_SECONDS, for_array
-from tests.cabinet.shop import ANNA, CLIENT_ID, UNKNOWN, ReportingShop
+from tests.cabinet.shop import ANNA, API_KEY, CLIENT_ID, UNKNOWN, ReportingShop
 from tests.support.pace import at_this_pace
 
 
@@ -185,3 +186,33 @@ async def test_an_error_as_text_is_empty_because_a_dialplan_reads_it(
     answer = await shop.client.get("/api/manager", params=given | {"type": "text"})
     assert answer.status in (400, 401)
     assert (answer.content_type, await answer.text()) == ("text/plain", "")
+
+
+async def test_three_hundred_look_ups_of_others_hold_up_no_call_and_no_report(shop: ReportingShop) -> None:
+    def number(of: int) -> str:
+        return f"+7916{of:07}"
+
+    strangers = [asyncio.create_task(shop.manager(number(one), type="text")) for one in range(300)]
+    await shop.crm_account.wait_until(lambda crm: len(crm.look_ups) == 9)
+    assert shop.service.pace_of(API_KEY).waiting > 20
+    began = time.monotonic()
+    assert await shop.reports("hangup", status="ANSWERED", duration="5", hold="2", direct="in") == "new"
+    real = await asyncio.gather(*(shop.shop.desk.look_up(number(one), time.time) for one in range(900, 920)))
+    assert [answer.problem for answer in real if isinstance(answer, CustomerUnknown)] == [None] * 20
+    assert time.monotonic() - began < at_this_pace(1.0)
+    assert await shop.told() == [("hangup", "101", "answered"), ("upload", "answered", "101")]
+    assert time.monotonic() - began < at_this_pace(2.0)
+    answers = await asyncio.gather(*strangers)
+    assert {answer.status for answer in answers} == {200}
+
+
+async def test_the_same_question_is_asked_once_and_its_answer_serves_for_a_moment(
+    shop: ReportingShop,
+) -> None:
+    texts = [
+        await answer.text()
+        for answer in await asyncio.gather(*(shop.manager(type="text") for _ in range(30)))
+    ]
+    assert set(texts) == {"Иванова Анна,101"}
+    assert await (await shop.manager(type="text")).text() == "Иванова Анна,101"
+    assert len(shop.crm_account.look_ups) == 1

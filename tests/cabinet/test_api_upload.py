@@ -10,7 +10,6 @@ import pytest
 from aiohttp import FormData
 from redis.asyncio import Redis
 
-from ari_app.asterisk import uploads
 from ari_app.asterisk.uploads import forget_drafts
 from ari_app.calls.call import Stage
 from ari_app.calls.reported import FILE_SECONDS, SILENCE_SECONDS
@@ -214,13 +213,13 @@ async def test_a_file_that_is_too_big_is_not_taken(shop: ReportingShop) -> None:
 
 
 async def test_no_file_fills_the_disk_on_which_calls_are_written(
-    shop: ReportingShop, monkeypatch: pytest.MonkeyPatch
+    shop: ReportingShop,
 ) -> None:
-    monkeypatch.setattr(uploads, "RESERVED_BYTES", 1 << 60)
+    shop.service.recordings.room.keep_free = 1 << 60
     asked = {"clientId": CLIENT_ID, "type": "upload", "uniqueid": CHANNEL}
     assert (await shop.client.post("/api/event", params=asked, data=wav())).status == 503
-    assert not list(shop.service.recordings.drafts.iterdir())
-    monkeypatch.undo()
+    assert not [path for path in shop.folder.glob("recordings/**/*") if path.is_file()]
+    shop.service.recordings.room.keep_free = 0
     await shop.uploads(wav())
 
 
@@ -250,3 +249,32 @@ async def test_what_a_killed_service_left_is_forgotten(shop: ReportingShop) -> N
     os.utime(drafts / "old.part", (1.0, 1.0))
     forget_drafts(shop.service.recordings)
     assert [path.name for path in drafts.iterdir()] == ["new.part"]
+
+
+async def test_the_links_of_a_removed_account_lead_nowhere_at_once(shop: ReportingShop) -> None:
+    await shop.reports("hangup", **END, record="wait")
+    await shop.uploads(wav())
+    await shop.told()
+    call = await shop.call()
+    link = f"/recordings/{call.recording.file}"
+    assert (await shop.client.get(link)).status == 200
+    assert await shop.service.accounts.remove(shop.account.id)
+    async with asyncio.timeout(10):
+        while True:
+            if (await shop.client.get(link)).status == 404:
+                break
+            await asyncio.sleep(0.02)
+    assert shop.account.id not in shop.service.shops
+    assert not [path for path in shop.folder.glob("recordings/**/*") if path.is_file()]
+
+
+async def test_an_account_that_has_no_more_room_on_the_disk_is_told_so_before_it_sends(
+    shop: ReportingShop,
+) -> None:
+    room = shop.service.recordings.room
+    room.limit = 500_000
+    asked = {"clientId": CLIENT_ID, "type": "upload", "uniqueid": CHANNEL}
+    assert (await shop.client.post("/api/event", params=asked, data=wav(50))).status == 503
+    room.limit = 10_000_000
+    await shop.uploads(wav(50))
+    assert room.taken(shop.account.id) == len(wav(50))

@@ -16,6 +16,7 @@ AS_STORED = {
     "manager_caller_name": "CRM",
     "ring_manager_seconds": "60",
     "ring_group_seconds": "60",
+    "keep_days": "1095",
     "record": "yes",
     "country": "RU",
 }

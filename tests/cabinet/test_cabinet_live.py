@@ -13,10 +13,13 @@ from ari_app.asterisk.events import NewCaller
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call
 from ari_app.store.accounts import Accounts
+from ari_app.store.keys import Keys
 from ari_app.timeline.timeline import narrate
 from cabinet.pages import live
+from cabinet.pages.board import MOST_SHOWN
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 from tests.cabinet.shop import SECRET_KEY
+from tests.support.hostile import watched_loop
 
 
 @pytest.fixture
@@ -230,3 +233,33 @@ async def test_a_call_that_the_shops_own_dialplan_reports_is_shown_until_it_repo
     await listed(answer, "Nobody is calling just now")
     answer.close()
     await comes_to(reader, "Nobody is calling just now")
+
+
+async def test_twenty_thousand_reported_calls_without_an_end_hold_nobody_up(
+    cabinet: CabinetShop, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = cabinet.shop
+    assert await shop.reports("in") == "new"
+    call = await shop.call()
+    keys = Keys(shop.account.id)
+    state = await shop.redis.get(keys.call(call.id))
+    assert isinstance(state, bytes)
+    for portion in range(100):
+        pipe = shop.redis.pipeline(transaction=False)
+        for one in range(200):
+            ident = f"reported-{portion * 200 + one:032}"
+            pipe.set(keys.call(ident), state.replace(call.id.encode(), ident.encode()))
+            pipe.sadd(keys.reported, ident)
+        await pipe.execute()
+    await reader.text("/live")  # its template is compiled once
+    with watched_loop(monkeypatch) as steps:
+        await shop.shop.reported.resume()
+        text = await reader.text("/live")
+        stream = await reader.client.get("/live/calls")
+        async with asyncio.timeout(60):
+            assert b"event: calls" in await stream.content.readline()
+        stream.close()
+    assert shop.shop.reported.open == 20_001
+    assert text.count("<tr>") == 1 + MOST_SHOWN
+    assert f"{20_001 - MOST_SHOWN}" in text
+    assert steps.longest < 0.1, steps.what

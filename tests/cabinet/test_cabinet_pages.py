@@ -61,6 +61,21 @@ async def test_the_first_page_says_what_is_wrong_and_how_to_mend_it(reader: Read
     assert "ari.conf" in text  # nobody listens at the PBX's address
 
 
+async def test_the_first_page_says_that_a_bound_is_near_before_it_is_reached(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    shop = cabinet.shop.shop
+    text = await reader.text("/")
+    assert 'data-part="calls"' not in text
+    assert 'data-part="steps"' not in text
+    shop.ledger.bytes = int(0.85 * shop.ledger.limit)
+    text = await reader.text("/")
+    assert "85 % is taken" in text
+    assert 'data-part="calls"' not in text
+    shop.ledger.bytes = 0
+    assert 'data-part="steps"' not in await reader.text("/")
+
+
 async def test_nothing_secret_stands_on_a_page(cabinet: CabinetShop, reader: Reader) -> None:
     crm = cabinet.shop.account.crm
     for page in ("/", "/live", "/calls"):

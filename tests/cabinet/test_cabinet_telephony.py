@@ -42,6 +42,7 @@ async def send(reader: Reader, *typed: tuple[str, str]) -> tuple[int, str]:
         "manager_caller_name": "CRM",
         "ring_manager_seconds": "60",
         "ring_group_seconds": "60",
+        "keep_days": "1095",
         "country": "RU",
         "timezone": "",
     }
@@ -83,6 +84,7 @@ async def test_all_settings_are_stored_and_shown_again(cabinet: CabinetShop, rea
         ("blank_unknown_caller", "yes"),
         ("ring_manager_seconds", "20"),
         ("ring_group_seconds", "40"),
+        ("keep_days", "90"),
         ("ignore_manager_status", "yes"),
         ("country", "KZ"),
         ("timezone", "Asia/Almaty"),
@@ -99,6 +101,7 @@ async def test_all_settings_are_stored_and_shown_again(cabinet: CabinetShop, rea
         blank_unknown_caller=True,
         ring_manager_seconds=20,
         ring_group_seconds=40,
+        keep_days=90,
         ignore_manager_status=True,
         record=False,
         fallback="group:103>101;queue:queues,sales",

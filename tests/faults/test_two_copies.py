@@ -147,6 +147,122 @@ async def test_a_phone_that_rings_when_its_copy_fails_rings_on_and_is_answered(
     await told_once(shared)
 
 
+async def test_a_talk_of_which_redis_never_heard_is_not_told_as_missed(shared: SharedOffice) -> None:
+    (olga,) = shared.managers(1)
+    one, other = await shared.open_two(unknown=f"group:{olga}")
+    async with shared.phone(olga, Rings()) as phone, shared.call(STRANGER) as caller:
+        await phone.rings()
+        await shared.stage("ringing")
+        await cut_from_redis(shared, one)
+        phone.answer()
+        await caller.answered()
+        caller.hang_up()
+        await caller.ended()
+        await phone.is_free()
+    await shared.has_it(other)
+    await come_back(shared, one)
+    report = await shared.report()
+    assert report.upload.result in ("unknown", "answered")  # the second if the other one came soon enough
+    await told_once(shared)
+
+
+async def test_a_call_that_a_copy_had_while_it_was_cut_off_from_redis_is_told_all_the_same(
+    shared: SharedOffice,
+) -> None:
+    (olga,) = shared.managers(1)
+    shared.customer(ANNA, "Иванова Анна", manager=olga)
+    one, other = await shared.open_two()
+    other.send(signal.SIGSTOP)  # it shall not come before the call is over
+    await cut_from_redis(shared, one)
+    async with shared.phone(olga, Answers(after=0.1)), shared.call(ANNA, talks=1) as caller:
+        await caller.ended()
+    assert caller.status == 200
+    other.send(signal.SIGCONT)
+    await shared.has_it(other)
+    await come_back(shared, one)
+    report = await shared.report()
+    assert (report.upload.result, report.upload.code) == ("answered", olga)
+    assert report.upload.record_url
+    assert await shared.holder() == other.holder
+    await told_once(shared)
+
+
+async def test_people_who_talk_in_a_call_of_which_redis_never_heard_go_on(shared: SharedOffice) -> None:
+    (olga,) = shared.managers(1)
+    shared.customer(ANNA, "Иванова Анна", manager=olga)
+    one, other = await shared.open_two()
+    other.send(signal.SIGSTOP)  # it shall not come before they talk
+    await cut_from_redis(shared, one)
+    async with shared.phone(olga, Answers(after=0.1)) as phone, shared.call(ANNA) as caller:
+        await caller.answered()
+        other.send(signal.SIGCONT)
+        await shared.has_it(other)
+        assert phone.talking
+        await come_back(shared, one)
+        assert (await shared.stage("talking")).talker == olga
+        await shared.recorded()
+        assert not caller.over
+        caller.hang_up()
+        await caller.ended()
+        await phone.is_free()
+        assert len(phone.calls) == 1
+    report = await shared.report()
+    assert (report.upload.result, report.upload.code) == ("answered", olga)
+    assert report.upload.record_url
+    await told_once(shared)
+
+
+async def test_two_who_talk_in_a_call_that_nobody_hands_in_are_parted_when_one_leaves(
+    shared: SharedOffice,
+) -> None:
+    (olga,) = shared.managers(1)
+    shared.customer(ANNA, "Иванова Анна", manager=olga)
+    one, other = await shared.open_two()
+    other.send(signal.SIGSTOP)
+    await cut_from_redis(shared, one)
+    async with shared.phone(olga, Answers(after=0.1)) as phone, shared.call(ANNA) as caller:
+        await caller.answered()
+        await killed(shared, one)
+        other.send(signal.SIGCONT)
+        await shared.has_it(other)
+        assert phone.talking
+        caller.hang_up()
+        await caller.ended()
+        await phone.is_free()
+    assert len(phone.calls) == 1
+
+
+async def test_a_click_that_redis_knew_as_ringing_is_found_in_its_talk(shared: SharedOffice) -> None:
+    (olga,) = shared.managers(1)
+    one, other = await shared.open_two()
+    stored = await Accounts(shared.redis, SECRET_KEY).find(shared.account.id)
+    assert stored is not None
+    given = {"clientId": stored.crm.client_id.get_secret_value(), "code": olga, "phone": ANNA}
+    async with (
+        shared.phone(olga, Rings()) as phone,
+        shared.lab.customer_phone(Answers(after=0.1)) as customer,
+        aiohttp.ClientSession() as crm,
+    ):
+        async with crm.get(f"http://127.0.0.1:{one.port}/crm/call", params=given) as answer:
+            assert answer.status == 200, await answer.text()
+        await phone.rings()
+        other.send(signal.SIGSTOP)
+        await cut_from_redis(shared, one)
+        phone.answer()
+        await customer.answers()
+        other.send(signal.SIGCONT)
+        await shared.has_it(other)
+        assert (await shared.stage("talking")).talker == olga
+        assert phone.talking
+        phone.hang_up()
+        await customer.is_free()
+        await come_back(shared, one)
+    report = await shared.report()
+    assert (report.upload.result, report.upload.code) == ("answered", olga)
+    assert len(customer.calls) == 1
+    await told_once(shared)
+
+
 async def test_a_copy_that_comes_back_takes_over_in_its_turn(shared: SharedOffice) -> None:
     (olga,) = shared.managers(1)
     shared.customer(ANNA, "Иванова Анна", manager=olga)
@@ -157,6 +273,31 @@ async def test_a_copy_that_comes_back_takes_over_in_its_turn(shared: SharedOffic
             await stopped(shared, holder)
             await shared.has_it(next_one)
             await come_back(shared, holder)
+        assert phone.talking
+        caller.hang_up()
+        await caller.ended()
+    report = await shared.report()
+    assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
+    await told_once(shared)
+
+
+async def test_a_copy_that_reaches_the_pbx_before_redis_takes_it_back_from_nobody(
+    shared: SharedOffice,
+) -> None:
+    (olga,) = shared.managers(1)
+    shared.customer(ANNA, "Иванова Анна", manager=olga)
+    one, other = await shared.open_two()
+    async with shared.phone(olga, Answers(after=0.1)) as phone, shared.call(ANNA) as caller:
+        await shared.recorded()
+        await cut_from_both(shared, one)
+        await shared.has_it(other)
+        epoch = await shared.epoch()
+        shared.to_pbx.mend(one.pid)
+        await shared.let_go(one)
+        assert "another copy of the service has taken the account since" in one.log
+        assert await other.connected() == 1
+        await come_back(shared, one)
+        assert (await shared.holder(), await shared.epoch()) == (other.holder, epoch)
         assert phone.talking
         caller.hang_up()
         await caller.ended()

@@ -95,6 +95,8 @@ async def befall(world: World, happened: Happened) -> None:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
     happened.back = happened.unheard
+    if fault.what is What.CUT_FROM_REDIS:  # what happens until another copy has it is not written
+        happened.back = max(happened.unheard, min(happened.healed, happened.began + TAKEN_OVER_SECONDS))
     if happened.alone or fault.what not in OF_ONE_COPY:
         happened.back = max(happened.healed, happened.unheard)
     elif happened.deaf and happened.unheard - happened.began > TAKEN_OVER_SECONDS * at_this_pace(1.0):

@@ -164,6 +164,8 @@ class Run:
                 fact for fact in judge.wrong(seen, one, self._pace(seen)) if "doesn't download" not in fact
             ]
             self._judged[seen.call.number] = len(facts)
+            for fact in facts:
+                self._say(f"WRONG  {', '.join(one.ids) or seen.call.number}: {fact}")
 
     def _judge(self) -> Judge:
         return Judge(self._faults, self._world.deaths, self._origin, self._epoch)

@@ -145,6 +145,20 @@ def test_the_last_who_talked_is_named_after_a_transfer() -> None:
     ]
 
 
+def test_who_talked_last_only_while_nothing_was_heard_need_not_be_named() -> None:
+    seen = talk(
+        Kind.BLIND,
+        Rang(OLGA, BEGAN + 0.2, BEGAN + 2, BEGAN + 4, refused=False),
+        Rang(BORIS, BEGAN + 4, BEGAN + 4, BEGAN + 7, refused=False),
+    )
+    as_was_known = told(OLGA, BORIS, upload={"code": OLGA})
+    assert wrong(seen, as_was_known, (What.KILLED, 3.5, 8.0)) == []
+    assert wrong(seen, as_was_known, (What.KILLED, 3.5, 5.0)) != []
+    assert wrong(seen, as_was_known, (What.CRM_503, 3.5, 8.0)) != []
+    nobody_of_them = told(OLGA, BORIS, upload={"code": "999"})
+    assert wrong(seen, nobody_of_them, (What.KILLED, 3.5, 8.0)) != []
+
+
 def test_of_two_who_answer_at_once_the_one_who_stays_has_talked() -> None:
     seen = talk(
         Kind.UNKNOWN,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ari_app.calls import Way
 from tests.soak.faults import STEP_SECONDS, Happened
 from tests.soak.plan import Kind, What
 from tests.soak.scenes import Rang, Seen
@@ -165,7 +166,8 @@ class Judge:
                 continue
             if truth.crossed:
                 continue
-            yield from self._talker(truth, upload.code, doubt)
+            if not self._last_talk_unheard(truth, upload.code):
+                yield from self._talker(truth, upload.code, doubt)
             yield from self._times(seen, truth, told, TOLERANCE * pace)
             yield from self._recording(truth, told, TOLERANCE * pace)
 
@@ -222,6 +224,13 @@ class Judge:
             moments += [truth.answer.first, truth.answer.last]
         return any(fault.deaf and any(map(fault.covers, moments)) for fault in self._faults)
 
+    def _last_talk_unheard(self, truth: Truth, code: str | None) -> bool:
+        """Whether who talked last did so only while nothing was heard: who did before may be named."""
+        since = max(truth.changes, default=truth.end.last)
+        return code in (None, *truth.talkers) and any(
+            one.deaf and one.covers(since) and one.covers(truth.end.first) for one in self._faults
+        )
+
     def _talker(self, truth: Truth, code: str | None, doubt: bool) -> Iterator[str]:
         if not truth.answered or code == truth.talkers[-1] or (doubt and code is None):
             return
@@ -270,6 +279,7 @@ class Judge:
             for one in self._faults
         )
         if upload.record_url is None:
+            lost = lost or any(call.way is Way.AJAM for call in told.calls)  # the dialplan runs it
             if truth.talked.first > SHORT_TALK and not lost:
                 yield "no recording"
         elif told.recorded is None or told.recorded.status != 200 or told.recorded.seconds is None:

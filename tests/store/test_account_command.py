@@ -7,6 +7,7 @@ import pytest
 from redis.asyncio import Redis
 from typer.testing import CliRunner
 
+from ari_app.asterisk.recordings import RecordingStore
 from ari_app.cli import app
 from ari_app.settings import claim
 from ari_app.store.leases import say_running
@@ -57,3 +58,22 @@ async def test_it_is_said_where_a_shop_was_applied(
         await say_running(redis)  # whichever data folder its service has
         said = await asyncio.to_thread(CliRunner().invoke, app, apply)
         assert "no service works" not in said.stderr
+
+
+def test_the_recordings_of_a_removed_shop_go_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARI_APP_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("ARI_APP_SECRET_KEY", "k" * 32)
+    file = tmp_path / "shop.toml"
+    file.write_text(SHOP)
+    assert CliRunner().invoke(app, ["account", "apply", str(file)]).exit_code == 0
+    listed = CliRunner().invoke(app, ["account", "list"]).stdout
+    name = next(word for word in listed.split() if "retailcrm" in word)
+    recordings = RecordingStore(tmp_path / "data" / "recordings", "k" * 32)
+    for account, call in ((name, "its own"), ("another", "another's")):
+        path = recordings.path_of(recordings.name_of(call))
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"sound")
+        recordings.belongs(account, path.name)
+    assert CliRunner().invoke(app, ["account", "remove", name]).exit_code == 0
+    left = [path.name for path in (tmp_path / "data" / "recordings").rglob("*.wav")]
+    assert left == [recordings.name_of("another's")]

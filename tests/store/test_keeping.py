@@ -77,6 +77,22 @@ async def test_a_call_goes_at_its_age_with_all_that_is_said_of_it(
     assert (await read(redis)).days == before.days
 
 
+async def test_an_account_may_want_its_calls_kept_for_less_than_the_service_keeps_them(
+    store: CallStore, recordings: RecordingStore, tmp_path: Path
+) -> None:
+    keeping = Keeping(
+        lambda: [store], recordings, 30, lambda: NOW, pause=0, own_days={"shop": 10, "other": 50}.get
+    )
+    other = CallStore(store._redis, "other")
+    calls = [recorded(recordings, f"{days} days", NOW - days * DAY) for days in (9, 11, 29, 31)]
+    await write(store, *calls)
+    await write(other, call("other's", NOW - 29 * DAY), call("other's old", NOW - 31 * DAY))
+    assert (await keeping.let_go(store), await keeping.let_go(other)) == (3, 1)
+    assert await kept(store) == {"9 days"}
+    assert files(tmp_path) == [calls[0].recording.file]
+    assert await kept(other) == {"other's"}
+
+
 async def test_what_the_crm_is_still_to_be_told_or_heard_just_now_stays(
     store: CallStore, recordings: RecordingStore, keeping: Keeping, tmp_path: Path
 ) -> None:

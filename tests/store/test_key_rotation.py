@@ -124,7 +124,7 @@ async def test_recordings_keep_the_names_that_an_older_key_gave_and_can_be_remov
     found = both.find("one")
     assert found is not None
     assert (found.name, both.name_of("one") == found.name) == (names["one"], False)
-    both.remove("one")
+    both.remove("shop", "one")
     assert not before.path_of(names["one"]).exists()
 
     store = CallStore(redis, "shop")  # the older key is gone: the call itself knows the name

@@ -4,12 +4,17 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import pytest
 from redis.asyncio import Redis
 
+from ari_app.accounts.reading import read_account
 from ari_app.errors import LeaseLost, StoreUnavailable
+from ari_app.reach import ANYWHERE, Passage, Passages
+from ari_app.service.holding import Holding
 from ari_app.store.calls import CallStore
 from ari_app.store.connection import ANSWER_SECONDS, connect
+from ari_app.store.copies import Copies
 from ari_app.store.keys import Keys
 from ari_app.store.leases import (
     FRESH_SECONDS,
@@ -23,6 +28,7 @@ from ari_app.store.leases import (
 )
 from ari_app.store.ledger import Ledger
 from tests.store.test_statistics import MIDNIGHT, call, step
+from tests.support.accounts import account_toml
 
 SHOP = "shop"
 
@@ -259,6 +265,52 @@ async def test_the_last_holders_come_first_after_an_outage_of_redis(redis: Redis
     assert await other.take() is None
 
 
+async def test_a_full_redis_takes_no_account_from_its_holder(redis: Redis) -> None:
+    one, other = Lease(redis, SHOP, "one", "http://one"), Lease(redis, SHOP, "other")
+    await one.take()
+    await other.take()
+    copies = Copies(redis, "one", "http://one")
+    await copies.say(1, open=True)
+    await redis.config_set("maxmemory-policy", "noeviction")
+    await redis.config_set("maxmemory", 1)
+    with pytest.raises(StoreUnavailable):
+        await CallStore(redis, SHOP).write([step(call("c1", at=MIDNIGHT))])
+    for _ in range(3):
+        await redis.config_set("maxmemory", 0)
+        await pass_by(redis, LEASE_SECONDS - 1)
+        await redis.config_set("maxmemory", 1)
+        await one.renew()
+        assert one.fresh
+        assert not one.away
+        assert await other.take() is not None
+    await copies.say(2, open=True)
+    assert copies.known["one"].accounts == 2
+    assert not await one.name_heir("other")
+    await other.take(able=True)
+    assert await one.name_heir("other")
+    await one.leave("other")
+    assert await other.take(able=True) is None
+
+
+async def test_a_redis_that_can_only_be_read_for_a_while_takes_no_account_from_its_holder(
+    redis: Redis,
+) -> None:
+    account = read_account(account_toml())
+    one, other = (Holding(redis, name, "", lambda _: None) for name in ("one", "other"))
+    async with aiohttp.ClientSession() as session:
+        passages = Passages(Passage(ANYWHERE, session), Passage(ANYWHERE, session))
+        assert await one.take(account, passages)
+        await redis.replicaof("127.0.0.1", "1")
+        with pytest.raises(StoreUnavailable):
+            await other.take(account, passages)
+        await redis.replicaof("NO", "ONE")
+        await redis.hset(Keys(account.id).lease, "until", "1")  # so long did it last
+        assert not await other.take(account, passages)
+        await one.lease(account.id).renew()
+        assert one.lease(account.id).held
+        await one.leave(account.id)
+
+
 async def test_a_free_account_is_taken_at_once_though_redis_was_away(redis: Redis) -> None:
     assert await Lease(redis, SHOP, "one").take(patient=True) is None
 
@@ -286,6 +338,29 @@ async def test_another_epoch_writes_nothing_of_a_step(redis: Redis) -> None:
     assert await everything(redis) == before
     assert lost == ["one"]
     await CallStore(redis, SHOP, lease=other).write([step(call("c2", at=MIDNIGHT))])
+
+
+async def test_a_call_of_which_redis_never_heard_is_handed_in_to_whoever_holds_the_account(
+    redis: Redis,
+) -> None:
+    one, other = Lease(redis, SHOP, "one"), Lease(redis, SHOP, "other")
+    await one.take()
+    known, unheard_of = step(call("c1", at=MIDNIGHT)), step(call("c2", at=MIDNIGHT))
+    store = CallStore(redis, SHOP, lease=one)
+    await store.write([known])
+    await pass_by(redis, LEASE_SECONDS + 1)
+    await other.take()
+    before = await everything(redis)
+    await store.hand_in([known])
+    assert await everything(redis) == before
+    for _ in range(2):  # its answer was lost
+        await store.hand_in([unheard_of])
+    holder = CallStore(redis, SHOP, lease=other)
+    assert [late.id for late in await holder.take_late()] == ["c2"]
+    assert await holder.take_late() == []
+    assert {ended.id for ended in await holder.ended(10)} == {"c1", "c2"}
+    with pytest.raises(LeaseLost):
+        await CallStore(redis, SHOP, lease=one).write([unheard_of])
 
 
 async def test_the_same_copy_started_again_does_not_take_what_its_former_self_writes(redis: Redis) -> None:

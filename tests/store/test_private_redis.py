@@ -5,14 +5,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
+from structlog.testing import capture_logs
 
 from ari_app.errors import StoreUnavailable
+from ari_app.service.redis_room import RedisRoom
 from ari_app.store import server
 from ari_app.store.connection import check_persistence, connect
 from ari_app.store.server import private_redis
@@ -85,6 +87,30 @@ async def test_it_keeps_everything_and_nobody_else_can_reach_it(tmp_path: Path) 
         assert (tmp_path / "redis" / "redis.sock").stat().st_mode & 0o777 == 0o700
         await redis.config_set("appendonly", "no")
         assert "appendonly yes" in (await check_persistence(redis) or "")
+
+
+async def test_it_takes_so_much_memory_and_then_refuses_to_be_written_and_forgets_nothing(
+    tmp_path: Path,
+) -> None:
+    async with private_redis(tmp_path, own=True, megabytes=16) as url, client(url) as redis:
+        room = RedisRoom(redis)
+        await room.look()
+        assert room.problem is None
+        await redis.set("first", "kept")
+        with capture_logs() as log, suppress(OutOfMemoryError):
+            for number in range(100):
+                await redis.set(f"filling {number}", b"x" * 500_000)
+                await room.look()
+        assert 10 < await redis.dbsize() < 40
+        assert await redis.get("first") == b"kept"
+        assert room.problem is not None
+        assert sum("% full" in line["event"] for line in log) == 1
+        await redis.delete(*[f"filling {number}" for number in range(100)])
+        await room.look()
+        assert room.problem is None
+    async with private_redis(tmp_path, own=True) as url, client(url) as redis:
+        memory = await redis.info("memory")
+        assert (memory["maxmemory"] >= 10**8, memory["maxmemory_policy"]) == (True, "noeviction")
 
 
 async def test_a_command_uses_the_services_redis_and_leaves_it_running(tmp_path: Path) -> None:

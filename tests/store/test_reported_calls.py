@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from ari_app.accounts.current import Current
 from ari_app.accounts.reading import read_account
+from ari_app.bounded import Allowance
 from ari_app.calls.call import AsGiven, Direction
 from ari_app.calls.orders import TellHangup, TellResult, TellRinging
 from ari_app.calls.outcome import Ending
@@ -45,6 +46,7 @@ def reported(store: CallStore, told: list[None] | None = None) -> ReportedCalls:
         lambda: told.append(None) if told is not None else None,
         Changes(),
         lambda: 100.0,
+        Allowance(20, 60),
     )
 
 

@@ -167,16 +167,20 @@ class Story:
         up_at: float | None = None,
         newcomers: tuple[h.PartyReplaced, ...] = (),
         deaf: bool = False,
+        ends: tuple[h.LegEnded, ...] = (),
+        recorded: bool = False,
     ) -> Story:
         """Ask the PBX; channels of the call that are not among the facts don't exist.
 
-        `deaf` since `up_at`, else nothing can have been missed for long.
+        `deaf` since `up_at`, else nothing can have been missed for long; `ends` are heard again by then.
         """
         self.happens(h.OutcomeUnknown(self.now, "connected again"))
         asked = self.given(o.AskPbx)[-1].channels
         known_up_at = self.now if up_at is None else up_at
         return self.happens(
-            h.PbxSaid(self.now, asked, facts, recording, known_up_at, restarted, newcomers, deaf)
+            h.PbxSaid(
+                self.now, asked, facts, recording, known_up_at, restarted, newcomers, deaf, ends, recorded
+            )
         )
 
     def settle(self) -> Story:

@@ -44,6 +44,7 @@ ring_group_seconds = 40
 ignore_manager_status = true
 blank_unknown_caller = true
 record = false
+keep_days = 90
 fallback = "group:103,104;queue:sales"
 unknown = "dialplan:ivr,s,1"
 [[extensions]]
@@ -176,6 +177,7 @@ def test_an_address_that_cannot_be_the_crms_is_refused(url: str) -> None:
         ("calls", 'fallback = "grup:101"', "calls.fallback: 'grup:101': a destination is group:"),
         ("calls", 'unknown = "group:101,101"', "an extension stands in the group twice"),
         ("calls", 'record = "yes"', "calls.record: found"),
+        ("calls", "keep_days = 0", "calls.keep_days: found 0"),
         ("[extensions]", "user_id = 1\ncode = 101", "extensions[0].code: found 101, expected text in quotes"),
         ("[extensions]", 'user_id = 1\ncode = "1x1"', 'extensions[0].code: found "1x1", expected digits'),
         (

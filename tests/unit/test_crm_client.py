@@ -442,6 +442,39 @@ def test_a_burst_of_reports_leaves_room_for_a_look_up() -> None:
     jump(scenario)
 
 
+def test_look_ups_for_others_hold_up_neither_calls_nor_popups_nor_reports() -> None:
+    async def scenario() -> None:
+        crowd = Crowd(Pace())
+        foreign = [asyncio.create_task(crowd.request(Urgency.ASKED)) for _ in range(300)]
+        await asyncio.sleep(0.5)
+        real = [asyncio.create_task(crowd.request(Urgency.LOOK_UP)) for _ in range(20)]
+        others = [asyncio.create_task(crowd.request(kind)) for kind in (Urgency.POPUP, Urgency.REPORT)]
+        await asyncio.gather(*real, *others)
+        assert crowd.names.count("ASKED") == 9
+        assert {at for at, name in crowd.let_in if name != "ASKED"} == {0.5}
+        for task in foreign:
+            task.cancel()
+        await asyncio.gather(*foreign, return_exceptions=True)
+
+    jump(scenario)
+
+
+def test_popups_reports_and_look_ups_for_others_have_their_share_beside_endless_look_ups() -> None:
+    async def scenario() -> None:
+        crowd = Crowd(Pace())
+        kinds = (Urgency.POPUP, Urgency.ASKED, Urgency.REPORT)
+        waiting = [asyncio.create_task(crowd.request(Urgency.LOOK_UP)) for _ in range(400)]
+        waiting += [asyncio.create_task(crowd.request(kind)) for kind in kinds for _ in range(10)]
+        await asyncio.sleep(4.5)
+        assert [crowd.names.count(kind.name) for kind in (Urgency.POPUP, Urgency.REPORT)] == [10, 10]
+        assert crowd.names.count("ASKED") >= 4
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    jump(scenario)
+
+
 def test_one_who_gives_up_takes_no_place() -> None:
     async def scenario() -> None:
         crowd = Crowd(Pace(telephony=1))

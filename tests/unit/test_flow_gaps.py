@@ -88,6 +88,48 @@ def test_a_call_of_which_nothing_is_left_may_have_been_answered() -> None:
     assert story.call.over
 
 
+def test_a_recording_shows_that_somebody_was_answered_of_whom_nothing_is_left() -> None:
+    for story in (Story().found(None).wait(5), Story().wait(1), Story()):
+        gap(story, recorded=True)
+        assert story.call.ending is Ending.UNKNOWN
+        assert story.given(o.FetchRecording)
+        story.happens(h.RecordingStored(story.now, "c1.wav", 3.0))
+        assert (story.result.ending, story.result.code, story.result.recording) == (
+            Ending.UNKNOWN,
+            None,
+            None,
+        )
+        assert story.call.over
+
+
+def ended(channel: str, at: float = BACK - 0.1, *, is_up: bool = True) -> h.LegEnded:
+    """The end of a channel that is heard again, before the PBX could say what is true."""
+    return h.LegEnded(at, channel, 16, up=is_up)
+
+
+def test_a_caller_who_leaves_when_we_have_just_come_back_was_answered_if_they_were_up() -> None:
+    story = gap(ringing(), was_up("c1-1"), ends=(ended(CALLER),))
+    assert story.hangup == (("101",), Ending.ANSWERED)
+    assert (story.call.talker, story.call.answered_at, story.call.ended_at) == ("101", ANSWERED, BACK - 0.1)
+    story = gap(ringing(), ends=(ended(CALLER), ended("c1-1", BACK - 0.2)))
+    assert story.hangup == (("101",), Ending.ANSWERED)
+    assert (story.call.answered_at, story.call.ended_at) == (RINGS, BACK - 0.2)
+    story = gap(ringing(), ends=(ended(CALLER),))
+    assert story.hangup == (("101",), Ending.ANSWERED)
+    assert (story.call.talker, story.call.end_unseen) == ("101", True)
+
+
+def test_a_caller_who_was_not_up_when_they_left_was_answered_by_nobody() -> None:
+    story = gap(ringing(), ends=(ended(CALLER, is_up=False),))
+    assert story.hangup == (("101",), Ending.GAVE_UP)
+    assert story.call.ended_at == BACK - 0.1
+
+
+def test_an_end_that_was_heard_is_dated_by_it() -> None:
+    story = gap(ringing().answers("101"), was_up(CALLER), ends=(ended("c1-1"),))
+    assert (story.call.ended_at, story.call.end_unseen) == (BACK - 0.1, False)
+
+
 def test_without_a_gap_a_call_of_which_nothing_is_left_was_given_up() -> None:
     story = ringing()
     story.pbx_says(up_at=RINGS)

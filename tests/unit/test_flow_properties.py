@@ -77,7 +77,7 @@ def random_happening(random: Random, call: Call, at: float, about: type) -> h.Ha
             way = pick((OUTSIDE, None))
             return h.LegForwarded(at, leg, pick(CODES), "internal", pick((True, False)), way)
         case h.LegEnded:
-            return h.LegEnded(at, leg, cause, pick((None, 603, 403)), up_at)
+            return h.LegEnded(at, leg, cause, pick((None, 603, 403)), up_at, pick((True, False)))
         case h.LegRefused:
             return h.LegRefused(at, leg, "no")
         case h.MemberRung | h.MemberAnswered:
@@ -118,7 +118,22 @@ def random_happening(random: Random, call: Call, at: float, about: type) -> h.Ha
             )
             asked = tuple(ident for ident in everyone if random.random() < 0.8)
             restarted, deaf = random.random() < 0.1, pick((True, False))
-            return h.PbxSaid(at, asked, facts, pick((True, False)), at - 1, restarted, deaf=deaf)
+            ends = tuple(
+                h.LegEnded(at - 0.1, ident, cause, up=pick((True, False)))
+                for ident in everyone
+                if deaf and random.random() < 0.3
+            )
+            return h.PbxSaid(
+                at,
+                asked,
+                facts,
+                pick((True, False)),
+                at - 1,
+                restarted,
+                deaf=deaf,
+                ends=ends,
+                recorded=deaf and random.random() < 0.1,
+            )
     return typing.cast(h.Happening, about(at))
 
 

@@ -77,7 +77,7 @@ async def test_a_recording_without_an_end_does_not_fill_the_disk(
     store = RecordingStore(tmp_path, "key")
     async with pbx(endless) as (session, url), session.get(url) as response:
         with pytest.raises(NoRecording, match="longer"):
-            await store.save("call", response)
+            await store.save("shop", "call", response)
     assert _files(tmp_path) == []
 
 

@@ -102,7 +102,14 @@ EXAMPLES: dict[str, Event] = {
     "RecordingFailed": h.RecordingFailed(1.0, "500"),
     "OutcomeUnknown": h.OutcomeUnknown(1.0, "why"),
     "ClockSet": h.ClockSet(1.0, -3600.0),
-    "PbxSaid": h.PbxSaid(1.0, ("1.1",), (h.ChannelFact("1.1", "Up", True),), False, 0.5),
+    "PbxSaid": h.PbxSaid(
+        1.0,
+        ("1.1",),
+        (h.ChannelFact("1.1", "Up", True),),
+        False,
+        0.5,
+        ends=(h.LegEnded(0.9, "1.1", 16, up=True),),
+    ),
     "ServiceStopping": h.ServiceStopping(1.0),
 }
 
