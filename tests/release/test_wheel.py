@@ -160,6 +160,21 @@ async def test_what_is_installed_from_the_wheel_serves_pages_with_their_style(
                 assert (answer.status, len(await answer.read()) > 0) == (200, True), link
         async with session.get("/api/openapi.json") as answer:
             assert (await answer.json())["openapi"] == "3.1.0"
+        assert await _health_check(site.rpartition(":")[2]) == 0
+    assert await _health_check(site.rpartition(":")[2]) != 0
+
+
+async def _health_check(port: str) -> int:
+    """Ask what the image asks to know whether its service is well."""
+    words = re.findall(r"^HEALTHCHECK .*CMD (.*)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    _, *arguments = json.loads(words[0])
+    asking = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *arguments,
+        env={**_without_ours(), "ARI_APP_PORT": port},
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    return await asking.wait()
 
 
 @asynccontextmanager

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ari_app.accounts.reading import read_account
+from ari_app.settings import IN_FILE, PREFIX, Settings
 
 DOCS = Path(__file__).parents[2]
+DEPLOYED = [path for path in (DOCS / "deploy").rglob("*") if path.is_file()]
 
 
 def test_the_account_that_the_documents_explain_can_be_applied() -> None:
@@ -59,3 +61,24 @@ def test_make_help_names_every_target() -> None:
 def test_the_changes_of_the_present_version_are_written_down() -> None:
     version = tomllib.loads((DOCS / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     assert f"\n## {version}" in (DOCS / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_every_setting_that_is_named_is_one() -> None:
+    settings = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    named = [
+        DOCS / "Dockerfile",
+        DOCS / "compose.yaml",
+        *DOCS.glob("*.md"),
+        *DOCS.glob("docs/**/*.*"),
+        *DEPLOYED,
+    ]
+    for document in named:
+        if document.suffix != ".png":
+            found = set(re.findall(rf"{PREFIX}[A-Z_]*[A-Z](?![A-Z_])", document.read_text("utf-8")))
+            assert {name.removesuffix(IN_FILE) for name in found} <= settings, document
+
+
+def test_every_file_that_a_container_is_given_is_there() -> None:
+    given = re.findall(r"\./(deploy[^:]*):", (DOCS / "compose.yaml").read_text("utf-8"))
+    assert len(given) == 3
+    assert all((DOCS / name).exists() for name in given)
