@@ -29,7 +29,7 @@ help:
 	@echo "make catalogue  takes the cabinet's sentences into locales/ru.po, to be translated there"
 	@echo "make settings   writes docs/settings.env, the sample in which each setting is explained, anew"
 	@echo "make lock       pins the Python packages anew: requirements.lock, and requirements-dev.lock with our tools"
-	@echo "make wheel      a release in dist: the wheel, its source, its bill of materials (CycloneDX), their sums"
+	@echo "make wheel      a release in dist: wheel, source, bill of materials (CycloneDX), and what installs it"
 	@echo "make pages      fetches the style and the script of the pages, by npm"
 	@echo "make install    the set-up alone; leaves $(BIN)/ari-app"
 	@echo "make install-for-tests  the same with all that the tests need: two Asterisks, a browser, linphone"
@@ -104,8 +104,8 @@ wheel: $(VENV)/tools-installed $(PAGES)
 	@rm -rf dist
 	@$(BIN)/python -m build --no-isolation >/dev/null
 	@$(BIN)/python -m release.sbom dist/*.whl >/dev/null
-	@cp requirements.lock dist/
-	@cd dist && sha256sum *.whl *.tar.gz *.json *.lock | tee SHA256SUMS
+	@cp requirements.lock docs/settings.env deploy/install deploy/ari-app.service dist/
+	@cd dist && sha256sum * | tee SHA256SUMS
 
 # In an environment of its own, so that what looks at our packages is none of them. A package of which nobody
 # can say anything fails it, too.

@@ -1,6 +1,8 @@
 """What the documents show works."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,3 +84,10 @@ def test_every_file_that_a_container_is_given_is_there() -> None:
     given = re.findall(r"\./(deploy[^:]*):", (DOCS / "compose.yaml").read_text("utf-8"))
     assert len(given) == 3
     assert all((DOCS / name).exists() for name in given)
+
+
+def test_shellcheck_finds_nothing_in_what_installs_it() -> None:
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    scripts = [DOCS / "deploy/install"]
+    done = subprocess.run([shellcheck, *scripts], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
