@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -139,6 +141,27 @@ async def passage(reach: Reach) -> AsyncIterator[Passage]:
     no_cookies = aiohttp.DummyCookieJar()  # AJAM's tell its sessions apart itself; nobody else has any
     async with aiohttp.ClientSession(connector=connector, cookie_jar=no_cookies) as session:
         yield Passage(reach, session)
+
+
+_ONE_NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
+_OWN_NAMES = ("localhost", "local", "internal", "lan", "home", "intranet", "corp", "private")
+"""What the names of hosts end with that are only found inside a network."""
+
+
+def leads_inside(url: str) -> bool:
+    """Tell whether a link leads into the network of whoever opens it: to a loopback, private or other special
+    address, to one of this machine's, or to a name that is only found inside. No name is looked up.
+
+    An address that browsers read and we don't, such as ``127.1`` or ``0x7f000001``, counts as inside.
+    """
+    try:
+        host = (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return True
+    labels = host.split(".")
+    if ":" in host or _ONE_NUMBER.fullmatch(labels[-1]):
+        return not Reach().allows(host)
+    return len(labels) < 2 or labels[-1] in _OWN_NAMES
 
 
 def read_networks(texts: Sequence[str]) -> tuple[IPNetwork, ...]:

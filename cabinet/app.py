@@ -15,7 +15,7 @@ from cabinet.frame.proxies import FOUND_OUT
 from cabinet.frame.rendering import set_up_templates
 from cabinet.frame.security import add_headers
 from cabinet.frame.visits import SESSIONS
-from cabinet.pages import asterisk, check, live
+from cabinet.pages import asterisk, check, findings, live
 from cabinet.routes import API, FIGURES, ROUTES
 
 
@@ -32,7 +32,7 @@ def make_app(service: Service) -> web.Application:
     app.cleanup_ctx.append(app[PASSING].at_work)
     app.on_shutdown.append(app[PASSING].close)
     set_up_templates(app)
-    for page in (asterisk, check, live):
+    for page in (asterisk, check, findings, live):
         page.set_up(app)
     app.add_routes(ROUTES)
     app.add_subapp("/api", _make_api(service))

@@ -18,6 +18,7 @@ from ari_app.accounts.owners import Owners
 from ari_app.accounts.sections import (
     ACCOUNT_NAME,
     DEFAULT_TIMEZONE,
+    ApiSettings,
     CallSettings,
     ClickSettings,
     Crm,
@@ -44,6 +45,7 @@ class RegisteredAccount(Section):
     pbx: PbxSettings | None = None
     calls: CallSettings = CallSettings()
     clicks: ClickSettings = ClickSettings()
+    api: ApiSettings = ApiSettings()
     extensions: tuple[ExtensionOf, ...] = ()
     external_phones: tuple[ExternalPhone, ...] = ()
 

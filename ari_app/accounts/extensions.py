@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from ari_app.accounts.account import RegisteredAccount
 from ari_app.accounts.sections import ExtensionOf
 from ari_app.calls import is_persons
 
@@ -70,3 +71,27 @@ def _read(user: int, code: str) -> ExtensionOf | None:
         return ExtensionOf(user_id=user, code=code) if is_persons(code) else None
     except ValidationError:
         return None
+
+
+MOST_TOGETHER = 20
+"""So many telephones are rung together by themselves at most; more have to be chosen."""
+
+
+def with_everybody(before: RegisteredAccount, after: RegisteredAccount) -> RegisteredAccount:
+    """Give an account whose extensions have changed, so that no caller is dropped who was not before.
+
+    Until somebody chooses otherwise a call that nobody takes goes to all extensions together: the group
+    begins with the first of them, and follows them as long as it is all of them.
+    """
+    codes = tuple(one.code for one in before.extensions)
+    then = tuple(one.code for one in after.extensions)
+    whole = _is_all_of(before.calls.fallback, codes)
+    if codes == then or not whole or len(then) > MOST_TOGETHER or after.calls != before.calls:
+        return after
+    fallback = f"group:{','.join(then)}" if then else ""
+    return after.altered(calls={**after.calls.model_dump(), "fallback": fallback})
+
+
+def _is_all_of(text: str, codes: tuple[str, ...]) -> bool:
+    kind, _, rest = text.partition(":")
+    return (kind == "group" and set(rest.split(",")) == set(codes)) if codes else not text

@@ -16,6 +16,7 @@ from ari_app.accounts.sections import (
     EXTENSION_EXPECTED,
     NUMBER_EXPECTED,
     SECRETS,
+    ApiSettings,
     CallSettings,
     ClickSettings,
     Crm,
@@ -133,6 +134,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "pbx": PbxSettings,
     "calls": CallSettings,
     "clicks": ClickSettings,
+    "api": ApiSettings,
     "extensions": ExtensionOf,
     "external_phones": ExternalPhone,
 }

@@ -239,6 +239,34 @@ class ClickSettings(Section):
     """Whether the clientId alone, without the CRM's secret, places calls, within narrower limits."""
 
 
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text.strip(), strict=False))
+    except ValueError:
+        raise ValueError("expected an address or a network, such as 203.0.113.5 or 10.8.0.0/16") from None
+
+
+Network = Annotated[str, AfterValidator(_network)]
+
+
+class ApiSettings(Section):
+    """Who may ask and report with the clientId."""
+
+    addresses: tuple[Network, ...] = ()
+    """The PBX's addresses, or networks, from which its dialplan does; empty: any."""
+
+    def admits(self, address: str) -> bool:
+        """Tell whether a dialplan at an address may ask and report."""
+        if not self.addresses:
+            return True
+        try:
+            ip = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        meant = getattr(ip, "ipv4_mapped", None) or ip
+        return any(meant in ipaddress.ip_network(network) for network in self.addresses)
+
+
 class ExtensionOf(Section):
     """A CRM user's extension."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 
 from ari_app.accounts.dialplan_names import named_context, named_exten
@@ -165,16 +166,16 @@ class Actions:
         if self._ari.knows("bridges", "addChannel", INHIBIT):
             await self._ari("bridges", "addChannel", **arguments, **{INHIBIT: "true"})
             return
-        shown = {leg: await self._shown_by(leg) for leg in join.channels if leg.startswith(f"{self._app}-")}
+        legs = [leg for leg in join.channels if leg.startswith(f"{self._app}-")]
+        shown = await asyncio.gather(*(self._read(leg, "CONNECTEDLINE(all)") for leg in legs))
         await self._ari("bridges", "addChannel", **arguments)
-        for leg, caller in shown.items():
-            # Behind a Local channel the dialplan is to know it, too: whoever is rung next is shown it.
-            local = await self._read(leg, "CHANNEL(channeltype)") == "Local"
-            variable = "CONNECTEDLINE(all)" if local else "CONNECTEDLINE(all,i)"
-            await self._ari("channels", "setChannelVar", channelId=leg, variable=variable, value=caller)
+        await asyncio.gather(*map(self._show_again, legs, shown))
 
-    async def _shown_by(self, leg: str) -> str:
-        return await self._read(leg, "CONNECTEDLINE(all)")
+    async def _show_again(self, leg: str, caller: str) -> None:
+        # Behind a Local channel the dialplan is to know it, too: whoever is rung next is shown it.
+        local = await self._read(leg, "CHANNEL(channeltype)") == "Local"
+        variable = "CONNECTEDLINE(all)" if local else "CONNECTEDLINE(all,i)"
+        await self._ari("channels", "setChannelVar", channelId=leg, variable=variable, value=caller)
 
     async def _read(self, channel: str, variable: str) -> str:
         found = await self._ari("channels", "getChannelVar", channelId=channel, variable=variable)

@@ -29,7 +29,7 @@ from ari_app.asterisk.ajam_wire import (
     quoted,
     read_channels,
 )
-from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable, PbxUnknown
+from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable, PbxUnknown, why
 from ari_app.asterisk.feature_codes import NO_FEATURE_CODES
 from ari_app.asterisk.pbx import PbxState
 from ari_app.backoff import BackOff
@@ -43,6 +43,8 @@ WAIT_SECONDS = 20
 """How long the PBX may keep us waiting for an event."""
 SHORTEST_WAIT_SECONDS = 0.1
 """A busy PBX, and one whose sessions are short, answers at once for ever: it isn't asked more often."""
+AT_A_TIME = 50
+"""So many events are dealt with before others have their turn."""
 PING_SECONDS = 30.0
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 1.0, 15.0
 DENIED_RETRY_SECONDS = 300.0
@@ -67,6 +69,8 @@ class Ajam:
         self.target = target
         self.state = PbxState.CONNECTING
         self.problem: str | None = None
+        self.why = ""
+        """What kind of trouble there is (`ari_app.asterisk.errors.why`); empty while there is none."""
         self.since = clock()
         self._clock = clock
         self._log = log.bind(account=account, ajam=target.url)
@@ -189,8 +193,10 @@ class Ajam:
                     await asyncio.sleep(back_off.pause())
                     continue
                 back_off.well()
-                for event in heard:
+                for number, event in enumerate(heard, 1):
                     yield event
+                    if number % AT_A_TIME == 0:
+                        await asyncio.sleep(0)
                 await asyncio.sleep(max(0.0, SHORTEST_WAIT_SECONDS - (time.monotonic() - began)))
         finally:
             if self._listener is me:
@@ -235,24 +241,25 @@ class Ajam:
         try:
             yield
         except PbxDenied as error:
-            self._note(PbxState.DENIED, str(error))
+            self._note(PbxState.DENIED, str(error), why(error))
             raise
         except (PbxUnavailable, PbxUnknown) as error:
-            self._note(PbxState.UNREACHABLE, str(error))
+            self._note(PbxState.UNREACHABLE, str(error), why(error))
             raise
 
-    def _note(self, state: PbxState, problem: str) -> None:
+    def _note(self, state: PbxState, problem: str, why: str) -> None:
         if self.state is not state:
             self._log.warning("AJAM does not work", state=state.value, problem=problem)
             self.since = self._clock()
             if state is PbxState.UNREACHABLE:
                 self._broken.set()
-        self.state, self.problem = state, problem
+        self.state, self.problem, self.why = state, problem, why
 
     def _note_well(self) -> None:
         if self.state is not PbxState.CONNECTED:
             self._log.info("AJAM works", after=self.problem)
             self.state, self.problem, self.since = PbxState.CONNECTED, None, self._clock()
+            self.why = ""
 
 
 def _checked_id(ident: str) -> str:

@@ -6,6 +6,7 @@ An action goes as a form in a POST, so that no secret stands in a URL. The answe
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ import aiohttp
 
 from ari_app.asterisk.errors import PbxDenied, PbxUnavailable, PbxUnknown
 from ari_app.calls import Way
+from ari_app.failures import in_words
 
 Field = tuple[str, str]
 
@@ -22,6 +24,10 @@ REQUEST_SECONDS = 5.0
 CONNECT_SECONDS = 3.0
 LONGEST_ANSWER = 8 * 1024 * 1024
 """Bytes; a channel takes about 600."""
+MOST_LINES = 300_000
+"""Of an answer; a channel takes about 30."""
+LONG_ANSWER = 64 * 1024
+"""Bytes; what is longer is read by a thread, so that others have their turn."""
 
 _COOKIE = "mansession_id"
 _LINE_BREAKERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -116,6 +122,8 @@ def read_answer(body: bytes) -> Answer:
     Raises:
         ValueError: it is none, or not a whole one.
     """
+    if body.count(b"\n") > MOST_LINES:
+        raise ValueError(f"it has more than {MOST_LINES} lines")
     text = body.decode("utf-8", "replace")
     if not text.startswith("Response: "):
         raise ValueError("it is no answer of AJAM")
@@ -207,15 +215,16 @@ class Wire:
                 _check_status(response.status)
                 body = await _read_body(response)
         except aiohttp.ClientConnectorError as error:
-            raise PbxUnavailable(Way.AJAM, str(getattr(error, "os_error", None) or error)) from error
+            raise PbxUnavailable(Way.AJAM, in_words(error)) from error
         except aiohttp.ConnectionTimeoutError as error:
             raise PbxUnavailable(Way.AJAM, "the PBX does not answer") from error
         except TimeoutError as error:
             raise PbxUnknown(Way.AJAM, "the PBX does not answer") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise PbxUnknown(Way.AJAM, f"the PBX broke off: {error or type(error).__name__}") from error
+            raise PbxUnknown(Way.AJAM, f"the PBX broke off: {in_words(error)}") from error
         try:
-            answer = read_answer(body)
+            long = len(body) > LONG_ANSWER
+            answer = await asyncio.to_thread(read_answer, body) if long else read_answer(body)
         except ValueError as error:
             raise PbxUnknown(Way.AJAM, f"the PBX's answer can't be read: {error}") from error
         opened = response.cookies.get(_COOKIE)

@@ -1,7 +1,8 @@
-"""ARI's REST side: aioari's client over our own HTTP transport.
+"""ARI's REST side: aioari's client over our own transport.
 
-The transport authenticates by header (so that no secret stands in a URL, which reaches logs), gives each
-request a time limit, and raises our own errors (`ari_app.asterisk.errors`).
+The transport sends each request over the event socket where the PBX takes it there, else by HTTP. It
+authenticates by header (so that no secret stands in a URL, which reaches logs), gives each request a time
+limit, and raises our own errors (`ari_app.asterisk.errors`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import aioari
 import aiohttp
 
 from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable, PbxUnknown
+from ari_app.asterisk.socket_requests import SocketRequests
 from ari_app.bounded import read_json
 from ari_app.calls import Way
+from ari_app.failures import in_words
 
 REQUEST_SECONDS = 5.0
 """How long a request may take. Asterisk answers in milliseconds or not at all."""
@@ -55,7 +58,7 @@ class Reply:
 
 
 class AriTransport:
-    """The HTTP client that aioari's operations go through."""
+    """The client that aioari's operations go through: it alone chooses the way of each request."""
 
     def __init__(
         self,
@@ -71,6 +74,8 @@ class AriTransport:
         self._ari = base_url.rstrip("/") + "/ari/"
         self._auth = aiohttp.encode_basic_auth(username, password, encoding="utf-8")
         self._timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+        self.socket: SocketRequests | None = None
+        """The event socket, while the PBX answers requests there."""
 
     @property
     def authorization(self) -> str:
@@ -98,26 +103,19 @@ class AriTransport:
         """
         if self._ours is not None and not await self._ours():
             raise PbxUnavailable(Way.ARI, "another copy of the service holds the account")
-        target = self._ari + url.partition("/ari/")[2]
+        path = url.partition("/ari/")[2]
+        texts = {key: str(value) for key, value in (params or {}).items()}
         try:
-            async with self._session.request(
-                method,
-                target,
-                params={key: str(value) for key, value in (params or {}).items()},
-                data=data,
-                headers={**(headers or {}), "Authorization": self._auth},
-                timeout=self._timeout,
-                allow_redirects=False,  # user and password go to no other host
-            ) as response:
-                reply = Reply(
-                    response.status, await _read(response, LONGEST_ANSWER if longest is None else longest)
-                )
+            said = None if self.socket is None else await self.socket.ask(method, path, texts, data)
+            if said is not None:
+                reply = Reply(*said)
+            else:
+                most = LONGEST_ANSWER if longest is None else longest
+                reply = await self._by_http(method, path, texts, data, headers or {}, most)
         except aiohttp.ClientConnectorError as error:
-            raise PbxUnavailable(Way.ARI, str(error.os_error or error)) from error
+            raise PbxUnavailable(Way.ARI, in_words(error)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise PbxUnknown(
-                Way.ARI, f"{method} {url.partition('/ari/')[2]}: {error or 'no answer'}"
-            ) from error
+            raise PbxUnknown(Way.ARI, f"{method} {path}: {str(error) or 'no answer'}") from error
         if reply.status < 300:
             return reply
         if reply.status < 400:
@@ -125,8 +123,28 @@ class AriTransport:
         if reply.status in (401, 403) and "/file" not in url:
             raise PbxDenied(Way.ARI, f"the PBX answers {reply.status} to user and password")
         if reply.status in _MAYBE_DONE:
-            raise PbxUnknown(Way.ARI, f"{method} {url.partition('/ari/')[2]}: {reply.status}")
+            raise PbxUnknown(Way.ARI, f"{method} {path}: {reply.status}")
         raise PbxRefused(Way.ARI, _message(reply), status=reply.status)
+
+    async def _by_http(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str],
+        data: str | bytes | None,
+        headers: Mapping[str, str],
+        longest: int,
+    ) -> Reply:
+        async with self._session.request(
+            method,
+            self._ari + path,
+            params=params,
+            data=data,
+            headers={**headers, "Authorization": self._auth},
+            timeout=self._timeout,
+            allow_redirects=False,  # user and password go to no other host
+        ) as response:
+            return Reply(response.status, await _read(response, longest))
 
     async def download(self, path: str) -> aiohttp.ClientResponse:
         """Open a download of any length; the caller closes it. `path` is relative to ``/ari/``."""
@@ -208,6 +226,11 @@ class Ari:
             return reply.read()
         except ValueError as error:
             raise PbxUnknown(Way.ARI, f"the PBX's answer to {operation} is no JSON") from error
+
+    @property
+    def by_socket(self) -> bool:
+        """Whether this PBX says that it takes requests over the event socket."""
+        return "RESTRequest" in self._client.event_models
 
     def knows(self, resource: str, operation: str, parameter: str) -> bool:
         """Tell whether this PBX's operation has a parameter: an older Asterisk lacks some."""

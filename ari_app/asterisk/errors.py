@@ -16,6 +16,7 @@ By which way the request went, ARI or AJAM, is the error's `way`.
 from __future__ import annotations
 
 from ari_app.calls import Way
+from ari_app.failures import cause_of
 
 
 class PbxError(Exception):
@@ -56,3 +57,22 @@ class PbxTaken(PbxUnavailable):
 
 class PbxLost(PbxUnavailable):
     """Another copy of the service has held the PBX since we took the account."""
+
+
+def why(error: BaseException) -> str:
+    """Say for whom a remedy is to be chosen: as `cause_of` does, or ``password``, ``admitted`` (our address
+    isn't), ``absent`` (something answers, but not what we look for), ``held`` by another installation.
+    """
+    match error:
+        case PbxTaken():
+            return "held"
+        case PbxDenied():
+            return "admitted" if " 403" in str(error) else "password"
+        case PbxRefused(status=404):
+            return "absent"
+        case PbxError(__cause__=None):
+            return "absent" if isinstance(error, PbxUnavailable) else "other"
+        case PbxError():
+            return cause_of(error.__cause__)
+        case _:
+            return cause_of(error)

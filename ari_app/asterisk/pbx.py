@@ -26,7 +26,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from ari_app.accounts.dialplan_names import ring_context
 from ari_app.accounts.owners import Owners
 from ari_app.asterisk.actions import Actions
-from ari_app.asterisk.ari import Ari
+from ari_app.asterisk.ari import REQUEST_SECONDS, Ari
 from ari_app.asterisk.errors import (
     PbxDenied,
     PbxError,
@@ -35,6 +35,7 @@ from ari_app.asterisk.errors import (
     PbxTaken,
     PbxUnavailable,
     PbxUnknown,
+    why,
 )
 from ari_app.asterisk.events import (
     EVENT_TYPES,
@@ -49,10 +50,12 @@ from ari_app.asterisk.events import (
 )
 from ari_app.asterisk.installations import RENEW_SECONDS, Mark
 from ari_app.asterisk.pbx_clock import PbxClock
+from ari_app.asterisk.socket_requests import ANSWER, SocketRequests
 from ari_app.backoff import BackOff, spread
 from ari_app.bounded import Allowance
 from ari_app.calls import NESTING, ChannelFact, Doing, Order, Way
 from ari_app.calls import happenings as h
+from ari_app.failures import in_words
 from ari_app.reach import Passage
 from ari_app.steps import begin
 
@@ -192,6 +195,8 @@ class Pbx:
         self.ids = Ids(target.stasis_app)
         self.state = PbxState.CONNECTING
         self.problem: str | None = None
+        self.why = ""
+        """What kind of trouble there is (`ari_app.asterisk.errors.why`); empty while there is none."""
         self.since = clock()
         self.extensions = Extensions(target.channel_format, owners)
         self.rings_people = False
@@ -202,6 +207,8 @@ class Pbx:
         self._time = PbxClock(clock)
         self._log = log.bind(account=account, pbx=target.url)
         self._ari: Ari | None = None
+        self._requests: SocketRequests | None = None
+        """What is asked over the event socket, while there is one."""
         self._taking: asyncio.Task[Snapshot] | None = None
         self._next: asyncio.Task[Snapshot] | None = None
 
@@ -236,15 +243,15 @@ class Pbx:
                 await self._connect_and_listen(ears)
                 back_off.well()
             except PbxDenied as error:
-                self._trouble(PbxState.DENIED, str(error))
+                self._trouble(PbxState.DENIED, str(error), why(error))
             except PbxTaken as error:
-                self._trouble(PbxState.TAKEN, str(error))
+                self._trouble(PbxState.TAKEN, str(error), "held")
             except PbxLost as error:
                 self._leave(ears, str(error))
             except (PbxError, OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
                 if self.connected:
                     back_off.well()
-                self._trouble(PbxState.UNREACHABLE, _in_words(error))
+                self._trouble(PbxState.UNREACHABLE, _in_words(error), _why(error))
             if self.state is PbxState.REPLACED:
                 return
             pause = back_off.pause()
@@ -291,6 +298,7 @@ class Pbx:
                 ) from error
             raise
         self._time.connected()
+        requests = self._requests = SocketRequests(socket, REQUEST_SECONDS)
         async with socket:
             beside = [asyncio.create_task(self._introduce(socket, ears))]
             if self._mark is not None:
@@ -305,12 +313,13 @@ class Pbx:
                     unnoticed = PING_SECONDS + PONG_SECONDS
                 raise
             finally:
-                self._raw = None
+                self._raw = self._requests = self._ari.transport.socket = None
                 for task in beside:
                     task.cancel()
                 if self.connected:
                     self._heard_at = time.monotonic()
                 ears.lost(unnoticed)
+                requests.lost()
                 await asyncio.gather(*beside, return_exceptions=True)
         raise PbxUnavailable(Way.ARI, "the PBX has closed the event stream")
 
@@ -331,7 +340,7 @@ class Pbx:
             info, *_ = await asyncio.gather(
                 self.ari("asterisk", "getInfo", only="status"),
                 self._ask_the_time(),
-                self._filter_events(),
+                self._set_up_the_socket(),
                 self.look_who_rings(),
                 *([self._mark.put(self.ari.transport)] if self._mark is not None else []),
             )
@@ -348,10 +357,23 @@ class Pbx:
         if self.state is not PbxState.CONNECTED:
             self._log.info("the PBX is connected", after=self.problem)
         self.state, self.problem, self.since = PbxState.CONNECTED, None, self._clock()
+        self.why = ""
         while True:
             await asyncio.sleep(TIME_SECONDS)
             with suppress(PbxError):
                 await self._ask_the_time()
+
+    async def _set_up_the_socket(self) -> None:
+        """Ask for the events that we need; and let requests go there, too, if this PBX answers them."""
+        await self._filter_events()
+        requests = self._requests
+        if requests is None or not self.ari.by_socket:
+            return
+        try:
+            if await requests.ask("GET", "asterisk/variable", {"variable": "EPOCH"}) is not None:
+                self.ari.transport.socket = requests
+        except OSError as error:
+            self._log.info("the PBX answers nothing on the event socket", problem=str(error) or "no answer")
 
     async def _ask_the_time(self) -> None:
         """Ask what the PBX's clock shows; one before 16.2 can't be asked, and its events say enough.
@@ -370,7 +392,7 @@ class Pbx:
             try:
                 await mark.put(self.ari.transport)
             except PbxTaken as error:
-                self._trouble(PbxState.TAKEN, str(error))
+                self._trouble(PbxState.TAKEN, str(error), "held")
                 await socket.close()
                 return
             except PbxLost as error:
@@ -381,7 +403,7 @@ class Pbx:
                 self._log.debug("the mark on the PBX could not be renewed", problem=str(error))
 
     async def _filter_events(self) -> None:
-        body = orjson.dumps({"allowed": [{"type": kind} for kind in EVENT_TYPES]})
+        body = orjson.dumps({"allowed": [{"type": kind} for kind in (*EVENT_TYPES, ANSWER)]})
         app = quote(self.target.stasis_app)
         await self.ari.transport.request(
             "PUT",
@@ -430,11 +452,11 @@ class Pbx:
     async def _listen(self, socket: ClientConnection, ears: Ears) -> None:
         heard = 0
         async for message in socket:
-            self._hear(message, ears)
+            heard += self._hear(message, ears)
             if self.state is PbxState.REPLACED:
                 return
-            heard += 1
-            if heard % AT_A_TIME == 0:
+            if heard == AT_A_TIME:
+                heard = 0
                 await self._give_way()
 
     async def _give_way(self) -> None:
@@ -445,18 +467,23 @@ class Pbx:
                 "the PBX sends more events than it may: they are heard late",
                 a_second=self._allowance.a_second,
             )
+        if self._requests is not None:
+            self._requests.late = wait > 0
         await asyncio.sleep(wait)
 
-    def _hear(self, message: str | bytes, ears: Ears) -> None:
+    def _hear(self, message: str | bytes, ears: Ears) -> bool:
+        """Take what the PBX says; False when it is an answer for which we have waited."""
         try:
             event = orjson.loads(message)
             begin(event["type"], self._account)
+            if event["type"] == ANSWER:
+                return self._requests is None or not self._requests.answered(event)
             at = self._time.moment(event.get("timestamp"))
             signal = read_event(event, at, self.ids, self.extensions)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             self._log.warning("an event could not be read", problem=repr(error))
             self._log.debug("the event that could not be read", said=message[:300])
-            return
+            return True
         match signal:
             case Heard():
                 ears.heard(signal)
@@ -464,25 +491,27 @@ class Pbx:
                 ears.arrived(signal, at)
             case Replaced():
                 self._leave(ears, "another process has taken this Stasis application over")
+        return True
 
-    def _leave(self, ears: Ears, why: str) -> None:
+    def _leave(self, ears: Ears, problem: str) -> None:
         """Leave the PBX to whoever has it now."""
         if self.state is PbxState.REPLACED:
             return
         if self.handed_over:
             self._log.info("the PBX is the next holder's")
         else:
-            self._log.error(f"{why}; it is left to it")
-        self.state, self.since, self.problem = PbxState.REPLACED, self._clock(), why
+            self._log.error(f"{problem}; it is left to it")
+        self.state, self.since, self.problem = PbxState.REPLACED, self._clock(), problem
+        self.why = "replaced"
         ears.replaced()
 
-    def _trouble(self, state: PbxState, problem: str) -> None:
+    def _trouble(self, state: PbxState, problem: str, why: str) -> None:
         if self.state is PbxState.REPLACED:
             return  # what comes after it is its consequence
         if self.state is not state or self.problem != problem:
             self._log.warning("the PBX is not connected", state=state.value, problem=problem)
             self.since = self._clock()
-        self.state, self.problem = state, problem
+        self.state, self.problem, self.why = state, problem, why
 
     # -- what is true -------------------------------------------------------------------------------------
 
@@ -559,7 +588,10 @@ class Pbx:
         Raises:
             PbxError: the PBX does not answer.
         """
-        return await self._noted(channel, "CDR(answer,u)"), await self._noted(channel, "CDR(end,u)")
+        answered_at, left_at = await asyncio.gather(
+            self._noted(channel, "CDR(answer,u)"), self._noted(channel, "CDR(end,u)")
+        )
+        return answered_at, left_at
 
     async def _noted(self, channel: str, variable: str) -> float | None:
         """Read a moment off the PBX's own record of a channel; zero stands for one that hasn't come."""
@@ -635,4 +667,18 @@ def _in_words(error: BaseException) -> str:
         return "the PBX has no ARI at this address: check http_prefix, and that ari.conf has enabled=yes"
     if isinstance(error, TimeoutError):
         return "the PBX does not answer"
+    if isinstance(error, ConnectionClosed):
+        return "the PBX has broken off the event stream"
+    if isinstance(error, OSError):
+        return in_words(error)
     return str(error) or type(error).__name__
+
+
+def _why(error: BaseException) -> str:
+    match error:
+        case InvalidStatus():
+            return "absent"
+        case ConnectionClosed():
+            return "silent"
+        case _:
+            return why(error)

@@ -10,8 +10,7 @@ import hashlib
 import hmac
 import os
 import struct
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -22,7 +21,7 @@ import tenacity
 from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnknown
 from ari_app.asterisk.pbx import Pbx
-from ari_app.asterisk.room import KEEP_FREE, Marks, NoRoom, Room, Writing
+from ari_app.asterisk.room import KEEP_FREE, Marks, NoRoom, Room
 from ari_app.calls import Way
 from ari_app.keyring import KeyRing
 
@@ -147,21 +146,14 @@ class RecordingStore:
         with suppress(FileNotFoundError):
             self.room.changed(account, self.path_of(name).stat().st_size)
 
-    @contextmanager
-    def room_for(self, account: str, length: int | None) -> Iterator[Writing]:
-        """Have room for a file while it is written; it may take a while to count what is there.
-
-        Raises:
-            NoRoom: there is none.
-        """
+    def count(self, account: str) -> None:
+        """Learn how much an account's files take, unless it is known; it may take a while."""
         if not self.room.counted(account):
             size = 0
             for name in self._marks.names(account):
                 with suppress(FileNotFoundError):
                     size += self.path_of(name).stat().st_size
             self.room.count(account, size)
-        with self.room.for_a_file(account, length) as writing:
-            yield writing
 
     async def save(self, account: str, call_id: str, response: aiohttp.ClientResponse) -> StoredFile:
         """Write a download into the store, whole or not at all.
@@ -177,8 +169,8 @@ class RecordingStore:
         path = self.path_of(name)
         part = path.with_suffix(".part")
         size = 0
-        with ExitStack() as stack:
-            writing = await asyncio.to_thread(stack.enter_context, self.room_for(account, length))
+        await asyncio.to_thread(self.count, account)
+        with self.room.for_a_file(account, length) as writing:
             file = await asyncio.to_thread(_begin, part)
             try:
                 async for chunk in response.content.iter_chunked(1 << 18):

@@ -117,42 +117,53 @@ class Room:
             writing.ask(length or BLOCK)
             yield writing
         finally:
-            self._release(account, writing.size, writing.ahead)
+            self._release(writing)
 
-    def _take(self, account: str, size: int) -> None:
+    def _take(self, writing: Writing, size: int) -> None:
+        """Take room for so many bytes more of a file."""
         with self._lock:
+            account = writing.account
             coming = self._coming.get(account, 0)
             if self.limit is not None and self._taken.get(account, 0) + coming + size > self.limit:
                 raise NoRoom(f"the account's recordings take {self.limit / 10**9:g} GB, as much as they may")
             if shutil.disk_usage(self._folder).free - self._ahead - size < self.keep_free:
                 raise NoRoom("the disk is nearly full")
+            if writing.over:
+                raise NoRoom("nobody waits for the file any more")
             self._coming[account] = coming + size
             self._ahead += size
+            writing.size += size
+            writing.ahead += size
 
-    def _wrote(self, size: int) -> None:
+    def _wrote(self, writing: Writing, size: int) -> None:
         with self._lock:
-            self._ahead -= size
+            writing.ahead -= size
+            if not writing.over:
+                self._ahead -= size
 
-    def _release(self, account: str, size: int, ahead: int) -> None:
+    def _release(self, writing: Writing) -> None:
         with self._lock:
-            self._ahead -= ahead
-            left = self._coming.get(account, 0) - size
+            writing.over = True
+            self._ahead -= writing.ahead
+            left = self._coming.get(writing.account, 0) - writing.size
             if left > 0:
-                self._coming[account] = left
+                self._coming[writing.account] = left
             else:
-                self._coming.pop(account, None)
+                self._coming.pop(writing.account, None)
 
 
 class Writing:
-    """One file that is being written."""
+    """One file that is being written. A thread may still write when nobody waits for it any more."""
 
     def __init__(self, room: Room, account: str) -> None:
         self._room = room
-        self._account = account
+        self.account = account
         self.size = 0
         """Bytes that were asked for, in all."""
         self.ahead = 0
         """Of them, those that are not written yet."""
+        self.over = False
+        """Whether the room was given back."""
 
     def ask(self, size: int) -> None:
         """Make sure that there is room for so many bytes more.
@@ -162,10 +173,7 @@ class Writing:
         """
         missing = size - self.ahead
         if missing > 0:
-            wanted = max(missing, BLOCK) if self.size else missing
-            self._room._take(self._account, wanted)
-            self.size += wanted
-            self.ahead += wanted
+            self._room._take(self, max(missing, BLOCK) if self.size else missing)
 
     def write(self, file: BinaryIO, piece: bytes) -> None:
         """Write a piece of the file.
@@ -175,5 +183,4 @@ class Writing:
         """
         self.ask(len(piece))
         file.write(piece)
-        self.ahead -= len(piece)
-        self._room._wrote(len(piece))
+        self._room._wrote(self, len(piece))

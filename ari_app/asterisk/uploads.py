@@ -12,7 +12,7 @@ import secrets
 import struct
 import time
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -109,8 +109,8 @@ async def draft(
         OSError: also when there is no room.
     """
     path = store.drafts / f"{secrets.token_hex(16)}.part"
-    with ExitStack() as stack:
-        writing = await asyncio.to_thread(stack.enter_context, store.room_for(account, length))
+    await asyncio.to_thread(store.count, account)
+    with store.room.for_a_file(account, length) as writing:
         file = await asyncio.to_thread(_open, path)
         try:
             yield Draft(account, path, file, limit, writing)

@@ -333,6 +333,14 @@ class Call:
     """The channel that listens to the customer's; none in a call of before, whose bridge was recorded."""
     as_given: AsGiven | None = None
     """Only of a call that a dialplan of the shop's own reports."""
+    reporter: str | None = None
+    """The address from which that was reported which begins the call; empty if it came from several."""
+    ended_by: str | None = None
+    """The address from which the end was reported that counts."""
+    hangup_told: bool = False
+    """The CRM was told that a reported call is over."""
+    retold: int = 0
+    """How often a reported call's result was told and then corrected."""
     timers: tuple[Timer, ...] = ()
 
     @property

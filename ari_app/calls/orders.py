@@ -285,6 +285,8 @@ class TellResult:
     date: str | None = None
     link: str | None = None
     source: Source | None = None
+    again: int = 0
+    """How often the result was told before, and was wrong: the CRM takes another only as another call."""
 
 
 Tell: TypeAlias = TellRinging | TellHangup | TellResult

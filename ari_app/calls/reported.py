@@ -2,7 +2,9 @@
 
 What it reports may come late, twice or out of order. Such a call is a `Call` like any other, so that the CRM
 is told of it, it is listed and its journal is read in the same way; but its moves are these, not those of
-`ari_app.calls.flow`, and it orders nothing of the PBX. It rings (``ringing``) from its first report to that
+`ari_app.calls.flow`, and it orders nothing of the PBX. Whoever knows the clientId may report an end that
+isn't true: one from another address than the call's beginning is believed only after a while, and a better
+witness corrects it. It rings (``ringing``) from its first report to that
 of its end, then waits for its recording's file if it was told to (``ending``), and is over (``ended``).
 """
 
@@ -33,13 +35,19 @@ from ari_app.calls.routing import Policy
 
 FILE_SECONDS = 600.0
 """How long the report of a call waits for its recording's file."""
+HEARSAY_SECONDS = 600.0
+"""How long an end is not believed that somebody else reports than who reported the beginning."""
+CLOCKS_SECONDS = 60.0
+"""By so much a call may be longer than we know of it."""
 SILENCE_SECONDS = 12 * 3600.0
 """How long after its last report a call is taken to go on. Then nobody is told how it ended: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class RingingReported:
-    """A call has begun (``in``), or a manager has begun one (``out``). `channel` is its unique id."""
+    """A call has begun (``in``), or a manager has begun one (``out``). `channel` is its unique id, `by` the
+    address from which it was reported.
+    """
 
     at: float
     channel: str
@@ -48,6 +56,7 @@ class RingingReported:
     external: str | None
     codes: tuple[str, ...]
     analytics: WebAnalytics | None = None
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,7 @@ class EndReported:
     talking: int
     given: AsGiven
     awaits_file: bool = False
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +182,7 @@ def advance(call: Call, report: Report | TimerExpired) -> tuple[Call, tuple[Orde
 
 def _rings(call: Call, ringing: RingingReported) -> tuple[Call, tuple[Order, ...]]:
     """The CRM is told, once for each extension."""
-    call = _known(call, ringing.number, ringing.external, ringing.direction)
+    call = _reported_by(_known(call, ringing.number, ringing.external, ringing.direction), ringing.by)
     call = call.with_timer(TimerName.REPORT, ringing.at + SILENCE_SECONDS)
     new = tuple(dict.fromkeys(code for code in ringing.codes if code not in call.told))
     if not new or call.number is None:
@@ -182,36 +192,93 @@ def _rings(call: Call, ringing: RingingReported) -> tuple[Call, tuple[Order, ...
 
 
 def _ends(call: Call, ended: EndReported) -> tuple[Call, tuple[Order, ...]]:
-    """The CRM is told that it is over, and, unless the recording's file is still to come, what it was."""
-    call = _known(call, ended.number, ended.external, ended.direction)
-    answered = ended.ending is Ending.ANSWERED
-    answered_at = call.started_at + ended.waiting if answered else None
-    waits = answered and ended.awaits_file and call.recording.file is None and call.number is not None
-    given = ended.given
+    """The CRM is told that it is over, and, unless the recording's file is still to come, what it was. If
+    somebody else says so than who said that it began, it is told after a while only.
+    """
+    call = _over(_known(call, ended.number, ended.external, ended.direction), ended)
+    if _is_hearsay(call):
+        return call.with_timer(TimerName.REPORT, ended.at + HEARSAY_SECONDS), ()
+    return _tell_end(call, ended.at)
+
+
+def _over(call: Call, ended: EndReported) -> Call:
+    """Take an end for what it was."""
+    answered, given = ended.ending is Ending.ANSWERED, ended.given
     if call.recording.file is not None and ended.awaits_file:
         given = replace(given, link=None)
-    call = replace(
+    kept = call.recording if call.recording.file is not None else Recording()
+    waits = answered and ended.awaits_file and call.recording.file is None and call.number is not None
+    return replace(
         call,
         stage=Stage.ENDING,
         ending=ended.ending,
-        answered_at=answered_at,
+        answered_at=call.started_at + ended.waiting if answered else None,
         ended_at=call.started_at + ended.waiting + (ended.talking if answered else 0),
         talker=ended.code if answered else None,
         first_talker=ended.code if answered else None,
         responsible=ended.code,
         caller=replace(call.caller, state=LegState.GONE, ended_at=ended.at),
         as_given=given,
+        recording=Recording(RecordingState.FINISHED) if waits else kept,
+        ended_by=ended.by,
         timers=(),
     )
-    codes = call.told or ((ended.code,) if ended.code else ())
+
+
+def _is_hearsay(call: Call) -> bool:
+    """Tell whether somebody else has reported the end than who reported the beginning."""
+    return bool(call.reporter) and call.ended_by is not None and call.ended_by != call.reporter
+
+
+def _tell_end(call: Call, at: float) -> tuple[Call, tuple[Order, ...]]:
+    """Tell the CRM, of a call whose end is believed, what there is to tell by now."""
+    codes = call.told or ((call.responsible,) if call.responsible else ())
     orders: tuple[Order, ...] = ()
-    if codes and call.number is not None:
-        orders = (TellHangup(ended.at, call.number, call.external, codes, ended.ending),)
-    if waits:
-        call = replace(call, recording=Recording(RecordingState.FINISHED))
-        return call.with_timer(TimerName.RECORDING, ended.at + FILE_SECONDS), orders
-    call, result = _report(call, ended.at)
+    if codes and call.number is not None and call.ending is not None and not call.hangup_told:
+        orders = (TellHangup(at, call.number, call.external, codes, call.ending),)
+        call = replace(call, hangup_told=True)
+    if call.recording.state is RecordingState.FINISHED:
+        return call.with_timer(TimerName.RECORDING, at + FILE_SECONDS), orders
+    call, result = _report(call, at)
     return call, orders + result
+
+
+def _corrected(call: Call, ended: EndReported) -> tuple[Call, tuple[Order, ...]]:
+    """An end that a better witness reports, or that knows of more talk, takes the place of the first."""
+    if call.ending is None or not _is_better(call, ended):
+        return call, ()
+    told = call.reported and call.number is not None
+    before = replace(
+        call,
+        reported=False,
+        retold=call.retold + told,
+        hangup_told=call.hangup_told or told,
+    )
+    return _tell_end(_over(_known(before, ended.number, ended.external, ended.direction), ended), ended.at)
+
+
+def _is_better(call: Call, ended: EndReported) -> bool:
+    """Tell whether an end is to be believed more than the one that was reported before."""
+    began = call.caller.began_at or call.started_at
+    if ended.at - began > SILENCE_SECONDS:
+        return False
+    if call.reporter and ended.by != call.reporter:
+        return False
+    if _is_hearsay(call):
+        return True
+    longer = ended.ending is Ending.ANSWERED and ended.talking > round(call.talking)
+    return longer and ended.waiting + ended.talking <= ended.at - began + CLOCKS_SECONDS
+
+
+def _began_before(call: Call, ringing: RingingReported) -> tuple[Call, tuple[Order, ...]]:
+    """Too late to be told; but who reports it is the witness of the call's end, too."""
+    return _reported_by(call, ringing.by), ()
+
+
+def _reported_by(call: Call, by: str | None) -> Call:
+    if by is None or by == call.reporter:
+        return call
+    return replace(call, reporter=by if call.reporter is None else "")
 
 
 def _file_kept(call: Call, came: FileReported) -> tuple[Call, tuple[Order, ...]]:
@@ -223,15 +290,19 @@ def _file_kept(call: Call, came: FileReported) -> tuple[Call, tuple[Order, ...]]
 
 
 def _file_awaited(call: Call, came: FileReported) -> tuple[Call, tuple[Order, ...]]:
-    """The CRM is told what the call was, with the link of the file."""
+    """The CRM is told what the call was, with the link of the file; if its end is believed."""
     call, _ = _file_kept(call, came)
+    if any(timer.name is TimerName.REPORT for timer in call.timers):
+        return call, ()
     if call.as_given is not None:
         call = replace(call, as_given=replace(call.as_given, link=None))
     return _report(call, came.at)
 
 
-def _file_overdue(call: Call, expired: TimerExpired) -> tuple[Call, tuple[Order, ...]]:
-    """10 min after the end the CRM is told without the file."""
+def _overdue(call: Call, expired: TimerExpired) -> tuple[Call, tuple[Order, ...]]:
+    """10 min after the end the CRM is told without the file; or told at all, if nobody else knows better."""
+    if expired.timer is TimerName.REPORT:
+        return _tell_end(replace(call, timers=()), expired.at)
     lost = Recording(RecordingState.LOST, problem="the file did not come")
     return _report(replace(call, recording=lost), expired.at)
 
@@ -258,7 +329,11 @@ MOVES: dict[tuple[Stage, type], Move] = {
     (Stage.RINGING, TimerExpired): _silent,
     (Stage.RINGING, CallTakenOver): _taken_over,
     (Stage.ENDING, FileReported): _file_awaited,
-    (Stage.ENDING, TimerExpired): _file_overdue,
+    (Stage.ENDING, EndReported): _corrected,
+    (Stage.ENDING, RingingReported): _began_before,
+    (Stage.ENDING, TimerExpired): _overdue,
+    (Stage.ENDED, EndReported): _corrected,
+    (Stage.ENDED, RingingReported): _began_before,
     (Stage.ENDED, FileReported): _file_kept,
 }
 
@@ -294,6 +369,7 @@ def _report(call: Call, at: float) -> tuple[Call, tuple[Order, ...]]:
         date=given.date,
         link=given.link if answered else None,
         source=given.source,
+        again=call.retold,
     )
     return over, (result,)
 

@@ -34,6 +34,16 @@ _LOST = {
     "integration_write": "our module can't be registered",
 }
 """What is lost without a permission of the key."""
+_GIVES = {
+    "telephony_read": "who calls is looked up",
+    "telephony_write": "the CRM is told of calls",
+    "user_read": "who is at dinner or on a break is known",
+    "customer_read": "customers are looked up",
+    "reference_read": "the CRM's shops are known by their names",
+    "integration_read": "our module can be looked up",
+    "integration_write": "our module is registered by the service itself",
+}
+"""What a permission of the key is for."""
 _SECRET_PART = re.compile(r"/[0-9a-f]{32}\b")
 _VITAL = frozenset({"telephony_read", "telephony_write"})
 
@@ -88,7 +98,7 @@ def _permissions(key: Credentials) -> list[Finding]:
     found = []
     for name in named:
         if name not in lacking:
-            found.append(good("permissions", f"the key has {name}"))
+            found.append(good("permissions", f"the key has {name}: {_GIVES[name]}"))
             continue
         kind = bad if name in _VITAL else warning
         methods = ", ".join(method for method, needs in PERMISSIONS.items() if needs == name)
@@ -188,7 +198,7 @@ async def module(crm: Crm) -> Findings:
         )
         return
     if found is None:
-        yield warning(
+        yield bad(
             "module",
             f"{MODULE_CODE} isn't registered: clicks in the CRM call nobody, and it may hear of no call",
             f"sign in to the cabinet at {crm.public_url}, which registers it; if your telephony has "

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ari_app.asterisk.ajam_wire import AjamEvent
 from ari_app.asterisk.errors import PbxError
 from ari_app.check.findings import Finding, Findings, bad, good, unknown, warning
 from ari_app.check.pbx import CannotRead, Pbx
+from ari_app.check.readiness import Step
 
 _SHOWN = 4
 
@@ -29,7 +30,7 @@ def _closure(contexts: Iterable[str], ways: Mapping[str, set[str]]) -> frozenset
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Line:
     """A line of the dialplan."""
 
     context: str
@@ -48,7 +49,7 @@ class Step:
 class Dialplan:
     """The whole dialplan: its lines, and (context, included context)."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[Line, ...]
     includes: tuple[tuple[str, str], ...]
 
     @classmethod
@@ -57,7 +58,7 @@ class Dialplan:
         fields = [event.fields for event in events if event.name == "ListDialplan"]
         return cls(
             tuple(
-                Step(
+                Line(
                     one["Context"],
                     one.get("Extension", ""),
                     int(one["Priority"]) if one.get("Priority", "").isdecimal() else 0,
@@ -74,13 +75,13 @@ class Dialplan:
             ),
         )
 
-    def entries(self) -> Iterator[tuple[Step, list[str]]]:
+    def entries(self) -> Iterator[tuple[Line, list[str]]]:
         """Give the steps that hand calls to a Stasis application, with what they hand over."""
         for step in self.steps:
             if step.application.lower() == "stasis":
                 yield step, [word.strip() for word in step.data.split(",")]
 
-    def goes_on_after(self, step: Step) -> bool:
+    def goes_on_after(self, step: Line) -> bool:
         """Tell whether there is a next step."""
         return any(
             (other.context, other.exten) == (step.context, step.exten) and other.priority > step.priority
@@ -131,27 +132,29 @@ async def shown(pbx: Pbx) -> Dialplan | None:
     return dialplan if dialplan.steps else None
 
 
-async def entry(pbx: Pbx) -> Findings:
-    """Look for the lines that hand calls to us."""
+async def entry(pbx: Pbx, came: bool = False) -> Findings:
+    """Look for the lines that hand calls to us; that a customer's call `came` proves that there are some."""
     if not pbx.lets_in and not pbx.commands:
         return
     dialplan = await shown(pbx)
     if dialplan is None:
-        yield await _by_name(pbx)
+        yield good("dialplan", "customers' calls come to us: one has come") if came else await _by_name(pbx)
         return
-    for finding in judge(dialplan, pbx.settings.stasis_app):
+    for finding in judge(dialplan, pbx.settings.stasis_app, came):
         yield finding
 
 
-def judge(dialplan: Dialplan, app: str) -> Iterator[Finding]:
-    """Say what the dialplan does with our application."""
+def judge(dialplan: Dialplan, app: str, came: bool = False) -> Iterator[Finding]:
+    """Say what the dialplan does with our application; `came`: a customer's call has come to it."""
     entries = list(dialplan.entries())
     ours = [(step, handed) for step, handed in entries if handed[0] == app]
     incoming = [step for step, handed in ours if handed[1:2] == ["incoming"]]
     computed = [step for step, handed in entries if "${" in handed[0]]
     if incoming:
-        yield good("dialplan", f"customers' calls come to us from {_places(incoming)}")
-        yield from _around(dialplan, incoming, app)
+        seen = came or not _stands_alone(dialplan, incoming, app)
+        found = good("dialplan", f"customers' calls come to us from {_places(incoming)}")
+        yield replace(found, step=Step.DIALPLAN.value) if seen else found
+        yield from _around(dialplan, incoming, app, came)
     elif computed:
         yield unknown(
             "dialplan",
@@ -173,7 +176,13 @@ def judge(dialplan: Dialplan, app: str) -> Iterator[Finding]:
         )
 
 
-def _around(dialplan: Dialplan, incoming: list[Step], app: str) -> Iterator[Finding]:
+def _stands_alone(dialplan: Dialplan, incoming: list[Line], app: str) -> bool:
+    """Tell whether calls come to us only in the context that we wrote, and no other leads there."""
+    generated = f"{app}-incoming"
+    return all(step.context == generated for step in incoming) and not dialplan.leads_to(generated)
+
+
+def _around(dialplan: Dialplan, incoming: list[Line], app: str, came: bool) -> Iterator[Finding]:
     """Look at what comes before and after the lines that hand calls to us."""
     if ends := [step for step in incoming if not dialplan.goes_on_after(step)]:
         yield bad(
@@ -183,7 +192,7 @@ def _around(dialplan: Dialplan, incoming: list[Step], app: str) -> Iterator[Find
             'GotoIf($["${STASISSTATUS}" = "FAILED"]?...)',
         )
     generated = f"{app}-incoming"
-    if all(step.context == generated for step in incoming) and not dialplan.leads_to(generated):
+    if not came and _stands_alone(dialplan, incoming, app):
         yield unknown(
             "dialplan",
             f"no other context leads to [{generated}]: calls come there only if it is a trunk's context",
@@ -191,7 +200,7 @@ def _around(dialplan: Dialplan, incoming: list[Step], app: str) -> Iterator[Find
         )
 
 
-def _places(steps: list[Step]) -> str:
+def _places(steps: list[Line]) -> str:
     places = list(dict.fromkeys(step.place for step in steps))
     more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
     return ", ".join(places[:_SHOWN]) + more

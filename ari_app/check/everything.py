@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 import aiohttp
 
 from ari_app.accounts.account import Account, RegisteredAccount
-from ari_app.check import asterisk, crm, dialplan, doors, followed, machine, places, public
-from ari_app.check.findings import Check, Finding, Findings, bad, carry_out, unknown
+from ari_app.check import asterisk, crm, dialplan, doors, followed, machine, places, public, readiness
+from ari_app.check.findings import Check, Finding, Findings, carry_out, unknown
 from ari_app.check.pbx import Pbx
+from ari_app.check.readiness import Step
 from ari_app.reach import IPNetwork, Reach, passage
 from ari_app.retailcrm.pace import Pace
 from ari_app.settings import Settings
@@ -62,8 +63,11 @@ async def of_shop(
     networks: tuple[IPNetwork, ...] = (),
     pace: Pace | None = None,
     installation: str | None = None,
+    came: bool = False,
 ) -> AsyncIterator[Finding]:
     """Look at one shop's PBX and CRM. `client` is a `session()`, `networks` are `Settings.pbx_networks`.
+
+    `came` tells whether a customer's call has come to us by this PBX.
 
     `pace` is that of a service at work, which may ask this CRM, too; `installation` names the copies on our
     Redis.
@@ -71,12 +75,14 @@ async def of_shop(
     if isinstance(shop, Account):
         reach = Reach(networks, anywhere=not shop.pbx.guarded)
         async with passage(reach) as to_pbx:
-            async for finding in _of_pbx(to_pbx.session, shop, service_runs, installation):
+            async for finding in _of_pbx(to_pbx.session, shop, service_runs, installation, came):
                 yield finding
     else:
-        yield bad(
-            "ARI", "the account names no PBX yet", "write its section [pbx]: docs/account.toml has them all"
-        )
+        yield readiness.missing(Step.PBX)
+        if not readiness.somebody_can_be_rung(shop):
+            yield readiness.missing(Step.EXTENSIONS)
+        if not readiness.everybody_has_a_place(shop):
+            yield readiness.missing(Step.DESTINATION)
     at = crm.Crm(client, shop, public_url, pace or Pace())
     checks = [
         Check("CRM", crm.key(at)),
@@ -89,7 +95,7 @@ async def of_shop(
 
 
 async def _of_pbx(
-    client: aiohttp.ClientSession, account: Account, service_runs: bool, installation: str | None
+    client: aiohttp.ClientSession, account: Account, service_runs: bool, installation: str | None, came: bool
 ) -> AsyncIterator[Finding]:
     async with Pbx.reached(client, account.pbx) as pbx:
         async for finding in carry_out([Check("ARI", doors.ari(pbx)), Check("AJAM", doors.ajam(pbx))]):
@@ -104,7 +110,7 @@ async def _of_pbx(
             Check("application", asterisk.application(pbx, service_runs, installation)),
             Check("recordings", asterisk.recordings(pbx)),
             Check("ari.conf", asterisk.configuration(pbx)),
-            Check("dialplan", dialplan.entry(pbx)),
+            Check("dialplan", dialplan.entry(pbx, came)),
             Check("phones", places.phones(pbx, account)),
             Check("lines", places.lines(pbx, account)),
             Check("phones", followed.telephones(pbx, account)),

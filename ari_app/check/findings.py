@@ -32,6 +32,8 @@ class Finding:
     state: State
     sentence: str
     remedy: str | None = None
+    step: str | None = None
+    """The step of a set-up (`readiness.Step`) that it is about, where that alone decides it."""
 
 
 Findings = AsyncGenerator[Finding, None]

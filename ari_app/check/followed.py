@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from ari_app.accounts.account import Account
 from ari_app.calls import Dialplan as Place
 from ari_app.calls import Queue
-from ari_app.check.dialplan import Step, shown
+from ari_app.check.dialplan import Line, shown
 from ari_app.check.findings import Finding, Findings, warning
 from ari_app.check.look import NothingThere
 from ari_app.check.pbx import CannotRead, Pbx
@@ -122,7 +122,7 @@ def _local(account: Account) -> list[str]:
     return _LOCAL.findall(account.pbx.channel_format)
 
 
-async def _macros(pbx: Pbx, steps: list[Step]) -> Finding | None:
+async def _macros(pbx: Pbx, steps: list[Line]) -> Finding | None:
     macros = [step for step in steps if step.application.lower() in ("macro", "macroif", "macroexclusive")]
     if not macros or not pbx.lets_in:
         return None
@@ -139,7 +139,7 @@ async def _macros(pbx: Pbx, steps: list[Step]) -> Finding | None:
     )
 
 
-def _short(steps: list[Step], within: frozenset[str], account: Account) -> Iterator[Finding]:
+def _short(steps: list[Line], within: frozenset[str], account: Account) -> Iterator[Finding]:
     """A telephone behind ``Local/`` that is rung for a shorter time than we wait."""
     wanted = account.policy().ring_manager_seconds
     for step in steps:
@@ -184,7 +184,7 @@ def _number(text: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _recorded(steps: list[Step]) -> Iterator[Finding]:
+def _recorded(steps: list[Line]) -> Iterator[Finding]:
     records = [
         step
         for step in steps
@@ -200,7 +200,7 @@ def _recorded(steps: list[Step]) -> Iterator[Finding]:
         )
 
 
-def _places(steps: Iterable[Step]) -> str:
+def _places(steps: Iterable[Line]) -> str:
     return _some(list(dict.fromkeys(step.place for step in steps)))
 
 

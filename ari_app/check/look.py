@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ import aiohttp
 import orjson
 
 from ari_app.check.findings import Finding, good, unknown, warning
-from ari_app.reach import NotOutside
+from ari_app.failures import in_words
 
 LOOK_SECONDS = 4.0
 LONGEST_ANSWER = 8 * 1024 * 1024
@@ -75,34 +74,6 @@ async def look(
         raise NothingThere(f"no answer within {LOOK_SECONDS:g} s") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise NothingThere(in_words(error)) from error
-
-
-def in_words(error: Exception) -> str:
-    """Say what became of a request without an answer; no address with a secret is shown."""
-    match error:
-        case aiohttp.ClientConnectorCertificateError():
-            return f"its certificate is not trusted ({_reason(error.certificate_error)})"
-        case aiohttp.ClientConnectorDNSError():
-            return "its name is not known to this machine"
-        case aiohttp.ClientConnectorSSLError():
-            return "it does not speak TLS as we do"
-        case aiohttp.ClientConnectorError(os_error=NotOutside()):
-            return "it is in the service's own network, which its operator has not allowed (pbx_networks)"
-        case aiohttp.ClientConnectorError():
-            number = error.os_error.errno
-            return os.strerror(number) if number else "it takes no connection"
-        case aiohttp.ServerDisconnectedError():
-            return "it breaks off without an answer"
-        case aiohttp.InvalidURL():
-            return "it is no address"
-        case _:
-            return type(error).__name__
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return str(error.verify_message)
-    return type(error).__name__
 
 
 def _skew(date: str | None, now: float) -> float | None:

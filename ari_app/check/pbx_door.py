@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from ari_app.accounts.sections import PbxSettings
 from ari_app.asterisk.errors import PbxDenied, PbxError, PbxUnavailable
 from ari_app.check.look import Look, NothingThere
 from ari_app.check.pbx import Pbx
+from ari_app.failures import cause_of
 from ari_app.reach import IPNetwork, NotOutside, Reach, passage
 
 TRY_SECONDS = 5.0
@@ -60,16 +60,16 @@ class Tried:
         """Name the fields of the form in which the mistake probably is."""
         user, password = ("ari_username", "ari_password") if self.part == "ari" else _AMI
         match self.why:
-            case "name" | "inside":
+            case "name" | "inside" | "silent":
                 return {"host": self.why}
-            case "connection" | "silent":
-                return {"host": self.why, "http_port": self.why}
+            case "connection":
+                return {"http_port": self.why}
             case "tls":
                 return {"tls": self.why}
             case "absent":
                 return {"http_prefix": self.why}
             case "password":
-                return {user: self.why, password: self.why}
+                return {password: "password" if self.part == "ari" else "ami_password"}
             case "admitted" | "in_use" | "rights":
                 return {user: self.why}
             case _:
@@ -150,22 +150,11 @@ def _without_ajam(problem: PbxError) -> Tried:
 
 
 def _reason(problem: BaseException | None) -> tuple[str, str]:
+    why = cause_of(problem)
     match problem:
         case aiohttp.ClientConnectorCertificateError():
-            return "tls", str(getattr(problem.certificate_error, "verify_message", ""))
-        case aiohttp.ClientConnectorDNSError():
-            return "name", ""
-        case aiohttp.ClientConnectorSSLError():
-            return "tls", ""
+            return why, str(getattr(problem.certificate_error, "verify_message", ""))
         case aiohttp.ClientConnectorError(os_error=NotOutside(address=address)):
-            return "inside", address
-        case aiohttp.ClientConnectorError(os_error=OSError(errno=errno.ECONNREFUSED)):
-            return "connection", ""
-        case aiohttp.ClientConnectorError() | TimeoutError() | None:
-            return "silent", ""
-        case aiohttp.ServerDisconnectedError() | ConnectionResetError() | aiohttp.ClientOSError():
-            return "tls", ""
-        case aiohttp.InvalidURL():
-            return "name", ""
+            return why, address
         case _:
-            return "other", type(problem).__name__
+            return why, type(problem).__name__ if why == "other" else ""

@@ -8,8 +8,10 @@ from ari_app.accounts.account import Account
 from ari_app.accounts.dialplan_names import named_context, named_exten
 from ari_app.asterisk.phones import state_of
 from ari_app.calls import Dialplan, Outside, People, Queue, for_an_outside_line
+from ari_app.check import readiness
 from ari_app.check.findings import Finding, Findings, State, bad, good, unknown, warning
 from ari_app.check.pbx import CannotRead, Pbx
+from ari_app.check.readiness import Step
 
 _SHOWN = 12
 _FREEPBX = "from-internal"
@@ -23,7 +25,7 @@ async def phones(pbx: Pbx, account: Account) -> Findings:
     codes = [extension.code for extension in account.extensions]
     codes += [code for code in rung_besides(account) if code not in codes]
     if not codes:
-        yield warning("phones", "the account has no extensions", "name them in [[extensions]]")
+        yield readiness.missing(Step.EXTENSIONS)
         return
     if not pbx.lets_in:
         return
@@ -38,6 +40,13 @@ async def phones(pbx: Pbx, account: Account) -> Findings:
         states.setdefault(state, []).append(code)
     for state, found in sorted(states.items()):
         yield _phones(state, found, account)
+    match readiness.somebody_is_registered(account, endpoints):
+        case False:
+            yield readiness.missing(Step.TELEPHONE)
+        case None if not states.keys() & {"unseen", "unknown"}:
+            yield readiness.unseen(Step.TELEPHONE)
+        case _:
+            pass  # what is not known of a telephone was said
 
 
 def rung_besides(account: Account) -> list[str]:
@@ -192,12 +201,8 @@ async def _has_routes(pbx: Pbx, numbers: list[str]) -> bool:
 async def destinations(pbx: Pbx, account: Account) -> Findings:
     """Are the places there to which unanswered and unknown callers are sent?"""
     policy = account.policy()
-    if not policy.fallback:
-        yield warning(
-            "destinations",
-            "calls.fallback is empty: a call that the manager doesn't take ends there",
-            'name a group or a queue, such as fallback = "group:103,104"',
-        )
+    if not readiness.everybody_has_a_place(account):
+        yield readiness.missing(Step.DESTINATION)
     if not pbx.lets_in and not pbx.commands:
         return
     places = dict.fromkeys((*policy.fallback, *policy.unknown))

@@ -21,6 +21,7 @@ from ari_app.errors import StoreUnavailable
 from ari_app.keyring import KeyRing
 from ari_app.settings import SECRET_KEY_LENGTH, Settings, existing_secret_key, read_settings
 from ari_app.store.accounts import Accounts, WrongSecretKey
+from ari_app.store.calls import CallStore
 from ari_app.store.connection import Redis
 from ari_app.store.health import held
 from ari_app.store.leases import installation
@@ -104,7 +105,13 @@ async def _check(account: str | None, report: _Report) -> None:
             await report.all(MACHINE, everything.of_service(session, redis, settings, runs))
             for shop in await _shops(account, redis, settings):
                 looks = everything.of_shop(
-                    session, shop, settings.public_url, runs, settings.pbx_networks, installation=name
+                    session,
+                    shop,
+                    settings.public_url,
+                    runs,
+                    settings.pbx_networks,
+                    installation=name,
+                    came=await CallStore(redis, shop.id).led_here(),
                 )
                 await report.all(shop.id, looks)
                 await report.all(shop.id, everything.of_store(redis, shop.id))

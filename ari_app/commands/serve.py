@@ -18,8 +18,12 @@ from ari_app.service.service import Service
 from ari_app.settings import Settings, claim, holder_id, load_secret_key, read_settings, unknown_settings
 from cabinet.api.fields import LONGEST_LINE
 from cabinet.app import make_app, make_metrics_app
+from cabinet.frame.rendering import compile_templates
 
 log = structlog.get_logger(__name__)
+
+TEMPLATES_SECONDS = 10.0
+"""How long after the start the templates are compiled."""
 
 
 def serve() -> None:
@@ -47,16 +51,25 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     async with store(settings, own=True) as redis:
         service = Service(settings, redis, key, holder_id(settings.data_dir))
-        runner = web.AppRunner(make_app(service), access_log=None, max_line_size=LONGEST_LINE)
+        app = make_app(service)
+        runner = web.AppRunner(app, access_log=None, max_line_size=LONGEST_LINE)
         await runner.setup()
+        compiling = asyncio.create_task(_compile_templates(app), name="templates")
         try:
             await web.TCPSite(runner, settings.host, settings.port).start()
             log.info("serving", address=settings.public_url)
             async with _giving_metrics(settings, service):
                 await _work_until(stop, service)
         finally:
+            compiling.cancel()
             await runner.cleanup()
     log.info("stopped")
+
+
+async def _compile_templates(app: web.Application) -> None:
+    """Compile the pages' templates when the calls are taken up, so that no first visitor holds them up."""
+    await asyncio.sleep(TEMPLATES_SECONDS)
+    await compile_templates(app)
 
 
 @asynccontextmanager

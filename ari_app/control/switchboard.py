@@ -361,7 +361,7 @@ class Line:
         snapshot = await self.pbx.snapshot()
         live = self._calls[call.id]
         deaf = live.deaf
-        found = [await self._fact(call, snapshot, channel, deaf) for channel in channels]
+        found = await asyncio.gather(*(self._fact(call, snapshot, channel, deaf) for channel in channels))
         known_up_at = max(call.known_at, self._heard_until if deaf else at - AUDIT_SECONDS)
         recording = call.recording.awaited and await self.pbx.is_recording(call.recording_name)
         recorded = deaf and not call.recording.awaited and await self._was_recorded(call, snapshot)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from yarl import URL
 
 from ari_app.bounded import read_json
+from ari_app.failures import in_words
 from ari_app.retailcrm.errors import CrmDenied, CrmError, CrmLimited, CrmRefused, CrmUnavailable
 from ari_app.retailcrm.health import Health
 from ari_app.retailcrm.messages import (
@@ -212,7 +213,7 @@ class RetailCrm:
             if isinstance(problem, CrmRefused) or "access denied" in str(problem).lower():
                 self.health.answered()  # it minds this one question
             else:
-                self.health.failed(str(problem))
+                self.health.failed(str(problem), isinstance(problem, CrmDenied))
             raise
         self.health.answered()
         return answer
@@ -242,8 +243,8 @@ class RetailCrm:
                 raise CrmLimited(f"{where}: no turn within {timeout:g} s, too many requests wait") from None
             raise CrmUnavailable(f"{where}: no answer within {timeout:g} s") from None
         except (aiohttp.ClientError, OSError) as problem:
-            said = self._without_key(str(problem)) or type(problem).__name__
-            raise CrmUnavailable(f"{where}: {said}") from None
+            said = str(problem) if isinstance(problem, aiohttp.ClientPayloadError) else in_words(problem)
+            raise CrmUnavailable(f"{where}: {self._without_key(said)}") from None
         except ValidationError as problem:
             wrong = ", ".join(".".join(map(str, error["loc"])) for error in problem.errors())
             raise CrmUnavailable(f"{where}: an answer of another shape (wrong: {wrong})") from None

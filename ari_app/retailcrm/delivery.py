@@ -574,7 +574,7 @@ class Delivery:
 
 
 def _identity(call: str, tell: Tell) -> tuple[object, ...]:
-    return call, type(tell), getattr(tell, "codes", ())
+    return call, type(tell), getattr(tell, "codes", ()), getattr(tell, "again", 0)
 
 
 def _place(ident: str) -> tuple[int, int]:

@@ -4,6 +4,8 @@ What we send is strict: a wrong word or an unknown field fails here, not at the 
 lenient: extra fields, ids as text or number, an empty PHP list for an empty object, fields left out.
 """
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +17,7 @@ from pydantic.alias_generators import to_camel
 CRM_TIME = "%Y-%m-%d %H:%M:%S"
 """The API's date-time, `Y-m-d H:i:s`: the account's local time, without a zone."""
 CALLS_IN_ONE_UPLOAD = 50
+_DEEPEST, _MOST_LINES, _LONGEST_FIELD, _LONGEST_LINE = 10, 100, 200, 2_000  # of what a refusal says
 
 
 class EventType(StrEnum):
@@ -356,16 +359,19 @@ class CredentialsBody(Received):
         return Credentials(self.scopes, self.sites_available, self.credentials)
 
 
-def errors_as_lines(errors: Any, depth: int = 10) -> tuple[str, ...]:
-    """The API's `errors`, a map or a list, possibly nested so deep, as readable lines."""
+def errors_as_lines(errors: Any) -> tuple[str, ...]:
+    """The API's `errors`, a map or a list, possibly nested, as readable lines: the first of them, cut."""
+    return tuple(itertools.islice(_lines(errors, _DEEPEST), _MOST_LINES))
+
+
+def _lines(errors: Any, depth: int) -> Iterator[str]:
     if depth == 0 and isinstance(errors, dict | list):
-        return ("and so on",)
-    if isinstance(errors, dict):
-        return tuple(
-            f"{field}: {line}"
-            for field, inner in errors.items()
-            for line in errors_as_lines(inner, depth - 1)
-        )
-    if isinstance(errors, list):
-        return tuple(line for inner in errors for line in errors_as_lines(inner, depth - 1))
-    return () if errors is None or errors == "" else (str(errors),)
+        yield "and so on"
+    elif isinstance(errors, dict):
+        for field, inner in errors.items():
+            yield from (f"{field[:_LONGEST_FIELD]}: {line}" for line in _lines(inner, depth - 1))
+    elif isinstance(errors, list):
+        for inner in errors:
+            yield from _lines(inner, depth - 1)
+    elif errors is not None and errors != "":
+        yield str(errors)[:_LONGEST_LINE]

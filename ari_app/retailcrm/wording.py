@@ -58,7 +58,7 @@ class Wording:
             type=CallDirection(tell.direction),
             phone=tell.phone,
             result=CallResult(CRM_WORDS[tell.ending].upload_result),
-            external_id=call_id,
+            external_id=f"{call_id}-{tell.again + 1}" if tell.again else call_id,
             code=None if unknown else tell.code,
             duration=None if unknown else tell.talking,
             duration_waiting=None if unknown else tell.waiting,

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -38,7 +38,7 @@ _WAIT_FOR_ONE = 5
 class ClickLimits:
     """How many clicks are accepted: of an extension, of an account, and how many may ring at once.
 
-    They are counted in memory: a restart forgets them.
+    They are counted in memory, and taken up again (`Clicks.take_up`) by whoever has the account next.
     """
 
     extension_a_minute: int = 10
@@ -120,9 +120,17 @@ class Clicks:
     """The click-to-calls of one account; `clock` is seconds and never goes back."""
 
     def __init__(
-        self, current: Current, telephone: Telephone, clock: Callable[[], float], limits: ClickLimits
+        self,
+        current: Current,
+        telephone: Telephone,
+        clock: Callable[[], float],
+        limits: ClickLimits,
+        accepted: Callable[[str, bool], None] = lambda *_: None,
     ) -> None:
+        """Build it; `accepted` is told of each call its extension and `known` (as `place` has it)."""
         self._current = current
+        self._clock = clock
+        self._tell_accepted = accepted
         self._telephone = telephone
         self._limits = limits
         self._accepted = _Accepted(clock)
@@ -159,10 +167,21 @@ class Clicks:
         placed = self._telephone.place_call(extension, number, ours, line or account.pbx.outgoing)
         if placed is None:
             raise NoWay("the PBX can't be reached now")
-        self._accepted.note(extension)
-        if not known:
-            self._strangers.note(extension)
+        self._count(extension, known, self._clock())
+        self._tell_accepted(extension, known)
         return placed
+
+    def take_up(self, clicks: Iterable[tuple[float, str, bool]]) -> None:
+        """Count what was accepted before, the oldest first: how many seconds ago, extension, and `known`."""
+        now = self._clock()
+        for ago, extension, known in clicks:
+            if 0 <= ago < DAY:
+                self._count(extension, known, now - ago)
+
+    def _count(self, extension: str, known: bool, at: float) -> None:
+        self._accepted.note(extension, at)
+        if not known:
+            self._strangers.note(extension, at)
 
     def _see_limits(self, extension: str, known: bool) -> None:
         """Raise `TooMany` when a limit is reached."""
@@ -180,11 +199,10 @@ class _Accepted:
         self._by_extension: dict[str, deque[float]] = {}
         self._all: deque[float] = deque()
 
-    def note(self, extension: str) -> None:
+    def note(self, extension: str, at: float) -> None:
         """Take note of one."""
-        now = self._clock()
-        self._by_extension.setdefault(extension, deque()).append(now)
-        self._all.append(now)
+        self._by_extension.setdefault(extension, deque()).append(at)
+        self._all.append(at)
 
     def within(self, limits: ClickLimits, extension: str, ringing: int) -> None:
         """Raise `TooMany` when one more is too many; `ringing` are those that ring now."""

@@ -16,7 +16,7 @@ import aiohttp
 import structlog
 
 from ari_app.accounts.account import RegisteredAccount
-from ari_app.accounts.extensions import Merged, merge
+from ari_app.accounts.extensions import Merged, merge, with_everybody
 from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.errors import CrmError
@@ -84,7 +84,7 @@ async def register(
         merged = merge(now.extensions, there.codes if there else {}, told)
         if not merged.taken:
             return now
-        return now.altered(extensions=merged.extensions)
+        return with_everybody(now, now.altered(extensions=merged.extensions))
 
     take(account)
     if merged.taken:

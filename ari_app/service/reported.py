@@ -206,7 +206,8 @@ class ReportedCalls:
             number = masked(after.number) if after.number else "withheld"
             ending = {"ending": after.ending.value} if after.ending else {}
             self._log.info(f"reported: {after.stage.value}", call=call.id, number=number, **ending)
-        return bool(orders) or replace(after, timers=()) != replace(call, timers=())
+        same = replace(after, timers=call.timers, reporter=call.reporter) == call
+        return bool(orders) or not same
 
     def _look_after(self, call: Call) -> None:
         timer = call.next_timer

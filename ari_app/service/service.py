@@ -99,8 +99,6 @@ class Service:
         )
         self._revision = -1
         self._known: dict[str, Account] = {}
-        self._gone: set[str] = set()
-        """Accounts that were removed, and whose recordings are to go."""
         self._closing: dict[str, asyncio.Task[None]] = {}
         self._handing_in: set[asyncio.Task[None]] = set()
         self._reopening: set[str] = set()
@@ -253,9 +251,7 @@ class Service:
         if revision != self._revision:
             registered = await self.accounts.registered()
             self.doors.know(registered)
-            before = self._known
             self._known = {account.id: account for account in registered if isinstance(account, Account)}
-            self._gone |= set(before) - set(self._known)
         self._absent &= self._known.keys()
         for gone in self.shops.keys() - self._known.keys():
             log.info("account removed", account=gone)
@@ -264,9 +260,9 @@ class Service:
             await shop.unmark()
             await self._holding.leave(gone)
             self.changes_of(gone).note()
-        for account in tuple(self._gone):
-            await self._remove_recordings(account)
-            self._gone.discard(account)
+        if revision != self._revision:
+            for removed in await self.accounts.removed():
+                await self._remove_recordings(removed)
         turns, news = asyncio.Semaphore(AT_ONCE), revision != self._revision
 
         async def take(account: Account) -> _NotOpened | None:
@@ -288,14 +284,13 @@ class Service:
 
     async def _remove_recordings(self, account: str) -> None:
         """Remove what is left of an account on the disk, so that no link leads to it any more."""
-        if await self.accounts.find(account) is not None:
-            return  # only its PBX is unknown now
         try:
             files = await asyncio.to_thread(self.recordings.remove_account, account)
         except OSError as error:
             log.error("recordings of a removed account can't be removed", account=account, problem=str(error))
         else:
-            log.info("recordings of a removed account are removed", account=account, files=files)
+            if files:
+                log.info("recordings of a removed account are removed", account=account, files=files)
 
     def _own_days(self, account: str) -> int | None:
         shop = self.shops.get(account)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -20,6 +21,7 @@ from ari_app.asterisk.ajam import Ajam, AjamTarget
 from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.installations import Mark
 from ari_app.asterisk.pbx import EVENTS_A_SECOND, Pbx, PbxTarget
+from ari_app.asterisk.phones import Endpoints, endpoints
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import forget_drafts
 from ari_app.bounded import Allowance
@@ -39,9 +41,11 @@ from ari_app.service.changes import Changes
 from ari_app.service.click_to_call import LIMITS, MINUTE, ClickLimits, Clicks, NotPlaced
 from ari_app.service.desk import ShopDesk
 from ari_app.service.event_log import Notes, TroubleWatch
+from ari_app.service.human_pace import Strangers
 from ari_app.service.reported import ReportedCalls
 from ari_app.service.statuses import Statuses
 from ari_app.store.calls import CallStore, Step
+from ari_app.store.clicks import AcceptedClick, ClickStore
 from ari_app.store.connection import Redis
 from ari_app.store.events import EventStore, What
 from ari_app.store.leases import Lease
@@ -68,6 +72,10 @@ LATE_SECONDS, LATE_FOR_SECONDS = 1.0, 90.0
 """How often, and how long after we have taken the account, it is looked whether calls are handed in."""
 ASIDE_SECONDS = 10.0
 """How often it is counted what is set aside."""
+CRM_SILENT_SECONDS, CRM_LOOK_SECONDS = 40.0, 5.0
+"""After how long without a question the CRM is asked whether it answers, and how often that is looked at."""
+TELEPHONES_SECONDS = 20.0
+"""How long it is believed which telephones are registered."""
 ZONE_SECONDS = 3600.0
 ZONE_RETRY_SECONDS = 60.0
 _LONGEST_WORD, _MOST_WORDS = 40, 100
@@ -147,7 +155,10 @@ class Shop:
         ajam_line = AjamLine(self.ajam, pbx.extensions, clock) if self.ajam is not None else None
         self.line = Line(self.desk, pbx, ajam_line, clock, bounds.live_calls, may_act=ours)
         self.line.on_replaced = lambda: lease.lose("another process has taken the PBX over")
-        self.clicks = Clicks(current, self.line, time.monotonic, click_limits)
+        self._click_store = ClickStore(redis, account.id)
+        self._new_clicks: list[AcceptedClick] = []
+        self._clicked = asyncio.Event()
+        self.clicks = Clicks(current, self.line, time.monotonic, click_limits, self._note_click)
         self.reported = ReportedCalls(
             current,
             self.calls,
@@ -161,9 +172,15 @@ class Shop:
         self._watch = TroubleWatch(self.notes, pbx, self.ajam, self.delivery)
         self.aside = 0
         """How many messages for the CRM are set aside, for a person to look at."""
+        self.led_here = False
+        """Whether the dialplan leads here: a customer's call has come by this PBX, or a check has seen it."""
+        self._telephones: Endpoints | None = None
+        self._telephones_at = -math.inf
         self.unreadable: tuple[str, ...] = ()
         """The live calls that another version has stored and this one can't read: they are left alone."""
         self._unknown_words: set[str] = set()
+        self.strangers = Strangers(time.monotonic)
+        self._noted: dict[What, float] = {}
         self._refused_clicks: dict[str, float] = {}
         """When it was last noted, by reason."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -178,9 +195,14 @@ class Shop:
             StoreUnavailable: Redis can't be reached, or does not answer.
         """
         await self.calls.mend(self._clock())
+        await self.calls.has_pbx_since(repr(self.settings.pbx.identity), self._clock())
         live, seen = await self.calls.live(), await self.calls.last_seen()
         await self.reported.resume()
         await self.statuses.load()
+        now = self._clock()
+        self.clicks.take_up(
+            (now - one.at, one.extension, one.known) for one in await self._click_store.load()
+        )
         self.current.activity = await self._module.activity()
         self.take_crm_settings(await self._module.settings())
         if live:
@@ -201,6 +223,8 @@ class Shop:
         self._work("late", self._take_late)
         self._work("set aside", self._count_what_is_aside)
         self._work("zone", self._follow_crm_zone)
+        self._work("clicks", self._keep_clicks)
+        self._work("CRM", self._ask_a_silent_crm)
         self._work("notes", self.notes.run)
         self._work("watch", self._watch.run)
 
@@ -369,6 +393,41 @@ class Shop:
             self._unknown_words.add(word)
             self.notes.take(What.UNKNOWN_STATUS, word=word, call=call)
 
+    def shown_to(self, codes: tuple[str, ...], *, everybody: bool) -> tuple[str, ...]:
+        """Give those of some extensions to whom one more reported call is shown; `everybody`: none named."""
+        shown = self.strangers.shown_to(codes, everybody=everybody)
+        if len(shown) < len(codes):
+            self._note_sometimes(What.TOO_MANY_POPUPS)
+        return shown
+
+    def may_look_up(self, number: str) -> bool:
+        """Tell whether a caller's name is given to who asks with the clientId; one who is in a call of ours
+        doesn't count.
+        """
+        if self.strangers.may_look_up(number, (call.number for call in self.line.calls)):
+            return True
+        self._note_sometimes(What.TOO_MANY_LOOK_UPS)
+        return False
+
+    def is_admitted(self, address: str) -> bool:
+        """Tell whether who has the clientId may ask and report from an address."""
+        if self.settings.api.admits(address):
+            return True
+        self._note_sometimes(What.ADDRESS_REFUSED, address=address)
+        return False
+
+    def note_inside_link(self, call: str) -> None:
+        """Take note that the CRM isn't told a recording's address, for it leads into a network."""
+        self._note_sometimes(What.LINK_INSIDE, call=call)
+
+    def _note_sometimes(self, what: What, **values: str) -> None:
+        """Take note of what may happen often: at most once a minute."""
+        now = self._clock()
+        if now - self._noted.get(what, 0.0) >= MINUTE:
+            self._noted[what] = now
+            self._log.warning(what.value, **values)
+            self.notes.take(what, **values)
+
     async def _may_ask_crm(self, urgency: Urgency) -> bool:
         """A call doesn't wait for Redis; what is told of calls can."""
         return await (self.lease.still_ours() if urgency in GOES_ON else self.lease.certain())
@@ -381,7 +440,23 @@ class Shop:
             self._refused_clicks[refused.reason] = now
             self.notes.take(What.CLICK_REFUSED, code=code[:_LONGEST_WORD], reason=refused.reason)
 
+    def _note_click(self, extension: str, known: bool) -> None:
+        self._new_clicks.append(AcceptedClick(self._clock(), extension, known))
+        self._clicked.set()
+
     # -- beside the calls ---------------------------------------------------------------------------------
+
+    async def _keep_clicks(self) -> None:
+        """Keep what was accepted, for whoever has the account next. Who clicks waits for none of it."""
+        while True:
+            await self._clicked.wait()
+            self._clicked.clear()
+            try:
+                await self._click_store.keep(batch := self._new_clicks[:])
+                del self._new_clicks[: len(batch)]
+            except StoreUnavailable:
+                await asyncio.sleep(SEEN_SECONDS)
+                self._clicked.set()
 
     async def _note_when_seen(self) -> None:
         noted: str | None = None
@@ -396,7 +471,11 @@ class Shop:
     async def _offer_when_deaf(self) -> None:
         """Offer the account to a copy that reaches the PBX, while we don't."""
         deaf, patience = 0.0, FIRST_SECONDS
+        listened = self.line.listening
         while True:
+            if self.line.listening is not listened:
+                listened = self.line.listening
+                self.changes.note()  # whoever is shown the calls is shown that they are known, or aren't
             if self.line.listening:
                 deaf, patience = 0.0, DEAF_SECONDS
             else:
@@ -410,7 +489,33 @@ class Shop:
                 self.aside = await self.calls.refused_count()
                 known = {call.id for call in self.line.calls}
                 self.unreadable = tuple(await self.calls.unreadable_live(known))
+                self.led_here = self.led_here or await self.calls.led_here()
             await asyncio.sleep(ASIDE_SECONDS)
+
+    async def telephones(self) -> Endpoints | None:
+        """Give the state of the PBX's telephones, asked some seconds ago at most; None when it is away."""
+        pbx = self.line.pbx
+        if not pbx.connected:
+            self._telephones = None
+            return None
+        if self._telephones is None or time.monotonic() - self._telephones_at > TELEPHONES_SECONDS:
+            try:
+                self._telephones = await endpoints(pbx.ari)
+            except PbxError:
+                self._telephones = None
+            self._telephones_at = time.monotonic()
+        return self._telephones
+
+    async def _ask_a_silent_crm(self) -> None:
+        """Find out within a minute whether the CRM answers, while nobody asks it anything."""
+        asked = -math.inf
+        while True:
+            await asyncio.sleep(CRM_LOOK_SECONDS)
+            rested = time.monotonic() - asked >= CRM_SILENT_SECONDS  # one that is asked too much says nothing
+            if rested and self.crm_health.silent_for(CRM_SILENT_SECONDS):
+                asked = time.monotonic()
+                with suppress(CrmError):
+                    await self._crm.credentials()
 
     async def _take_late(self) -> None:
         """Take up the calls that a copy has handed in which was cut off from Redis and lost the account."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from ari_app.accounts.account import Account, RegisteredAccount, checked_account
 from ari_app.accounts.sections import SECRETS
 from ari_app.keyring import KeyRing
 from ari_app.store.connection import ask, asking
-from ari_app.store.keys import ACCOUNTS, REVISION, Keys
+from ari_app.store.keys import ACCOUNTS, REMOVED, REVISION, Keys
 
 log = structlog.get_logger(__name__)
 
@@ -125,6 +126,7 @@ class Accounts:
                 )
         pipe.multi()
         pipe.hset(ACCOUNTS, stored.id, self._write(stored))
+        pipe.hdel(REMOVED, stored.id)
         pipe.incr(REVISION)
 
     async def remove(self, account_id: str, force: bool = False) -> bool:
@@ -151,6 +153,7 @@ class Accounts:
                 )
             pipe.multi()
             pipe.hdel(ACCOUNTS, account_id)
+            pipe.hset(REMOVED, account_id, int(time.time()))
             pipe.unlink(Keys(account_id).tokens)  # at once: they must not open what is made anew here
             pipe.incr(REVISION)
             return True
@@ -198,6 +201,14 @@ class Accounts:
         except InvalidToken:
             return False
         return True
+
+    async def removed(self) -> list[str]:
+        """Name the accounts that somebody has removed; one that is only not there any more isn't among them.
+
+        Raises:
+            StoreUnavailable: Redis can't be reached, or does not answer.
+        """
+        return [_text(ident) for ident in await ask(self._redis.hkeys(REMOVED))]
 
     async def all(self) -> list[Account]:
         """Give the accounts whose PBX is known, by name.

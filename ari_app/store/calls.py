@@ -24,6 +24,7 @@ from ari_app.calls import (
     NOT_KNOWN,
     Call,
     CrmTold,
+    Direction,
     JournalLine,
     OutboxEntry,
     Tell,
@@ -52,6 +53,9 @@ WATCHED_LINES = 10_000
 
 CHANNEL_SECONDS = 86_400
 """How long it is known of a channel that a call of ours began with it."""
+
+_LOOKED_AT = 200
+"""So many of the newest calls are looked at for a customer's."""
 
 _AT_ONCE = 200
 _NO_BOUND = 1e18
@@ -355,7 +359,7 @@ class CallStore:
         kinds = {
             **dict.fromkeys((keys.live, keys.reported), b"set"),
             **dict.fromkeys((keys.outbox, keys.watched, keys.events), b"stream"),
-            **dict.fromkeys((keys.refused, keys.pbx), b"hash"),
+            **dict.fromkeys((keys.refused, keys.pbx, keys.pbx_known), b"hash"),
             keys.ended: b"zset",
         }
         pipe: Any = self._redis.pipeline(transaction=False)
@@ -576,6 +580,29 @@ class CallStore:
         if not fields:
             return None
         return float(fields[b"seen"]), fields[b"startup"].decode()
+
+    async def has_pbx_since(self, identity: str, at: float) -> float:
+        """Note which PBX the account has, and give since when (seconds since the epoch); 0 for its first."""
+        known, since = await ask(self._redis.hmget(self._keys.pbx_known, ["identity", "since"]))
+        if known is not None and known.decode() == identity:
+            return float(since)
+        now = 0.0 if known is None else at
+        commands = Commands()
+        commands.add("HSET", self._keys.pbx_known, "identity", identity, "since", repr(now))
+        await self._writer.write(commands)
+        return now
+
+    async def led_here(self) -> bool:
+        """Tell whether one of the newest calls is a customer's that came by the PBX that the account has."""
+        since = await ask(self._redis.hget(self._keys.pbx_known, "since"))
+        seen = 0
+        async for call in self.walk(since=float(since or 0.0)):
+            if call.direction is Direction.IN:
+                return True
+            seen += 1
+            if seen >= _LOOKED_AT:
+                return False
+        return False
 
     async def _portions(self, ids: Iterable[bytes]) -> AsyncIterator[list[Call]]:
         """Load calls, however many, some at a time; others have their turn in between."""

@@ -81,6 +81,14 @@ class What(StrEnum):
     """(call, problem)"""
     CLICK_REFUSED = "click refused"
     """The CRM, or who has its clientId, asked for a call that isn't placed (code, reason: a word)."""
+    TOO_MANY_POPUPS = "too many popups"
+    """More calls were reported than people can take: some aren't shown to all who were named."""
+    TOO_MANY_LOOK_UPS = "too many look-ups"
+    """More callers' names were asked for than calls come in: some aren't given."""
+    LINK_INSIDE = "link inside"
+    """A recording's address, as it was reported, leads into a network: the CRM isn't told it (call)."""
+    ADDRESS_REFUSED = "address refused"
+    """Somebody used the clientId from an address that the account doesn't allow (address)."""
     UNKNOWN_STATUS = "unknown status"
     """The PBX's dialplan said by a word that is not known how a call ended; noted once (word, call)."""
 
@@ -102,7 +110,8 @@ _KINDS = {
     **dict.fromkeys((What.SET_ASIDE, What.UNREADABLE, What.SENT_AGAIN), Kind.CRM),
     **dict.fromkeys((What.SIGNED_IN, What.SIGN_IN_FAILED, What.LOCKED_OUT), Kind.ACCESS),
     **dict.fromkeys((What.TOKEN_MADE, What.TOKEN_REVOKED, What.CLICK_REFUSED), Kind.ACCESS),
-    What.ADDRESS_RENEWED: Kind.ACCESS,
+    **dict.fromkeys((What.ADDRESS_RENEWED, What.ADDRESS_REFUSED), Kind.ACCESS),
+    **dict.fromkeys((What.TOO_MANY_POPUPS, What.TOO_MANY_LOOK_UPS, What.LINK_INSIDE), Kind.PBX),
     What.SETTINGS_CHANGED: Kind.SETTINGS,
     What.TELEPHONY_OFF: Kind.MODULE,
     What.TELEPHONY_ON: Kind.MODULE,
@@ -113,7 +122,8 @@ _SEVERITIES = {
     What.SET_ASIDE: Severity.ERROR,
     **dict.fromkeys((What.AJAM_LOST, What.TELEPHONY_OFF, What.RECORDING_LOST), Severity.WARNING),
     **dict.fromkeys((What.SIGN_IN_FAILED, What.LOCKED_OUT, What.UNKNOWN_STATUS), Severity.WARNING),
-    What.CLICK_REFUSED: Severity.WARNING,
+    **dict.fromkeys((What.CLICK_REFUSED, What.ADDRESS_REFUSED, What.LINK_INSIDE), Severity.WARNING),
+    **dict.fromkeys((What.TOO_MANY_POPUPS, What.TOO_MANY_LOOK_UPS), Severity.WARNING),
 }
 _ORDER = tuple(Severity)
 

@@ -241,9 +241,9 @@ def _report(report: r.Report, line: JournalLine, call: Call) -> Iterator[tuple[S
             values = {"direction": _DIRECTIONS[direction], "who": number or say("withheld number")}
             text = say("the dialplan says: %(direction)s, %(who)s, for %(codes)s", **values, codes=codes)
             yield say("%(what)s: too late, not told", what=text) if late else text, Tone.CALLER
-        case r.EndReported() if late:
+        case r.EndReported() if late and not line.orders:
             yield say("the dialplan says once more that it is over: not told again"), Tone.QUIET
-        case r.EndReported(ending=ending, code=code, waiting=waiting, talking=talking):
+        case r.EndReported(ending=ending, code=code, waiting=waiting, talking=talking, by=by):
             text = say(
                 "the dialplan says: over, %(how)s, waited %(waiting)s s, talked %(talking)s s",
                 how=(_ENDINGS[ending], code) if code else _ENDINGS[ending],
@@ -251,7 +251,14 @@ def _report(report: r.Report, line: JournalLine, call: Call) -> Iterator[tuple[S
                 talking=str(talking),
             )
             yield text, Tone.GOOD if ending is Ending.ANSWERED else Tone.BAD
-            if line.after is Stage.ENDING:
+            if late:
+                yield say("this is believed, and not what was said of the end before"), Tone.QUIET
+            elif call.reporter and by is not None and by != call.reporter:
+                yield (
+                    say("it comes from %(address)s, and the beginning didn't: doubted", address=by),
+                    Tone.QUIET,
+                )
+            elif line.after is Stage.ENDING:
                 yield say("waiting for the recording's file"), Tone.QUIET
         case r.FileReported(file=file, seconds=seconds):
             text = say("recording received: %(file)s", file=file)

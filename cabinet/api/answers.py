@@ -33,6 +33,13 @@ class UnknownClient(Wrong):
         super().__init__("clientId", "no account has it", 401)
 
 
+class NotAdmitted(Wrong):
+    """The account with this clientId is asked from other addresses only."""
+
+    def __init__(self) -> None:
+        super().__init__("clientId", "the account doesn't allow this address", 403)
+
+
 @web.middleware
 async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Put every error into JSON. Nothing that is answered may be kept by a cache."""

@@ -21,12 +21,14 @@ from ari_app.calls import (
     ending_of,
     tellable,
 )
+from ari_app.reach import leads_inside
 from ari_app.service.reported import Taken
 from ari_app.service.shop import Shop
-from cabinet.api.answers import UnknownClient, Wrong, refusal
+from cabinet.api.answers import NotAdmitted, UnknownClient, Wrong, refusal
 from cabinet.api.fields import LONGEST_QUERY, Fields
 from cabinet.api.upload import Body
 from cabinet.frame.clients import SERVICE, NotReady, Unknown, shop_for
+from cabinet.frame.proxies import address_of
 
 log = structlog.get_logger(__name__)
 
@@ -81,11 +83,14 @@ async def _shop(request: web.Request, fields: Fields) -> Shop:
     except Wrong:  # none that anybody has; two that differ are nobody's either
         raise UnknownClient from None
     try:
-        return await shop_for(request, client_id)
+        shop = await shop_for(request, client_id)
     except Unknown:
         raise UnknownClient from None
     except NotReady:
         raise Wrong("clientId", "the service has only just started; send this again", 503) from None
+    if not shop.is_admitted(address_of(request)):
+        raise NotAdmitted
+    return shop
 
 
 def _type(fields: Fields) -> str:
@@ -108,12 +113,14 @@ async def _report(request: web.Request, shop: Shop, fields: Fields, file: Draft 
     if file is not None:
         raise Wrong("type", "expected upload, since a file is sent")
     fields.required("uniqueid", "phone", "code")
-    return _end(shop, fields, at) if kind == "hangup" else _ringing(shop, fields, Direction(kind), at)
+    by = address_of(request)
+    return _end(shop, fields, at, by) if kind == "hangup" else _ringing(shop, fields, Direction(kind), at, by)
 
 
-def _ringing(shop: Shop, fields: Fields, direction: Direction, at: float) -> RingingReported:
+def _ringing(shop: Shop, fields: Fields, direction: Direction, at: float, by: str) -> RingingReported:
     codes = _ours(shop, fields)
-    if direction is Direction.IN and not fields.codes():
+    nobody_named = direction is Direction.IN and not fields.codes()
+    if nobody_named:
         codes = tuple(sorted(shop.settings.codes))
     if direction is Direction.OUT and len(fields.codes()) != 1:
         raise Wrong("code", "expected one extension")
@@ -128,17 +135,22 @@ def _ringing(shop: Shop, fields: Fields, direction: Direction, at: float) -> Rin
         direction=direction,
         number=_customer(shop, fields, direction),
         external=tellable(shop.desk.normal_form(fields.phone("extPhone"))),
-        codes=codes,
+        codes=shop.shown_to(codes, everybody=nobody_named),
         analytics=analytics if direction is Direction.IN and analytics != WebAnalytics() else None,
+        by=by,
     )
 
 
-def _end(shop: Shop, fields: Fields, at: float) -> EndReported:
+def _end(shop: Shop, fields: Fields, at: float, by: str) -> EndReported:
     codes, talking, word = _ours(shop, fields), fields.seconds("duration"), fields.word("status")
     ending, known = ending_of(word, talking)
     source = Source(
         **{name: fields.optional(f"source_{name}") for name in Source.__dataclass_fields__},
     )
+    link = fields.link()
+    if link is not None and leads_inside(link):
+        shop.note_inside_link(shop.reported.id_of(fields.unique_id()))
+        link = None
     direction = Direction(fields.one_of("direct", "in", "out")) if fields.text("direct") else None
     ended = EndReported(
         at=at,
@@ -150,8 +162,9 @@ def _end(shop: Shop, fields: Fields, at: float) -> EndReported:
         ending=ending,
         waiting=fields.seconds("hold"),
         talking=talking,
-        given=AsGiven(fields.date(), fields.link(), source if source != Source() else None),
+        given=AsGiven(fields.date(), link, source if source != Source() else None),
         awaits_file=fields.text("record").lower() == "wait",
+        by=by,
     )
     if not known:
         shop.note_unknown_status(word, shop.reported.id_of(ended.channel))

@@ -9,9 +9,10 @@ from aiohttp import web
 
 from ari_app.calls import CustomerFound, clean_name, tellable, with_prefix, written
 from ari_app.service.shop import Shop
-from cabinet.api.answers import UnknownClient, Wrong
+from cabinet.api.answers import NotAdmitted, UnknownClient, Wrong
 from cabinet.api.fields import Fields
 from cabinet.frame.clients import NotReady, Unknown, shop_for
+from cabinet.frame.proxies import address_of
 
 CRM_SECONDS = 1.7
 """How long the CRM is waited for; the answer is due within 2 s, on a busy machine too."""
@@ -44,6 +45,8 @@ async def _who(request: web.Request, fields: Fields) -> tuple[str, str]:
         raise UnknownClient from None
     except NotReady:  # the service has only just started: nobody knows anybody yet, and a caller waits
         pass
+    if shop is not None and not shop.is_admitted(address_of(request)):
+        raise NotAdmitted
     fields.required("type", "phone")
     fields.one_of("type", "json", "text")
     phone = fields.phone("phone")
@@ -70,7 +73,7 @@ def _unknown(phone: str) -> str:
 async def _ask(shop: Shop, phone: str, ignore_status: bool) -> CustomerFound | None:
     """Ask the CRM; None for a number that it doesn't know, and when it says nothing in time."""
     number = tellable(shop.desk.normal_form(phone))
-    if number is None:
+    if number is None or not shop.may_look_up(number):
         return None
     ignore = ignore_status or shop.policy.ignore_manager_status
     try:

@@ -8,16 +8,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import TypeAlias
 
-import orjson
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ari_app.asterisk.uploads import CHUNK_BYTES, BadFile, Draft, FileTooBig, draft
+from ari_app.bounded import read_json
 from ari_app.service.service import Service
 from cabinet.api.answers import Wrong
 from cabinet.api.fields import Fields
 
 LONGEST_FIELD = 65_536
+LONGEST_FORM = 65_536
+"""Bytes; of an object, too. The time to read it goes by its length."""
+MOST_VALUES = 5_000
+"""Of an object."""
 MOST_PARTS = 100
 UPLOAD_SECONDS = 600.0
 """How long a file may take to come."""
@@ -58,12 +62,13 @@ class Body:
             return await self._take_file(request.content.iter_chunked(CHUNK_BYTES))
         if request.content_type == "application/x-www-form-urlencoded":
             try:
-                form = await request.post()
+                form = await request.clone(client_max_size=LONGEST_FORM).post()
             except (ValueError, LookupError, HttpProcessingError):  # also an unknown character set
                 raise Wrong("a parameter", "expected UTF-8") from None
             self._fields.add(form.items())
         elif request.content_type == "application/json":
-            self._fields.add(_object(await request.read()).items())
+            body = await request.clone(client_max_size=LONGEST_FORM).read()
+            self._fields.add(_object(body).items())
         else:
             raise web.HTTPUnsupportedMediaType
         return None
@@ -129,7 +134,7 @@ async def _short_text(part: BodyPartReader) -> str:
 
 def _object(body: bytes) -> dict[str, object]:
     try:
-        found = orjson.loads(body)
+        found = read_json(body, MOST_VALUES)
     except ValueError:
         found = None
     if not isinstance(found, dict):

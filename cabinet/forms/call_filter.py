@@ -26,6 +26,7 @@ RESULTS = ("", "answered", "missed", *(ending.value for ending in Ending if endi
 DIRECTIONS = ("", *(direction.value for direction in Direction))
 
 _LONGEST = 40
+_FIRST_DAY, _LAST_DAY = date(2000, 1, 1), date(2199, 12, 31)
 _BACK_DAYS = {"today": (0, 0), "yesterday": (1, 1), "week": (6, 0), "month": (29, 0)}
 
 
@@ -35,6 +36,8 @@ class CallFilter:
 
     number: str = ""
     manager: str = ""
+    line: str = ""
+    """A number of the shop's, in E.164."""
     result: str = ""
     direction: str = ""
     period: str = ""
@@ -44,13 +47,17 @@ class CallFilter:
     @classmethod
     def read(cls, query: Mapping[str, str]) -> CallFilter:
         """Read it off an address; what isn't known is left out."""
-        given = {name: query.get(name, "").strip()[:_LONGEST] for name in ("number", "manager", "from", "to")}
+        given = {
+            name: query.get(name, "").strip()[:_LONGEST]
+            for name in ("number", "manager", "line", "from", "to")
+        }
         period = _one_of(query.get("period", ""), PERIODS)
         if "period" not in query and (given["from"] or given["to"]):
             period = "own"
         return cls(
             number=given["number"],
             manager=given["manager"],
+            line=_with_plus(query.get("line", ""), given["line"]),
             result=_one_of(query.get("result", ""), RESULTS),
             direction=_one_of(query.get("direction", ""), DIRECTIONS),
             period=period,
@@ -68,6 +75,7 @@ class CallFilter:
         given = {
             "number": self.number,
             "manager": self.manager,
+            "line": self.line,
             "result": self.result,
             "direction": self.direction,
             "period": self.period,
@@ -108,6 +116,8 @@ class CallFilter:
         if self.direction and call.direction.value != self.direction:
             return False
         if self.manager and self.manager not in managers_of(call):
+            return False
+        if self.line and call.external != self.line:
             return False
         ending = call.ending.value if call.ending else ""
         if self.result == "missed":
@@ -175,16 +185,21 @@ def managers_of(call: Call) -> frozenset[str]:
     return frozenset(named or {code for code in (whose(call), *call.told) if code})
 
 
+def _with_plus(sent: str, given: str) -> str:
+    """Give a number whose plus an address may have taken for a blank."""
+    return f"+{given}" if sent.startswith(" ") and given.isdecimal() else given
+
+
 def _one_of(text: str, words: tuple[str, ...]) -> str:
     return text if text in words else ""
 
 
 def _day(text: str) -> date | None:
+    """Read a day; one before there were calls, or that nobody will see, becomes the nearest that counts."""
     try:
-        day = date.fromisoformat(text)
+        return min(max(date.fromisoformat(text), _FIRST_DAY), _LAST_DAY)
     except ValueError:
         return None
-    return day if 2000 <= day.year < 2200 else None
 
 
 def _midnight(day: date, zone: ZoneInfo) -> float:

@@ -13,8 +13,8 @@ from cabinet.frame.visits import Form as Sent
 
 Some = TypeVar("Some", bound="Typed")
 
-LONGEST = 100
-"""Characters that are read of what is typed into a field."""
+LONGEST = 1000
+"""Characters that are read of what is typed into a field: more than any takes, so that none is cut unsaid."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from ari_app.errors import StoreUnavailable
 from ari_app.steps import begin
 from ari_app.store.accounts import WrongSecretKey
 from cabinet.frame.rendering import page
+from cabinet.frame.visits import Visit, find_visit
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +40,7 @@ async def error_pages(request: web.Request, handler: Handler) -> web.StreamRespo
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return _page(request, error.status)
+        return _page(request, error.status, await _reader(request))
     except (StoreUnavailable, WrongSecretKey) as error:
         log.warning("a page can't be shown", page=_route(request), problem=str(error))
         return _page(request, 503)
@@ -60,5 +61,14 @@ def _route(request: web.Request) -> str:
     return resource.canonical if resource is not None else "none of ours"
 
 
-def _page(request: web.Request, status: int) -> web.Response:
-    return page(request, "error.html", status=status, error=status)
+async def _reader(request: web.Request) -> Visit | None:
+    """Find who reads it, for whom the page keeps its navigation."""
+    try:
+        return await find_visit(request)
+    except (StoreUnavailable, WrongSecretKey):
+        return None
+
+
+def _page(request: web.Request, status: int, visit: Visit | None = None) -> web.Response:
+    """Say what went wrong; the address, which may hold a secret, isn't repeated."""
+    return page(request, "error.html", visit, status=status, error=status, path="/", here="/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import aiohttp_jinja2
@@ -30,6 +31,13 @@ def set_up_templates(app: web.Application) -> None:
     environment.newstyle_gettext = True  # type: ignore[attr-defined]  # the extension's own attribute
     environment.globals.update(_=_gettext, gettext=_gettext, ngettext=_ngettext)
     environment.filters["phone"] = shown_number
+
+
+async def compile_templates(app: web.Application) -> None:
+    """Compile all templates beside the loop; at its first use one would take it for a tenth of a second."""
+    environment = aiohttp_jinja2.get_env(app)
+    for name in environment.list_templates(extensions=["html"]):
+        await asyncio.to_thread(environment.get_template, name)
 
 
 def page(

@@ -21,6 +21,7 @@ from cabinet.frame.noting import note
 from cabinet.frame.rendering import page
 from cabinet.frame.visits import Visit, begin_session, form_of
 from cabinet.pages.pbx_files import packed
+from cabinet.pages.sure import ask_whether, is_sure
 from stasis_dialplan import KINDS, CannotRender, Kind, Settings, render
 from stasis_dialplan.event2 import event2
 
@@ -107,8 +108,11 @@ async def make_token(request: web.Request, visit: Visit) -> web.Response:
         return await _refused(request, visit, typed.refused(name="empty"))
     if len(name) > LONGEST_NAME or not name.isprintable():
         return await _refused(request, visit, typed.refused(name="long"))
+    tokens = Tokens(request.app[SERVICE].redis)
+    if any(one.name.casefold() == name.casefold() for one in await tokens.list(visit.account.id)):
+        return await _refused(request, visit, typed.refused(name="twice"))
     try:
-        token = await Tokens(request.app[SERVICE].redis).make(visit.account.id, name)
+        token = await tokens.make(visit.account.id, name)
     except TooManyTokens:
         return await _refused(request, visit, typed.refused(name="many"))
     log.info("a token is made", account=visit.account.id, name=name)
@@ -122,9 +126,11 @@ async def _refused(request: web.Request, visit: Visit, typed: Typed) -> web.Resp
 
 async def revoke_token(request: web.Request, visit: Visit) -> web.Response:
     """Let a token open nothing any more."""
-    await form_of(request)
+    form = await form_of(request)
     tokens, ident = Tokens(request.app[SERVICE].redis), request.match_info["ident"]
     named = {token.id: token.name for token in await tokens.list(visit.account.id)}
+    if ident in named and not is_sure(form):
+        return ask_whether(request, visit, "token", named[ident], PATH)
     if not await tokens.revoke(visit.account.id, ident):
         raise web.HTTPNotFound
     log.info("a token is revoked", account=visit.account.id)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, replace
+from typing import Any
 
 import structlog
 from aiohttp import web
+from pydantic import SecretStr
 
 from ari_app.accounts.account import Account, RegisteredAccount
 from ari_app.accounts.sections import PbxSettings
@@ -25,10 +28,8 @@ log = structlog.get_logger(__name__)
 
 FORM = Form(
     RegisteredAccount,
-    Text("calls.caller_name_prefix"),
     Text("pbx.outgoing"),
     Text("pbx.outside_prefix"),
-    Text("calls.manager_caller_name"),
     Text("pbx.host"),
     Number("pbx.http_port"),
     Flag("pbx.tls"),
@@ -76,7 +77,7 @@ async def show(request: web.Request, visit: Visit) -> web.Response:
 async def check(request: web.Request, visit: Visit) -> web.Response:
     """Try what was typed, and store nothing. The page is the answer to a question, so it is no error."""
     attempt = await _try(request, visit.account, await form_of(request))
-    return _page(request, visit, attempt, status=200)
+    return _page(request, visit, attempt, status=200, only_tried=True)
 
 
 async def files(request: web.Request, visit: Visit) -> web.Response:
@@ -112,7 +113,8 @@ async def save(request: web.Request, visit: Visit) -> web.Response:
 
 async def _try(request: web.Request, account: RegisteredAccount, sent: Sent) -> Attempt:
     filled = _read(request, account, sent)
-    if filled.bad:
+    unproved = _only_again(filled)
+    if filled.bad and not unproved:
         return Attempt(filled)
     service = request.app[SERVICE]
     wait = await Attempts(service.redis, TRIES, TRIES_SECONDS).take(f"pbx:{account.id}")
@@ -120,8 +122,14 @@ async def _try(request: web.Request, account: RegisteredAccount, sent: Sent) -> 
         return Attempt(filled.refused("wait"), minutes=-(-wait // 60))
     pbx = filled.onto(account).pbx
     assert pbx is not None
+    if unproved:  # a mistyped address is told first; a stored password isn't sent there
+        pbx = pbx.model_copy(update={"ari_password": SecretStr(secrets.token_hex(8)), "ami_password": None})
     async with request.app[_TURNS]:
-        tried = await try_pbx(pbx, service.settings.pbx_networks)
+        tried: tuple[Tried, ...] = await try_pbx(pbx, service.settings.pbx_networks)
+    if unproved:
+        if tried[0].why not in _NOT_THERE:
+            return Attempt(filled)
+        filled, tried = replace(filled, wrong={}), tried[:1]
     wrong = {name: why for one in tried if not one.good for name, why in one.wrong.items()}
     no_access = "" if all(one.good for one in tried) else "access"
     return Attempt(filled.refused(no_access, **wrong), tried)
@@ -143,12 +151,21 @@ def _read(request: web.Request, account: RegisteredAccount, sent: Sent) -> Fille
     return filled
 
 
+_NOT_THERE = frozenset({"connection", "silent", "name", "inside", "tls", "absent", "other"})
+"""What a try tells of an address, whatever the passwords are."""
+
+
+def _only_again(filled: Filled[RegisteredAccount]) -> bool:
+    """Tell whether all that is wrong is that passwords have to be typed again."""
+    return bool(filled.wrong) and not filled.problem and set(filled.wrong.values()) == {"again"}
+
+
 def _place(pbx: PbxSettings) -> tuple[str, int]:
     return pbx.host.lower(), pbx.http_port
 
 
 def _page(
-    request: web.Request, visit: Visit, attempt: Attempt, status: int | None = None, detail: str = ""
+    request: web.Request, visit: Visit, attempt: Attempt, status: int | None = None, **more: Any
 ) -> web.Response:
     filled = attempt.filled
     return page(
@@ -159,6 +176,6 @@ def _page(
         form=filled,
         tried=attempt.tried,
         minutes=attempt.minutes,
-        detail=detail,
+        **{"detail": "", "only_tried": False, **more},
         networks=request.app[SERVICE].settings.pbx_networks,
     )

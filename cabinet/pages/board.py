@@ -137,6 +137,7 @@ async def shown(visit: Visit) -> dict[str, Any]:
     reported, of_them = await _reported(visit)
     live = live_calls(visit)
     newest = heapq.nlargest(MOST_SHOWN, (*live, *reported), key=lambda call: call.started_at)
+    heard = visit.shop is not None and visit.shop.line.listening
     return {
         "calls": newest,
         "more": max(0, len(live) + of_them - len(newest)) if len(newest) == MOST_SHOWN else 0,
@@ -144,6 +145,7 @@ async def shown(visit: Visit) -> dict[str, Any]:
         "talks": talks,
         "rung": rung,
         "may_end": may_end,
+        "heard": heard,
     }
 
 

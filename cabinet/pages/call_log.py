@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Mapping
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from ari_app.calls import Call, CrmTold, JournalLine, Leg, Role, whose
+from ari_app.calls import Call, CrmTold, JournalLine, Leg, Role, e164, whose
 from ari_app.store.calls import Place
 from ari_app.timeline.timeline import Sentence, narrate
 from cabinet.forms.call_filter import DIRECTIONS, PERIODS, RESULTS, CallFilter, Found, find, find_all
@@ -18,10 +22,12 @@ from cabinet.frame.people import names_of
 from cabinet.frame.rendering import page
 from cabinet.frame.visits import Visit
 from cabinet.pages import call_sheet
-from cabinet.pages.telling import Told
+from cabinet.pages.telling import Told, named, with_names
 
 ON_A_PAGE = 50
 _REPEAT_SECONDS = 1.0
+_UNFIT = re.compile(r"[^\w +().-]+")
+"""What a file's name can't have everywhere."""
 
 
 async def show(request: web.Request, visit: Visit) -> web.Response:
@@ -55,11 +61,17 @@ async def show(request: web.Request, visit: Visit) -> web.Response:
 def _choices(visit: Visit) -> dict[str, Any]:
     return {
         "codes": sorted(extension.code for extension in visit.account.extensions),
+        "lines": _lines(visit),
         "periods": PERIODS,
         "results": RESULTS,
         "directions": DIRECTIONS,
         "whose": whose,
     }
+
+
+def _lines(visit: Visit) -> list[str]:
+    country = visit.account.crm.country
+    return [e164(phone.number, country) or phone.number for phone in visit.account.external_phones]
 
 
 async def save(request: web.Request, visit: Visit) -> web.StreamResponse:
@@ -86,6 +98,7 @@ async def show_one(request: web.Request, visit: Visit) -> web.Response:
     journal = await visit.calls.journal(call.id)
     outbox = [entry for entry in await visit.calls.outbox() if entry.call == call.id]
     waiting = [Told(entry.tell) for entry in outbox if entry.tell is not None]
+    names = await names_of(visit)
     return page(
         request,
         "call.html",
@@ -93,10 +106,24 @@ async def show_one(request: web.Request, visit: Visit) -> web.Response:
         call=call,
         legs=_rung(call),
         whose=whose(call),
-        names=await names_of(visit),
+        names=names,
+        with_names=with_names,
+        told_names=lambda codes: ", ".join(named(code, names) for code in codes),
+        wanted=CallFilter.read(request.query),
+        download=_download(call, names, visit.zone),
         sentences=_sentences(journal, call),
         told=[*(Told(e.tell, e.at, e.problem) for line in journal if (e := _told(line))), *waiting],
     )
+
+
+def _download(call: Call, names: Mapping[str, str], zone: ZoneInfo) -> str:
+    """Name a recording's file for people: date, number, manager."""
+    when = datetime.fromtimestamp(call.started_at, zone).strftime("%Y-%m-%d %H-%M-%S")
+    who = whose(call) or ""
+    parts = (when, call.number or "", names.get(who, who))
+    name = " ".join(part for part in parts if part)
+    suffix = call.recording.file.rpartition(".")[2] if call.recording.file else ""
+    return f"{_UNFIT.sub('-', name)}.{suffix}"
 
 
 def _rung(call: Call) -> list[Leg]:

@@ -15,6 +15,7 @@ from aiohttp import web
 from ari_app.accounts.account import RegisteredAccount
 from ari_app.check import everything
 from ari_app.check.findings import Finding, Findings, State, bad
+from ari_app.check.readiness import Step
 from ari_app.service.service import Service
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.language import chosen
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 LONGEST_SECONDS = 90.0
 """How long a check may take in all; each of its questions has less (`ari_app.check.findings`)."""
+_ORDER = (State.BAD, State.WARNING, State.UNKNOWN, State.GOOD)
 AT_ONCE = 4
 """Checks of all accounts that are carried out at a time; others wait for their turn."""
 
@@ -76,6 +78,7 @@ class Checks:
         try:
             async with asyncio.timeout(LONGEST_SECONDS), self._turns, everything.session() as session:
                 service = self._service
+                shop = service.shops.get(account.id)
                 pace = service.pace_of(account.crm.api_key.get_secret_value())
                 findings = everything.of_shop(
                     session,
@@ -85,10 +88,13 @@ class Checks:
                     service.settings.pbx_networks,
                     pace,
                     await service.installation(),
+                    came=shop is not None and shop.led_here,
                 )
                 async with aclosing(cast(Findings, findings)) as coming:
                     async for finding in coming:
                         run.findings.append(finding)
+                        if shop is not None and finding.step == Step.DIALPLAN and finding.state is State.GOOD:
+                            shop.led_here = True
         except TimeoutError:
             sentence = f"this was not known within {LONGEST_SECONDS:g} s, so some of it was not looked at"
             remedy = "look whether the machine and the network are overloaded, and check again"
@@ -118,7 +124,10 @@ async def show(request: web.Request, visit: Visit) -> web.Response:
     """Show what was found so far."""
     run = request.app[CHECKS].of(visit.account)
     language = chosen(request).language
-    findings = [in_language(finding, language) for finding in run.findings] if run else []
+    found = run.findings if run else []
+    if run and run.ended_at:  # while it goes on, lines keep their places
+        found = sorted(found, key=lambda finding: _ORDER.index(finding.state))
+    findings = [in_language(finding, language) for finding in found]
     template = "parts/check.html" if request.headers.get("HX-Request") == "true" else "check.html"
     return page(request, template, visit, run=run, findings=findings, State=State)
 

@@ -11,11 +11,10 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from ari_app.accounts.account import RegisteredAccount
-from ari_app.accounts.extensions import recoded
+from ari_app.accounts.extensions import recoded, with_everybody
 from ari_app.accounts.sections import ExtensionOf
 from ari_app.accounts.staff import Person
-from ari_app.asterisk.errors import PbxError
-from ari_app.asterisk.phones import Endpoints, endpoints, state_of
+from ari_app.asterisk.phones import Endpoints, state_of
 from ari_app.calls import is_persons
 from ari_app.control.switchboard import kept_busy
 from ari_app.service.shop import Shop
@@ -23,6 +22,7 @@ from cabinet.forms.rows import NotTaken, Row, put, read_row
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.rendering import page
 from cabinet.frame.visits import Visit, form_of
+from cabinet.pages.sure import ask_whether, is_sure
 
 PATH = "/extensions"
 MORE = ("devices", "mobile")
@@ -44,7 +44,7 @@ class Employee:
     code: str
     """The extension, empty for an employee who has none."""
     status: str
-    """talking, or as the CRM says: free, busy, dinner, break; empty when it isn't known."""
+    """talking, or as the CRM says: free, busy, dinner, break; not known; empty when nothing is said."""
     phone: str
     """online, offline, missing (the PBX doesn't know it), or empty when it isn't known."""
     devices: str = ""
@@ -83,6 +83,8 @@ async def save(request: web.Request, visit: Visit) -> web.Response:
     sent, user = await form_of(request), int(request.match_info["user"])
     if user not in await visit.staff.people() and user not in _codes(visit.account):
         raise web.HTTPNotFound
+    if "remove" in sent and not is_sure(sent) and user in _codes(visit.account):
+        return ask_whether(request, visit, "extension", _codes(visit.account)[user], PATH, sent)
     row = read_row(sent, str(user), "code", *(name for name in MORE if name in sent))
     try:
         await put(request, visit.account.id, lambda now: _altered(now, user, row))
@@ -125,7 +127,7 @@ def _altered(now: RegisteredAccount, user: int, row: Row) -> RegisteredAccount:
         for one, its in codes.items()
     )
     try:
-        return now.altered(extensions=[one.model_dump() for one in kept])
+        return with_everybody(now, now.altered(extensions=[one.model_dump() for one in kept]))
     except ValidationError as error:
         wrong = "mobile" if "mobile" in str(error) else "devices"
         raise NotTaken(row.refused(**{wrong: "not taken"})) from None
@@ -148,7 +150,7 @@ def _codes(account: RegisteredAccount) -> dict[int, str]:
 async def _page(request: web.Request, visit: Visit, typed: Row | None = None) -> web.Response:
     account = await request.app[SERVICE].accounts.find(visit.account.id) or visit.account
     people = await visit.staff.people()
-    known = await _phones(visit.shop)
+    known = await visit.shop.telephones() if visit.shop else None
     codes = _codes(account)
     everybody = [
         _with_telephones(_row(ident, people.get(ident), codes.get(ident, ""), visit.shop, known), account)
@@ -197,20 +199,12 @@ def _row(
         return Employee(ident, name, person, code, "", "")
     busy = any(code in kept_busy(call) for call in shop.line.calls)
     status = "talking" if busy else shop.statuses.word_of(code) or ""
+    if not shop.line.listening and status in ("talking", "free", ""):
+        status = "not known"  # only the PBX could say
     phone = state_of(shop.policy.endpoint(code), known) if known is not None else ""
     return Employee(
         ident, name, person, code, status, phone if phone in ("online", "offline", "missing") else ""
     )
-
-
-async def _phones(shop: Shop | None) -> Endpoints | None:
-    """Ask the PBX for its phones; None when it is away."""
-    if shop is None or not shop.line.pbx.connected:
-        return None
-    try:
-        return await endpoints(shop.line.pbx.ari)
-    except PbxError:
-        return None
 
 
 def _fitting(rows: Iterable[Employee], query: str) -> list[Employee]:

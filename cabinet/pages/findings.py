@@ -7,16 +7,24 @@ each sentence with ``{}`` where something is put in; what is put in may be a phr
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+import aiohttp_jinja2
+from aiohttp import web
 from babel.messages.pofile import read_po
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup, escape
 
 from ari_app.check.findings import Finding
 
 _CATALOGUE = Path(__file__).parents[1] / "locales" / "check.ru.po"
 _GAP = re.compile(r"\{(\d*)\}")
+_RUSSIAN = re.compile("[а-яё]", re.IGNORECASE)
+_ASKED = re.compile(r"(GET|POST|PUT|DELETE) [\w./{}-]+: ")
+"""What was asked, which is for the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +40,52 @@ class _Phrase:
         return cls(re.compile(pattern, re.DOTALL), said)
 
 
+def set_up(app: web.Application) -> None:
+    """Let templates say causes, and lead from the name of a tab to it."""
+    filters = aiohttp_jinja2.get_env(app).filters
+    filters["cause"] = _cause
+    filters["linked"] = _linked
+
+
+@pass_context
+def _cause(context: Context, text: str) -> str:
+    return cause(text, context["speech"].language)
+
+
+@pass_context
+def _linked(context: Context, text: str) -> Markup:
+    """Make a link of each name of a tab that stands in quotation marks."""
+    said = escape(text)
+    for address, name in TABS.items():
+        for quoted in (f"«{context['speech'].gettext(name)}»", f"“{name}”"):
+            said = said.replace(quoted, Markup('<a href="{}">{}</a>').format(address, quoted))
+    return said
+
+
+TABS = {
+    "/extensions": "Extensions",
+    "/numbers": "External numbers",
+    "/asterisk": "Asterisk settings",
+    "/telephony": "Telephony",
+    "/events": "Event log",
+    "/calls": "Call log",
+}
+
+
 def in_language(finding: Finding, language: str) -> Finding:
     """Give a finding in a language; what the catalogue doesn't know stays English."""
     if language != "ru":
         return finding
     remedy = say(finding.remedy) if finding.remedy else None
-    return Finding(say(finding.subject), finding.state, say(finding.sentence), remedy)
+    return replace(finding, subject=say(finding.subject), sentence=say(finding.sentence), remedy=remedy)
+
+
+def cause(text: str, language: str) -> str:
+    """Say in a language why something does not work; what the other side has said itself is quoted."""
+    if language != "ru":
+        return text
+    said = say(_ASKED.sub("", text))
+    return said if _RUSSIAN.search(said) else say("it says: {}").replace("{}", said)
 
 
 def say(text: str) -> str:

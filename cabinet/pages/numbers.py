@@ -16,10 +16,12 @@ from cabinet.forms.rows import NotTaken, Row, put, read_row
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.rendering import page
 from cabinet.frame.visits import Form, Visit, form_of
+from cabinet.pages.sure import ask_whether, is_sure
 
 PATH = "/numbers"
 MOST = 500
 """Numbers that an account may have."""
+_LONGEST_SITE = 100
 _TYPED = re.compile(r"[+0-9 ().\u00a0\u2010-\u2014-]+")
 
 
@@ -35,7 +37,10 @@ async def add(request: web.Request, visit: Visit) -> web.Response:
 
 async def save(request: web.Request, visit: Visit) -> web.Response:
     """Change a number, or take it away."""
-    return await _change(request, visit, _read(await form_of(request), request.match_info["number"]))
+    sent, number = await form_of(request), request.match_info["number"]
+    if "remove" in sent and not is_sure(sent):
+        return ask_whether(request, visit, "number", number, PATH, sent)
+    return await _change(request, visit, _read(sent, number))
 
 
 async def _change(request: web.Request, visit: Visit, row: Row) -> web.Response:
@@ -90,7 +95,7 @@ def _checked(row: Row, country: str) -> str:
         wrong["number"] = "empty"
     elif not _TYPED.fullmatch(typed) or not is_shops_number(number):
         wrong["number"] = "number"
-    if not row.texts["site"].isprintable():
+    if not row.texts["site"].isprintable() or len(row.texts["site"]) > _LONGEST_SITE:
         wrong["site"] = "bad"
     try:
         _phone(row, typed)

@@ -30,6 +30,7 @@ DAYS_ONE_BY_ONE = 92
 TABLES = ("days", "hours", "managers", "lines")
 _DIRECTIONS = {"": tuple(Direction), "in": (Direction.IN,), "out": (Direction.OUT,)}
 _WEEK = 7
+_LAST_DAY = date(2199, 12, 31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,6 @@ def _zone_name(zone: ZoneInfo) -> str:
 
 def _day(text: str) -> date | None:
     try:
-        day = date.fromisoformat(text)
+        return min(date.fromisoformat(text), _LAST_DAY)
     except ValueError:
         return None
-    return day if 2000 <= day.year < 2200 else None

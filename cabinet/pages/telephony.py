@@ -20,7 +20,8 @@ from cabinet.forms.form import Filled, Flag, Form, Number, Text, Words, saved
 from cabinet.frame.language import chosen
 from cabinet.frame.people import names_of
 from cabinet.frame.rendering import page
-from cabinet.frame.visits import Visit
+from cabinet.frame.visits import Form as Sent
+from cabinet.frame.visits import Visit, form_of
 
 FORM = Form(
     RegisteredAccount,
@@ -37,6 +38,7 @@ FORM = Form(
     Words("clicks.countries"),
     Words("clicks.short_numbers"),
     Flag("clicks.client_id_is_enough"),
+    Words("api.addresses"),
     Text("crm.country"),
     Text("crm.timezone"),
 )
@@ -52,8 +54,16 @@ async def show(request: web.Request, visit: Visit) -> web.Response:
 
 async def save(request: web.Request, visit: Visit) -> web.Response:
     """Store what was typed, if it is right."""
-    filled = await FORM.store(request, visit.account.id)
+    sent = await form_of(request)
+    filled = await FORM.put(request, visit.account.id, lambda account: _read(request, account, sent))
     return await _page(request, visit, filled) if filled.bad else saved("/telephony")
+
+
+def _read(request: web.Request, account: RegisteredAccount, sent: Sent) -> Filled[RegisteredAccount]:
+    """Read the form; a change after which callers are dropped is asked about."""
+    filled = FORM.take(request, sent, account)
+    drops = bool(account.calls.fallback) and not filled.texts["fallback"]
+    return filled.refused("drops") if drops and not filled.bad and sent.get("sure") != "yes" else filled
 
 
 class Choice(NamedTuple):

@@ -2,9 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from ari_app.calls import Tell, TellHangup, TellRinging
+from ari_app.timeline.saying import Saying, Value
+
+
+def with_names(said: Saying, names: Mapping[str, str]) -> Saying:
+    """Give what a timeline says with the names of employees where it has their extensions."""
+    return replace(said, values={key: _named(value, names) for key, value in said.values.items()})
+
+
+def named(code: str, names: Mapping[str, str]) -> str:
+    """Give an employee's name with the extension, or the extension alone."""
+    return f"{names[code]} ({code})" if code in names else code
+
+
+def _part(part: str | Saying, names: Mapping[str, str]) -> str | Saying:
+    return with_names(part, names) if isinstance(part, Saying) else named(part, names)
+
+
+def _named(value: Value, names: Mapping[str, str]) -> Value:
+    match value:
+        case Saying():
+            return with_names(value, names)
+        case tuple():
+            return tuple(_part(one, names) for one in value)
+        case str():
+            return named(value, names)
+        case _:
+            return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -372,7 +372,7 @@ async def test_a_module_that_is_not_registered_or_leads_elsewhere(look: Look, sh
     shop.crm.limits = False  # nobody looks three times a second
     modules = shop.crm_account.rights.modules
     module = modules.pop(MODULE_CODE)
-    assert "isn't registered" in dict(wrong(await look(), State.WARNING))["module"]
+    assert "isn't registered" in dict(wrong(await look()))["module"]
     modules[MODULE_CODE] = {**module, "active": False}
     assert wrong(await look()) == [("module", f"{MODULE_CODE} is registered, but switched off")]
     telephony = module["integrations"]["telephony"] | {"makeCallUrl": f"{PUBLIC}/crm/call"}

@@ -3,12 +3,17 @@
 import asyncio
 import os
 import sys
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
 
 from ari_app.calls.reported import ENDINGS
 from ari_app.store.tokens import Tokens
 from cabinet.api.openapi import DESCRIPTION
-from tests.cabinet.shop import CLIENT_ID, ReportingShop
+from tests.cabinet.shop import CLIENT_ID, ReportingShop, reporting_shop
 
 CONFIG = f"""
 [auth.openapi.clientId]
@@ -27,6 +32,13 @@ import schemathesis
 from hypothesis import strategies
 schemathesis.openapi.format("binary", strategies.just(b"RIFF" + bytes(4) + b"WAVE" + bytes(100)))
 """
+
+
+@pytest.fixture
+async def shop(redis: Redis, tmp_path: Path) -> AsyncIterator[ReportingShop]:
+    """A shop that may report as much as it likes."""
+    async with reporting_shop(redis, tmp_path, time.time, reports_a_second=1_000_000) as shop:
+        yield shop
 
 
 async def test_the_api_is_what_its_description_says(shop: ReportingShop, tmp_path: Path) -> None:

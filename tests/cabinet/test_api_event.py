@@ -1,12 +1,15 @@
 """A dialplan of the shop's own reports its calls; the CRM hears of each, once."""
 
 import asyncio
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from ari_app.calls.call import Stage
-from tests.cabinet.shop import ANNA, CHANNEL, CLIENT_ID, ReportingShop
+from tests.cabinet.shop import ANNA, CHANNEL, CLIENT_ID, ReportingShop, reporting_shop
 
 END = {
     "status": "ANSWER",
@@ -306,3 +309,39 @@ async def test_a_restart_between_the_ring_and_the_end(shop: ReportingShop) -> No
     assert await shop.reports("in") == "repeated"
     await shop.reports("hangup", **END)
     assert await shop.told() == [("in", "101"), ("hangup", "101", "answered"), ("upload", "answered", "101")]
+
+
+# Whoever knows the clientId
+
+
+async def test_an_early_false_end_is_corrected_by_the_true_one(shop: ReportingShop) -> None:
+    await shop.reports("in")
+    await shop.reports("hangup", status="NOANSWER")
+    assert await shop.reports("hangup", status="ANSWER", hold="5", duration="30") == "new"
+    assert await shop.told() == [
+        ("in", "101"),
+        ("hangup", "101", "no answered"),
+        ("upload", "no answer", "101"),
+        ("upload", "answered", "101"),
+    ]
+    false, true = (told.call for told in shop.crm_account.uploads)
+    assert true.external_id == f"{false.external_id}-2"
+    assert "this is believed, and not what was said of the end before" in await shop.story()
+
+
+async def test_an_end_from_elsewhere_waits_for_the_word_of_who_reported_the_beginning(
+    redis: Redis, tmp_path: Path
+) -> None:
+    async with reporting_shop(redis, tmp_path, time.time, proxies=1) as shop:
+        await shop.reports("in")
+        elsewhere = {"X-Forwarded-For": "203.0.113.66"}
+        given = {"clientId": CLIENT_ID, "type": "hangup", "uniqueid": CHANNEL, "phone": ANNA, "code": "101"}
+        answer = await shop.client.get("/api/event", params=given, headers=elsewhere)
+        assert answer.status == 200
+        assert await shop.told() == [("in", "101")]
+        await shop.reports("hangup", status="ANSWER", hold="5", duration="30")
+        assert await shop.told() == [
+            ("in", "101"),
+            ("hangup", "101", "answered"),
+            ("upload", "answered", "101"),
+        ]

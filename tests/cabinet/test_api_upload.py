@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from ari_app.asterisk.uploads import forget_drafts
 from ari_app.calls.call import Stage
 from ari_app.calls.reported import FILE_SECONDS, SILENCE_SECONDS
+from ari_app.store.keys import ACCOUNTS
 from tests.cabinet.shop import CHANNEL, CLIENT_ID, ReportingShop, reporting_shop
 from tests.cabinet.test_api_event import END
 
@@ -258,6 +259,15 @@ async def test_the_links_of_a_removed_account_lead_nowhere_at_once(shop: Reporti
     call = await shop.call()
     link = f"/recordings/{call.recording.file}"
     assert (await shop.client.get(link)).status == 200
+    await shop.redis.rename(ACCOUNTS, "elsewhere")  # nobody has removed it: Redis has lost it
+    await shop.service.accounts.note_news()
+    async with asyncio.timeout(10):
+        while True:
+            if shop.account.id not in shop.service.shops:
+                break
+            await asyncio.sleep(0.02)
+    assert (await shop.client.get(link)).status == 200
+    await shop.redis.rename("elsewhere", ACCOUNTS)
     assert await shop.service.accounts.remove(shop.account.id)
     async with asyncio.timeout(10):
         while True:

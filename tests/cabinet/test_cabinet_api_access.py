@@ -162,7 +162,7 @@ async def test_a_token_is_shown_once_and_opens_the_call_log_until_it_is_revoked(
     assert (await cabinet.shop.client.get("/api/calls", headers=bearer)).status == 200
     assert "never" not in await reader.text(PAGE)
     [known] = await Tokens(cabinet.shop.redis).list(cabinet.shop.account.id)
-    answer = await reader.post(f"{PAGE}/tokens/{known.id}/revoke", token=await reader.token(PAGE))
+    answer = await reader.post(f"{PAGE}/tokens/{known.id}/revoke", token=await reader.token(PAGE), sure="yes")
     assert (answer.status, answer.headers["Location"]) == (303, f"{PAGE}?said=revoked")
     assert (await cabinet.shop.client.get("/api/calls", headers=bearer)).status == 401
     assert "There are no tokens yet" in await reader.text(PAGE)
@@ -179,6 +179,23 @@ async def test_a_token_needs_a_name_and_what_was_typed_is_kept(
     text = await answer.text()
     assert complaint in text
     assert f'value="{name.strip()}"' in text
+
+
+async def test_two_tokens_have_two_names(cabinet: CabinetShop, reader: Reader) -> None:
+    await made(reader, "Reports")
+    answer = await reader.post(f"{PAGE}/tokens", token=await reader.token(PAGE), name="reports")
+    assert answer.status == 422
+    assert "There is a token of this name" in await answer.text()
+    assert len(await Tokens(cabinet.shop.redis).list(cabinet.shop.account.id)) == 1
+
+
+async def test_it_is_asked_whether_a_token_is_to_be_revoked(cabinet: CabinetShop, reader: Reader) -> None:
+    await made(reader, "Reports")
+    [known] = await Tokens(cabinet.shop.redis).list(cabinet.shop.account.id)
+    answer = await reader.post(f"{PAGE}/tokens/{known.id}/revoke", token=await reader.token(PAGE))
+    assert answer.status == 200
+    assert "Revoke the token “Reports”?" in await answer.text()
+    assert await Tokens(cabinet.shop.redis).list(cabinet.shop.account.id) == [known]
 
 
 async def test_there_are_not_endlessly_many_tokens(cabinet: CabinetShop, reader: Reader) -> None:
@@ -222,7 +239,9 @@ async def test_another_account_sees_and_revokes_no_token_of_ours(
         text = await another.text(PAGE)
         assert CLIENT_ID not in text
         assert known.id not in text
-        answer = await another.post(f"{PAGE}/tokens/{known.id}/revoke", token=await another.token(PAGE))
+        answer = await another.post(
+            f"{PAGE}/tokens/{known.id}/revoke", token=await another.token(PAGE), sure="yes"
+        )
         assert answer.status == 404
     bearer = {"Authorization": f"Bearer {token}"}
     assert (await cabinet.shop.client.get("/api/calls", headers=bearer)).status == 200

@@ -102,7 +102,7 @@ async def test_a_shop_without_a_pbx_is_checked_too(cabinet: CabinetShop) -> None
     async with cabinet.reader() as newcomer:
         await newcomer.sign_in(cabinet.newcomer.url, NEW_KEY)
         text = await checked(newcomer)
-        assert "the account names no PBX yet" in text
+        assert "Asterisk is not connected: no call reaches the service" in text
         assert f"{cabinet.newcomer.url} knows the key" in text
 
 

@@ -62,7 +62,7 @@ async def test_the_first_sign_in_makes_the_account_and_registers_the_module(
         public, secret.get_secret_value()
     )
     assert cabinet.crm.violations == []
-    assert "One step is left" in await reader.text("/")
+    assert 'data-step="pbx" data-state="bad"' in await reader.text("/")
 
 
 async def test_extensions_that_were_entered_in_the_crm_are_kept(cabinet: CabinetShop, reader: Reader) -> None:

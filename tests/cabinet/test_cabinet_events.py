@@ -206,7 +206,7 @@ async def test_a_token_that_is_made_and_one_that_is_revoked_are_listed_by_name_a
     assert answer.status == 200
     [known] = await Tokens(cabinet.shop.redis).list(cabinet.shop.account.id)
     assert (
-        await reader.post(f"{page}/tokens/{known.id}/revoke", token=await reader.token(page))
+        await reader.post(f"{page}/tokens/{known.id}/revoke", token=await reader.token(page), sure="yes")
     ).status == 303
     text = await reader.text("/events?kind=access")
     assert "An API token was made: Reports." in text

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from ari_app.accounts.account import Account
+from ari_app.accounts.account import Account, RegisteredAccount
+from ari_app.accounts.extensions import with_everybody
+from ari_app.accounts.reading import read_account
 from ari_app.accounts.staff import Person
 from ari_app.demo.crm.simulator import Status
 from ari_app.store.staff import StaffStore
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
+from tests.support.accounts import account_toml
 
 PEOPLE = [Person(1, "Ольга Ольгина"), Person(2, "Борис Борисов"), Person(3, "Вера Верина"), Person(4, "<b>Н")]
 
@@ -75,7 +78,7 @@ async def test_an_extension_is_given_changed_and_removed_and_the_crm_is_told(
     assert "Saved, and retailCRM knows it" in await reader.text("/extensions?saved=4")
     assert (await send(reader, 4, "104", "0105"))[0] == 303
     assert await codes(cabinet) == told(cabinet) == STORED | {4: "0105"}
-    assert (await send(reader, 4, "0105", "", remove="yes"))[0] == 303
+    assert (await send(reader, 4, "0105", "", remove="yes", sure="yes"))[0] == 303
     assert await codes(cabinet) == told(cabinet) == STORED
 
 
@@ -148,7 +151,7 @@ async def test_what_somebody_else_changed_meanwhile_is_said_and_then_taken(
     assert "it is 111 now" in text
     assert 'name="was" value="111"' in text
     assert 'value="121"' in text
-    assert (await send(reader, 1, "101", "", remove="yes"))[0] == 409
+    assert (await send(reader, 1, "101", "", remove="yes", sure="yes"))[0] == 409
     assert (await send(reader, 1, "111", "121"))[0] == 303
     assert (await codes(cabinet))[1] == "121"
 
@@ -173,7 +176,7 @@ async def test_a_removed_extension_does_not_come_back_from_a_crm_that_was_away(
 ) -> None:
     await cabinet.shop.service.informing.inform(cabinet.shop.account.id)
     cabinet.shop.crm_account.fault(Status(500), route="edit")
-    assert (await send(reader, 1, "101", "", remove="yes"))[0] == 303
+    assert (await send(reader, 1, "101", "", remove="yes", sure="yes"))[0] == 303
     cabinet.shop.crm_account.heal()
     await cabinet.shop.service.informing.retry()
     assert 1 not in await codes(cabinet)
@@ -228,3 +231,43 @@ async def test_others_see_and_change_nothing(cabinet: CabinetShop) -> None:
 async def test_a_form_without_its_token_is_refused(cabinet: CabinetShop, reader: Reader) -> None:
     assert (await reader.post("/extensions/1", was="101", code="177")).status == 403
     assert await codes(cabinet) == STORED
+
+
+async def test_it_is_asked_whether_an_extension_is_to_go(cabinet: CabinetShop, reader: Reader) -> None:
+    status, text = await send(reader, 1, "101", "", remove="yes")
+    assert status == 200
+    assert "Remove the extension 101?" in text
+    assert await codes(cabinet) == STORED
+
+
+async def test_nobody_is_dropped_who_calls_a_shop_that_has_chosen_nothing(cabinet: CabinetShop) -> None:
+    async with cabinet.reader() as reader:
+        await reader.sign_in(cabinet.newcomer.url, NEW_KEY)
+        for user, code in ((7, "107"),):
+            assert (await send(reader, user, "", code))[0] == 303
+        found = await cabinet.shop.service.accounts.registered()
+        [ours] = (one for one in found if one.crm.url == cabinet.newcomer.url)
+        assert ours.calls.fallback == "group:107"
+
+
+def shop_with(fallback: str, *codes: str) -> RegisteredAccount:
+    extensions = [{"user_id": user, "code": code} for user, code in enumerate(codes, 1)]
+    return read_account(account_toml()).altered(calls={"fallback": fallback}, extensions=extensions)
+
+
+@pytest.mark.parametrize(
+    ("before", "fallback", "after", "then"),
+    [
+        ((), "", ("101",), "group:101"),
+        (("101",), "group:101", ("101", "102"), "group:101,102"),
+        (("101", "102"), "group:102,101", ("101",), "group:101"),
+        (("101",), "", ("101", "102"), ""),
+        (("101", "102"), "group:101", ("101", "102", "103"), "group:101"),
+        (("101",), "queue:sales", ("101", "102"), "queue:sales"),
+    ],
+)
+def test_the_group_of_all_follows_the_extensions_until_somebody_chooses(
+    before: tuple[str, ...], fallback: str, after: tuple[str, ...], then: str
+) -> None:
+    account = with_everybody(shop_with(fallback, *before), shop_with(fallback, *after))
+    assert account.calls.fallback == then

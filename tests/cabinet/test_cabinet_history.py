@@ -31,7 +31,7 @@ async def test_calls_that_are_over_are_listed_opened_and_saved(redis: Redis, tmp
             listed = await reader.text("/calls")
             table = await reader.text("/calls.csv")
             for history in HISTORY:
-                assert f'href="/calls/{history.call.id}"' in listed
+                assert f'href="/calls/{history.call.id}' in listed
                 english = await reader.text(f"/calls/{history.call.id}")
                 for line in map(load_line, history.journal):
                     for sentence in narrate(line, history.call):

@@ -115,7 +115,7 @@ async def test_the_list_is_sent_again_when_something_changes_and_not_otherwise(
     answer = await reader.get("/live/calls")
     assert answer.headers["Content-Type"].startswith("text/event-stream")
     first = await answer.content.readuntil(b"\n\n")
-    assert b"Nobody is calling just now" in first
+    assert b"Not known: Asterisk is not connected" in first
     call = await calls_in(cabinet)
     async with asyncio.timeout(60):
         second = await answer.content.readuntil(b"\n\n")
@@ -153,7 +153,7 @@ async def test_a_reader_of_a_quiet_account_costs_nothing(
 ) -> None:
     streams = [await reader.get("/live/calls") for _ in range(5)]
     for stream in streams:
-        await listed(stream, "Nobody is calling just now")
+        await listed(stream, "Not known: Asterisk is not connected")
     before = await asked(redis, "smembers"), await asked(redis, "hgetall")
     await looked_for_changed_accounts(redis, 5)
     assert (await asked(redis, "smembers"), await asked(redis, "hgetall")) == before
@@ -185,7 +185,7 @@ async def test_the_list_goes_on_when_the_account_is_opened_anew(
 ) -> None:
     before, changes = cabinet.shop.shop, cabinet.shop.shop.changes
     answer = await reader.get("/live/calls")
-    await listed(answer, "Nobody is calling just now")
+    await listed(answer, "Not known: Asterisk is not connected")
     account = cabinet.shop.account
     pbx = account.pbx.model_copy(update={"http_port": 10})
     await Accounts(redis, SECRET_KEY).apply(account.model_copy(update={"pbx": pbx}), keep_client_id=True)
@@ -230,9 +230,9 @@ async def test_a_call_that_the_shops_own_dialplan_reports_is_shown_until_it_repo
     assert "101" in text
     assert "data-confirm" not in text  # it isn't ours to end
     await cabinet.shop.reports("hangup", status="ANSWER", duration="5")
-    await listed(answer, "Nobody is calling just now")
+    await listed(answer, "Not known: Asterisk is not connected")
     answer.close()
-    await comes_to(reader, "Nobody is calling just now")
+    await comes_to(reader, "Not known: Asterisk is not connected")
 
 
 async def test_twenty_thousand_reported_calls_without_an_end_hold_nobody_up(

@@ -363,7 +363,7 @@ async def test_a_click_in_the_marketplace_makes_the_account_and_opens_its_cabine
     path = answer.body["accountUrl"].removeprefix(cabinet.shop.service.public_url)
     opened = await reader.post(path, clientId=module["clientId"])
     assert (opened.status, opened.headers["Location"]) == (303, "/")
-    assert "One step is left" in await reader.text("/")
+    assert 'data-step="pbx" data-state="bad"' in await reader.text("/")
 
 
 async def test_connecting_again_opens_the_same_account(cabinet: CabinetShop) -> None:

@@ -119,7 +119,7 @@ async def test_a_number_is_changed_and_removed(cabinet: CabinetShop, reader: Rea
     assert await phones(cabinet) == (ExternalPhone(number="+74951112234", outgoing="msk"),)
     assert told(cabinet) == {}
     assert "not chosen" in await reader.text("/numbers")
-    status, then = await send(reader, "/numbers/+74951112234", was="|msk", remove="yes", **typed)
+    status, then = await send(reader, "/numbers/+74951112234", was="|msk", remove="yes", sure="yes", **typed)
     assert (status, then) == (303, "/numbers?saved=removed")
     assert await phones(cabinet) == ()
     assert "There are no numbers yet" in await reader.text("/numbers")
@@ -143,7 +143,7 @@ async def test_what_somebody_else_changed_meanwhile_is_said(cabinet: CabinetShop
     assert "Somebody else changed this number" in text
     assert 'name="was" value="shop|theirs"' in text
     assert 'value="mine"' in text
-    await send(reader, row, was="shop|theirs", remove="yes", **typed)
+    await send(reader, row, was="shop|theirs", remove="yes", sure="yes", **typed)
     status, text = await send(reader, row, was="shop|theirs", **typed)
     assert status == 409
     assert "Somebody else removed this number" in text
@@ -188,12 +188,27 @@ async def test_others_see_and_change_nothing(cabinet: CabinetShop) -> None:
             assert answer.headers["Location"].startswith("/sign-in")
         await stranger.sign_in(cabinet.newcomer.url, NEW_KEY)
         assert "495 111" not in (await stranger.text("/numbers?edit=74951112233")).partition("<form class")[0]
-        status, _ = await send(stranger, row, was="shop|", number="+74951112233", remove="yes")
+        status, _ = await send(stranger, row, was="shop|", number="+74951112233", remove="yes", sure="yes")
         assert status == 303
     assert await phones(cabinet) == (FIRST,)
 
 
 async def test_a_form_without_its_token_is_refused(cabinet: CabinetShop, reader: Reader) -> None:
     assert (await reader.post("/numbers", number="88007000600")).status == 403
-    assert (await reader.post("/numbers/+74951112233", was="shop|", remove="yes")).status == 403
+    assert (await reader.post("/numbers/+74951112233", was="shop|", remove="yes", sure="yes")).status == 403
     assert await phones(cabinet) == (FIRST,)
+
+
+async def test_it_is_asked_whether_a_number_is_to_go(cabinet: CabinetShop, reader: Reader) -> None:
+    status, text = await send(
+        reader, "/numbers/+74951112233", was="shop|", number="+74951112233", remove="yes"
+    )
+    assert status == 200
+    assert "Remove the number +7 495 111-22-33?" in text
+    assert 'name="was" value="shop|"' in text
+    assert len(await phones(cabinet)) == 1
+
+
+async def test_a_shops_code_that_is_too_long_is_refused_and_not_cut(reader: Reader) -> None:
+    status, _ = await send(reader, "/numbers", number="+74952223344", site="s" * 300)
+    assert status == 422

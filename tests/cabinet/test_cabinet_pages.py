@@ -58,7 +58,8 @@ async def test_a_call_tells_what_happened_and_what_the_crm_was_told(
 async def test_the_first_page_says_what_is_wrong_and_how_to_mend_it(reader: Reader) -> None:
     text = await reader.text("/")
     assert 'data-part="redis"' in text
-    assert "ari.conf" in text  # nobody listens at the PBX's address
+    assert "Nobody takes connections at this address and port" in text
+    assert "Everything works" not in text
 
 
 async def test_the_first_page_says_that_a_bound_is_near_before_it_is_reached(

@@ -152,8 +152,13 @@ async def test_a_step_that_is_taken_away_is_gone_and_no_steps_are_possible(
     await send(reader, *group("fallback-0", "101"), *place("fallback-1", "queue", "queues"))
     await send(reader, ("fallback-0-kind", ""), *place("fallback-1", "queue", "queues"))
     assert (await stored(cabinet)).calls.fallback == "queue:queues"
-    assert (await send(reader))[0] == 303
+    status, page = await send(reader)
+    assert status == 422
+    assert "a call ends when the responsible manager does not take it" in page
+    assert (await stored(cabinet)).calls.fallback == "queue:queues"
+    assert (await send(reader, ("sure", "yes")))[0] == 303
     assert (await stored(cabinet)).calls.fallback == ""
+    assert (await send(reader, ("caller_name_prefix", "Shop")))[0] == 303  # nobody is dropped by that
 
 
 async def test_an_extension_that_the_account_no_longer_has_stays_until_it_is_taken_out(
@@ -254,3 +259,12 @@ async def test_which_countries_and_short_numbers_a_click_calls(cabinet: CabinetS
     assert "Two letters each, separated by blanks" in page
     assert "Numbers of 2 to 6 digits" in page
     assert (await stored(cabinet)).clicks == clicks
+
+
+async def test_the_pbxs_addresses_are_networks_or_nothing(cabinet: CabinetShop, reader: Reader) -> None:
+    status, _ = await send(reader, ("addresses", "203.0.113.5 10.8.0.1/16"))
+    assert status == 303
+    assert (await stored(cabinet)).api.addresses == ("203.0.113.5/32", "10.8.0.0/16")
+    status, page = await send(reader, ("addresses", "pbx.example"))
+    assert status == 422
+    assert "Addresses or networks, such as 203.0.113.5" in page

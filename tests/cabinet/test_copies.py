@@ -238,7 +238,7 @@ async def test_a_live_call_is_seen_and_ended_at_a_copy_that_does_not_hold_it(cop
     reader = await copies.reader(copies.other)
     stream = await reader.get("/live/calls")
     assert stream.headers["Content-Type"] == "text/event-stream"
-    assert "Nobody is calling" in (await stream.content.readuntil(b"\n\n")).decode()
+    assert "Not known: Asterisk is not connected" in (await stream.content.readuntil(b"\n\n")).decode()
     new = NewCaller("1700000000.7", "PJSIP/trunk-00000001", ("incoming", "84951112233"), "89161234567")
     copies.held.line.arrived(new, time.time())
     (call,) = copies.held.line.calls

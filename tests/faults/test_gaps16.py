@@ -11,6 +11,9 @@ from ari_app.demo.pbx.machine import Installation
 from tests.asterisk.pbx_files import prepared
 from tests.faults import test_gaps as gaps
 from tests.faults.served import ServedOffice
+from tests.faults.wire import Wire
+from tests.support.golden import Site, known_customer_answered
+from tests.support.office import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -39,3 +42,8 @@ async def lab(installation: Installation) -> AsyncIterator[Lab]:
 async def test_as_on_the_newest(served: ServedOffice, story: object) -> None:
     assert callable(story)
     await story(served)
+
+
+async def test_requests_go_by_http(office: Office, wire: Wire) -> None:
+    await known_customer_answered(Site(office))
+    assert {way for way, _ in wire.asked} == {"HTTP"}

@@ -186,11 +186,14 @@ REQUESTS = {
 }
 
 
+@pytest.mark.parametrize("by_http", [False, True], ids=["socket", "http"])
 @pytest.mark.parametrize("fault", [Fault.LOST, Fault.ANSWER_LOST], ids=["lost", "answer-lost"])
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
 async def test_a_request_that_gets_lost_does_not_harm_the_call(
-    office: Office, wire: Wire, request_: str, fault: Fault
+    office: Office, wire: Wire, request_: str, fault: Fault, by_http: bool
 ) -> None:
+    """Over the event socket the events are lost with it."""
+    wire.old = by_http
     (olga,) = office.managers(1)
     office.customer(ANNA, "Иванова Анна", manager=olga)
     await office.open()
@@ -204,6 +207,7 @@ async def test_a_request_that_gets_lost_does_not_harm_the_call(
         await caller.ended()
         report = await office.report()
     assert wire.hits == 1
+    assert any(way == "socket" for way, _ in wire.asked) != by_http
     assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
     assert (report.upload.result, report.upload.code) == ("answered", olga)
     assert report.upload.record_url
@@ -270,6 +274,20 @@ async def test_the_wire_is_cut_at_the_moment_of_the_answer(office: Office, wire:
     report = await office.report()
     assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
     assert (report.upload.result, report.upload.code) == ("answered", olga)
+
+
+async def test_a_call_goes_over_the_event_socket(office: Office, wire: Wire) -> None:
+    """By HTTP go the file of its recording, and lists."""
+    (olga,) = office.managers(1)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await office.open()
+    wire.asked.clear()
+    async with office.phone(olga, Answers(after=0.2)), office.call(ANNA, talks=0.5) as caller:
+        await caller.ended()
+    assert (await office.report()).upload.record_url
+    by_http = [request for way, request in wire.asked if way == "HTTP"]
+    assert len(wire.asked) - len(by_http) >= 12
+    assert all(request.startswith("GET ") and "/variable" not in request for request in by_http)
 
 
 # -- what the socket says ---------------------------------------------------------------------------------

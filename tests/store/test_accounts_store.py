@@ -229,6 +229,9 @@ async def test_an_account_is_removed_with_its_calls_and_nobody_elses(
     assert not await redis.exists(Keys("one.retailcrm.ru").call("c1"))
     assert await redis.exists(Keys("two.retailcrm.ru").call("c1"))
     assert await accounts.revision() == revision + 1
+    assert await accounts.removed() == ["one.retailcrm.ru"]
+    await accounts.apply(shop("one"), keep_client_id=True)
+    assert await accounts.removed() == []
 
 
 @pytest.mark.parametrize("name", ["nobody", "*", "", "one.retailcrm.r?"])

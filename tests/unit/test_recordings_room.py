@@ -177,3 +177,14 @@ async def test_what_belongs_to_a_removed_account_goes_and_nothing_else(
     assert kept.remove_account("gone") == kept.remove_account("..") == kept.remove_account("never was") == 0
     assert not (tmp_path / "accounts" / "gone").exists()
     assert len(list((tmp_path / "accounts" / "stays").iterdir())) == 6
+
+
+def test_room_is_given_back_though_a_thread_still_writes(tmp_path: Path, disk: SmallDisk) -> None:
+    room = RecordingStore(tmp_path, "key", keep_free=0).room
+    with (tmp_path / "file").open("wb") as file:
+        with room.for_a_file("shop", 2 * MEGABYTE) as writing:
+            writing.write(file, bytes(MEGABYTE))
+        writing.write(file, bytes(MEGABYTE))
+        with pytest.raises(NoRoom, match="nobody waits"):
+            writing.write(file, bytes(MEGABYTE))
+    assert (room._ahead, room._coming) == (0, {})

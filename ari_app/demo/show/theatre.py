@@ -144,6 +144,7 @@ async def set_up(installation: Installation, folder: Path, calls: CallFields) ->
         await stack.enter_async_context(_at_work(service))
         await stack.enter_async_context(_served(service, listener))
         await theatre.until_listening()
+        await service.informing.inform(account.id)  # as signing in to the cabinet would
         yield theatre
 
 
