@@ -1,32 +1,41 @@
 # The service alone: bring your own Redis (ARI_APP_REDIS_URL), or mount a volume at /data and it runs its own.
-FROM node:22-bookworm-slim AS pages
-WORKDIR /src
-COPY package.json package-lock.json ./
-RUN npm ci --omit=dev --ignore-scripts
+# compose.yaml has all that belongs to it. Any Debian or Ubuntu with Python 3.11 or newer and its pip is a base.
+ARG BASE=python:3.12-slim-bookworm
+ARG NODE_BASE=node:22-bookworm-slim
 
-FROM python:3.12-slim-bookworm AS build
+FROM ${NODE_BASE} AS pages
+WORKDIR /src
+COPY .npmrc package.json package-lock.json ./
+RUN npm ci --omit=dev
+
+FROM ${BASE} AS build
 WORKDIR /src
 COPY requirements.lock ./
-RUN python -m venv /opt/ari-app \
-    && /opt/ari-app/bin/pip install --no-cache-dir --use-pep517 --require-hashes -r requirements.lock
-COPY pyproject.toml README.md ./
+RUN python3 -m venv --without-pip /opt/ari-app \
+    && python3 -m pip --python /opt/ari-app/bin/python install --no-cache-dir --use-pep517 --require-hashes -r requirements.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY release release
 COPY ari_app ari_app
 COPY cabinet cabinet
-COPY --from=pages /src/node_modules/@picocss/pico/css/pico.classless.min.css /src/node_modules/htmx.org/dist/htmx.min.js cabinet/vendor/
 COPY stasis_dialplan stasis_dialplan
-RUN /opt/ari-app/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+COPY --from=pages /src/node_modules/@picocss/pico/css/pico.classless.min.css /src/node_modules/htmx.org/dist/htmx.min.js cabinet/vendor/
+RUN python3 -m pip wheel --no-cache-dir --no-deps --wheel-dir /dist . \
+    && python3 -m pip --python /opt/ari-app/bin/python install --no-cache-dir --no-deps /dist/*.whl
 
-FROM python:3.12-slim-bookworm
+FROM ${BASE}
 RUN apt-get update \
     && apt-get install -y --no-install-recommends redis-server \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --home-dir /data --create-home ari-app
+    && groupadd --gid 10001 ari-app \
+    && useradd --uid 10001 --gid ari-app --home-dir /data --create-home --shell /usr/sbin/nologin ari-app \
+    && chmod 700 /data
 COPY --from=build /opt/ari-app /opt/ari-app
 ENV PATH=/opt/ari-app/bin:$PATH ARI_APP_HOST=0.0.0.0 ARI_APP_DATA_DIR=/data PYTHONUNBUFFERED=1
-USER ari-app
+USER 10001:10001
+WORKDIR /data
 VOLUME /data
-EXPOSE 8080
+EXPOSE 8080 9080
 STOPSIGNAL SIGTERM
-HEALTHCHECK CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/healthz')"]
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s CMD ["python3", "-c", "import http.client, os, sys; service = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('ARI_APP_PORT') or 8080), timeout=4); service.request('GET', '/healthz'); sys.exit(service.getresponse().status != 200)"]
 ENTRYPOINT ["ari-app"]
 CMD ["serve"]

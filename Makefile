@@ -14,19 +14,24 @@ MINUTES ?= 60
 SEED    ?= 1
 COPIES  ?= 1
 
-.PHONY: help demo test test-fast soak bench bench-log install install-for-tests lint audit lock catalogue clean
+.PHONY: help demo test test-fast soak fuzz bench bench-log install install-for-tests pages wheel lint audit lock \
+	catalogue settings clean
 
 help:
 	@echo "make demo       real calls on a real Asterisk, with a simulated retailCRM (Ctrl-C ends it)"
 	@echo "make test       all tests and checks"
 	@echo "make test-fast  the tests that need neither Asterisk nor a browser"
 	@echo "make soak       real calls while faults come and go, against what the telephones saw (MINUTES SEED COPIES)"
+	@echo "make fuzz       a million altered events and answers, 100000 altered requests: nothing fails (SEED)"
 	@echo "make bench      calls at 20, 60 and 120 a second, through plain Dial() and through us"
 	@echo "make bench-log  the cabinet's pages over a log of a million calls"
 	@echo "make lint       ruff, mypy, who may import whom, and bandit"
-	@echo "make audit      asks the package index for known holes in what requirements.lock pins (needs the net)"
+	@echo "make audit      asks the package index for known holes in what the locks pin (needs the net)"
 	@echo "make catalogue  takes the cabinet's sentences into locales/ru.po, to be translated there"
-	@echo "make lock       pins the Python packages anew, in requirements.lock"
+	@echo "make settings   writes docs/settings.env, the sample in which each setting is explained, anew"
+	@echo "make lock       pins the Python packages anew: requirements.lock, and requirements-dev.lock with our tools"
+	@echo "make wheel      a release in dist: wheel, source, bill of materials (CycloneDX), and what installs it"
+	@echo "make pages      fetches the style and the script of the pages, by npm"
 	@echo "make install    the set-up alone; leaves $(BIN)/ari-app"
 	@echo "make install-for-tests  the same with all that the tests need: two Asterisks, a browser, linphone"
 	@echo "make clean      removes what was installed into this folder"
@@ -40,7 +45,13 @@ $(VENV)/installed: requirements.lock pyproject.toml
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null; }
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+# What we test and build with, besides.
+$(VENV)/tools-installed: requirements-dev.lock $(VENV)/installed
+	@echo "Installing the tools into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 --require-hashes -r requirements-dev.lock
 	@touch $@
 
 # What the cabinet's pages are drawn with, from npm by lock file.
@@ -54,16 +65,18 @@ $(PAGES): package.json package-lock.json
 	@cp node_modules/@picocss/pico/css/pico.classless.min.css node_modules/htmx.org/dist/htmx.min.js cabinet/vendor/
 	@touch $@
 
+pages: $(PAGES)
+
 install: $(VENV)/installed $(PAGES)
 	@$(BIN)/python -m ari_app.demo.pbx.preparation
 
-install-for-tests: $(VENV)/installed $(PAGES)
+install-for-tests: $(VENV)/tools-installed $(PAGES)
 	@$(BIN)/python -m ari_app.demo.pbx.preparation 22 16 chromium linphone
 
 demo: install
 	@exec $(BIN)/ari-app demo $(ARGS)
 
-lint: $(VENV)/installed
+lint: $(VENV)/tools-installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -73,36 +86,55 @@ lint: $(VENV)/installed
 test: install-for-tests lint
 	$(SIDE_BY_SIDE) $(ARGS)
 
-test-fast: $(VENV)/installed $(PAGES) lint
+test-fast: $(VENV)/tools-installed $(PAGES) lint
 	$(SIDE_BY_SIDE) --ignore=tests/asterisk --ignore=tests/faults --ignore=tests/browser $(ARGS)
 
-soak: install
+soak: install $(VENV)/tools-installed
 	@$(BIN)/python -c 'import sys; from tests.soak.copies import faketime; sys.exit(faketime() is None)' || { \
 		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends faketime >/dev/null || true; }
 	@exec $(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED) --copies $(COPIES) $(ARGS)
 
-bench: install
+fuzz: $(VENV)/tools-installed $(PAGES)
+	FUZZ=long FUZZ_SEED=$(SEED) $(BIN)/pytest tests/fuzz -n 4 --timeout=86400 $(ARGS)
+
+bench: install $(VENV)/tools-installed
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-bench-log: install
+bench-log: install $(VENV)/tools-installed
 	@$(BIN)/python -m tests.bench.log $(ARGS)
+
+# The same tree gives the same bytes: hatchling's moments are SOURCE_DATE_EPOCH, or one of its own.
+wheel: $(VENV)/tools-installed $(PAGES)
+	@rm -rf dist
+	@$(BIN)/python -m build --no-isolation >/dev/null
+	@$(BIN)/python -m release.sbom dist/*.whl >/dev/null
+	@cp requirements.lock docs/settings.env deploy/install deploy/ari-app.service dist/
+	@cd dist && sha256sum * | tee SHA256SUMS
 
 # In an environment of its own, so that what looks at our packages is none of them. A package of which nobody
 # can say anything fails it, too.
-audit: requirements.lock
+audit: requirements.lock requirements-dev.lock
 	@[ -x .audit/bin/pip-audit ] || { $(PYTHON) -m venv .audit && .audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit; }
 	.audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock
+	.audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements-dev.lock
+
+PIN = .locking/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
+	--no-emit-find-links --no-emit-trusted-host
 
 lock:
-	$(BIN)/python -m pip install --quiet pip-tools setuptools-scm pytest-runner  # the last two build aioari, which names them the old way
-	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --extra dev --no-emit-index-url \
-		--no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	@[ -x .locking/bin/pip-compile ] || { $(PYTHON) -m venv .locking && .locking/bin/python -m pip install --quiet \
+		pip-tools setuptools-scm pytest-runner; }  # the last two build aioari, which names them the old way
+	$(PIN) $(ARGS) --output-file requirements.lock pyproject.toml
+	$(PIN) $(ARGS) --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 
-catalogue:
+catalogue: $(VENV)/installed
 	$(BIN)/pybabel --quiet extract -F pyproject.toml --keyword say --no-location --omit-header --output-file build-messages.pot .
 	$(BIN)/pybabel --quiet update --locale ru --no-fuzzy-matching --ignore-obsolete --omit-header --no-wrap \
 		--input-file build-messages.pot --output-file cabinet/locales/ru.po
 	@rm build-messages.pot
 
+settings: $(VENV)/installed
+	$(BIN)/ari-app settings > docs/settings.env
+
 clean:
-	rm -rf $(VENV) .audit node_modules cabinet/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) .audit .locking dist node_modules cabinet/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
-from ari_app.commands import account, calls, check, demo, dialplan, keys, serve
+from ari_app.commands import account, calls, check, demo, dialplan, keys, serve, settings
 from ari_app.commands.logs import log_errors
 
 app = typer.Typer(
@@ -17,9 +20,25 @@ serve.register(app)
 check.register(app)
 demo.register(app)
 dialplan.register(app)
+settings.register(app)
 app.add_typer(account.app, name="account")
 app.add_typer(calls.app, name="calls")
 app.add_typer(keys.app, name="keys")
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"ari-app {version('ari-app')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _all_commands(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which version it is.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

@@ -1,4 +1,7 @@
-"""The process's settings: environment variables ``ARI_APP_*``, or the same in a file ``.env``."""
+"""The process's settings: environment variables ``ARI_APP_*``, or the same in a file ``.env``.
+
+Each may be in a file of its own, too: ``ARI_APP_SECRET_KEY_FILE`` names the file with ``ARI_APP_SECRET_KEY``.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,33 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from ari_app.keyring import KeyRing
 from ari_app.reach import IPNetwork, read_networks
 
 PREFIX = "ARI_APP_"
+IN_FILE = "_FILE"
+"""A setting's name with this names the file that holds its value."""
 SECRET_KEY_LENGTH = 32
 SECRET_KEY_FILE = "secret.key"
 """In the data folder."""
+LOCK_FILE = "service.lock"
+"""In the data folder; a service at work holds it open."""
 CRM_DOMAINS = ("retailcrm.ru", "retailcrm.pro", "retailcrm.es", "simla.com")
 """Where retailCRM's accounts are."""
 
@@ -38,24 +52,72 @@ class BadSettings(ValueError):
     """A setting is wrong; the text names it and what was expected."""
 
 
+class _InFiles(PydanticBaseSettingsSource):
+    """What is in files of its own: Docker's, Kubernetes' and systemd's secrets are."""
+
+    def __init__(self, kind: type[BaseSettings], *given: PydanticBaseSettingsSource) -> None:
+        super().__init__(kind)
+        self._given: dict[str, str | None] = {}
+        for source in given:
+            if isinstance(source, EnvSettingsSource):
+                self._given |= source.env_vars
+
+    def __call__(self) -> dict[str, Any]:
+        values = ((name, self._value(name)) for name in self.settings_cls.model_fields)
+        return {name: value for name, value in values if value is not None}
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Give the value of a setting, and its name."""
+        return self._value(field_name), field_name, False
+
+    def _value(self, name: str) -> str | None:
+        variable = f"{PREFIX}{name}".lower()
+        path = self._given.get(f"{variable}{IN_FILE}".lower())
+        if path is None:
+            return None
+        called = f"{variable}{IN_FILE}".upper()
+        if self._given.get(variable) is not None:
+            raise BadSettings(f"{called} and {variable.upper()} are both set: only one of them can hold")
+        try:
+            return Path(path).expanduser().read_text("utf-8-sig").strip() or None
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadSettings(
+                f"{called}: {path} can't be read: {getattr(error, 'strerror', None) or 'it is not text'}"
+            ) from None
+
+
 class Settings(BaseSettings):
-    """Settings of `ari-app serve` and the commands beside it."""
+    """Settings of `ari-app serve` and the commands beside it. What stands below each explains it to people:
+    `ari-app settings` writes it into the sample.
+    """
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
     )
 
     redis_url: str | None = Field(default=None, repr=False)
-    """Without it the service runs a redis-server of its own in its data folder."""
+    """A Redis of yours, such as redis://localhost:6379, with `appendonly yes` and `maxmemory-policy
+    noeviction`. Without it the service runs a redis-server of its own in its data folder."""
     host: str = "127.0.0.1"
+    """The address of this machine at which it listens; 0.0.0.0 is all of them."""
     port: int = Field(default=8080, ge=0, le=65535)
+    """The port at which it listens."""
     public_url: str = ""
-    """Where the CRM and people reach this service."""
+    """Where the CRM and people reach this service, such as https://calls.example.com; by default its host and
+    port."""
     copy_url: str = ""
     """Where other copies of the service reach this one; by default its host and port."""
     data_dir: Path = Path("data")
+    """The folder for recordings, the Redis of its own and the secret key, if one has to be made. Every
+    command needs the service's: name it from the root, for `data` is another folder elsewhere."""
     secret_key: SecretStr | None = None
-    """Any string of 32 characters or more; it encrypts the accounts' secrets."""
+    """Any string of 32 characters or more; it encrypts the accounts' secrets. Without it one is made and
+    kept in the data folder."""
     old_secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Keys that were the secret one before, with commas between them: they open what they closed."""
     recordings_url: str = ""
@@ -83,12 +145,12 @@ class Settings(BaseSettings):
     """How much memory the private Redis may take, in megabytes; by default half of the machine's."""
     crm_domains: Annotated[tuple[str, ...], NoDecode] = CRM_DOMAINS
     """The domains below which a CRM may be that somebody signs in with, with commas between them; the word
-    ``loopback`` lets in one on this machine."""
+    `loopback` lets in one on this machine."""
     marketplace_secret: SecretStr | None = None
     """What the CRM's marketplace and we alone know: with it the module is connected by a click in the CRM."""
     pbx_networks: Annotated[tuple[IPNetwork, ...], NoDecode] = ()
     """The networks of ours in which a PBX may be whose address is typed into the cabinet, such as
-    ``10.8.0.0/16,127.0.0.1``; without it a PBX can be set up there only by `ari-app account apply`."""
+    10.8.0.0/16,127.0.0.1; without it a PBX can be set up there only by `ari-app account apply`."""
     clicks_extension_a_minute: int = Field(default=10, ge=1)
     """How many calls a click in the CRM places from one extension within a minute."""
     clicks_a_minute: int = Field(default=60, ge=1)
@@ -100,8 +162,32 @@ class Settings(BaseSettings):
     proxies: int = Field(default=0, ge=0, le=10)
     """How many proxies of yours pass requests on to us; each adds its client to X-Forwarded-For."""
     metrics_host: str = "127.0.0.1"
+    """The address of this machine at which Prometheus asks for /metrics, which names the shops."""
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
-    """Where Prometheus asks; 0: nowhere. By default 1000 above `port`, so that copies don't meet."""
+    """Where Prometheus asks; 0: nowhere. By default 1000 above ARI_APP_PORT, so that copies don't meet."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Give where settings come from, the first before the others."""
+        in_files = _InFiles(settings_cls, dotenv_settings, env_settings)
+        return init_settings, env_settings, dotenv_settings, in_files
+
+    @property
+    def place(self) -> str:
+        """Where accounts and calls are kept, for people; without Redis' password."""
+        folder = self.data_dir.resolve()
+        if self.redis_url is None:
+            return f"the data folder {folder} (with a Redis of its own)"
+        url = urlsplit(self.redis_url)
+        shown = f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+        return f"the Redis {shown} (data folder {folder})"
 
     @property
     def metrics_at(self) -> int | None:
@@ -212,7 +298,8 @@ def read_settings() -> Settings:
 
 def unknown_settings() -> list[str]:
     """Name the ``ARI_APP_*`` variables that mean nothing, with what may have been meant."""
-    known = [name.upper() for name in Settings.model_fields]
+    fields = [name.upper() for name in Settings.model_fields]
+    known = [*fields, *(name + IN_FILE for name in fields)]
     given = {name.upper() for name in (*os.environ, *dotenv_values(".env"))}
     warnings = []
     for name in sorted(name.removeprefix(PREFIX) for name in given if name.startswith(PREFIX)):
@@ -264,12 +351,24 @@ def claim(data_dir: Path) -> Iterator[None]:
         BadSettings: another one does.
     """
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (data_dir / "service.lock").open("w") as file:
+    with (data_dir / LOCK_FILE).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BadSettings(f"a service runs already with the data folder {data_dir}") from None
         yield
+
+
+def claimed() -> list[Path]:
+    """Give the data folders of the services that run on this machine, as far as we may see them."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is somebody else's
+            for descriptor in list((process / "fd").iterdir()):
+                with suppress(FileNotFoundError):  # it is closed again
+                    path = Path(os.readlink(descriptor))
+                    found |= {path.parent} if path.name == LOCK_FILE else set()
+    return sorted(found)
 
 
 def _kept(folder: Path, name: str) -> tuple[str, Path | None]:

@@ -34,6 +34,7 @@ MOST_RESOURCES = 50
 LONGEST_PATH = 500
 DESCRIPTION_SECONDS = 30.0
 
+_BY_SOCKET = "takes requests over the event socket"
 _MAYBE_DONE = frozenset({408, 502, 503, 504})
 
 
@@ -230,7 +231,7 @@ class Ari:
     @property
     def by_socket(self) -> bool:
         """Whether this PBX says that it takes requests over the event socket."""
-        return "RESTRequest" in self._client.event_models
+        return any(resource[_BY_SOCKET] for resource in self._client.swagger.api_docs["apis"])
 
     def knows(self, resource: str, operation: str, parameter: str) -> bool:
         """Tell whether this PBX's operation has a parameter: an older Asterisk lacks some."""
@@ -267,4 +268,5 @@ async def _described(transport: AriTransport) -> dict[str, Any]:
         if max(map(len, paths)) > LONGEST_PATH:  # of two of these each operation's is made
             raise PbxUnavailable(Way.ARI, f"its API description has paths longer than {LONGEST_PATH} bytes")
         resource["api_declaration"] = {**described, "models": {}}
+        resource[_BY_SOCKET] = "RESTRequest" in described.get("models", ())
     return listing

@@ -25,9 +25,11 @@ from ari_app.calls import Outside, People
 from ari_app.commands import fail, run, store
 from ari_app.reach import ANYWHERE, passage
 from ari_app.service.doors import Ticket, with_new_address
-from ari_app.settings import load_secret_key, read_settings
+from ari_app.settings import Settings, claimed, load_secret_key, read_settings
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore
+from ari_app.store.connection import Redis
+from ari_app.store.health import held
 from ari_app.store.leases import installation
 
 app = typer.Typer(
@@ -37,12 +39,17 @@ app = typer.Typer(
 
 @asynccontextmanager
 async def _accounts() -> AsyncIterator[Accounts]:
-    settings = read_settings()
+    async with _opened(read_settings()) as (accounts, _):
+        yield accounts
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[tuple[Accounts, Redis]]:
     key, made = load_secret_key(settings)
     if made is not None:
         typer.echo(f"A secret key was made and kept in {made}; keep a copy of it.", err=True)
     async with store(settings) as redis:
-        yield Accounts(redis, key)
+        yield Accounts(redis, key), redis
 
 
 @app.command()
@@ -56,9 +63,13 @@ def apply(file: Annotated[Path, typer.Argument(help="The account's TOML file.")]
     async def work() -> None:
         account = read_account(text)
         names_client_id = "client_id" in tomllib.loads(text)["crm"]
-        async with _accounts() as accounts:
+        settings = read_settings()
+        async with _opened(settings) as (accounts, redis):
             stored = await accounts.apply(account, keep_client_id=not names_client_id)
-        typer.echo(f"{stored.id}: applied.")
+            followed = await held(redis)
+        typer.echo(f"{stored.id}: applied, in {settings.place}.")
+        if not followed:
+            typer.echo(f"  {_not_followed(settings)}", err=True)
         for remark in _remarks(stored):
             typer.echo(f"  note: {remark}", err=True)
 
@@ -75,7 +86,8 @@ def list_() -> None:
 
     found = run(work())
     if not found:
-        typer.echo("There are no accounts yet: add one with ari-app account apply FILE.toml")
+        where = read_settings().place
+        typer.echo(f"There are no accounts yet in {where}: add one with ari-app account apply FILE.toml")
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("ACCOUNT", "PBX", "APPLICATION", "EXTENSIONS"):
@@ -182,6 +194,19 @@ def renew_address(
     if run(work()) is None:
         fail(f"There is no account {account}; ari-app account list names those that there are.")
     typer.echo(f"{account}: its old addresses open nothing now. The CRM is told the new ones by the service.")
+
+
+def _not_followed(settings: Settings) -> str:
+    """Say that no service works with what was applied; one that runs elsewhere is the likely mistake."""
+    others = [folder for folder in claimed() if folder != settings.data_dir.resolve()]
+    if not others:
+        return "note: no service works with it now; one that is started there will."
+    named = " and ".join(map(str, others))
+    return (
+        f"warning: no service works with it. One that runs on this machine has the data folder {named}: "
+        f"if it is meant, apply it again with that service's settings (ARI_APP_DATA_DIR={others[0]}, and "
+        "its ARI_APP_REDIS_URL if it has one)."
+    )
 
 
 def _remove_recordings(recordings: RecordingStore, account: str, calls: list[str]) -> None:

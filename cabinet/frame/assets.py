@@ -46,7 +46,7 @@ class Assets:
             self._files[name] = _File(content, packed, kind, _FOR_EVER)
             self._files[path.name] = _File(content, packed, kind, _FOR_AN_HOUR)
         if "pico.classless.min.css" not in self._names:
-            log.warning("the pages have no style: run `make install`, which fetches it")
+            log.warning("the pages have no style: run `make pages`, which fetches it")
 
     def url(self, name: str) -> str | None:
         """Give a file's address; None when it was not fetched."""

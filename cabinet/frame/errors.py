@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 
 _FOR_MACHINES = frozenset({"api", "crm", "data", "recordings", "healthz", "readyz"})
 
+_DOORS = frozenset({"account", "door"})
+
 
 @web.middleware
 async def named(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -62,7 +64,11 @@ def _route(request: web.Request) -> str:
 
 
 async def _reader(request: web.Request) -> Visit | None:
-    """Find who reads it, for whom the page keeps its navigation."""
+    """Find who reads it, for whom the page keeps its navigation; not for a guess at what opens a cabinet,
+    for which Redis isn't asked.
+    """
+    if request.path.split("/")[1] in _DOORS:
+        return None
     try:
         return await find_visit(request)
     except (StoreUnavailable, WrongSecretKey):

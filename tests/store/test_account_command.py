@@ -1,12 +1,16 @@
 """`ari-app account apply`, as the person who sets a shop up uses it."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 from typer.testing import CliRunner
 
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.cli import app
+from ari_app.settings import claim
+from ari_app.store.leases import say_running
 from tests.support.accounts import account_toml
 
 SHOP = account_toml(
@@ -32,6 +36,28 @@ def test_a_line_that_begins_at_another_priority_is_said_to_need_a_context_of_our
     assert "[retailcrm-outgoing-default-3]" in text
     assert "[retailcrm-outgoing-moscow-2]" in text
     assert "external_phones[1]" not in text
+
+
+async def test_it_is_said_where_a_shop_was_applied(
+    redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"unix://{redis.connection_pool.connection_kwargs['path']}"
+    monkeypatch.setenv("ARI_APP_REDIS_URL", url)
+    monkeypatch.setenv("ARI_APP_DATA_DIR", str(tmp_path / "mine"))
+    monkeypatch.setenv("ARI_APP_SECRET_KEY", "k" * 32)
+    (tmp_path / "shop.toml").write_text(SHOP)
+    apply = ["account", "apply", str(tmp_path / "shop.toml")]
+    with claim(tmp_path / "served"):
+        said = await asyncio.to_thread(CliRunner().invoke, app, apply)
+        assert (
+            said.stdout
+            == f"shop.retailcrm.ru: applied, in the Redis {url} (data folder {tmp_path / 'mine'}).\n"
+        )
+        assert "warning: no service works with it." in said.stderr
+        assert str(tmp_path / "served") in said.stderr
+        await say_running(redis)  # whichever data folder its service has
+        said = await asyncio.to_thread(CliRunner().invoke, app, apply)
+        assert "no service works" not in said.stderr
 
 
 def test_the_recordings_of_a_removed_shop_go_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

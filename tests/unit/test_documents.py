@@ -1,12 +1,17 @@
 """What the documents show works."""
 
 import re
+import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 from ari_app.accounts.reading import read_account
+from ari_app.settings import IN_FILE, PREFIX, Settings
 
 DOCS = Path(__file__).parents[2]
+DEPLOYED = [path for path in (DOCS / "deploy").rglob("*") if path.is_file()]
 
 
 def test_the_account_that_the_documents_explain_can_be_applied() -> None:
@@ -21,7 +26,7 @@ def test_the_account_of_the_readme_can_be_applied() -> None:
 
 
 def test_every_document_that_is_named_is_there() -> None:
-    for document in (DOCS / "README.md", DOCS / "CONTRIBUTING.md", *DOCS.glob("docs/**/*.md")):
+    for document in (*DOCS.glob("*.md"), *DOCS.glob("docs/**/*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8")):
             assert (document.parent / target).exists(), f"{document.name} names {target}"
 
@@ -53,3 +58,36 @@ def test_make_help_names_every_target() -> None:
     makefile = (DOCS / "Makefile").read_text("utf-8")
     targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
     assert set(re.findall(r'@echo "make ([a-z-]+) ', makefile)) == targets
+
+
+def test_the_changes_of_the_present_version_are_written_down() -> None:
+    version = tomllib.loads((DOCS / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert f"\n## {version}" in (DOCS / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_every_setting_that_is_named_is_one() -> None:
+    settings = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    named = [
+        DOCS / "Dockerfile",
+        DOCS / "compose.yaml",
+        *DOCS.glob("*.md"),
+        *DOCS.glob("docs/**/*.*"),
+        *DEPLOYED,
+    ]
+    for document in named:
+        if document.suffix != ".png":
+            found = set(re.findall(rf"{PREFIX}[A-Z_]*[A-Z](?![A-Z_])", document.read_text("utf-8")))
+            assert {name.removesuffix(IN_FILE) for name in found} <= settings, document
+
+
+def test_every_file_that_a_container_is_given_is_there() -> None:
+    given = re.findall(r"\./(deploy[^:]*):", (DOCS / "compose.yaml").read_text("utf-8"))
+    assert len(given) == 3
+    assert all((DOCS / name).exists() for name in given)
+
+
+def test_shellcheck_finds_nothing_in_what_installs_it() -> None:
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    scripts = [DOCS / "deploy/install"]
+    done = subprocess.run([shellcheck, *scripts], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

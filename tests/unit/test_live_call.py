@@ -10,7 +10,7 @@ from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
 from ari_app.calls.call import Stage
 from ari_app.calls.outcome import Ending
-from ari_app.control.live_call import LiveCall
+from ari_app.control.live_call import MOST_WAITING, LiveCall
 from tests.support.story import CALLER, START, Story
 
 BACK = START + 12
@@ -88,4 +88,20 @@ async def test_a_call_of_which_the_pbx_has_not_said_all_is_asked_about_again() -
     await live._carry_out((o.AskPbx((CALLER,)),))
     await line.said_all.wait()
     assert line.asked == [(CALLER,), (CALLER, "c1-1")]
+    live.task.cancel()
+
+
+async def test_a_call_to_which_more_happens_than_it_can_have_asks_the_pbx_what_is_true() -> None:
+    line = Line()
+    line.facts_to_say = (h.ChannelFact(CALLER, "Ring", True), h.ChannelFact("c1-1", "Ringing", True))
+    live = line.live = LiveCall(line, Story().found("101").wait(5).call)  # type: ignore[arg-type]
+    line.may_say.set()
+    for _ in range(50 * MOST_WAITING):
+        live.put(h.KeyPressed(BACK, CALLER, "1"))
+    assert live._mailbox.qsize() == MOST_WAITING + 1
+    live.task = asyncio.create_task(live.run(None, ()))
+    await line.said_all.wait()
+    await live.settled()
+    assert line.asked == [(CALLER, "c1-1")]
+    assert live.call.stage is Stage.RINGING
     live.task.cancel()

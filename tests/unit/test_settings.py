@@ -1,15 +1,18 @@
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from ari_app.commands.settings import sample
 from ari_app.keyring import KeyRing
 from ari_app.settings import (
     BadSettings,
     Settings,
     claim,
+    claimed,
     holder_id,
     load_secret_key,
     read_settings,
@@ -117,6 +120,57 @@ def test_an_unknown_setting_is_named_with_what_may_be_meant(
     ]
 
 
+def test_a_setting_may_be_in_a_file_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in (
+        ("SECRET_KEY", "k" * 32),
+        ("OLD_SECRET_KEYS", f"{'a' * 32},{'b' * 32}"),
+        ("PORT", "1"),
+    ):
+        (tmp_path / name).write_text(f"{value}\n")
+        monkeypatch.setenv(f"ARI_APP_{name}_FILE", str(tmp_path / name))
+    (tmp_path / "url").write_text("redis://:hunter2@h")
+    (tmp_path / ".env").write_text(f"ARI_APP_REDIS_URL_FILE={tmp_path / 'url'}\n")
+    settings = read_settings()
+    assert settings.secret_key == SecretStr("k" * 32)
+    assert settings.old_secret_keys == (SecretStr("a" * 32), SecretStr("b" * 32))
+    assert (settings.port, settings.public_url) == (1, "http://localhost:1")
+    assert settings.redis_url == "redis://:hunter2@h"
+    assert unknown_settings() == []
+
+
+def test_a_file_that_is_not_there_is_named_with_its_setting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ARI_APP_SECRET_KEY_FILE", str(tmp_path / "key"))
+    with pytest.raises(BadSettings, match=r"^ARI_APP_SECRET_KEY_FILE: .*/key can't be read: No such file"):
+        read_settings()
+    (tmp_path / "key").write_text("hunter2")
+    with pytest.raises(BadSettings, match=r"^ARI_APP_SECRET_KEY: expected 32 characters or more$"):
+        read_settings()
+
+
+def test_a_setting_that_is_given_twice_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("k" * 32)
+    monkeypatch.setenv("ARI_APP_SECRET_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("ARI_APP_SECRET_KEY", "o" * 32)
+    with pytest.raises(BadSettings, match="ARI_APP_SECRET_KEY_FILE and ARI_APP_SECRET_KEY are both set"):
+        read_settings()
+
+
+def test_an_unknown_file_of_a_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARI_APP_SECRET_KYE_FILE", "/run/secrets/key")
+    assert unknown_settings() == [
+        "ARI_APP_SECRET_KYE_FILE is not a setting; did you mean ARI_APP_SECRET_KEY_FILE?"
+    ]
+
+
+def test_people_are_told_where_things_are_kept_without_a_password(tmp_path: Path) -> None:
+    private = Settings(data_dir=tmp_path, _env_file=None)
+    assert private.place == f"the data folder {tmp_path} (with a Redis of its own)"
+    named = Settings(data_dir=tmp_path, redis_url="redis://:hunter2@h:1/2?password=hunter2", _env_file=None)
+    assert named.place == f"the Redis redis://h:1/2 (data folder {tmp_path})"
+
+
 def test_a_secret_key_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data", _env_file=None)
     key, made = load_secret_key(settings)
@@ -160,6 +214,9 @@ def test_a_damaged_key_and_an_unusable_folder_are_said(tmp_path: Path) -> None:
 def test_one_service_at_a_time_works_with_a_data_folder(tmp_path: Path) -> None:
     with claim(tmp_path), pytest.raises(BadSettings, match="runs already"), claim(tmp_path):
         pass
+    assert tmp_path not in claimed()
+    with claim(tmp_path):
+        assert tmp_path in claimed()
     with claim(tmp_path):
         pass
 
@@ -175,3 +232,18 @@ def test_prometheus_asks_at_a_port_of_its_own(
     if metrics is not None:
         monkeypatch.setenv("ARI_APP_METRICS_PORT", metrics)
     assert (read_settings().metrics_host, read_settings().metrics_at) == ("127.0.0.1", at)
+
+
+def test_the_sample_says_what_holds_without_it(tmp_path: Path) -> None:
+    without = read_settings()
+    (tmp_path / ".env").write_text(sample().replace("\n#ARI_APP_", "\nARI_APP_"))
+    assert unknown_settings() == []
+    assert read_settings() == without
+    assert re.findall(r"^#ARI_APP_(\w+)=", sample(), re.MULTILINE) == [
+        name.upper() for name in Settings.model_fields
+    ]
+
+
+def test_the_sample_of_the_documents_is_the_present_one() -> None:
+    kept = Path(__file__).parents[2] / "docs/settings.env"
+    assert kept.read_text("utf-8") == sample(), "run `make settings`"
