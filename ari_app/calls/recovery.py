@@ -69,7 +69,7 @@ def missed(call: Call, said: h.PbxSaid) -> Iterator[Happening]:
     elif fact is not None and fact.bridged and not fact.away and has_stayed(call, said.at):
         yield h.CustomerStayed(said.at)
     for leg in (call.caller, *call.our_legs):
-        if leg.alive and leg.id in said.asked:
+        if leg.alive and (leg.id in said.asked or _end_of(leg, said) is not None):
             yield from _missed_of(call, leg, facts.get(leg.id), said)
     yield from _missed_of_the_recorder(call, said, facts)
     listens = call.recorder is not None and call.recorder.id in facts

@@ -138,6 +138,15 @@ def test_a_caller_who_was_not_up_when_they_left_was_answered_by_nobody() -> None
     assert story.call.ended_at == BACK - 0.1
 
 
+def test_a_customer_who_has_left_meanwhile_is_not_handed_on_when_the_transfers_target_is_gone() -> None:
+    story = ringing().answers("101").wait(5).transferred("102")
+    target = story.call.talker_leg or ""
+    end = h.LegEnded(story.now, CALLER, 16, up=True)
+    story.happens(h.PbxSaid(story.now, (target,), (), False, story.now, ends=(end,)))
+    assert story.call.ending is Ending.ANSWERED
+    assert story.rung == ["PJSIP/101"]
+
+
 def test_an_end_that_was_heard_is_dated_by_it() -> None:
     story = gap(ringing().answers("101"), was_up(CALLER), ends=(ended("c1-1"),))
     assert (story.call.ended_at, story.call.end_unseen) == (BACK - 0.1, False)
