@@ -336,7 +336,7 @@ class Line:
             if ident in talk or ids.call_of(ident) in self.unknown_talks:
                 continue
             leg = ids.leg_of(ident)
-            if leg is not None and not self._is_known(leg, ident in in_calls):
+            if leg is not None and not self._is_known(leg, leg in in_calls):
                 await self._remove(o.HangUp(ident))
             elif leg is None and ident not in self._strangers:
                 arguments = _stasis_arguments(channel, self.pbx.target.stasis_app)
