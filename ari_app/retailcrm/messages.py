@@ -331,18 +331,21 @@ class _Pagination(Received):
     total_page_count: Number = None
 
 
+def _a_page(users: object) -> object:
+    """Leave out what no page can have before it is read."""
+    return users[:USERS_ON_A_PAGE] if isinstance(users, list) else users
+
+
 class UsersBody(Received):
     """Answer of GET users."""
 
-    users: list[_UserBody]
+    users: Annotated[list[_UserBody], BeforeValidator(_a_page)]
     pagination: Annotated[_Pagination | None, BeforeValidator(object_or_none)] = None
 
     def read(self) -> UsersPage:
         """In our words."""
         pagination = self.pagination or _Pagination()
-        users = tuple(
-            User(user.id, user.name, user.active, user.status) for user in self.users[:USERS_ON_A_PAGE]
-        )
+        users = tuple(User(user.id, user.name, user.active, user.status) for user in self.users)
         page = pagination.current_page or 1
         return UsersPage(users, page, pagination.total_page_count or page)
 

@@ -21,7 +21,8 @@ class Site:
 
 def _list(value: object) -> object:
     """Read an object whose names are the codes; PHP writes an empty one as []."""
-    return list(value.values()) if isinstance(value, dict) else value or []
+    sites = list(value.values()) if isinstance(value, dict) else value or []
+    return sites[:MOST] if isinstance(sites, list) else sites
 
 
 class _Site(Received):
@@ -36,5 +37,5 @@ class SitesBody(Received):
 
     def read(self) -> tuple[Site, ...]:
         """In our words."""
-        named = (site for site in self.sites[:MOST] if site.code and len(site.code) <= LONGEST_NAME)
+        named = (site for site in self.sites if site.code and len(site.code) <= LONGEST_NAME)
         return tuple(Site(str(site.code), (site.name or str(site.code))[:LONGEST_NAME]) for site in named)

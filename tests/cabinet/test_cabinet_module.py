@@ -362,6 +362,8 @@ async def test_a_click_in_the_marketplace_makes_the_account_and_opens_its_cabine
     assert answer.body["accountUrl"] == module["accountUrl"]
     path = answer.body["accountUrl"].removeprefix(cabinet.shop.service.public_url)
     opened = await reader.post(path, clientId=module["clientId"])
+    assert (opened.status, opened.headers["Location"]) == (303, path)
+    opened = await reader.get(path)
     assert (opened.status, opened.headers["Location"]) == (303, "/")
     assert 'data-step="pbx" data-state="bad"' in await reader.text("/")
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 import tracemalloc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -155,23 +155,25 @@ async def test_an_event_that_is_too_long_ends_the_connection_and_nothing_else(
 ) -> None:
     async with hostile_pbx() as hostile, listening(hostile) as listener:
         with watched_loop(monkeypatch) as steps:
-            await hostile.says(b'{"type":"' + b"x" * 50_000_000)
+            await hostile.says(key_pressed("somebody"))
             first = hostile.listener
+            with suppress(ConnectionError):  # it may be closed before all of it is sent
+                await hostile.says(b'{"type":"' + b"x" * 50_000_000)
             async with asyncio.timeout(60):
                 while hostile.listener is first:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             await hostile.says(key_pressed("the last"))
             async with asyncio.timeout(60):
                 await listener.last.wait()
-    assert steps.longest < 5 * MOST_SECONDS, (
-        steps.what
-    )  # the PBX, which makes the event, runs in the same loop
+    # the PBX, which makes the event and sends it, runs in the same loop
+    assert steps.longest < 10 * MOST_SECONDS, steps.what
 
 
 async def test_more_events_than_a_pbx_may_send_are_heard_late_and_it_is_said_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pbx_module, "EVENTS_SECONDS", 1.0)
+    monkeypatch.setattr(pbx_module, "PONG_SECONDS", 60.0)  # on a busy machine it is no dead PBX
     async with hostile_pbx() as hostile, listening(hostile, events_a_second=40) as listener:
         with capture_logs() as log:
             began = time.monotonic()
