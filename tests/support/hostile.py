@@ -26,6 +26,7 @@ _OPERATIONS: dict[str, list[tuple[str, str, str, list[str]]]] = {
         ("/channels/{channelId}/variable", "GET", "getChannelVar", ["channelId", "variable"]),
         ("/channels/{channelId}/continue", "POST", "continueInDialplan", ["channelId"]),
     ],
+    "recordings": [("/recordings/stored", "GET", "listStored", [])],
 }
 
 
@@ -44,6 +45,7 @@ class HostilePbx:
             "/ari/asterisk/ping": _json(timestamp="2026-01-01T00:00:00.000+0000"),
             "/ari/channels": b"[]",
             "/ari/bridges": b"[]",
+            "/ari/recordings/stored": b"[]",
         }
         self.url = ""
         self.port = 0
