@@ -235,6 +235,7 @@ async def test_a_token_is_shown_once_opens_the_api_and_is_taken_away(window: Win
     assert token not in await page.content()
     context = page.context
     assert (await context.request.get(calls, headers=bearer)).status == 200
+    page.once("dialog", agree)
     await page.get_by_role("button", name="Revoke Reports").click()
     await expect(page.get_by_text("The token is revoked")).to_be_visible()
     assert (await context.request.get(calls, headers=bearer)).status == 401
@@ -333,6 +334,11 @@ async def test_a_page_that_breaks_its_policy_is_noticed(window: Window, page: Pa
     (complaint,) = window.complaints
     assert "Content Security Policy" in complaint
     window.complaints.clear()
+
+
+async def agree(dialog: Dialog) -> None:
+    """Answer yes to what is asked."""
+    await dialog.accept()
 
 
 def _wrong(field: Locator) -> Locator:

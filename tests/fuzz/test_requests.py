@@ -33,7 +33,7 @@ from tests.fuzz.mutations import (
 from tests.support.hostile import watched_loop
 
 TIMES = 100_000 if LONG else 300
-AT_ONCE = 8
+AT_ONCE = 50
 A_VISIT = 100
 """So many requests are made with what one visit gave: a session, a form's token, the clientId."""
 ANSWER_SECONDS = 30.0
