@@ -13,6 +13,7 @@ from ari_app.demo.pbx.customers import Customer
 from ari_app.demo.pbx.phones import Answers, Busy, Declines, Phone, Rings
 from tests.asterisk.test_outgoing import dial
 from tests.support.office import Office, Report, since_the_answer
+from tests.support.pace import at_this_pace
 
 ANNA, FRIEND = "+79161234567", "79037654321"
 
@@ -57,7 +58,9 @@ def is_one_call(report: Report, *codes: str, unrecorded: float = 0.0) -> None:
     assert {code for told in report.told[:-1] for code in told[1]} == set(codes)
     assert report.upload.result == "answered"
     assert report.upload.record_url is not None
-    assert report.call.recording.seconds == pytest.approx(since_the_answer(report.call) - unrecorded, abs=0.4)
+    assert report.call.recording.seconds == pytest.approx(
+        since_the_answer(report.call) - unrecorded, abs=at_this_pace(0.4)
+    )
 
 
 async def test_the_colleague_hangs_up(office: Office) -> None:
