@@ -99,6 +99,11 @@ class Policy:
     the number alone, and their name is lost.
     """
 
+    missed_task: bool = False
+    """Give whose a missed customer is the task, in the CRM, to call them back."""
+    missed_notice: bool = False
+    """Let people of the CRM see there that a customer was missed."""
+
     @property
     def through_dialplan(self) -> bool:
         """Whether people are rung by the shop's dialplan, which decides whose telephone rings."""

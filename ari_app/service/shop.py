@@ -490,6 +490,7 @@ class Shop:
                 known = {call.id for call in self.line.calls}
                 self.unreadable = tuple(await self.calls.unreadable_live(known))
                 self.led_here = self.led_here or await self.calls.led_here()
+            self.delivery.wake()  # what of missed customers is to be told is written without a word to it
             await asyncio.sleep(ASIDE_SECONDS)
 
     async def telephones(self) -> Endpoints | None:

@@ -100,6 +100,10 @@ class Keys:
         """List: a call's journal lines."""
         return f"{self._tag}:call:{call_id}:journal"
 
+    def missed_task(self, call_id: str) -> str:
+        """String: the CRM's id of the task to call back that a missed call has made; it expires."""
+        return f"{self._tag}:missed:task:{call_id}"
+
     def number(self, number: str) -> str:
         """Sorted set: ids of the calls with a customer's number that are over, by their start."""
         return f"{self._tag}:number:{number}"
