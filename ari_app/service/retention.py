@@ -109,6 +109,7 @@ class Keeping:
                 portion = []
                 await asyncio.sleep(self._pause)
         gone += await self._let_go(store, portion, now)
+        await store.missed.forget(until)
         unreadable = await store.forget_unreadable(until, before=now - DAY_SECONDS)
         await asyncio.to_thread(self._remove_files, store.account, dict.fromkeys(unreadable))
         return gone + len(unreadable)
