@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from ari_app import figures
 from ari_app.accounts.dialplan_names import AWAY_LABEL, ring_format, without_us_context
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnavailable
 from ari_app.asterisk.events import Heard, NewCaller, new_caller, newcomer
@@ -252,6 +253,7 @@ class Line:
     def _turn_away(self, caller: NewCaller) -> None:
         """Let a caller go on in the dialplan, as if we weren't there."""
         self.turned_away += 1
+        figures.TURNED_AWAY.labels(self.desk.account).inc()
         if self.clock() - self._full_said_at >= FULL_SAID_SECONDS:
             self._full_said_at = self.clock()
             self._log.error(
