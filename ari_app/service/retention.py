@@ -68,7 +68,7 @@ class Keeping:
             return  # the ledger says that Redis is away
         except OSError as error:
             log.error("old recordings can't be removed", account=store.account, problem=str(error))
-        except Exception:
+        except Exception:  # the other accounts are looked after all the same
             log.exception("old calls can't be looked after", account=store.account)
         else:
             if gone:
