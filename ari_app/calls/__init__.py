@@ -28,6 +28,7 @@ from ari_app.calls.call import (
 )
 from ari_app.calls.flow import First, advance, begin, known_as
 from ari_app.calls.happenings import ChannelFact, CustomerFound, HangUpAsked, TimerExpired
+from ari_app.calls.haste import Haste, haste_of
 from ari_app.calls.journal import (
     NOT_KNOWN,
     CrmTold,
@@ -107,6 +108,7 @@ __all__ = [
     "FileReported",
     "First",
     "HangUpAsked",
+    "Haste",
     "JournalLine",
     "Leg",
     "LegResult",
@@ -146,6 +148,7 @@ __all__ = [
     "for_an_outside_line",
     "happenings",
     "has_stayed",
+    "haste_of",
     "is_extension",
     "is_persons",
     "is_withheld",

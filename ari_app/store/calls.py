@@ -156,8 +156,10 @@ class CallStore:
 
     # -- writing ------------------------------------------------------------------------------------------
 
-    async def write(self, steps: Sequence[Step]) -> None:
+    async def write(self, steps: Sequence[Step]) -> list[OutboxEntry]:
         """Write steps, in order and at once; calls that are over are counted with it, each once.
+
+        Gives what the CRM is to be told of them, as it stands in the outbox now.
 
         Raises:
             LeaseLost: another copy of the service holds the account; nothing was written.
@@ -166,7 +168,9 @@ class CallStore:
         commands = Commands()
         self._add_steps(commands, steps)
         self.written.take(commands.size)
-        await self._writer.write(commands)
+        ids = await self._writer.write(commands)
+        told = [(step.call.id, tell) for step in steps for tell in step.tells]
+        return [OutboxEntry(ident, call, tell) for ident, (call, tell) in zip(ids, told, strict=True)]
 
     async def hand_in(self, steps: Sequence[Step]) -> None:
         """Write all the steps of a call though another copy holds the account now, for that copy to take up.
@@ -219,7 +223,7 @@ class CallStore:
             self._add_line(commands, step.line)
             for tell in step.tells:
                 tagged_tell = orjson.dumps(tagged(tell))
-                commands.add("XADD", keys.outbox, "*", "call", step.call.id, "tell", tagged_tell)
+                commands.entry(keys.outbox, step.call.id, tagged_tell)
 
     async def told(self, entries: Iterable[OutboxEntry], at: float, problem: str | None = None) -> None:
         """Take entries out of the outbox: the CRM was told, or (`problem`) need not be told any more."""
