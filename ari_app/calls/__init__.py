@@ -35,6 +35,8 @@ from ari_app.calls.journal import (
     JournalLine,
     OutboxEntry,
     UnreadableEntry,
+    brief_line,
+    brief_tagged,
     dump_line,
     kind_of,
     line_at,
@@ -79,7 +81,7 @@ from ari_app.calls.routing import (
     is_persons,
     parse_destinations,
 )
-from ari_app.calls.stored import dump_call, load_call
+from ari_app.calls.stored import brief_call, dump_call, load_call
 from ari_app.calls.transfer import ATTENDED
 from ari_app.calls.turn import whose
 from ari_app.calls.waiting import LOOK_UP_SECONDS
@@ -138,6 +140,9 @@ __all__ = [
     "WebAnalytics",
     "advance",
     "begin",
+    "brief_call",
+    "brief_line",
+    "brief_tagged",
     "clean_name",
     "dialled",
     "dump_call",

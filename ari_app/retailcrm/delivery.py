@@ -154,8 +154,10 @@ class Delivery:
 
     def take(self, entries: Sequence[OutboxEntry] | None) -> None:
         """Take what was just put into the outbox; None when it isn't known what that was."""
-        if entries is not None and not entries:
-            return
+        if entries is not None:
+            entries = [entry for entry in entries if not self._was_read(entry)]
+            if not entries:
+                return
         room = self._waiting.room - len(self._arrived)
         if entries is None or self._news or self._reading or self._waiting.left or room < len(entries):
             self.wake()
@@ -163,6 +165,10 @@ class Delivery:
         self._arrived += entries
         self._handed_over.update(entry.id for entry in entries)
         self._wake.set()
+
+    def _was_read(self, entry: OutboxEntry) -> bool:
+        """Tell whether reading has found an entry already, before Redis' answer came that it is written."""
+        return entry.id in self._early or _place(entry.id) <= _place(self._seen_until)
 
     def wake(self) -> None:
         """Say that there is something new in the outbox, which is to be read."""

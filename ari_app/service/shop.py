@@ -221,6 +221,7 @@ class Shop:
         self._work("statuses", self.statuses.run)
         self._work("seen", self._note_when_seen)
         self._work("late", self._take_late)
+        self._work("packing", self.calls.packing.run)
         self._work("set aside", self._count_what_is_aside)
         self._work("zone", self._follow_crm_zone)
         self._work("clicks", self._keep_clicks)

@@ -26,7 +26,7 @@ Value: TypeAlias = str | bytes | int | float
 
 CALLS_AT_ONCE = 100
 """So many calls of scripts go out together at most."""
-_STATE, _OUTBOX = "state", "outbox"
+_STATE, _OUTBOX, _LINES, _PACK = "state", "outbox", "lines", "pack"
 
 _WRITE = (
     PUT
@@ -44,6 +44,16 @@ for index = 2, #KEYS do
     put(KEYS[index], ARGV[3], ARGV[last])
   elseif name == 'outbox' then
     entries[#entries + 1] = redis.call('XADD', KEYS[index], '*', unpack(ARGV, at + 2, last))
+  elseif name == 'lines' then
+    local length = redis.call('RPUSH', KEYS[index], unpack(ARGV, at + 4, last))
+    redis.call('XADD', ARGV[at + 2], 'MAXLEN', '~', 10000, '*', 'call', ARGV[at + 3], 'last', length,
+      'count', last - at - 3)
+  elseif name == 'pack' then
+    local same = redis.call('LLEN', ARGV[at + 2]) == tonumber(ARGV[at + 4])
+    if same and redis.call('STRLEN', KEYS[index]) == tonumber(ARGV[at + 5]) then
+      redis.call('SET', KEYS[index], ARGV[last])
+      redis.call('UNLINK', ARGV[at + 2], ARGV[at + 3])
+    end
   else
     redis.call(name, KEYS[index], unpack(ARGV, at + 2, last))
   end
@@ -83,6 +93,17 @@ class Commands:
     def state(self, key: str, state: bytes) -> None:
         """Put a call's state in place of the one before, and count it in the statistics."""
         self.add(_STATE, key, state)
+
+    def lines(self, journal: str, watched: str, call: str, lines: Sequence[bytes]) -> None:
+        """Add lines to a call's journal, and say in the watched stream which these are."""
+        self.add(_LINES, journal, watched, call, *lines)
+
+    def pack(self, call: str, journal: str, before: str, lines: int, length: int, packed: bytes) -> None:
+        """Put a packed call in place of its state, its journal of so many lines, and what was packed before.
+
+        Unless anything was written of it since: then the journal has more lines, or the state another length.
+        """
+        self.add(_PACK, call, journal, before, lines, length, packed)
 
     def entry(self, key: str, call: str, tell: bytes) -> None:
         """Put into an outbox what the CRM is to be told of a call; its id is given when it is written."""

@@ -402,3 +402,16 @@ async def test_what_there_is_no_room_for_is_left_in_the_outbox_and_told_later_in
         shop.account.heal()
         await until(shop.is_told)
     assert [shop.heard(f"call-{number}") for number in range(30)] == [["in", "hangup"]] * 30
+
+
+async def test_what_was_read_before_it_is_handed_over_is_told_once(shop: Shop) -> None:
+    async with shop.telling() as delivery:
+        entries = await shop.entries("call", rings(time.time()), ends(time.time()))
+        delivery.wake()
+        await until(lambda: delivery._seen_until == entries[-1].id)
+        delivery.take(entries)
+        await until(shop.is_told)
+        more = await shop.entries("another", rings(time.time()))
+        delivery.take(more)
+        await until(shop.is_told)
+    assert (shop.heard("call"), shop.heard("another")) == (["in", "hangup"], ["in"])
