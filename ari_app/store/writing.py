@@ -20,6 +20,7 @@ from ari_app.errors import LeaseLost
 from ari_app.store.connection import ask
 from ari_app.store.keys import Keys
 from ari_app.store.leases import Lease
+from ari_app.store.missed import TAKE
 from ari_app.store.statistics import PUT
 
 Value: TypeAlias = str | bytes | int | float
@@ -30,6 +31,7 @@ _STATE, _OUTBOX, _LINES, _PACK = "state", "outbox", "lines", "pack"
 
 _WRITE = (
     PUT
+    + TAKE
     + """
 if ARGV[1] ~= '' then
   local held = redis.call('HMGET', KEYS[1], 'holder', 'epoch')
@@ -54,6 +56,8 @@ for index = 2, #KEYS do
       redis.call('SET', KEYS[index], ARGV[last])
       redis.call('UNLINK', ARGV[at + 2], ARGV[at + 3])
     end
+  elseif name == 'tried' or name == 'talked' then
+    pcall(take_missed, name, KEYS[index], unpack(ARGV, at + 2, last))
   else
     redis.call(name, KEYS[index], unpack(ARGV, at + 2, last))
   end

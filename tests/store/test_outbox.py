@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import orjson
@@ -70,7 +71,7 @@ class Shop:
 
     async def entries(self, call: str, *tells: Tell) -> list[OutboxEntry]:
         """Put the same, and give it as it stands there."""
-        ids = [
+        ids: list[Any] = [
             await self.redis.xadd(self.keys.outbox, {"call": call, "tell": orjson.dumps(tagged(tell))})
             for tell in tells
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
@@ -17,6 +18,7 @@ from ari_app.calls.journal import load_line
 from ari_app.store.calls import CallStore, Step
 from ari_app.store.keys import Keys
 from ari_app.store.packed import is_packed, pack, unpack
+from ari_app.store.writing import Commands
 from tests.store.test_bounds import KNOWN, steps_of
 from tests.store.test_statistics import read
 from tests.support.history import HISTORY, History, put_ended, put_live
@@ -48,8 +50,7 @@ async def test_a_call_of_any_kind_and_version_reads_the_same_when_it_is_packed(
     store = CallStore(redis, "shop")
     call, journal = await store.get(history.call.id), await store.journal(history.call.id)
     await pack_all(store)
-    stored = await redis.get(KEYS.call(history.call.id))
-    assert stored is not None
+    stored: Any = await redis.get(KEYS.call(history.call.id))
     counted = b'"counted"' in history.ended or history.call.ending in (None, "unknown")
     assert is_packed(stored) == counted
     assert await store.get(history.call.id) == call
@@ -123,14 +124,13 @@ async def test_a_call_of_which_something_is_written_meanwhile_is_not_packed(redi
     packing = store.packing
     write = packing._writer.write
 
-    async def writes_before(commands: object) -> list[str]:
+    async def writes_before(commands: Commands) -> list[str]:
         await redis.rpush(KEYS.journal("one"), orjson.dumps({"at": 5.0}))
-        return await write(commands)  # type: ignore[arg-type]
+        return await write(commands)
 
-    packing._writer.write = writes_before  # type: ignore[method-assign,assignment]
+    packing._writer.write = writes_before  # type: ignore[method-assign]
     await pack_all(store)
-    stored = await redis.get(KEYS.call("one"))
-    assert stored is not None
+    stored: Any = await redis.get(KEYS.call("one"))
     assert not is_packed(stored)
 
 
