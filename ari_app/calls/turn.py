@@ -329,7 +329,7 @@ class Turn:
             self.hang_up(recorder, HangUpReason.NORMAL)
         if call.recording.state is not RecordingState.RUNNING or records:
             return
-        if recorder is None:  # the bridge was recorded
+        if recorder is None:  # an earlier version has recorded the bridge
             self.order(StopRecording(call.recording_name))
         else:  # it had broken off
             self.recording(RecordingState.FINISHED)

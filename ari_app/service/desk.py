@@ -137,10 +137,11 @@ class ShopDesk:
         """Tell whether the recording of a call is in our store."""
         return self._recordings.find(call_id) is not None
 
-    async def fetch_recording(self, name: str, at: Callable[[], float]) -> h.Happening:
+    async def fetch_recording(self, name: str, closed: bool, at: Callable[[], float]) -> h.Happening:
         """Bring a call's recording into our store."""
+        place = (self._recordings, self.account)
         try:
-            stored = await fetch_recording(self._pbx, self._recordings, self.account, name, self._done_with)
+            stored = await fetch_recording(self._pbx, *place, name, self._done_with, closed=closed)
         except NoRecording as error:
             return h.RecordingFailed(at(), str(error))
         except OSError as error:
