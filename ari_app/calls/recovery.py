@@ -31,7 +31,7 @@ from ari_app.calls.orders import (
 )
 from ari_app.calls.outcome import LINE_FAILURES
 from ari_app.calls.parking import has_stayed
-from ari_app.calls.turn import RECORDING_SECONDS, Turn, farewell
+from ari_app.calls.turn import FETCH_SECONDS, RECORDING_SECONDS, Turn, farewell
 
 ORIGINATE_SECONDS = 5.0
 """A channel that AJAM doesn't show so long after it was asked for has come and gone, or never comes."""
@@ -50,8 +50,10 @@ def taken_up(call: Call, now: float) -> Call:
     """
     if call.known_at > now + SAME_MOMENT_SECONDS:
         call = call.moved(now - call.known_at)
+    fetched = call.recording.state is RecordingState.FINISHED
+    seconds = FETCH_SECONDS if fetched else RECORDING_SECONDS
     timers = tuple(
-        replace(one, due=max(one.due, now + RECORDING_SECONDS)) if one.name is TimerName.RECORDING else one
+        replace(one, due=max(one.due, now + seconds)) if one.name is TimerName.RECORDING else one
         for one in call.timers
     )
     return replace(call, timers=timers)

@@ -219,11 +219,23 @@ def test_a_recording_has_its_8_seconds_again_when_the_call_is_taken_up_again() -
     assert story.result.recording == "c1.wav"
 
 
-def test_a_recording_that_never_comes_is_waited_for_8_seconds_after_the_restart() -> None:
+def test_a_recording_that_is_not_finished_is_fetched_8_seconds_after_the_restart() -> None:
     story = talks().caller_hangs_up().settle()
     story.now += 60
     story.call = taken_up(story.call, story.now)
-    story.wait(8)
+    story.wait(7.9)
+    assert story.given(o.FetchRecording) == []
+    story.wait(0.1)
+    assert story.given(o.FetchRecording) == [o.FetchRecording("c1")]
+
+
+def test_a_recording_that_never_comes_is_waited_for_a_minute_after_the_restart() -> None:
+    story = talks().caller_hangs_up().happens(h.RecordingFinished(BACK)).settle()
+    story.now += 120
+    story.call = taken_up(story.call, story.now)
+    story.wait(59.9)
+    assert story.given(o.TellResult) == []
+    story.wait(0.1)
     assert story.result.recording is None
 
 
