@@ -263,6 +263,10 @@ class LiveCall:
         self.call, orders = advance(before, happening, self._line.busy(before), self._line.desk.codes, now)
         if isinstance(happening, h.ClockSet):
             self._set_by -= happening.by
+        if isinstance(happening, h.RecorderReady):  # nothing waits; a repair finds a recording by its name
+            await self._carry_out(orders)
+            await self._keep(before.stage, happening, orders)
+            return
         idle = self.call is before and all(isinstance(order, o.AskPbx | o.HangUp) for order in orders)
         if not (idle and isinstance(happening, _KEPT_IF_IT_MATTERS)):
             await self._keep(before.stage, happening, orders)
