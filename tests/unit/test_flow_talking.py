@@ -213,8 +213,10 @@ def test_a_recording_that_breaks_off_because_the_customer_leaves_is_fetched_at_t
     story = Story().found("101").answers("101").wait(20).happens(h.RecordingFinished(START + 20))
     story.caller_hangs_up()
     assert o.HangUp(RECORDER) not in story.orders
-    assert o.FetchRecording("c1") in story.last
-    story.settle().happens(h.RecordingStored(story.now, "c1.wav", 20))
+    assert o.FetchRecording("c1", closed=True) in story.last
+    story.settle().wait(50)
+    assert story.given(o.TellResult) == []
+    story.happens(h.RecordingStored(story.now, "c1.wav", 20))
     assert story.call.over
 
 
