@@ -34,7 +34,7 @@ help:
 	@echo "make wheel      a release in dist: wheel, source, bill of materials (CycloneDX), and what installs it"
 	@echo "make pages      fetches the style and the script of the pages, by npm"
 	@echo "make install    the set-up alone; leaves $(BIN)/ari-app"
-	@echo "make install-for-tests  the same with all that the tests need: two Asterisks, a browser, linphone"
+	@echo "make install-for-tests  the same with all that the tests need: two Asterisks, a browser, linphone, promtool ..."
 	@echo "make clean      removes what was installed into this folder"
 	@echo "make help       this list"
 
@@ -72,7 +72,7 @@ install: $(VENV)/installed $(PAGES)
 	@$(BIN)/python -m ari_app.demo.pbx.preparation
 
 install-for-tests: $(VENV)/tools-installed $(PAGES)
-	@$(BIN)/python -m ari_app.demo.pbx.preparation 22 16 chromium linphone
+	@$(BIN)/python -m ari_app.demo.pbx.preparation 22 16 chromium linphone promtool nginx caddy
 
 demo: install
 	@exec $(BIN)/ari-app demo $(ARGS)

@@ -10,7 +10,7 @@ import pytest_asyncio
 from ari_app.demo.crm.simulator import SimulatedCrm
 from ari_app.demo.pbx.asterisk import Asterisk
 from ari_app.demo.pbx.lab import Lab
-from ari_app.demo.pbx.machine import CannotPrepare, Installation, prepare, prepare_softphone
+from ari_app.demo.pbx.machine import SOFTPHONE, CannotPrepare, Installation, prepare, prepare_program
 from ari_app.store.connection import connect
 from ari_app.store.server import private_redis
 from tests.support.office import API_KEY, Office
@@ -62,7 +62,7 @@ async def lab(installation: Installation) -> AsyncIterator[Lab]:
 def linphone() -> None:
     """Have the program; where it can't be had, the tests with it are left out."""
     try:
-        prepare_softphone()
+        prepare_program(SOFTPHONE)
     except CannotPrepare as problem:
         pytest.skip(str(problem))
 

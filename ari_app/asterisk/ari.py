@@ -8,6 +8,7 @@ limit, and raises our own errors (`ari_app.asterisk.errors`).
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -15,6 +16,7 @@ from typing import Any, cast
 import aioari
 import aiohttp
 
+from ari_app import figures
 from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable, PbxUnknown
 from ari_app.asterisk.socket_requests import SocketRequests
 from ari_app.bounded import read_json
@@ -68,8 +70,13 @@ class AriTransport:
         username: str,
         password: str,
         ours: Callable[[], Awaitable[bool]] | None = None,
+        account: str = "",
     ) -> None:
-        """Build it; `ours` is asked before each request whether the PBX is ours to ask."""
+        """Build it; `ours` is asked before each request whether the PBX is ours to ask.
+
+        What goes wrong is counted as the `account`'s; of none when nobody has the PBX yet.
+        """
+        self._account = account
         self._session = session
         self._ours = ours
         self._ari = base_url.rstrip("/") + "/ari/"
@@ -104,15 +111,34 @@ class AriTransport:
         """
         if self._ours is not None and not await self._ours():
             raise PbxUnavailable(Way.ARI, "another copy of the service holds the account")
+        try:
+            return await self._request(method, url, params, data, headers, longest)
+        except PbxError as error:
+            if "/file" not in url:  # where a refusal means that there is none
+                figures.PBX_ERRORS.labels(self._account, _kind(error)).inc()
+            raise
+
+    async def _request(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, Any] | None,
+        data: str | bytes | None,
+        headers: Mapping[str, str] | None,
+        longest: int | None,
+    ) -> Reply:
         path = url.partition("/ari/")[2]
         texts = {key: str(value) for key, value in (params or {}).items()}
         try:
+            asked = time.monotonic()
             said = None if self.socket is None else await self.socket.ask(method, path, texts, data)
             if said is not None:
+                figures.PBX_REQUESTS.labels("socket").observe(time.monotonic() - asked)
                 reply = Reply(*said)
             else:
                 most = LONGEST_ANSWER if longest is None else longest
-                reply = await self._by_http(method, path, texts, data, headers or {}, most)
+                with figures.measuring(figures.PBX_REQUESTS, "http"):
+                    reply = await self._by_http(method, path, texts, data, headers or {}, most)
         except aiohttp.ClientConnectorError as error:
             raise PbxUnavailable(Way.ARI, in_words(error)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -166,6 +192,18 @@ async def _read(response: aiohttp.ClientResponse, longest: int) -> bytes:
     return bytes(body)
 
 
+def _kind(error: PbxError) -> str:
+    match error:
+        case PbxRefused():
+            return "refused"
+        case PbxDenied():
+            return "denied"
+        case PbxUnavailable():
+            return "unavailable"
+        case _:
+            return "unknown"
+
+
 def _message(reply: Reply) -> str:
     try:
         said = reply.read()
@@ -194,13 +232,14 @@ class Ari:
         username: str,
         password: str,
         ours: Callable[[], Awaitable[bool]] | None = None,
+        account: str = "",
     ) -> Ari:
-        """Read the PBX's API description; `ours` as for `AriTransport`.
+        """Read the PBX's API description; `ours` and `account` as for `AriTransport`.
 
         Raises:
             PbxError: as `AriTransport.request` does.
         """
-        transport = AriTransport(session, base_url, username, password, ours)
+        transport = AriTransport(session, base_url, username, password, ours, account)
         client = aioari.Client(base_url, transport)
         try:
             async with asyncio.timeout(DESCRIPTION_SECONDS):

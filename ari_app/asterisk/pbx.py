@@ -23,6 +23,7 @@ import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
+from ari_app import figures
 from ari_app.accounts.dialplan_names import ring_context
 from ari_app.accounts.owners import Owners
 from ari_app.asterisk.actions import Actions
@@ -274,7 +275,12 @@ class Pbx:
         target = self.target
         if self._ari is None:
             self._ari = await Ari.open(
-                self._passage.session, target.url, target.username, target.password, self._ours
+                self._passage.session,
+                target.url,
+                target.username,
+                target.password,
+                self._ours,
+                self._account,
             )
         if self._mark is not None:
             await self._mark.put(self._ari.transport)
@@ -302,6 +308,7 @@ class Pbx:
                 ) from error
             raise
         self._time.connected()
+        figures.PBX_CONNECTIONS.labels(self._account).inc()
         requests = self._requests = SocketRequests(socket, REQUEST_SECONDS)
         async with socket:
             beside = [asyncio.create_task(self._introduce(socket, ears))]

@@ -70,9 +70,15 @@ def missed(call: Call, said: h.PbxSaid) -> Iterator[Happening]:
         yield h.CustomerParked(said.at, fact.id)
     elif fact is not None and fact.bridged and not fact.away and has_stayed(call, said.at):
         yield h.CustomerStayed(said.at)
-    for leg in (call.caller, *call.our_legs):
-        if leg.alive and (leg.id in said.asked or _end_of(leg, said) is not None):
-            yield from _missed_of(call, leg, facts.get(leg.id), said)
+    of_the_parties = [
+        one
+        for leg in (call.caller, *call.our_legs)
+        if leg.alive and (leg.id in said.asked or _end_of(leg, said) is not None)
+        for one in _missed_of(call, leg, facts.get(leg.id), said)
+    ]
+    left_at = min((one.at for one in of_the_parties if isinstance(one, h.LegEnded)), default=said.at)
+    yield from (one for one in of_the_parties if one.at < left_at)  # who was answered talked before that
+    yield from (one for one in of_the_parties if one.at >= left_at)
     yield from _missed_of_the_recorder(call, said, facts)
     listens = call.recorder is not None and call.recorder.id in facts
     if call.stage is Stage.ENDING and not said.recording and not listens:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from ari_app import figures
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnavailable
 from ari_app.backoff import BackOff
 from ari_app.calls import (
@@ -48,6 +50,7 @@ _KEPT_IF_IT_MATTERS = (
     *(h.OutcomeUnknown, h.PbxSaid, h.KeyPressed, h.DialplanDoes),
     *(h.RecorderEnded, h.RecordingFinished),
 )
+_BESIDE_THE_PBX = (o.LookUp, o.TellRinging, o.TellHangup, o.TellResult, o.PassOver)
 _FACTS, _FAR_HALF = "facts", "far half"
 BREATH_SECONDS = 0.5
 """A pause after a step that failed, so that a defect can't keep the process busy."""
@@ -137,6 +140,22 @@ def _tells_who_talks(errand: str) -> bool:
     return errand.startswith((_FACTS, _FAR_HALF))
 
 
+def _measure(here: float, orders: tuple[Order, ...]) -> None:
+    """Measure from when something was here until the PBX is asked for what follows."""
+    if not all(isinstance(order, _BESIDE_THE_PBX) for order in orders):
+        figures.EVENT_TO_ORDER.observe(time.monotonic() - here)
+
+
+def _count(call: Call, before: Stage, at: float) -> None:
+    """Count a call that has come to another stage."""
+    direction = call.direction.value
+    if call.stage is Stage.RINGING and before is Stage.ARRIVING:
+        figures.RING.labels(direction).observe(max(0.0, at - call.started_at))
+    if call.over and call.ending is not None:
+        talking = call.talking if call.answered_at is not None else None
+        figures.call_over(call.account, direction, call.ending.value, call.waiting, talking)
+
+
 class LiveCall:
     """One call: its state, its mailbox, and the task that advances it."""
 
@@ -149,7 +168,9 @@ class LiveCall:
         self._ends: list[h.LegEnded] = []
         """What has ended while it was deaf: that means something only with what the PBX says is true."""
         self._line = line
-        self._mailbox: asyncio.Queue[h.Happening] = asyncio.Queue()
+        self._mailbox: asyncio.Queue[tuple[float, h.Happening]] = asyncio.Queue()
+        """What has happened, each with the moment at which it was put here (monotonic seconds)."""
+        self._begun = time.monotonic()
         self._errands: dict[str, asyncio.Task[None]] = {}
         self.task: asyncio.Task[None]
         self._overflown = False
@@ -178,7 +199,7 @@ class LiveCall:
         if isinstance(happening, h.LegEnded) and self._waits_for_the_pbx:
             self._ends.append(happening)
         else:
-            self._mailbox.put_nowait(happening)
+            self._mailbox.put_nowait((time.monotonic(), happening))
 
     @property
     def _waits_for_the_pbx(self) -> bool:
@@ -200,6 +221,7 @@ class LiveCall:
         try:
             if first is not None:
                 await self._keep(None, first, orders)
+                _measure(self._begun, orders)
             await self._carry_out(orders)
             while not self.call.over:
                 await self._live_on()
@@ -208,41 +230,43 @@ class LiveCall:
                 errand.cancel()
 
     async def _live_on(self) -> None:
-        happening, from_mailbox = await self._next()
+        here, happening = await self._next()
         try:
             if isinstance(happening, h.LegEnded) and self._waits_for_the_pbx:
                 self._ends.append(happening)
             else:
-                await self._step(happening)
-        except Exception:
+                await self._step(happening, here)
+        except Exception:  # two people talk: they go on, whatever is wrong with us
             self._log.exception("a step of the call failed; the call goes on")
             await asyncio.sleep(BREATH_SECONDS)
         finally:
-            if from_mailbox:
+            if here is not None:
                 self._mailbox.task_done()
 
-    async def _next(self) -> tuple[h.Happening, bool]:
-        """Wait for what happens next: a letter in the mailbox, or a timer."""
+    async def _next(self) -> tuple[float | None, h.Happening]:
+        """Wait for what happens next: a letter in the mailbox, with the moment since which it is there, or a
+        timer, without one.
+        """
         while self._mailbox.empty():
             timer = self.call.next_timer
             if timer is None or not self._may_expire(timer.name):
-                return await self._mailbox.get(), True
+                return await self._mailbox.get()
             now = self._line.clock()
             if not self._mailbox.empty():
                 break  # the clock was set
             remaining = timer.due - now
             if remaining <= 0:
                 if remaining > -LATE_SECONDS or timer == self._late:
-                    return h.TimerExpired(now, timer.name), False
+                    return None, h.TimerExpired(now, timer.name)
                 self._late = timer
                 self.put(h.OutcomeUnknown(now, f"the deadline {timer.name} was noticed late"))
                 continue
             try:
                 async with asyncio.timeout(remaining):
-                    return await self._mailbox.get(), True
+                    return await self._mailbox.get()
             except TimeoutError:
                 continue
-        return self._mailbox.get_nowait(), True
+        return self._mailbox.get_nowait()
 
     def _may_expire(self, timer: TimerName) -> bool:
         """Nobody is given up while we don't hear the PBX, or have yet to learn what we missed."""
@@ -253,7 +277,7 @@ class LiveCall:
         """Whether we hear what happens to the call; AJAM is asked again and again."""
         return self._line.listening or self.call.way is Way.AJAM
 
-    async def _step(self, happening: h.Happening) -> None:
+    async def _step(self, happening: h.Happening, here: float | None) -> None:
         before = self.call
         begin(type(happening).__name__, before.account)
         if isinstance(happening, h.OutcomeUnknown):
@@ -270,6 +294,8 @@ class LiveCall:
         idle = self.call is before and all(isinstance(order, o.AskPbx | o.HangUp) for order in orders)
         if not (idle and isinstance(happening, _KEPT_IF_IT_MATTERS)):
             await self._keep(before.stage, happening, orders)
+        if here is not None:
+            _measure(here, orders)
         await self._carry_out(orders)
 
     async def _keep(self, before: Stage | None, happening: h.Happening, orders: tuple[Order, ...]) -> None:
@@ -278,6 +304,8 @@ class LiveCall:
             call, JournalLine(happening.at, call.id, before, call.stage, happening, orders)
         )
         if call.stage is not before:
+            if before is not None:
+                _count(call, before, happening.at)
             self._log.info(
                 call.stage.value,
                 number=masked(call.number) if call.number else "withheld",
@@ -326,7 +354,7 @@ class LiveCall:
                 happening = await going
                 if happening is not None:
                     self.put(happening)
-            except Exception:
+            except Exception:  # the call goes on, and asks the PBX what is true
                 self._log.exception("an errand failed", errand=errand)
                 self._doubt(f"the errand {errand} failed")
             finally:
@@ -341,7 +369,7 @@ class LiveCall:
         if not self._waits_for_the_pbx:
             ends, self._ends = self._ends, []
             for end in ends:
-                self._mailbox.put_nowait(end)
+                self._mailbox.put_nowait((time.monotonic(), end))
 
     async def _find_far_half(self, leg: str, channel: str | None) -> h.Happening | None:
         try:

@@ -14,6 +14,7 @@ import structlog
 from pydantic import ValidationError
 from yarl import URL
 
+from ari_app import figures
 from ari_app.bounded import read_json
 from ari_app.failures import in_words
 from ari_app.retailcrm.errors import CrmDenied, CrmError, CrmLimited, CrmRefused, CrmUnavailable
@@ -101,6 +102,7 @@ class RetailCrm:
     """One account. The session is the composition root's; `url` is the account's address, without /api.
 
     `ours` is asked before each request whether it is ours to ask; it is told how urgent that is.
+    What goes wrong is counted as the `account`'s; of none where a key is only tried.
     """
 
     def __init__(
@@ -110,10 +112,12 @@ class RetailCrm:
         api_key: str,
         pace: Pace,
         ours: Callable[[Urgency], Awaitable[bool]] | None = None,
+        account: str = "",
     ) -> None:
         if not api_key or not api_key.isascii() or not api_key.isprintable():
             raise ValueError("api_key: expected printable ASCII characters")
         self._session = session
+        self._account = account
         self._url = URL(url.rstrip("/"))
         self._key = api_key
         self.pace = pace
@@ -207,9 +211,10 @@ class RetailCrm:
         """Ask, and note how the CRM does."""
         try:
             answer = await self._ask_once(method, path, body, urgency, timeout, params, form)
-        except CrmLimited:
-            raise
         except CrmError as problem:
+            figures.CRM_ERRORS.labels(self._account, _kind(problem)).inc()
+            if isinstance(problem, CrmLimited):
+                raise
             if isinstance(problem, CrmRefused) or "access denied" in str(problem).lower():
                 self.health.answered()  # it minds this one question
             else:
@@ -235,7 +240,8 @@ class RetailCrm:
                 sent = True
                 if self._ours is not None and not await self._ours(urgency):
                     raise CrmLimited(f"{where}: another copy may hold the account", NOT_OURS_SECONDS)
-                status, retry_after, text = await self._request(method, path, params, form)
+                with figures.measuring(figures.CRM_REQUESTS, _method(path)):
+                    status, retry_after, text = await self._request(method, path, params, form)
             answer = _judge(where, status, retry_after, text)
             return body.model_validate(answer).read()
         except TimeoutError:
@@ -272,6 +278,24 @@ class RetailCrm:
 
     def _without_key(self, text: str) -> str:
         return text.replace(self._key, "***")
+
+
+def _kind(problem: CrmError) -> str:
+    match problem:
+        case CrmLimited():
+            return "limited"
+        case CrmUnavailable():
+            return "unavailable"
+        case CrmDenied():
+            return "denied"
+        case _:
+            return "refused"
+
+
+def _method(path: str) -> str:
+    """Name a method of the API; whose module is asked for is none of its name."""
+    name = path.removeprefix("v5/")
+    return "integration-modules" if name.startswith("integration-modules/") else name
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

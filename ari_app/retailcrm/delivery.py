@@ -23,6 +23,7 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
+from ari_app import figures
 from ari_app.accounts.current import Current
 from ari_app.calls import OutboxEntry, Tell, TellHangup, TellResult, TellRinging, UnreadableEntry
 from ari_app.errors import StoreUnavailable
@@ -103,7 +104,8 @@ class Delivery:
         self._crm = crm
         self._wording = wording
         self._clock = clock
-        self._log = log.bind(account=current.account.id)
+        self._account = current.account.id
+        self._log = log.bind(account=self._account)
         self._waiting = Waiting(held)
         self._busy: set[str] = set()
         self._sending: dict[asyncio.Task[None], list[OutboxEntry]] = {}
@@ -136,6 +138,12 @@ class Delivery:
     def backlog(self) -> int:
         """How many entries are known to wait."""
         return len(self._waiting) + self._waiting.left
+
+    @property
+    def age(self) -> float:
+        """How long the oldest entry that is in memory has waited, in seconds; 0 when none waits."""
+        oldest = min((_place(entry.id) for entry in self._waiting.firsts()), default=None)
+        return max(0.0, self._clock() - oldest[0] / 1000) if oldest is not None else 0.0
 
     @property
     def held(self) -> int:
@@ -447,7 +455,7 @@ class Delivery:
         """Put an entry into the CRM's words; one for which there are none goes aside."""
         try:
             return put()
-        except Exception as error:
+        except Exception as error:  # one entry that can't be said keeps no other waiting
             self._log.exception("there are no words of the CRM's for an entry", call=entry.call)
             await self._put_aside(entry, f"it can't be put into the CRM's words: {type(error).__name__}")
             return None
@@ -470,9 +478,18 @@ class Delivery:
             if isinstance(entry.tell, TellHangup):
                 self._never_told.pop(entry.call, None)
         self._say_how_it_is()
+        self._count(entries)
         await self._remove(entries)
         for suspect in route.suspects.another_passed(back):
             await self._quarantine(suspect)
+
+    def _count(self, entries: list[OutboxEntry]) -> None:
+        """Count what the CRM has taken, and how late that was."""
+        now = self._clock()
+        for entry in entries:
+            what = _what(entry.tell)
+            figures.TOLD.labels(self._account, what).inc()
+            figures.TOLD_LATE.labels(what).observe(max(0.0, now - entry.tell.at))
 
     async def _failed(self, route: Route, entries: list[OutboxEntry], error: CrmError) -> None:
         if isinstance(error, CrmLimited) and error.retry_after is not None:
@@ -571,6 +588,16 @@ class Delivery:
             self._log.warning("the CRM takes nothing; all is kept and tried again", problem=problem)
         else:
             self._log.info("the CRM is back", waiting=self.backlog)
+
+
+def _what(tell: Tell) -> str:
+    match tell:
+        case TellRinging():
+            return "popup"
+        case TellHangup():
+            return "hangup"
+        case _:
+            return "result"
 
 
 def _identity(call: str, tell: Tell) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
+from ari_app import figures
 from ari_app.accounts.current import Current
 from ari_app.asterisk.pbx import Pbx
 from ari_app.asterisk.recordings import NoRecording, RecordingStore, fetch_recording
@@ -139,9 +140,10 @@ class ShopDesk:
 
     async def fetch_recording(self, name: str, closed: bool, at: Callable[[], float]) -> h.Happening:
         """Bring a call's recording into our store."""
-        place = (self._recordings, self.account)
+        new, place = not self.has_recording(name), (self._recordings, self.account)
         try:
             stored = await fetch_recording(self._pbx, *place, name, self._done_with, closed=closed)
+            figures.RECORDINGS_STORED.labels(self.account).inc(new)
         except NoRecording as error:
             return h.RecordingFailed(at(), str(error))
         except OSError as error:
@@ -153,5 +155,6 @@ class ShopDesk:
         """Keep a step of a call."""
         self._changes.note()
         if isinstance(line.event, h.RecordingFailed):
+            figures.RECORDINGS_LOST.labels(self.account).inc()
             self._notes.take(What.RECORDING_LOST, call=call.id, problem=line.event.problem)
         await self._ledger.write(Step(call, line))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from ari_app import figures
 from ari_app.accounts.account import Account
 from ari_app.asterisk.ari import AriTransport
 from ari_app.asterisk.errors import PbxError
@@ -108,6 +109,7 @@ class Holding:
         if held is not None:
             self._note(account.id, claim, held)
             return False
+        figures.LEASES_TAKEN.labels(account.id).inc()
         log.info("the account is ours", account=account.id, epoch=lease.epoch)
         claim.other = None
         if claim.keeping is not None:

@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from ari_app import figures
 from ari_app.accounts.current import Current
 from ari_app.bounded import Allowance
 from ari_app.calls import Call, CallTakenOver, JournalLine, Report, TimerExpired, masked, reported
@@ -203,6 +204,11 @@ class ReportedCalls:
             self._told()  # if only Redis' answer was lost, there is something to tell all the same
         self._look_after(after)
         if after.stage is not before:
+            if after.over and after.ending is not None:
+                talking = after.talking if after.answered_at is not None else None
+                figures.call_over(
+                    self._account, after.direction.value, after.ending.value, after.waiting, talking
+                )
             number = masked(after.number) if after.number else "withheld"
             ending = {"ending": after.ending.value} if after.ending else {}
             self._log.info(f"reported: {after.stage.value}", call=call.id, number=number, **ending)

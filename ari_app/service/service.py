@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from ari_app import figures
 from ari_app.accounts.account import Account
 from ari_app.asterisk.installations import Mark
 from ari_app.asterisk.pbx import PbxState
@@ -25,6 +26,7 @@ from ari_app.service.crm_module import Informing
 from ari_app.service.crm_sites import Sites
 from ari_app.service.doors import Doors
 from ari_app.service.holding import Holding
+from ari_app.service.pulse import Pulse
 from ari_app.service.redis_room import RedisRoom
 from ari_app.service.retention import Keeping
 from ari_app.service.sharing import SHARE_SECONDS, Sharing
@@ -83,6 +85,8 @@ class Service:
         self._sharing = Sharing(self.copies, self, share_seconds)
         self._watchdog = Watchdog(self._shut, self._holding.lose_all)
         self.redis_room = RedisRoom(redis)
+        self.pulse = Pulse(redis)
+        """Whether Redis answers."""
         self.slow_steps = SlowSteps()
         """What has held up all accounts."""
         self.pace_of: Callable[[str], Pace] = lru_cache(maxsize=10_000)(lambda api_key: pace())
@@ -262,6 +266,7 @@ class Service:
             await shop.unmark()
             await self._holding.leave(gone)
             self.changes_of(gone).note()
+            figures.forget(gone)
         if revision != self._revision:
             for removed in await self.accounts.removed():
                 await self._remove_recordings(removed)
@@ -321,6 +326,7 @@ class Service:
             self._absent.add(account.id)
             return
         self._reopening.discard(account.id)
+        figures.know(account.id)
         before = shop.settings if shop is not None else account
         shop = Shop(
             account,
@@ -363,6 +369,7 @@ class Service:
 
     def _lost(self, account: str) -> None:
         """Let an account go, at once: another copy has it."""
+        figures.LEASES_LOST.labels(account).inc()
         shop = self._take_out(account)
         if shop is None:
             return

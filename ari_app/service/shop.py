@@ -132,7 +132,7 @@ class Shop:
         self.calls = CallStore(redis, account.id, current.zone, lease, written)
         self.notes = Notes(EventStore(redis, account.id), clock)
         key = account.crm.api_key.get_secret_value()
-        self._crm = RetailCrm(session, account.crm.url, key, pace, self._may_ask_crm)
+        self._crm = RetailCrm(session, account.crm.url, key, pace, self._may_ask_crm, account.id)
         self.statuses = Statuses(current, StatusStore(redis, account.id), self._crm, clock)
         self.delivery = Delivery(self.calls, self._crm, Wording(current, recordings_url), current, clock)
         self.ledger = Ledger(self.calls, account.id, self.delivery.wake, bounds.ledger_bytes)
@@ -330,7 +330,7 @@ class Shop:
             while True:
                 try:
                     await job()
-                except Exception:
+                except Exception:  # nothing of an account stands still for good
                     self._log.exception("a task of the account failed; it is started again", task=name)
                     await asyncio.sleep(1.0)
                 else:

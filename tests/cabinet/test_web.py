@@ -71,8 +71,8 @@ async def test_the_service_is_alive_before_it_is_ready(service: Service, client:
     assert (await client.get("/readyz")).status == 503
     service.loaded.set()
     answer = await client.get("/readyz")
-    assert answer.status == 200
-    assert await answer.json() == {"ready": True, "accounts": 0, "connected": 0}
+    assert answer.status == 503, "nor without Redis"
+    assert await answer.json() == {"ready": False, "redis": False, "accounts": 0, "connected": 0}
 
 
 async def test_metrics_are_in_prometheus_format_at_a_port_of_their_own(

@@ -59,6 +59,9 @@ _PACKAGES = {
     "debootstrap": "debootstrap",
     "chromium": "chromium",
     "linphone-daemon": "linphone-cli",
+    "promtool": "prometheus",
+    "nginx": "nginx-light",
+    "caddy": "caddy",
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 """What a Chromium may be called; the first is Debian's."""
@@ -114,17 +117,21 @@ def browser() -> Path | None:
     return Path(found) if found else None
 
 
-def prepare_softphone(progress: Progress = silent) -> Path:
-    """Install linphone where it is missing, for the tests with a telephone of others, and give its program.
+def prepare_program(program: str, progress: Progress = silent) -> Path:
+    """Install a program that only tests need (linphone-daemon, promtool, nginx, caddy), where it is missing.
 
     Raises:
         CannotPrepare: it is not there and can't be installed.
     """
-    if shutil.which(SOFTPHONE) is None:
-        _install_packages([SOFTPHONE], progress)
-    if (found := shutil.which(SOFTPHONE)) is None:
-        raise CannotPrepare("Linphone was installed, and linphone-daemon is not found.")
+    if _which(program) is None:
+        _install_packages([program], progress)
+    if (found := _which(program)) is None:
+        raise CannotPrepare(f"{_PACKAGES[program]} was installed, and {program} is not found.")
     return Path(found)
+
+
+def _which(program: str) -> str | None:
+    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
 def _own_asterisk(wanted: int) -> Installation | None:
@@ -148,8 +155,7 @@ def _version(program: list[str]) -> str | None:
 
 def _missing_programs(*, debootstrap: bool) -> list[str]:
     needed = ["redis-server", "sipp", *(["debootstrap"] if debootstrap else [])]
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    return [program for program in needed if shutil.which(program, path=path) is None]
+    return [program for program in needed if _which(program) is None]
 
 
 def _install_packages(programs: list[str], progress: Progress) -> None:
@@ -170,8 +176,8 @@ def _need_root_and_apt(what: str) -> None:
     if shutil.which("apt-get") is None:
         raise CannotPrepare(
             f"This is not a Debian machine, so {what} can't be installed here: install redis-server, SIPp, "
-            "Asterisk 16 or newer and, for the tests, Chromium and linphone-daemon yourself, or run this on "
-            "Debian 12 as root."
+            "Asterisk 16 or newer and, for the tests, Chromium, linphone-daemon, promtool, nginx and Caddy "
+            "yourself, or run this on Debian 12 as root."
         )
     if os.geteuid() != 0:
         raise CannotPrepare(f"{what} must be installed first, and only root can: run this once with sudo.")

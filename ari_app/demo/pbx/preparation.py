@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,11 +15,12 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from ari_app.demo.pbx.machine import (
     BROWSERS,
     NEWEST,
+    SOFTPHONE,
     CannotPrepare,
     Installation,
     prepare,
     prepare_browser,
-    prepare_softphone,
+    prepare_program,
 )
 from ari_app.demo.pbx.machine import Progress as Told
 
@@ -26,7 +28,10 @@ T = TypeVar("T")
 
 _FOR_TESTS: dict[str, tuple[Callable[[Told], Path], str, str]] = {
     BROWSERS[0]: (prepare_browser, "a browser", "of the pages"),
-    "linphone": (prepare_softphone, "linphone", "with a telephone of others"),
+    "linphone": (partial(prepare_program, SOFTPHONE), "linphone", "with a telephone of others"),
+    "promtool": (partial(prepare_program, "promtool"), "promtool", "of the figures and the alerts"),
+    "nginx": (partial(prepare_program, "nginx"), "nginx", "behind nginx"),
+    "caddy": (partial(prepare_program, "caddy"), "Caddy", "behind Caddy"),
 }
 """What only tests need, by the name that asks for it: how it is prepared, what it is, which tests need it."""
 
@@ -68,8 +73,8 @@ def _visibly(console: Console, work: Callable[[Told], T]) -> T:
 def main(named: list[str]) -> None:
     """Prepare the machine with the Asterisks named (the newest, when none is), and say what came of it.
 
-    The first one is needed; without another one, the tests that run on it are left out. The names `chromium`
-    and `linphone` prepare a browser and a telephone too, without which the tests with them are left out.
+    The first one is needed; without another one, the tests that run on it are left out. The names `chromium`,
+    `linphone`, `promtool`, `nginx` and `caddy` prepare these too; without one of them its tests are left out.
     """
     interrupt_when_told()
     console = Console(highlight=False)
