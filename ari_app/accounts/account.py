@@ -174,7 +174,6 @@ class Account(RegisteredAccount):
             caller_name_prefix=calls.caller_name_prefix,
             blank_unknown_caller=calls.blank_unknown_caller,
             record=calls.record,
-            record_bridge=True,
             manager_caller_name=calls.manager_caller_name,
             ignore_manager_status=calls.ignore_manager_status,
             ajam=self.pbx.ami_password is not None,

@@ -187,11 +187,11 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Record a channel from now on, or a bridge, behind what was recorded before."""
+    """Record a channel from now on, behind what was recorded before."""
 
     name: str
     channel: str = ""
-    bridge: str = ""
+    """Empty only in journals of an earlier version, which recorded the bridge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +203,13 @@ class StopRecording:
 
 @dataclass(frozen=True, slots=True)
 class FetchRecording:
-    """Bring the finished recording into our store and remove it from the PBX."""
+    """Bring the finished recording into our store and remove it from the PBX.
+
+    `closed` is what the PBX is known to write no more; else it is asked before.
+    """
 
     name: str
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +363,12 @@ Order: TypeAlias = (
     | TellTaskDone
     | TellNotice
 )
+
+REPEATABLE = (
+    *(LookUp, Watch, Ringback, PassOver, FindTelephones, FindFarHalf, AskPbx),
+    *(HangUp, StopRecording, FetchRecording, CloseBridge, TellRinging, TellHangup, TellResult),
+)
+"""Orders by which nothing comes to be on the PBX: they do no harm when they are given twice."""
 
 
 def targets(order: Order) -> frozenset[str]:

@@ -70,9 +70,15 @@ def missed(call: Call, said: h.PbxSaid) -> Iterator[Happening]:
         yield h.CustomerParked(said.at, fact.id)
     elif fact is not None and fact.bridged and not fact.away and has_stayed(call, said.at):
         yield h.CustomerStayed(said.at)
-    for leg in (call.caller, *call.our_legs):
-        if leg.alive and (leg.id in said.asked or _end_of(leg, said) is not None):
-            yield from _missed_of(call, leg, facts.get(leg.id), said)
+    of_the_parties = [
+        one
+        for leg in (call.caller, *call.our_legs)
+        if leg.alive and (leg.id in said.asked or _end_of(leg, said) is not None)
+        for one in _missed_of(call, leg, facts.get(leg.id), said)
+    ]
+    left_at = min((one.at for one in of_the_parties if isinstance(one, h.LegEnded)), default=said.at)
+    yield from (one for one in of_the_parties if one.at < left_at)  # who was answered talked before that
+    yield from (one for one in of_the_parties if one.at >= left_at)
     yield from _missed_of_the_recorder(call, said, facts)
     listens = call.recorder is not None and call.recorder.id in facts
     if call.stage is Stage.ENDING and not said.recording and not listens:
@@ -218,7 +224,7 @@ def _missed_of_the_recorder(
 ) -> Iterator[Happening]:
     recorder = call.recorder
     running = call.recording.state is RecordingState.RUNNING
-    if recorder is None and running and not said.recording and not call.policy.record_bridge:
+    if recorder is None and running and not said.recording:  # an earlier version recorded the bridge
         yield h.RecordingFinished(said.at)
     if recorder is None or recorder.id not in said.asked or recorder.at > said.at:
         return
@@ -295,8 +301,6 @@ def _lost_in_the_bridge(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelF
 def _lost_recording(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
     """Make the channel that is to be recorded, or record it."""
     recorder, customer = call.recorder, call.customer
-    if recorder is None and call.policy.record_bridge and call.bridge_open and not said.recording:
-        yield Record(call.recording_name, bridge=call.bridge_id)
     if recorder is None or said.recording or customer is None:
         return
     if recorder.id in facts:

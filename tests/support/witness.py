@@ -227,8 +227,6 @@ class Witness:
                 assert repair or again or not self.given[o.Listen, channel], "the recording is begun once"
                 assert self.call.customer is not None
                 assert channel == self.call.customer.id, "the customer is recorded"
-            case o.Record(_, _, bridge) if bridge:
-                assert (bridge, self.call.recorder) == (self.call.bridge_id, None)
             case o.Record(_, channel):
                 assert repair or isinstance(happening, h.RecorderReady), "a channel that is there is recorded"
                 assert channel == self.call.recorder_id
