@@ -102,6 +102,16 @@ class RegisteredAccount(Section):
         host = (parts.hostname or "").replace(":", "_")
         return f"{host}-{parts.port}" if parts.port else host
 
+    @cached_property
+    def codes(self) -> frozenset[str]:
+        """The extensions of the account."""
+        return frozenset(extension.code for extension in self.extensions)
+
+    @property
+    def numbers(self) -> list[str]:
+        """The shop's own numbers, in E.164 where they can be read as such."""
+        return [e164(phone.number, self.crm.country) or phone.number for phone in self.external_phones]
+
     @property
     def timezone_name(self) -> str:
         """The time zone to use when the CRM's own settings can't be read."""
@@ -169,11 +179,6 @@ class Account(RegisteredAccount):
         context, _, priority = (line or self.pbx.outgoing).partition(",")
         place = int(priority or 1)
         return Outside(number, context, place, local_context(self.pbx.stasis_app, context, place))
-
-    @cached_property
-    def codes(self) -> frozenset[str]:
-        """The extensions of the account."""
-        return frozenset(extension.code for extension in self.extensions)
 
     @cached_property
     def owners(self) -> Owners:

@@ -41,6 +41,7 @@ from ari_app.calls.journal import (
     read_lines,
     tagged,
 )
+from ari_app.calls.missed import LOST_SECONDS, Talked, meaning_of
 from ari_app.calls.names import clean_name, fitting, with_prefix
 from ari_app.calls.numbers import (
     LONGEST_INTERNAL,
@@ -89,6 +90,7 @@ __all__ = [
     "DIRECTLY",
     "LONGEST_INTERNAL",
     "LOOK_UP_SECONDS",
+    "LOST_SECONDS",
     "NESTING",
     "NOT_KNOWN",
     "AsGiven",
@@ -124,6 +126,7 @@ __all__ = [
     "Role",
     "Source",
     "Stage",
+    "Talked",
     "Tell",
     "TellHangup",
     "TellResult",
@@ -154,6 +157,7 @@ __all__ = [
     "line_at",
     "load_call",
     "masked",
+    "meaning_of",
     "member_id",
     "order_from",
     "orders",

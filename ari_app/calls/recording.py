@@ -15,7 +15,7 @@ from dataclasses import replace
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Leg, LegState, Recording, RecordingState, Role, TimerName
 from ari_app.calls.orders import AskPbx, FetchRecording, HangUp, HangUpReason, Listen, Record
-from ari_app.calls.turn import Turn
+from ari_app.calls.turn import FETCH_SECONDS, Turn
 
 NOTED_SECONDS = 2.0
 """By so much the last moment at which a call is said to be up may be late."""
@@ -133,14 +133,16 @@ def recording_lost(turn: Turn, failed: h.RecordingFailed) -> None:
 
 
 def recording_overdue(turn: Turn, expired: h.TimerExpired) -> None:
-    """8 s after the end the CRM is told the result without the recording, which is still fetched."""
+    """8 s after the end the file is fetched; after 60 s more the CRM is told the result without it."""
     if expired.timer is not TimerName.RECORDING:
         return
-    recorder = turn.call.recorder
-    if recorder is not None and recorder.alive:
-        turn.order(AskPbx((recorder.id,)))
-    _fetch(turn)
-    turn.report()
+    if turn.call.recording.state is RecordingState.RUNNING:
+        recorder = turn.call.recorder
+        if recorder is not None and recorder.alive:
+            turn.order(AskPbx((recorder.id,)))
+        _fetch(turn)
+    else:
+        turn.report()
     turn.tidy()
 
 
@@ -148,6 +150,7 @@ def _fetch(turn: Turn) -> None:
     if turn.call.recording.state is RecordingState.RUNNING:
         turn.recording(RecordingState.FINISHED)
         turn.order(FetchRecording(turn.call.recording_name))
+        turn.set_timer(TimerName.RECORDING, FETCH_SECONDS)
 
 
 def _gone(turn: Turn) -> None:

@@ -31,7 +31,7 @@ from ari_app.calls.orders import (
 )
 from ari_app.calls.outcome import LINE_FAILURES
 from ari_app.calls.parking import has_stayed
-from ari_app.calls.turn import RECORDING_SECONDS, Turn, farewell
+from ari_app.calls.turn import FETCH_SECONDS, RECORDING_SECONDS, Turn, farewell
 
 ORIGINATE_SECONDS = 5.0
 """A channel that AJAM doesn't show so long after it was asked for has come and gone, or never comes."""
@@ -50,8 +50,10 @@ def taken_up(call: Call, now: float) -> Call:
     """
     if call.known_at > now + SAME_MOMENT_SECONDS:
         call = call.moved(now - call.known_at)
+    fetched = call.recording.state is RecordingState.FINISHED
+    seconds = FETCH_SECONDS if fetched else RECORDING_SECONDS
     timers = tuple(
-        replace(one, due=max(one.due, now + RECORDING_SECONDS)) if one.name is TimerName.RECORDING else one
+        replace(one, due=max(one.due, now + seconds)) if one.name is TimerName.RECORDING else one
         for one in call.timers
     )
     return replace(call, timers=timers)
@@ -68,9 +70,15 @@ def missed(call: Call, said: h.PbxSaid) -> Iterator[Happening]:
         yield h.CustomerParked(said.at, fact.id)
     elif fact is not None and fact.bridged and not fact.away and has_stayed(call, said.at):
         yield h.CustomerStayed(said.at)
-    for leg in (call.caller, *call.our_legs):
-        if leg.alive and (leg.id in said.asked or _end_of(leg, said) is not None):
-            yield from _missed_of(call, leg, facts.get(leg.id), said)
+    of_the_parties = [
+        one
+        for leg in (call.caller, *call.our_legs)
+        if leg.alive and (leg.id in said.asked or _end_of(leg, said) is not None)
+        for one in _missed_of(call, leg, facts.get(leg.id), said)
+    ]
+    left_at = min((one.at for one in of_the_parties if isinstance(one, h.LegEnded)), default=said.at)
+    yield from (one for one in of_the_parties if one.at < left_at)  # who was answered talked before that
+    yield from (one for one in of_the_parties if one.at >= left_at)
     yield from _missed_of_the_recorder(call, said, facts)
     listens = call.recorder is not None and call.recorder.id in facts
     if call.stage is Stage.ENDING and not said.recording and not listens:

@@ -43,7 +43,9 @@ from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.routing import is_extension, is_internal
 
 RECORDING_SECONDS = 8.0
-"""How long after its end a call's report waits for the recording."""
+"""How long after a call's end the PBX has to say that its recording is finished."""
+FETCH_SECONDS = 60.0
+"""How long a call's report waits for a finished recording to be fetched: an hour's file has 58 MB."""
 
 
 class Turn:

@@ -83,7 +83,7 @@ def _place(step: TracebackType) -> str:
 def _short(value: object) -> str:
     try:
         text = str(value)
-    except Exception:
+    except Exception:  # a line is not lost for a value that can't be said
         return "(it can't be said)"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -22,8 +23,10 @@ from cabinet.frame.rendering import compile_templates
 
 log = structlog.get_logger(__name__)
 
-TEMPLATES_SECONDS = 10.0
-"""How long after the start the templates are compiled."""
+TEMPLATES_SECONDS, TEMPLATES_PAUSE = 10.0, 1.0
+"""How long after the start the templates are compiled, one each second."""
+SWITCH_SECONDS = 0.0005
+"""How long a thread that computes may keep the loop waiting each time that it wants to go on."""
 
 
 def serve() -> None:
@@ -32,6 +35,7 @@ def serve() -> None:
     try:
         settings = read_settings()
         with claim(settings.data_dir):
+            sys.setswitchinterval(SWITCH_SECONDS)
             uvloop.run(_serve(settings))
     except EXPECTED as error:
         fail(str(error))
@@ -54,7 +58,7 @@ async def _serve(settings: Settings) -> None:
         app = make_app(service)
         runner = web.AppRunner(app, access_log=None, max_line_size=LONGEST_LINE)
         await runner.setup()
-        compiling = asyncio.create_task(_compile_templates(app), name="templates")
+        compiling = asyncio.create_task(_compile_templates(app, settings), name="templates")
         try:
             await web.TCPSite(runner, settings.host, settings.port).start()
             log.info("serving", address=settings.public_url)
@@ -66,10 +70,13 @@ async def _serve(settings: Settings) -> None:
     log.info("stopped")
 
 
-async def _compile_templates(app: web.Application) -> None:
+async def _compile_templates(app: web.Application, settings: Settings) -> None:
     """Compile the pages' templates when the calls are taken up, so that no first visitor holds them up."""
     await asyncio.sleep(TEMPLATES_SECONDS)
-    await compile_templates(app)
+    try:
+        await compile_templates(app, settings.data_dir / "templates", TEMPLATES_PAUSE)
+    except OSError as error:
+        log.warning("compiled templates can't be kept", problem=error.strerror or str(error))
 
 
 @asynccontextmanager

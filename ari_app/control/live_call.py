@@ -232,7 +232,7 @@ class LiveCall:
                 self._ends.append(happening)
             else:
                 await self._step(happening, here)
-        except Exception:
+        except Exception:  # two people talk: they go on, whatever is wrong with us
             self._log.exception("a step of the call failed; the call goes on")
             await asyncio.sleep(BREATH_SECONDS)
         finally:
@@ -346,7 +346,7 @@ class LiveCall:
                 happening = await going
                 if happening is not None:
                     self.put(happening)
-            except Exception:
+            except Exception:  # the call goes on, and asks the PBX what is true
                 self._log.exception("an errand failed", errand=errand)
                 self._doubt(f"the errand {errand} failed")
             finally:

@@ -541,7 +541,7 @@ class Line:
                 for bridge in tuple(self.unknown_talks):
                     await self._end_together(bridge, snapshot)
                 for live in waiting:
-                    self._look_into_the_lot(live, snapshot)
+                    await self._look_into_the_lot(live, snapshot)
                 for call_id in tuple(self._led_nowhere):
                     self._keep_together(call_id, snapshot)
 
@@ -567,7 +567,7 @@ class Line:
             if not two <= set(snapshot.bridges.get(live.call.bridge_id, ())):
                 live.put(h.OutcomeUnknown(self.clock(), "one of the two is not in the bridge"))
 
-    def _look_into_the_lot(self, live: LiveCall, snapshot: Snapshot) -> None:
+    async def _look_into_the_lot(self, live: LiveCall, snapshot: Snapshot) -> None:
         leg = live.call.party(live.call.talker_leg or "")
         if leg is None or not _may_be_parked(live.call):
             return
@@ -577,7 +577,8 @@ class Line:
             return
         talks = self.pbx.telephone_behind(snapshot, leg.far_id)
         if talks is not None:
-            live.put(h.MemberAnswered(self.clock(), leg.id, talks.name, talks.code))
+            answered_at, _ = await self.pbx.talk_of(talks.id)  # it may be long ago, on a slow wire
+            live.put(h.MemberAnswered(answered_at or self.clock(), leg.id, talks.name, talks.code))
 
     # -- the end of the service ---------------------------------------------------------------------------
 

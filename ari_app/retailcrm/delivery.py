@@ -455,7 +455,7 @@ class Delivery:
         """Put an entry into the CRM's words; one for which there are none goes aside."""
         try:
             return put()
-        except Exception as error:
+        except Exception as error:  # one entry that can't be said keeps no other waiting
             self._log.exception("there are no words of the CRM's for an entry", call=entry.call)
             await self._put_aside(entry, f"it can't be put into the CRM's words: {type(error).__name__}")
             return None

@@ -25,12 +25,16 @@ LOOPBACK = "loopback"
 
 
 class NotLetIn(Exception):
-    """Nobody is signed in. `field` is ``crm``, ``key`` or empty, `why` a word for the page to explain."""
+    """Nobody is signed in. `field` is ``crm``, ``key`` or empty, `why` a word for the page to explain.
+
+    `wrong` holds all that is wrong, by the field, when the address and the key both are.
+    """
 
     def __init__(self, field: str, why: str, missing: tuple[str, ...] = (), detail: str = "") -> None:
         super().__init__(f"{field or 'CRM'}: {why}")
         self.field = field
         self.why = why
+        self.wrong = {field: why}
         self.missing = missing
         self.detail = detail
 
@@ -54,15 +58,25 @@ def read_shown(crm: str, key: str, domains: tuple[str, ...]) -> Shown:
     Raises:
         NotLetIn: the address is none of a CRM's, or the key can't be one.
     """
-    url = _address(crm.strip(), domains)
-    if not key:
-        raise NotLetIn("key", "empty")
+    wrong: dict[str, str] = {}
+    url = ""
     try:
-        return Shown(Crm(url=url, api_key=SecretStr(key)).url, key)
+        url = _address(crm.strip(), domains)
+    except NotLetIn as no:
+        wrong |= no.wrong
+    try:
+        shown = Shown(Crm(url=url or "https://a.crm", api_key=SecretStr(key)).url, key)
     except ValidationError as error:
-        if error.errors()[0]["loc"][-1] == "url":
-            raise NotLetIn("crm", "address") from None
-        raise NotLetIn("key", "letters") from None
+        at_url = error.errors()[0]["loc"][-1] == "url"
+        wrong |= {"crm": "address"} if at_url else {"key": "letters" if key else "empty"}
+    else:
+        if not key:
+            wrong["key"] = "empty"
+    if wrong:
+        refused = NotLetIn(*next(iter(wrong.items())))
+        refused.wrong = wrong
+        raise refused
+    return shown
 
 
 def _address(typed: str, domains: tuple[str, ...]) -> str:

@@ -176,7 +176,7 @@ class Informing:
                     await self._try(account.id)
             except StoreUnavailable:
                 pass  # the ledger says that Redis is away
-            except Exception:
+            except Exception:  # the other accounts are told all the same
                 log.exception("the CRM can't be told", account=account.id)
 
     async def _differs(self, account: RegisteredAccount, told: str | None) -> bool:
@@ -216,7 +216,7 @@ class Informing:
         except (CrmError, StoreUnavailable) as problem:
             log.warning("the CRM isn't told of a change yet", account=account_id, problem=str(problem))
             return False
-        except Exception:
+        except Exception:  # told again later, as when the CRM is away
             log.exception("the CRM can't be told", account=account_id)
             return False
         return True

@@ -68,7 +68,7 @@ class Keeping:
             return  # the ledger says that Redis is away
         except OSError as error:
             log.error("old recordings can't be removed", account=store.account, problem=str(error))
-        except Exception:
+        except Exception:  # the other accounts are looked after all the same
             log.exception("old calls can't be looked after", account=store.account)
         else:
             if gone:
@@ -109,6 +109,7 @@ class Keeping:
                 portion = []
                 await asyncio.sleep(self._pause)
         gone += await self._let_go(store, portion, now)
+        await store.missed.forget(until)
         unreadable = await store.forget_unreadable(until, before=now - DAY_SECONDS)
         await asyncio.to_thread(self._remove_files, store.account, dict.fromkeys(unreadable))
         return gone + len(unreadable)

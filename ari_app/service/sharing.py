@@ -114,7 +114,7 @@ class Sharing:
                 return
             try:
                 await self._share()
-            except Exception:
+            except Exception:  # tried again with the next beat
                 log.exception("the accounts can't be shared")
 
     async def _share(self) -> None:

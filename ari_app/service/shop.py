@@ -330,7 +330,7 @@ class Shop:
             while True:
                 try:
                     await job()
-                except Exception:
+                except Exception:  # nothing of an account stands still for good
                     self._log.exception("a task of the account failed; it is started again", task=name)
                     await asyncio.sleep(1.0)
                 else:

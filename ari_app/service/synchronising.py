@@ -96,7 +96,7 @@ class Synchronising:
             how = await self._compare_extensions(account_id, store, how) if inform else how
         except StoreUnavailable as problem:
             how = replace(how, problem="store", detail=str(problem))
-        except Exception:
+        except Exception:  # the page says that it is our mistake
             log.exception("a synchronisation failed", account=account_id)
             how = replace(how, problem="mistake")
         try:

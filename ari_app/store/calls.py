@@ -43,6 +43,8 @@ from ari_app.store.connection import ask
 from ari_app.store.events import KEPT, Event, What
 from ari_app.store.keys import Keys
 from ari_app.store.leases import Lease
+from ari_app.store.missed import MissedStore
+from ari_app.store.missed import command as missed_command
 from ari_app.store.statistics import COUNT_OLD, is_counted, state_of
 from ari_app.store.writing import Commands, Writer
 
@@ -146,6 +148,8 @@ class CallStore:
         self.account = account
         self.written = written or Allowance(_NO_BOUND, 1.0)
         """How much may be written of the account's calls; what is begun is written all the same."""
+        self.missed = MissedStore(redis, account)
+        """The customers whom the calls have missed."""
         self._redis = redis
         self._writer = Writer(redis, account, lease)
         self._keys = Keys(account)
@@ -210,6 +214,8 @@ class CallStore:
                 commands.add("ZADD", keys.ended, call.started_at, call.id)
                 if call.number is not None:
                     commands.add("ZADD", keys.number(call.number), call.started_at, call.id)
+                if (missed := missed_command(keys, call)) is not None:
+                    commands.add(*missed)
             else:
                 commands.add("SADD", unfinished, call.id)
         for step in steps:
@@ -359,7 +365,8 @@ class CallStore:
         kinds = {
             **dict.fromkeys((keys.live, keys.reported), b"set"),
             **dict.fromkeys((keys.outbox, keys.watched, keys.events), b"stream"),
-            **dict.fromkeys((keys.refused, keys.pbx, keys.pbx_known), b"hash"),
+            **dict.fromkeys((keys.refused, keys.pbx, keys.pbx_known, keys.missed), b"hash"),
+            **dict.fromkeys((keys.missed_since, keys.missed_calls, keys.missed_closed), b"zset"),
             keys.ended: b"zset",
         }
         pipe: Any = self._redis.pipeline(transaction=False)

@@ -14,6 +14,7 @@ from ari_app.errors import LeaseLost
 from ari_app.store.connection import ask
 from ari_app.store.keys import Keys
 from ari_app.store.leases import Lease
+from ari_app.store.missed import TAKE
 from ari_app.store.statistics import PUT
 
 Value: TypeAlias = str | bytes | int | float
@@ -22,6 +23,7 @@ _STATE = "state"
 
 _WRITE = (
     PUT
+    + TAKE
     + """
 if ARGV[1] ~= '' then
   local held = redis.call('HMGET', KEYS[1], 'holder', 'epoch')
@@ -34,6 +36,8 @@ for index = 2, #KEYS do
     if redis.call('EXISTS', KEYS[index]) == 1 then return 0 end
   elseif name == 'state' then
     put(KEYS[index], ARGV[3], ARGV[last])
+  elseif name == 'tried' or name == 'talked' then
+    pcall(take_missed, name, KEYS[index], unpack(ARGV, at + 2, last))
   else
     redis.call(name, KEYS[index], unpack(ARGV, at + 2, last))
   end

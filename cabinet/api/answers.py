@@ -61,7 +61,7 @@ async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
         response.headers["Retry-After"] = "5"
     except (web.RequestPayloadError, ConnectionError):
         response = refusal(400, "The body was cut off.")
-    except Exception:
+    except Exception:  # whoever asks gets JSON, with nothing of what went wrong
         log.exception("a request failed", path=request.path)
         response = refusal(500, "The service failed.")
     response.headers["Cache-Control"] = "no-store"

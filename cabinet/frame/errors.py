@@ -46,7 +46,7 @@ async def error_pages(request: web.Request, handler: Handler) -> web.StreamRespo
     except (StoreUnavailable, WrongSecretKey) as error:
         log.warning("a page can't be shown", page=_route(request), problem=str(error))
         return _page(request, 503)
-    except Exception:
+    except Exception:  # whoever reads gets a page of ours, with nothing of what went wrong
         log.exception("a page failed", page=_route(request))
         return _page(request, 500)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import aiohttp_jinja2
 import phonenumbers
 from aiohttp import web
-from jinja2 import PackageLoader, StrictUndefined, pass_context
+from jinja2 import FileSystemBytecodeCache, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
@@ -33,10 +34,18 @@ def set_up_templates(app: web.Application) -> None:
     environment.filters["phone"] = shown_number
 
 
-async def compile_templates(app: web.Application) -> None:
-    """Compile all templates beside the loop; at its first use one would take it for a tenth of a second."""
+async def compile_templates(app: web.Application, kept: Path | None = None, pause: float = 0.0) -> None:
+    """Compile all templates beside the loop; at its first use one would take it for a tenth of a second.
+
+    A thread that computes takes the loop's turns all the while: `pause` seconds lie between two of them, and
+    what was compiled is kept in a folder for the next start.
+    """
     environment = aiohttp_jinja2.get_env(app)
+    if kept is not None:
+        await asyncio.to_thread(kept.mkdir, mode=0o700, parents=True, exist_ok=True)
+        environment.bytecode_cache = FileSystemBytecodeCache(str(kept))
     for name in environment.list_templates(extensions=["html"]):
+        await asyncio.sleep(pause)
         await asyncio.to_thread(environment.get_template, name)
 
 

@@ -7,6 +7,7 @@ another's.
 from __future__ import annotations
 
 import hmac
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -42,6 +43,8 @@ class Visit:
     staff: StaffStore
     crm_zone: ZoneInfo | None = None
     """What is known of the CRM's time zone where the account isn't at work."""
+    waiting: int = 0
+    """How many missed customers wait for a call."""
 
     @property
     def zone(self) -> ZoneInfo:
@@ -115,7 +118,8 @@ async def visit_to(service: Service, account_id: str) -> Visit | None:
     calls, staff = CallStore(service.redis, account.id), StaffStore(service.redis, account.id)
     shop = service.shops.get(account.id)
     zone = await ModuleStore(service.redis, account.id).zone() if shop is None else None
-    return Visit(account, shop, calls, staff, zone)
+    waiting = await calls.missed.waiting(time.time())
+    return Visit(account, shop, calls, staff, zone, waiting)
 
 
 async def begin_session(request: web.Request, answer: web.Response, account: RegisteredAccount) -> None:

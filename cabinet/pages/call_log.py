@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from ari_app.calls import Call, CrmTold, JournalLine, Leg, Role, e164, whose
+from ari_app.calls import Call, CrmTold, JournalLine, Leg, Role, whose
 from ari_app.store.calls import Place
 from ari_app.timeline.timeline import Sentence, narrate
 from cabinet.forms.call_filter import DIRECTIONS, PERIODS, RESULTS, CallFilter, Found, find, find_all
@@ -61,17 +61,12 @@ async def show(request: web.Request, visit: Visit) -> web.Response:
 def _choices(visit: Visit) -> dict[str, Any]:
     return {
         "codes": sorted(extension.code for extension in visit.account.extensions),
-        "lines": _lines(visit),
+        "lines": visit.account.numbers,
         "periods": PERIODS,
         "results": RESULTS,
         "directions": DIRECTIONS,
         "whose": whose,
     }
-
-
-def _lines(visit: Visit) -> list[str]:
-    country = visit.account.crm.country
-    return [e164(phone.number, country) or phone.number for phone in visit.account.external_phones]
 
 
 async def save(request: web.Request, visit: Visit) -> web.StreamResponse:

@@ -99,7 +99,7 @@ class Checks:
             sentence = f"this was not known within {LONGEST_SECONDS:g} s, so some of it was not looked at"
             remedy = "look whether the machine and the network are overloaded, and check again"
             run.findings.append(bad("check", sentence, remedy))
-        except Exception:
+        except Exception:  # the page says so, and shows what was found
             log.exception("a check failed", account=account.id)
             run.findings.append(bad("check", "the check itself failed", "look at the service's log"))
         finally:

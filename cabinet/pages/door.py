@@ -60,7 +60,7 @@ async def sign_in(request: web.Request) -> web.Response:
     try:
         account = await _try(request, typed.texts["crm"], typed.texts["key"])
     except NotLetIn as no:
-        refused = typed.refused(**{no.field: no.why}) if no.field else typed.refused(no.why)
+        refused = typed.refused(**no.wrong) if no.field else typed.refused(no.why)
         return _ask(request, refused, then, missing=no.missing, detail=no.detail)
     except _TooMany as wait:
         return _ask(request, typed.refused("wait"), then, status=429, minutes=-(-wait.seconds // 60))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import html
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from datetime import time as clock
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
 from ari_app.calls import Direction
+from ari_app.store.missed_figures import MissedFigures, MissedStatistics, missed_statistics
 from ari_app.store.statistics import By, Figures, Statistics, StatisticsStore, days
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.language import Speech, chosen
@@ -59,6 +61,15 @@ class Row:
     figures: Figures
 
 
+@dataclass(frozen=True, slots=True)
+class MissedRow:
+    """The same of the customers who were missed."""
+
+    key: str
+    name: str
+    figures: MissedFigures
+
+
 async def show(request: web.Request, visit: Visit) -> web.Response:
     """Show a period."""
     asked = read(request.query, datetime.fromtimestamp(time.time(), visit.zone).date())
@@ -68,6 +79,7 @@ async def show(request: web.Request, visit: Visit) -> web.Response:
     by_week = len(days_) > DAYS_ONE_BY_ONE
     days_ = _weeks(days_) if by_week else days_
     hours = _hours(found, asked)
+    missed = await _missed(visit, asked)
     return page(
         request,
         "statistics.html",
@@ -81,6 +93,8 @@ async def show(request: web.Request, visit: Visit) -> web.Response:
         by_hour=chart([(row.name, row.figures) for row in hours], [str(hour) for hour in range(0, 25, 4)]),
         managers=await _managers(found, asked, visit),
         lines=_lines(found, asked),
+        missed=missed.all,
+        missed_by=await _missed_rows(missed, visit),
         complete=await _store(request, visit).complete(),
         zone=_zone_name(visit.zone),
     )
@@ -134,6 +148,34 @@ async def _found(request: web.Request, visit: Visit, asked: Asked) -> Statistics
     if asked.days is None:
         return Statistics()
     return await _store(request, visit).read(*asked.days)
+
+
+async def _missed(visit: Visit, asked: Asked) -> MissedStatistics:
+    """Add up the customers who were first missed in the period; none where only outgoing calls count."""
+    if asked.days is None or Direction.IN not in asked.directions:
+        return MissedStatistics()
+    first, last = asked.days
+    since, until = (
+        datetime.combine(day, clock(), visit.zone).timestamp() for day in (first, last + timedelta(days=1))
+    )
+    return await missed_statistics(visit.calls.missed, since, until, visit.zone, time.time())
+
+
+async def _missed_rows(missed: MissedStatistics, visit: Visit) -> dict[str, list[MissedRow]]:
+    names = await names_of(visit)
+    return {
+        "managers": _most_missed(missed, By.MANAGER, lambda code: names.get(code, "")),
+        "lines": _most_missed(missed, By.LINE, shown_number),
+        "hours": [
+            MissedRow(hour, f"{hour}:00–{hour}:59", figures)
+            for hour, figures in sorted(missed.by[By.HOUR].items())
+        ],
+    }
+
+
+def _most_missed(missed: MissedStatistics, by: By, name: Callable[[str], str]) -> list[MissedRow]:
+    rows = (MissedRow(key, name(key), figures) for key, figures in missed.by[by].items())
+    return sorted(rows, key=lambda row: (not row.key, -row.figures.missed, row.key))
 
 
 def _store(request: web.Request, visit: Visit) -> StatisticsStore:

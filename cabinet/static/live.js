@@ -30,6 +30,14 @@ function tick() {
 setInterval(tick, 1000);
 tick();
 
+// Lists that are fetched anew now and then, but not while somebody works in them.
+setInterval(() => {
+  for (const list of document.querySelectorAll("[data-renew]")) {
+    const worked = list.contains(document.activeElement) || list.querySelector("details[open]");
+    if (!document.hidden && !worked) htmx.trigger(list, "renew");
+  }
+}, 15000);
+
 addEventListener("submit", (event) => {
   const button = event.submitter;
   if (button && button.dataset.confirm) {

@@ -30,6 +30,7 @@ static = yes
 [from-trunk]
 include => retailcrm-incoming
 exten => named,1,Goto(retailcrm-named,menu:greeting:1,1)
+exten => handed,1,Goto(menu,handed,1)
 
 [internal]
 include => retailcrm-outgoing
@@ -54,6 +55,9 @@ exten => sales,1,Queue(sales)
  same => n,Hangup()
 
 [menu]
+exten => handed,1,Set(BLINDTRANSFER=PJSIP/102-0000ffff)
+ same => n,Gosub(retailcrm-transferred,s,1)
+ same => n,Goto(greeting,1)
 exten => greeting,1,Log(NOTICE,greeting: ${DB(shop/greeting)} for [${CALLERID(name)}] [${CALLERID(num)}])
  same => n,Answer()
  same => n,Wait(0.5)
@@ -318,6 +322,12 @@ async def test_a_colleague_sees_which_customer_is_handed_over(shop: Office) -> N
         await his.is_free()
     assert (his.calls[0].name, his.calls[0].number) == ("Иванова Анна", ANNA)
     assert (await shop.report()).upload.code == boris
+
+
+async def test_a_colleague_sees_what_is_known_when_who_handed_over_has_gone_at_once(lab: Lab) -> None:
+    async with lab.call("anonymous", "handed", name="Иванова Анна") as customer:
+        await customer.ended()
+    assert "for [Иванова Анна] [anonymous]" in lab.asterisk.log()
 
 
 @pytest.mark.parametrize("number", ["600", "601"], ids=["the shop's queue", "our context's"])

@@ -8,6 +8,7 @@ TABS = (
     "/telephony",
     "/api-access",
     "/statistics",
+    "/missed",
     "/live",
     "/calls",
     "/events",

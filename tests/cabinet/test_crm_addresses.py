@@ -62,3 +62,18 @@ def test_another_address_is_not_asked(typed: str) -> None:
 )
 def test_the_crms_address_is_asked_by_https_alone(typed: str) -> None:
     assert read_shown(typed, KEY, DOMAINS).url == "https://shop.retailcrm.ru"
+
+
+@pytest.mark.parametrize(
+    ("crm", "key", "wrong"),
+    [
+        ("", "", {"crm": "empty", "key": "empty"}),
+        ("evil.com", "ключ", {"crm": "domain", "key": "letters"}),
+        ("shop.retailcrm.ru", "", {"key": "empty"}),
+        ("evil.com", KEY, {"crm": "domain"}),
+    ],
+)
+def test_a_bad_address_and_a_bad_key_are_told_at_once(crm: str, key: str, wrong: dict[str, str]) -> None:
+    with pytest.raises(NotLetIn) as refused:
+        read_shown(crm, key, DOMAINS)
+    assert refused.value.wrong == wrong

@@ -115,6 +115,37 @@ async def test_a_short_talk_after_a_transfer_is_whose_it_was_though_the_pbx_is_s
     assert report.call.talker == boris
 
 
+async def test_a_talk_after_a_transfer_is_as_long_as_it_was_though_the_pbx_says_late_whose_it_is(
+    office: Office, wire: Wire
+) -> None:
+    olga, boris = office.managers(2)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await office.open()
+    async with (
+        office.phone(olga, Answers(after=0.1)) as hers,
+        office.phone(boris, Answers(after=0.1)) as his,
+        office.call(ANNA) as customer,
+    ):
+        await customer.answered()
+        await hers.answers()
+        await office.recorded()
+        await office.lab.bridged(olga)
+        wire.delay = 0.4
+        assert await hers.transfer(boris) == 200
+        talk = await his.answers()
+        call = await office.stage("talking")
+        while call.talker != boris:
+            call = await office.stage("talking")
+        customer.hang_up()
+        await customer.ended()
+        await his.is_free()
+        wire.delay = 0.0
+        report = await office.report()
+    assert talk.answered_at is not None
+    assert talk.ended_at is not None
+    assert report.call.talking > talk.ended_at - talk.answered_at - 0.5
+
+
 async def test_a_transfer_to_nobody_while_the_wire_is_cut_ends_at_the_fallback(
     office: Office, wire: Wire
 ) -> None:

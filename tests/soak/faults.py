@@ -22,8 +22,9 @@ STEP_SECONDS = 40.0
 LOST_ANSWERS = 4
 _DEAF = frozenset({
     What.KILLED, What.STOPPED, What.WIRE_CUT, What.WIRE_SILENT, What.WIRE_PULLED,
-    What.PBX_RESTARTED, What.PBX_CRASHED, What.CUT_FROM_PBX, What.CUT_FROM_REDIS,
+    What.PBX_RESTARTED, What.PBX_CRASHED, What.CUT_FROM_PBX, What.CUT_FROM_REDIS, What.WIRE_ANSWERS,
 })  # fmt: skip
+"""Requests go by the socket of the events: a lost answer breaks it."""
 OF_ONE_COPY = frozenset({
     What.KILLED, What.STOPPED, What.FROZEN, What.BLOCKED, What.CUT_FROM_REDIS, What.CUT_FROM_PBX,
 })  # fmt: skip

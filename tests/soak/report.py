@@ -6,7 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from tests.soak.run import Outcome
+from tests.soak.run import Outcome, wrong_fact
 
 RESULTS = ("answered", "no answer", "busy", "failed", "unknown", "without us", "not told")
 
@@ -48,11 +48,7 @@ def _middle(ordered: list[float]) -> float:
 
 def _wrong(outcome: Outcome) -> Iterator[str]:
     for one in outcome.wrong:
-        yield f"WRONG  {one.kind}, minute {one.minute:.1f}, call {one.call}"
-        yield from (f"       - {fact}" for fact in one.facts)
-        for what, words in (("faults", one.faults), ("seen", one.seen), ("told", one.told)):
-            if words:
-                yield f"       {what}: {words}"
+        yield from wrong_fact(one)
     yield from (f"not played: {text}" for text in outcome.unplayed)
     facts = sum(len(one.facts) for one in outcome.wrong)
     yield (

@@ -6,7 +6,7 @@ import asyncio
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -43,6 +43,15 @@ class Wrong:
     faults: str
     seen: str
     told: str
+
+
+def wrong_fact(wrong: Wrong) -> Iterator[str]:
+    """Say on some lines what is wrong, and how that is known."""
+    yield f"WRONG  {wrong.kind}, minute {wrong.minute:.1f}, call {wrong.call}"
+    yield from (f"       - {fact}" for fact in wrong.facts)
+    for what, words in (("faults", wrong.faults), ("seen", wrong.seen), ("told", wrong.told)):
+        if words:
+            yield f"       {what}: {words}"
 
 
 @dataclass(slots=True)
@@ -139,14 +148,15 @@ class Run:
             await asyncio.sleep(STATUS_SECONDS)
             now = time.monotonic() - self._origin
             on = [one.fault.what.value for one in self._faults if one.back == float("inf")]
-            self._judge_some()
+            await self._judge_some()
             self._say(
                 f"{int(now) // 60:3d}:{int(now) % 60:02d}  {len(self._seen)} calls done, {self._on} on;  "
                 f"{len(self._faults)} faults{f' (now {on[0]})' if on else ''};  "
                 f"{sum(self._judged.values())} wrong facts in {sum(map(bool, self._judged.values()))} calls"
             )
 
-    def _judge_some(self) -> None:
+    async def _judge_some(self) -> None:
+        """Judge whoever has ended; what is wrong of them is said at once, with its evidence."""
         now = time.monotonic()
         if any(one.back == float("inf") or now - one.back < JUDGED_AFTER for one in self._faults[-1:]):
             settled = min(one.began for one in self._faults[-1:]) - JUDGED_AFTER
@@ -156,16 +166,24 @@ class Run:
         if not new:
             return
         told, judge = by_number(self._world), self._judge()
+        wrong = [seen for seen in new if self._facts(judge, seen, told)]
+        if wrong:
+            with suppress(RuntimeError):
+                await add_calls(self._world, told)
         for seen in new:
-            one = told.get(digits(seen.call.number), Told())
-            if one.uploads and one.uploads[0].record_url:
-                one.recorded = Recorded(200, None)
-            facts = [
-                fact for fact in judge.wrong(seen, one, self._pace(seen)) if "doesn't download" not in fact
-            ]
+            facts = self._facts(judge, seen, told) if seen in wrong else []
             self._judged[seen.call.number] = len(facts)
-            for fact in facts:
-                self._say(f"WRONG  {', '.join(one.ids) or seen.call.number}: {fact}")
+            if facts:
+                one = told.get(digits(seen.call.number), Told())
+                self._say("\n".join(wrong_fact(self._evidence(judge, seen, one, facts))))
+                await self._keep_journals(one)
+
+    def _facts(self, judge: Judge, seen: Seen, told: dict[str, Told]) -> list[str]:
+        """Say what is wrong of a call; its recording is downloaded at the end only."""
+        one = told.get(digits(seen.call.number), Told())
+        if one.uploads and one.uploads[0].record_url:
+            one.recorded = Recorded(200, None)
+        return [fact for fact in judge.wrong(seen, one, self._pace(seen)) if "doesn't download" not in fact]
 
     def _judge(self) -> Judge:
         return Judge(self._faults, self._world.deaths, self._origin, self._epoch)

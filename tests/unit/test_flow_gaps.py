@@ -147,6 +147,16 @@ def test_a_customer_who_has_left_meanwhile_is_not_handed_on_when_the_transfers_t
     assert story.rung == ["PJSIP/101"]
 
 
+def test_who_took_a_transfer_talked_though_the_pbx_says_so_only_after_the_customer_has_left() -> None:
+    story = ringing().answers("101").wait(5).transferred("102")
+    target, taken_at = story.call.talker_leg or "", story.now + 1
+    story.wait(6)
+    end = h.LegEnded(story.now, CALLER, 16, up=True)
+    talked = h.ChannelFact(target, "Up", True, member="PJSIP/102-0000002b", code="102", answered_at=taken_at)
+    story.happens(h.PbxSaid(story.now + 0.3, (target,), (talked,), True, taken_at, ends=(end,)))
+    assert (story.call.talker, story.call.talking) == ("102", 5 + 5)
+
+
 def test_an_end_that_was_heard_is_dated_by_it() -> None:
     story = gap(ringing().answers("101"), was_up(CALLER), ends=(ended("c1-1"),))
     assert (story.call.ended_at, story.call.end_unseen) == (BACK - 0.1, False)
@@ -219,11 +229,23 @@ def test_a_recording_has_its_8_seconds_again_when_the_call_is_taken_up_again() -
     assert story.result.recording == "c1.wav"
 
 
-def test_a_recording_that_never_comes_is_waited_for_8_seconds_after_the_restart() -> None:
+def test_a_recording_that_is_not_finished_is_fetched_8_seconds_after_the_restart() -> None:
     story = talks().caller_hangs_up().settle()
     story.now += 60
     story.call = taken_up(story.call, story.now)
-    story.wait(8)
+    story.wait(7.9)
+    assert story.given(o.FetchRecording) == []
+    story.wait(0.1)
+    assert story.given(o.FetchRecording) == [o.FetchRecording("c1")]
+
+
+def test_a_recording_that_never_comes_is_waited_for_a_minute_after_the_restart() -> None:
+    story = talks().caller_hangs_up().happens(h.RecordingFinished(BACK)).settle()
+    story.now += 120
+    story.call = taken_up(story.call, story.now)
+    story.wait(59.9)
+    assert story.given(o.TellResult) == []
+    story.wait(0.1)
     assert story.result.recording is None
 
 

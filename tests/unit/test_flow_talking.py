@@ -167,12 +167,30 @@ def test_the_recording_is_stopped_fetched_and_reported_with_the_result() -> None
     assert story.result.recording == "c1.wav"
 
 
-def test_a_recording_not_stored_after_eight_seconds_is_reported_without_a_link_and_still_fetched() -> None:
+def test_an_hours_recording_that_is_a_while_on_its_way_is_told_with_its_link() -> None:
+    story = Story().found("101").answers("101").wait(3600).caller_hangs_up()
+    story.happens(h.RecordingFinished(story.now)).settle().wait(55)
+    assert story.given(o.TellResult) == []
+    story.happens(h.RecordingStored(story.now, "c1.wav", 3600))
+    assert story.result.recording == "c1.wav"
+
+
+def test_a_recording_that_the_pbx_never_calls_finished_is_fetched_after_eight_seconds() -> None:
     story = Story().found("101").answers("101").wait(20).caller_hangs_up().settle().wait(7.9)
+    assert story.given(o.FetchRecording) == []
+    story.wait(0.1)
+    assert story.given(o.FetchRecording) == [o.FetchRecording("c1")]
+    assert story.given(o.TellResult) == []
+    story.wait(9).happens(h.RecordingStored(story.now, "c1.wav", 20))
+    assert story.result.recording == "c1.wav"
+
+
+def test_a_recording_not_fetched_in_a_minute_is_reported_without_a_link_and_still_fetched() -> None:
+    story = Story().found("101").answers("101").wait(20).caller_hangs_up()
+    story.happens(h.RecordingFinished(story.now)).settle().wait(59.9)
     assert story.given(o.TellResult) == []
     story.wait(0.1)
     assert story.result.recording is None
-    assert story.given(o.FetchRecording) == [o.FetchRecording("c1")]
     assert not story.call.over
     story.wait(60).pbx_says().happens(h.RecordingStored(story.now, "c1.wav", 20))
     assert story.call.over

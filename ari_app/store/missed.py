@@ -1,0 +1,313 @@
+"""Missed customers in Redis: one open record a customer, kept as calls end; and what became of them.
+
+Whoever writes a call that is over takes note of it in the same moment (`command`, `TAKE`). A call in which
+nobody was missed, of a customer who isn't, costs one look. A call that is written again counts once: the ids
+of missed calls are known for some days. What is told late, when somebody has called back already, opens
+nothing.
+
+A record is JSON. It moves from the hash of the open ones into the sorted set of the closed ones when somebody
+has talked with the customer, or has closed it in the cabinet. Only whole milliseconds are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+import orjson
+import structlog
+from pydantic import TypeAdapter, ValidationError
+from redis.asyncio import Redis
+
+from ari_app.calls import LOST_SECONDS, Call, Talked, meaning_of
+from ari_app.store.connection import ask
+from ari_app.store.keys import Keys
+
+log = structlog.get_logger(__name__)
+
+LONGEST_NOTE = 500
+"""Characters of a note."""
+TAKEN = "tried"
+CLOSED = "talked"
+_AT_ONCE = 200
+
+TAKE = """
+local function open_record(key, number)
+  local stored = redis.call('HGET', key, number)
+  return stored and cjson.decode(stored) or nil
+end
+local function put_open(key, record)
+  redis.call('HSET', key, record.number, cjson.encode(record))
+  redis.call('ZADD', key .. ':since', record.first, record.number)
+end
+local function drop_open(key, number)
+  redis.call('HDEL', key, number)
+  redis.call('ZREM', key .. ':since', number)
+end
+local function close_record(key, record)
+  redis.call('ZADD', key .. ':closed', record.first, cjson.encode(record))
+end
+local function was_tried(key, tried, numbers, calls)
+  local known = key .. ':calls'
+  redis.call('ZREMRANGEBYSCORE', known, '-inf', '(' .. string.format('%d', tried.at - 604800))
+  if redis.call('ZADD', known, 'NX', tried.at, tried.call) == 0 then return end
+  local later = redis.call('ZREVRANGEBYSCORE', numbers, '+inf', '(' .. tried.at, 'LIMIT', 0, 20)
+  for _, id in ipairs(later) do
+    local state = redis.call('GET', calls .. id)
+    if state and string.find(state, '^{"counted":%["[^"]*","[^"]*","[^"]*",1') then return end
+  end
+  local record = open_record(key, tried.number)
+  if not record then
+    record = {number = tried.number, first = tried.at, last = 0, times = 0, opened = tried.call, tries = {}}
+  end
+  record.times = record.times + 1
+  record.first = math.min(record.first, tried.at)
+  record.tries[#record.tries + 1] = {at = tried.at, call = tried.call}
+  if #record.tries > 10 then table.remove(record.tries, 1) end
+  if tried.at >= record.last then
+    record.last = tried.at
+    for _, name in ipairs({'line', 'responsible', 'rung', 'name'}) do
+      if tried[name] ~= '' then record[name] = tried[name] end
+    end
+  end
+  put_open(key, record)
+end
+local function was_talked(key, talked)
+  local record = open_record(key, talked.number)
+  if not record or record.first > talked['until'] then return end
+  local before, later = {}, {}
+  for _, one in ipairs(record.tries) do
+    if one.call == talked.call then
+      record.times = record.times - 1
+    elseif one.at > talked['until'] then
+      later[#later + 1] = one
+    else
+      before[#before + 1] = one
+    end
+  end
+  local mine = record.times - #later
+  if mine > 0 then
+    local closed = cjson.decode(cjson.encode(record))
+    closed.tries, closed.times = before, mine
+    if #before == 0 then closed.tries = nil else closed.last = before[#before].at end
+    closed.closed, closed.how, closed.by, closed.by_call = talked.at, talked.how, talked.by, talked.call
+    close_record(key, closed)
+  end
+  if #later == 0 then return drop_open(key, talked.number) end
+  record.tries, record.times, record.first, record.opened = later, #later, later[1].at, later[1].call
+  put_open(key, record)
+end
+local function take_missed(name, key, told, numbers, calls)
+  told = cjson.decode(told)
+  if name == 'tried' then was_tried(key, told, numbers, calls) else was_talked(key, told) end
+end
+"""
+"""Lua: `take_missed(name, key, told, numbers, calls)` takes note of a call that is over. `key` is the hash of
+the open records, from whose name the other keys are made; `numbers` is the key of the customer's calls,
+`calls` what those of states begin with.
+"""
+
+_CHANGE = (
+    TAKE
+    + """
+local record = open_record(KEYS[1], ARGV[1])
+if not record or record.opened ~= ARGV[2] then return 0 end
+for name, value in pairs(cjson.decode(ARGV[3])) do record[name] = value end
+if not record.closed then
+  put_open(KEYS[1], record)
+else
+  drop_open(KEYS[1], record.number)
+  close_record(KEYS[1], record)
+end
+return 1
+"""
+)
+"""Lua: change an open record if it is still the one that was seen; with `closed` in the changes it closes."""
+
+
+class How(StrEnum):
+    """What became of a missed customer."""
+
+    CALLED = "called"
+    """We called them."""
+    CAME = "came"
+    """They called again and were answered."""
+    BY_HAND = "by hand"
+    """Somebody closed it in the cabinet, without a call."""
+
+
+class Reason(StrEnum):
+    """Why it was closed without a call."""
+
+    ELSEWHERE = "elsewhere"
+    """They were reached otherwise: by a message, in the shop."""
+    WRONG_NUMBER = "wrong number"
+    SPAM = "spam"
+    NOT_NEEDED = "not needed"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One call in vain."""
+
+    at: float
+    call: str
+
+
+@dataclass(frozen=True, slots=True)
+class MissedCustomer:
+    """A customer who was missed. Moments are seconds since the epoch; what isn't known is empty."""
+
+    number: str
+    first: float
+    last: float
+    times: int
+    opened: str
+    """The id of the call with which it began."""
+    tries: tuple[Try, ...] = ()
+    """The last of their calls."""
+    line: str = ""
+    responsible: str = ""
+    rung: str = ""
+    """The extensions that were rung or should have been, with blanks between them."""
+    name: str = ""
+    note: str = ""
+    closed: float | None = None
+    """When the talk began, or when it was closed by hand."""
+    how: str = ""
+    """A word of `How`; one that another version knows may come."""
+    by: str = ""
+    """The extension of who called back, or closed it."""
+    by_call: str = ""
+    reason: str = ""
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Whose they are: the responsible manager's, else those who were rung."""
+        return (self.responsible,) if self.responsible else tuple(self.rung.split())
+
+    @property
+    def seconds(self) -> float | None:
+        """How long they waited for a talk, from the first time on; None when there was none."""
+        if self.closed is None or self.how == How.BY_HAND:
+            return None
+        return max(0.0, self.closed - self.first)
+
+    def is_lost(self, now: float) -> bool:
+        """Tell whether they weren't called back, nor their record closed, within a day."""
+        return (now if self.closed is None else self.closed) - self.first >= LOST_SECONDS
+
+
+_RECORD = TypeAdapter(MissedCustomer)
+
+
+def command(keys: Keys, call: Call) -> tuple[str, str, bytes, str, str] | None:
+    """Give the command that takes note of a call with the step that writes it; None when there is nothing."""
+    meaning = meaning_of(call)
+    if meaning is None:
+        return None
+    told: dict[str, Any] = {"call": call.id, "number": meaning.number, "at": round(meaning.at, 3)}
+    if isinstance(meaning, Talked):
+        how = How.CALLED if meaning.ours else How.CAME
+        told |= {"until": round(meaning.until, 3), "by": meaning.by or "", "how": how.value}
+        return CLOSED, keys.missed, orjson.dumps(told), "", ""
+    told |= {
+        "line": meaning.line or "",
+        "responsible": meaning.responsible or "",
+        "rung": " ".join(meaning.rung),
+        "name": meaning.name or "",
+    }
+    return TAKEN, keys.missed, orjson.dumps(told), keys.number(meaning.number), keys.call("")
+
+
+class MissedStore:
+    """The missed customers of one account. Every method may raise `StoreUnavailable`."""
+
+    def __init__(self, redis: Redis, account: str) -> None:
+        self._redis = redis
+        self._keys = Keys(account)
+        self._log = log.bind(account=account)
+
+    async def waiting(self, now: float) -> int:
+        """Count those who wait for a call, and aren't lost."""
+        since = f"({now - LOST_SECONDS!r}"
+        return int(await ask(self._redis.zcount(self._keys.missed_since, since, "+inf")))
+
+    async def open(self, since: float, until: float, limit: int) -> list[MissedCustomer]:
+        """Give those whom nobody has called back and who were missed in a period, the oldest first."""
+        found = await ask(
+            self._redis.zrangebyscore(self._keys.missed_since, since, f"({until!r}", start=0, num=limit)
+        )
+        if not found:
+            return []
+        return self._read(
+            record for record in await ask(self._redis.hmget(self._keys.missed, found)) if record
+        )
+
+    async def get(self, number: str) -> MissedCustomer | None:
+        """Give an open one."""
+        stored = await ask(self._redis.hget(self._keys.missed, number))
+        found = self._read([stored]) if stored else []
+        return found[0] if found else None
+
+    async def closed(self, since: float, until: float) -> AsyncIterator[MissedCustomer]:
+        """Give those who were closed and missed in a period, the newest first, some at a time."""
+        skip = 0
+        while True:
+            found = await ask(
+                self._redis.zrevrangebyscore(
+                    self._keys.missed_closed, f"({until!r}", since, start=skip, num=_AT_ONCE
+                )
+            )
+            for record in self._read(found):
+                yield record
+            if len(found) < _AT_ONCE:
+                return
+            skip += len(found)
+
+    async def note(self, number: str, opened: str, note: str) -> bool:
+        """Keep a note; False when the customer isn't missed any more."""
+        return await self._change(number, opened, {"note": note[:LONGEST_NOTE]})
+
+    async def close(self, number: str, opened: str, at: float, reason: Reason, by: str, note: str) -> bool:
+        """Close it without a call; False when it was closed already."""
+        closed: dict[str, Any] = {
+            "closed": round(at, 3),
+            "how": How.BY_HAND.value,
+            "reason": reason.value,
+            "by": by,
+        }
+        return await self._change(number, opened, closed | ({"note": note[:LONGEST_NOTE]} if note else {}))
+
+    async def _change(self, number: str, opened: str, changes: dict[str, Any]) -> bool:
+        asked = self._redis.eval(_CHANGE, 1, self._keys.missed, number, opened, orjson.dumps(changes))
+        return bool(await ask(asked))
+
+    async def forget(self, before: float) -> None:
+        """Remove those who were missed before a moment: their calls go, too."""
+        until = f"({before!r}"
+        numbers = await ask(self._redis.zrangebyscore(self._keys.missed_since, "-inf", until))
+        pipe: Any = self._redis.pipeline(transaction=True)
+        if numbers:
+            pipe.hdel(self._keys.missed, *numbers)
+            pipe.zrem(self._keys.missed_since, *numbers)
+        pipe.zremrangebyscore(self._keys.missed_closed, "-inf", until)
+        await ask(pipe.execute())
+
+    def _read(self, stored: Iterable[bytes]) -> list[MissedCustomer]:
+        found = []
+        for record in stored:
+            try:
+                found.append(_read(record))
+            except (ValueError, ValidationError):
+                self._log.error("of a missed customer can't be read what another version wrote")
+        return found
+
+
+def _read(stored: bytes) -> MissedCustomer:
+    known = MissedCustomer.__slots__
+    record = _RECORD.validate_python({n: v for n, v in orjson.loads(stored).items() if n in known})
+    return replace(record, tries=tuple(sorted(record.tries, key=lambda one: one.at)))
