@@ -24,8 +24,8 @@ def test_the_account_that_the_documents_explain_can_be_applied() -> None:
     assert account.code_of_user(2) == "102"
 
 
-def test_the_account_of_the_readme_can_be_applied() -> None:
-    (toml,) = re.findall(r"```toml\n(.*?)```", (DOCS / "README.md").read_text("utf-8"), re.DOTALL)
+def test_the_account_with_which_a_shop_is_set_up_can_be_applied() -> None:
+    (toml,) = re.findall(r"```toml\n(.*?)```", (DOCS / "docs/setting-up.md").read_text("utf-8"), re.DOTALL)
     assert read_account(toml).policy().fallback
 
 
@@ -33,6 +33,11 @@ def test_every_document_that_is_named_is_there() -> None:
     for document in (*DOCS.glob("*.md"), *DOCS.glob("docs/**/*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8")):
             assert (document.parent / target).exists(), f"{document.name} names {target}"
+
+
+def test_the_readme_is_short_enough_to_be_read_whole() -> None:
+    for name in ("README.md", "README.ru.md"):
+        assert len((DOCS / name).read_text("utf-8").splitlines()) < 90
 
 
 def test_a_newcomer_finds_the_words_and_the_recipes() -> None:
