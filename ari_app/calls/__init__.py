@@ -28,12 +28,15 @@ from ari_app.calls.call import (
 )
 from ari_app.calls.flow import First, advance, begin, known_as
 from ari_app.calls.happenings import ChannelFact, CustomerFound, HangUpAsked, TimerExpired
+from ari_app.calls.haste import Haste, haste_of
 from ari_app.calls.journal import (
     NOT_KNOWN,
     CrmTold,
     JournalLine,
     OutboxEntry,
     UnreadableEntry,
+    brief_line,
+    brief_tagged,
     dump_line,
     kind_of,
     line_at,
@@ -79,7 +82,7 @@ from ari_app.calls.routing import (
     is_persons,
     parse_destinations,
 )
-from ari_app.calls.stored import dump_call, load_call
+from ari_app.calls.stored import brief_call, dump_call, load_call
 from ari_app.calls.transfer import ATTENDED
 from ari_app.calls.turn import whose
 from ari_app.calls.waiting import LOOK_UP_SECONDS
@@ -109,6 +112,7 @@ __all__ = [
     "FileReported",
     "First",
     "HangUpAsked",
+    "Haste",
     "JournalLine",
     "Leg",
     "LegResult",
@@ -139,6 +143,9 @@ __all__ = [
     "WebAnalytics",
     "advance",
     "begin",
+    "brief_call",
+    "brief_line",
+    "brief_tagged",
     "clean_name",
     "dialled",
     "dump_call",
@@ -149,6 +156,7 @@ __all__ = [
     "for_an_outside_line",
     "happenings",
     "has_stayed",
+    "haste_of",
     "is_extension",
     "is_persons",
     "is_withheld",

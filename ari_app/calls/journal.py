@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, get_args
 import orjson
 from pydantic import TypeAdapter
 
+from ari_app.calls.brief import brief
 from ari_app.calls.call import Stage
 from ari_app.calls.happenings import Happening
 from ari_app.calls.orders import Order, Tell
@@ -86,6 +87,11 @@ def _plain(value: Any, name: str) -> Any:
     return tagged(inner) if name == "tell" and is_dataclass(inner) else inner
 
 
+def brief_tagged(value: Any) -> dict[str, Any]:
+    """Turn it into the same without the fields that have their defaults."""
+    return {"kind": type(value).__name__, **brief(value)}
+
+
 def order_from(data: dict[str, Any]) -> Any:
     """Read an order back.
 
@@ -105,6 +111,21 @@ def dump_line(line: JournalLine) -> bytes:
             "after": line.after,
             "event": tagged(line.event),
             "orders": [tagged(order) for order in line.orders],
+        }
+    )
+
+
+def brief_line(line: JournalLine) -> bytes:
+    """Write the same without the fields of what happened, and was ordered, that have their defaults."""
+    event = tagged(line.event) if isinstance(line.event, CrmTold) else brief_tagged(line.event)
+    return orjson.dumps(
+        {
+            "at": line.at,
+            "call": line.call,
+            "before": line.before,
+            "after": line.after,
+            "event": event,
+            "orders": [brief_tagged(order) for order in line.orders],
         }
     )
 

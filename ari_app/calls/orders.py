@@ -321,6 +321,12 @@ Order: TypeAlias = (
     | TellResult
 )
 
+REPEATABLE = (
+    *(LookUp, Watch, Ringback, PassOver, FindTelephones, FindFarHalf, AskPbx),
+    *(HangUp, StopRecording, FetchRecording, CloseBridge, TellRinging, TellHangup, TellResult),
+)
+"""Orders by which nothing comes to be on the PBX: they do no harm when they are given twice."""
+
 
 def targets(order: Order) -> frozenset[str]:
     """Name all that an order is about: channels, a bridge, a recording or other sound, a number, extensions.

@@ -6,6 +6,7 @@ The fields' names stay as they were first written: a version of ours before or a
 import orjson
 from pydantic import TypeAdapter
 
+from ari_app.calls.brief import brief
 from ari_app.calls.call import Call
 
 _CALL = TypeAdapter(Call)
@@ -16,10 +17,22 @@ def dump_call(call: Call) -> bytes:
     return orjson.dumps(call)
 
 
+def brief_call(call: Call) -> bytes:
+    """Write the same without the fields that have their defaults."""
+    found = brief(call)
+    found["caller"], found["policy"] = brief(call.caller), brief(call.policy)
+    if call.legs:
+        found["legs"] = [brief(leg) for leg in call.legs]
+    for name in ("recording", "recorder"):
+        if name in found:
+            found[name] = brief(found[name])
+    return orjson.dumps(found)
+
+
 def load_call(data: bytes) -> Call:
     """Read a call's state back.
 
     Raises:
-        ValueError: it was not written by `dump_call`.
+        ValueError: it was written by none of them.
     """
     return _CALL.validate_json(data)

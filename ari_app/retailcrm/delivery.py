@@ -1,5 +1,8 @@
 """The outbox's consumer: tells the CRM what calls have to say, in order per call, at least once.
 
+What has just been put into the outbox is handed over (`Delivery.take`); the outbox itself is read at the
+start, when others may have put something into it or Redis was away, and when there is no room in memory.
+
 While the CRM is away, limits us or answers nonsense, everything stays in the outbox and is tried again, at
 first soon and then every half minute. A popup that is 30 s old is worth nothing any more and is not sent; a
 result always is. What has just happened goes before what has waited for long.
@@ -16,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -110,7 +113,14 @@ class Delivery:
         self._busy: set[str] = set()
         self._sending: dict[asyncio.Task[None], list[OutboxEntry]] = {}
         self._wake = asyncio.Event()
-        self._news = False
+        self._news = True
+        """There may be entries in the outbox that weren't handed over."""
+        self._reading = False
+        self._arrived: deque[OutboxEntry] = deque()
+        self._handed_over: set[str] = set()
+        """Entries of the outbox that reading it would find again."""
+        self._taken_out: set[str] = set()
+        """Those of them that were taken out of it while it was read."""
         self._seen_until = self._called_back_until = "0"
         self._early_until = "0"
         self._early: set[str] = set()
@@ -150,8 +160,26 @@ class Delivery:
         """How many of them are in memory."""
         return len(self._waiting)
 
+    def take(self, entries: Sequence[OutboxEntry] | None) -> None:
+        """Take what was just put into the outbox; None when it isn't known what that was."""
+        if entries is not None:
+            entries = [entry for entry in entries if not self._was_read(entry)]
+            if not entries:
+                return
+        room = self._waiting.room - len(self._arrived)
+        if entries is None or self._news or self._reading or self._waiting.left or room < len(entries):
+            self.wake()
+            return
+        self._arrived += entries
+        self._handed_over.update(entry.id for entry in entries)
+        self._wake.set()
+
+    def _was_read(self, entry: OutboxEntry) -> bool:
+        """Tell whether reading has found an entry already, before Redis' answer came that it is written."""
+        return entry.id in self._early or _place(entry.id) <= _place(self._seen_until)
+
     def wake(self) -> None:
-        """Say that there is something new in the outbox."""
+        """Say that there is something new in the outbox, which is to be read."""
         self._news = True
         self._wake.set()
 
@@ -181,6 +209,9 @@ class Delivery:
     async def _read(self) -> None:
         """Read what is new, in portions, and a portion of what was left, when there is room for it."""
         try:
+            while self._arrived:
+                await self._remember_popups(self._arrived[0])
+                await self._take_in(self._arrived.popleft())
             if self._news:
                 await self._read_news()
                 if self._news:
@@ -195,7 +226,15 @@ class Delivery:
             self.unread = None
 
     async def _read_news(self) -> None:
-        self._news = False
+        self._news, self._reading = False, True
+        try:
+            await self._read_on()
+        finally:
+            self._reading = False
+            self._handed_over -= self._taken_out
+            self._taken_out.clear()
+
+    async def _read_on(self) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + READING_SECONDS
         while True:
@@ -203,6 +242,8 @@ class Delivery:
             for entry in entries:
                 if entry.id in self._early:
                     self._early.discard(entry.id)
+                elif entry.id in self._handed_over:
+                    pass
                 elif isinstance(entry, UnreadableEntry):
                     await self._set_aside(entry)
                 else:
@@ -221,7 +262,8 @@ class Delivery:
         after = max(after, self._early_until, self._seen_until, key=_place)
         for entry in await self._outbox.outbox(after, READ_AT_ONCE):
             self._early_until = entry.id
-            if isinstance(entry, OutboxEntry) and isinstance(entry.tell, TellRinging):
+            new = isinstance(entry, OutboxEntry) and entry.id not in self._handed_over
+            if new and isinstance(entry.tell, TellRinging):
                 self._early.add(entry.id)
                 await self._remember_popups(entry)
                 await self._take_in(entry)
@@ -562,11 +604,18 @@ class Delivery:
             self._unsettled.append(lambda: self._settled_late(change, going))
             asyncio.get_running_loop().call_later(OUTBOX_RETRY_SECONDS, self._wake.set)
         else:
-            self._going -= going
+            self._gone_from_the_outbox(going)
 
     async def _settled_late(self, change: Callable[[], Coroutine[Any, Any, None]], going: set[str]) -> None:
         await change()
+        self._gone_from_the_outbox(going)
+
+    def _gone_from_the_outbox(self, going: set[str]) -> None:
         self._going -= going
+        if self._reading:  # what is read at this moment may have them still
+            self._taken_out |= going
+        else:
+            self._handed_over -= going
 
     async def _settle_rest(self) -> None:
         while self._unsettled:

@@ -36,6 +36,11 @@ class Waiting:
         """Whether it is worth reading what was left."""
         return len(self._ids) <= self._most // 2
 
+    @property
+    def room(self) -> int:
+        """How many entries more may be in memory, fresh or not."""
+        return max(0, self._most - len(self._ids))
+
     def take_in(self, entry: OutboxEntry, fresh: bool) -> None:
         """Line up an entry that is seen for the first time, or leave it; fresh ones have more room."""
         if entry.call not in self._left and len(self._ids) < (2 * self._most if fresh else self._most):

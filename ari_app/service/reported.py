@@ -11,7 +11,7 @@ import hashlib
 import heapq
 import itertools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
@@ -22,7 +22,16 @@ import structlog
 from ari_app import figures
 from ari_app.accounts.current import Current
 from ari_app.bounded import Allowance
-from ari_app.calls import Call, CallTakenOver, JournalLine, Report, TimerExpired, masked, reported
+from ari_app.calls import (
+    Call,
+    CallTakenOver,
+    JournalLine,
+    OutboxEntry,
+    Report,
+    TimerExpired,
+    masked,
+    reported,
+)
 from ari_app.errors import StoreUnavailable
 from ari_app.service.changes import Changes
 from ari_app.store.calls import CallStore, Step
@@ -55,8 +64,8 @@ class Taken(StrEnum):
 class ReportedCalls:
     """The reported calls of one account.
 
-    `ours` tells whether a channel belongs to a live call of ours; `told` is called when there may
-    be something new to tell the CRM, and `changes` wake those who show the calls.
+    `ours` tells whether a channel belongs to a live call of ours; `told` is called with what the CRM is to
+    be told, None when that isn't known, and `changes` wake those who show the calls.
     """
 
     def __init__(
@@ -64,7 +73,7 @@ class ReportedCalls:
         current: Current,
         store: CallStore,
         ours: Callable[[str], bool],
-        told: Callable[[], None],
+        told: Callable[[Sequence[OutboxEntry] | None], None],
         changes: Changes,
         clock: Callable[[], float],
         allowance: Allowance,
@@ -196,12 +205,13 @@ class ReportedCalls:
         """Take one step of a call and keep it; tell whether it changed anything."""
         after, orders = reported.advance(call, report)
         before = known.stage if known is not None else None
+        to_tell: list[OutboxEntry] | None = None
         try:
             line = JournalLine(report.at, call.id, before, after.stage, report, orders)
-            await self._store.write([Step(after, line)])
+            to_tell = await self._store.write([Step(after, line)])
         finally:
             self._changes.note()
-            self._told()  # if only Redis' answer was lost, there is something to tell all the same
+            self._told(to_tell)  # if only Redis' answer was lost, there is something to tell all the same
         self._look_after(after)
         if after.stage is not before:
             if after.over and after.ending is not None:

@@ -135,7 +135,7 @@ class Shop:
         self._crm = RetailCrm(session, account.crm.url, key, pace, self._may_ask_crm, account.id)
         self.statuses = Statuses(current, StatusStore(redis, account.id), self._crm, clock)
         self.delivery = Delivery(self.calls, self._crm, Wording(current, recordings_url), current, clock)
-        self.ledger = Ledger(self.calls, account.id, self.delivery.wake, bounds.ledger_bytes)
+        self.ledger = Ledger(self.calls, account.id, self.delivery.take, bounds.ledger_bytes)
         target, ours = _target(account), lease.still_ours
         pbx = Pbx(
             target,
@@ -163,7 +163,7 @@ class Shop:
             current,
             self.calls,
             self.line.runs,
-            self.delivery.wake,
+            self.delivery.take,
             self.changes,
             clock,
             Allowance(bounds.reports_a_second, REPORTS_SECONDS),
@@ -221,6 +221,7 @@ class Shop:
         self._work("statuses", self.statuses.run)
         self._work("seen", self._note_when_seen)
         self._work("late", self._take_late)
+        self._work("packing", self.calls.packing.run)
         self._work("set aside", self._count_what_is_aside)
         self._work("zone", self._follow_crm_zone)
         self._work("clicks", self._keep_clicks)

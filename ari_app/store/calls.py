@@ -28,10 +28,12 @@ from ari_app.calls import (
     JournalLine,
     OutboxEntry,
     Tell,
+    TellResult,
     TellRinging,
     UnreadableEntry,
     Way,
-    dump_line,
+    brief_line,
+    brief_tagged,
     kind_of,
     line_at,
     load_call,
@@ -45,13 +47,13 @@ from ari_app.store.keys import Keys
 from ari_app.store.leases import Lease
 from ari_app.store.missed import MissedStore
 from ari_app.store.missed import command as missed_command
+from ari_app.store.packed import HEAD, is_packed, lines_of, packed_at, state_in, unpack
+from ari_app.store.packing import Packing
 from ari_app.store.statistics import COUNT_OLD, is_counted, state_of
 from ari_app.store.writing import Commands, Writer
 
 log = structlog.get_logger(__name__)
 
-WATCHED_LINES = 10_000
-"""How many of the newest journal lines of an account can be watched; each call keeps all of its own."""
 
 CHANNEL_SECONDS = 86_400
 """How long it is known of a channel that a call of ours began with it."""
@@ -153,6 +155,7 @@ class CallStore:
         self._redis = redis
         self._writer = Writer(redis, account, lease)
         self._keys = Keys(account)
+        self.packing = Packing(redis, account, self._writer)
         self._zone = zone
         self._log = log.bind(account=account)
         self._said: set[str] = set()
@@ -160,8 +163,10 @@ class CallStore:
 
     # -- writing ------------------------------------------------------------------------------------------
 
-    async def write(self, steps: Sequence[Step]) -> None:
+    async def write(self, steps: Sequence[Step]) -> list[OutboxEntry]:
         """Write steps, in order and at once; calls that are over are counted with it, each once.
+
+        Gives what the CRM is to be told of them, as it stands in the outbox now.
 
         Raises:
             LeaseLost: another copy of the service holds the account; nothing was written.
@@ -170,7 +175,12 @@ class CallStore:
         commands = Commands()
         self._add_steps(commands, steps)
         self.written.take(commands.size)
-        await self._writer.write(commands)
+        ids = await self._writer.write(commands)
+        for step in steps:
+            if step.call.over and not any(isinstance(tell, TellResult) for tell in step.tells):
+                self.packing.note(step.call.id)
+        told = [(step.call.id, tell) for step in steps for tell in step.tells]
+        return [OutboxEntry(ident, call, tell) for ident, (call, tell) in zip(ids, told, strict=True)]
 
     async def hand_in(self, steps: Sequence[Step]) -> None:
         """Write all the steps of a call though another copy holds the account now, for that copy to take up.
@@ -218,23 +228,31 @@ class CallStore:
                     commands.add(*missed)
             else:
                 commands.add("SADD", unfinished, call.id)
+        lines: dict[str, list[JournalLine]] = {}
+        for step in steps:
+            lines.setdefault(step.call.id, []).append(step.line)
+        for call_id, some in lines.items():
+            self._add_lines(commands, call_id, some)
         for step in steps:
             if step.line.before is None and step.call.way is not Way.REPORTED:
                 began = keys.channel(step.call.caller.id)
                 commands.add("SET", began, step.call.id, "EX", CHANNEL_SECONDS)
-            self._add_line(commands, step.line)
             for tell in step.tells:
-                tagged_tell = orjson.dumps(tagged(tell))
-                commands.add("XADD", keys.outbox, "*", "call", step.call.id, "tell", tagged_tell)
+                tagged_tell = orjson.dumps(brief_tagged(tell))
+                commands.entry(keys.outbox, step.call.id, tagged_tell)
 
     async def told(self, entries: Iterable[OutboxEntry], at: float, problem: str | None = None) -> None:
         """Take entries out of the outbox: the CRM was told, or (`problem`) need not be told any more."""
         commands = Commands()
+        entries = list(entries)
         for entry in entries:
             commands.add("XDEL", self._keys.outbox, entry.id)
             told = CrmTold(at, entry.tell, problem)
-            self._add_line(commands, JournalLine(at, entry.call, None, None, told))
+            self._add_lines(commands, entry.call, [JournalLine(at, entry.call, None, None, told)])
         await self._writer.write(commands)
+        for entry in entries:
+            if isinstance(entry.tell, TellResult):
+                self.packing.note(entry.call)
 
     async def refused(self, entry: OutboxEntry, at: float, problem: str) -> None:
         """Move an entry that the CRM refused for good to the list that a person can see."""
@@ -250,8 +268,11 @@ class CallStore:
         commands.add("XDEL", self._keys.outbox, entry.id)
         commands.add("HSET", self._keys.refused, entry.id, orjson.dumps(data))
         self._add_event(commands, Event(at, what, {"call": entry.call, "problem": problem}))
-        self._add_line(commands, JournalLine(at, entry.call, None, None, CrmTold(at, entry.tell, problem)))
+        told = CrmTold(at, entry.tell, problem)
+        self._add_lines(commands, entry.call, [JournalLine(at, entry.call, None, None, told)])
         await self._writer.write(commands)
+        if isinstance(entry.tell, TellResult):
+            self.packing.note(entry.call)
 
     async def set_aside(self, entry: UnreadableEntry, at: float) -> None:
         """Move an entry that this version can't read, as it is, to the list that a person can see."""
@@ -315,15 +336,21 @@ class CallStore:
         `before`, in seconds since the epoch.
         """
         waiting = await self._calls_to_tell()
-        pipe: Any = self._redis.pipeline(transaction=False)
-        for call in calls:
-            pipe.lindex(self._keys.journal(call.id), -1)
-        newest = await ask(pipe.execute())
+        touched = await self._touched([call.id for call in calls])
         return [
             call
-            for call, line in zip(calls, newest, strict=True)
-            if call.over and call.id not in waiting and (line is None or (line_at(line) or 0.0) < before)
+            for call, at in zip(calls, touched, strict=True)
+            if call.over and call.id not in waiting and at < before
         ]
+
+    async def _touched(self, calls: Sequence[str]) -> list[float]:
+        """Say when something happened last with calls, in seconds since the epoch; 0: nobody knows."""
+        pipe: Any = self._redis.pipeline(transaction=False)
+        for call in calls:
+            pipe.lindex(self._keys.journal(call), -1)
+            pipe.getrange(self._keys.call(call), 0, HEAD - 1)
+        found = iter(await ask(pipe.execute()))
+        return [_newest(line, stored) for line, stored in zip(found, found, strict=True)]
 
     async def forget(self, calls: Sequence[Call], before: float) -> None:
         """Remove calls that are over, with all that is said of them but their part in the statistics.
@@ -336,7 +363,7 @@ class CallStore:
         refused = [refusal.id for refusal in await self.refusals() if refusal.call in ids]
         pipe = self._redis.pipeline(transaction=True)
         for call in calls:
-            pipe.unlink(keys.call(call.id), keys.journal(call.id))
+            pipe.unlink(*keys.all_of(call.id))
             pipe.zrem(keys.ended, call.id)
             if call.number is not None:
                 pipe.zrem(keys.number(call.number), call.id)
@@ -397,14 +424,13 @@ class CallStore:
             state = await ask(self._redis.get(self._keys.call(ident)))
             if state is not None and self._read(self._keys.call(ident), state) is not None:
                 continue
-            line = await ask(self._redis.lindex(self._keys.journal(ident), -1))
-            if line is None or (line_at(line) or 0.0) < before:
+            [touched] = await self._touched([ident])
+            if touched < before:
                 gone.append(ident)
         if gone:
+            keys = self._keys
             pipe: Any = self._redis.pipeline(transaction=True)
-            pipe.unlink(
-                *(key for ident in gone for key in (self._keys.call(ident), self._keys.journal(ident)))
-            )
+            pipe.unlink(*(key for ident in gone for key in keys.all_of(ident)))
             pipe.zrem(self._keys.ended, *gone)
             await ask(pipe.execute())
         return gone
@@ -415,10 +441,9 @@ class CallStore:
         commands.add("HSET", self._keys.pbx, "seen", repr(at), "startup", startup)
         await self._writer.write(commands)
 
-    def _add_line(self, commands: Commands, line: JournalLine) -> None:
-        data = dump_line(line)
-        commands.add("RPUSH", self._keys.journal(line.call), data)
-        commands.add("XADD", self._keys.watched, "MAXLEN", "~", WATCHED_LINES, "*", "line", data)
+    def _add_lines(self, commands: Commands, call: str, lines: Sequence[JournalLine]) -> None:
+        keys = self._keys
+        commands.lines(keys.journal(call), keys.watched, call, [brief_line(line) for line in lines])
 
     def _add_event(self, commands: Commands, event: Event) -> None:
         fields = (part for pair in event.fields().items() for part in pair)
@@ -521,8 +546,17 @@ class CallStore:
 
     async def journal(self, call_id: str) -> list[JournalLine]:
         """Give a call's lines, oldest first; one written twice (Redis' answer was lost) counts once."""
-        lines = await ask(self._redis.lrange(self._keys.journal(call_id), 0, -1))
-        return self._lines(dict.fromkeys(lines))
+        packed, lines = await self._stored_journal(call_id)
+        return self._lines(dict.fromkeys(lines_of(packed, lines)))
+
+    async def _stored_journal(self, call_id: str) -> tuple[list[bytes | None], list[bytes]]:
+        """Give what may be packed of a call, oldest first, and the list of its journal's lines."""
+        keys = self._keys
+        pipe: Any = self._redis.pipeline(transaction=True)
+        pipe.mget(keys.packed(call_id), keys.call(call_id))
+        pipe.lrange(keys.journal(call_id), 0, -1)
+        packed, lines = await ask(pipe.execute())
+        return packed, lines
 
     async def popups_not_sent(self, call_id: str) -> frozenset[str]:
         """Give the extensions of which the CRM was never told, by a call's journal, that they ring.
@@ -543,8 +577,21 @@ class CallStore:
             for _, entries in found or []:
                 for ident, fields in entries:
                     since = ident.decode()
-                    for line in self._lines([fields[b"line"]]):
+                    for line in self._lines(await self._new_lines(since, fields)):
                         yield line
+
+    async def _new_lines(self, ident: str, fields: dict[bytes, bytes]) -> list[bytes]:
+        """Give the lines of which an entry of the watched stream tells."""
+        if b"line" in fields:
+            return [fields[b"line"]]  # as an earlier version wrote it
+        last, count = int(fields[b"last"]), int(fields[b"count"])
+        packed, lines = await self._stored_journal(fields[b"call"].decode())
+        written = int(ident.partition("-")[0])
+        for stored in packed:
+            if stored is not None and is_packed(stored) and unpack(stored).until >= written:
+                lines = lines_of([stored], [])
+                break
+        return lines[last - count : last]
 
     async def watched_until(self) -> str:
         """Give the stream id after which `watch` gives only what is still to come."""
@@ -639,7 +686,7 @@ class CallStore:
 
     def _read(self, key: str, state: bytes) -> Call | None:
         try:
-            return load_call(state)
+            return load_call(state_in(state))
         except NOT_KNOWN as error:
             call = key.removeprefix(self._keys.call(""))
             self._leave_out("a call can't be read; it stays as it is", call=call, problem=_why(error))
@@ -658,6 +705,13 @@ class CallStore:
         if said not in self._said:
             self._said.add(said)
             self._log.error(saying, **values)
+
+
+def _newest(line: bytes | None, stored: bytes) -> float:
+    """Say when the last line of a journal was of, which may be packed."""
+    if line is not None:
+        return line_at(line) or 0.0
+    return packed_at(stored)
 
 
 def _entry(ident: str, fields: dict[bytes, bytes]) -> OutboxEntry | UnreadableEntry:

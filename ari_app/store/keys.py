@@ -52,7 +52,7 @@ class Keys:
         self.refused = f"{tag}:refused"
         """Hash: outbox entry id -> what the CRM refused for good."""
         self.watched = f"{tag}:journal"
-        """Stream: the newest journal lines of all calls."""
+        """Stream: which are the newest journal lines of all calls."""
         self.statuses = f"{tag}:statuses"
         """Hash: extension -> its manager's state in the CRM."""
         self.module = f"{tag}:module"
@@ -89,7 +89,7 @@ class Keys:
         return f"{self._tag}:aside:{key.removeprefix(self._tag + ':')}:{int(at * 1000)}"
 
     def call(self, call_id: str) -> str:
-        """String: a call's state."""
+        """String: a call's state; of one that is over and was packed, its journal too."""
         return f"{self._tag}:call:{call_id}"
 
     def channel(self, channel: str) -> str:
@@ -99,6 +99,14 @@ class Keys:
     def journal(self, call_id: str) -> str:
         """List: a call's journal lines."""
         return f"{self._tag}:call:{call_id}:journal"
+
+    def packed(self, call_id: str) -> str:
+        """String: what was packed of a call of which something was written later."""
+        return f"{self._tag}:call:{call_id}:packed"
+
+    def all_of(self, call_id: str) -> tuple[str, str, str]:
+        """Name all that is kept of one call alone, but for what expires."""
+        return self.call(call_id), self.journal(call_id), self.packed(call_id)
 
     def number(self, number: str) -> str:
         """Sorted set: ids of the calls with a customer's number that are over, by their start."""

@@ -22,9 +22,10 @@ from zoneinfo import ZoneInfo
 import orjson
 from redis.asyncio import Redis
 
-from ari_app.calls import Call, Direction, Ending, Way, dump_call, reported, whose
+from ari_app.calls import Call, Direction, Ending, Way, brief_call, reported, whose
 from ari_app.store.connection import ask, asking
 from ari_app.store.keys import Keys
+from ari_app.store.packed import state_in
 
 _Key = TypeVar("_Key")
 
@@ -58,7 +59,7 @@ local function count(days, call, sign)
 end
 local function counted(state)
   if state and string.sub(state, 1, 11) == '{"counted":' then
-    local fine, read = pcall(cjson.decode, state)
+    local fine, read = pcall(cjson.decode, string.match(state, '^[^\\n]*'))
     return fine and read.counted or nil
   end
 end
@@ -68,7 +69,9 @@ PUT = (
     _COUNT
     + """
 local function put(key, days, state)
-  local was, is = counted(redis.call('GET', key)), counted(state)
+  local before = redis.call('GET', key)
+  if before and string.find(before, '\\n', 1, true) then redis.call('SET', key .. ':packed', before) end
+  local was, is = counted(before), counted(state)
   redis.call('SET', key, state)
   if was then pcall(count, days, was, -1) end
   if is then pcall(count, days, is, 1) end
@@ -76,7 +79,8 @@ end
 """
 )
 """Lua: `put(key, days, state)` puts a call's state in place of the one before, and counts it. `days` is what
-the keys of days begin with; they are in the slot of the call's key. A counter that can't be counted keeps no
+the keys of days begin with; they are in the slot of the call's key. One that was packed is kept beside it
+(`Keys.packed`). A counter that can't be counted keeps no
 call from being written.
 """
 
@@ -212,7 +216,7 @@ def counted_as(call: Call, zone: ZoneInfo) -> list[str | int] | None:
 
 def state_of(call: Call, zone: ZoneInfo) -> bytes:
     """Write a call's state as JSON, with what it counts as in front."""
-    state, counts = dump_call(call), counted_as(call, zone)
+    state, counts = brief_call(call), counted_as(call, zone)
     return state if counts is None else _MARK + orjson.dumps(counts) + b"," + state[1:]
 
 
@@ -255,7 +259,9 @@ class StatisticsStore:
                 return True
             oldest = await redis.zrange(self._keys.ended, 0, _OLDEST - 1)
             states = [await redis.get(self._keys.call(ident.decode())) for ident in oldest]
-        uncounted = (orjson.loads(state) for state in states if state is not None and not is_counted(state))
+        uncounted = (
+            orjson.loads(state_in(state)) for state in states if state is not None and not is_counted(state)
+        )
         return all(state.get("ending") is None for state in uncounted)
 
     async def _read(self, some: list[date]) -> list[dict[bytes, bytes]]:

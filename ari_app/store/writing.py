@@ -6,9 +6,15 @@ writes. So what a copy that was paused, or cut off, still has to say can spoil n
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
+from weakref import WeakValueDictionary
 
 from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError, RedisError
 
 from ari_app.errors import LeaseLost
 from ari_app.store.connection import ask
@@ -19,7 +25,9 @@ from ari_app.store.statistics import PUT
 
 Value: TypeAlias = str | bytes | int | float
 
-_STATE = "state"
+CALLS_AT_ONCE = 100
+"""So many calls of scripts go out together at most."""
+_STATE, _OUTBOX, _LINES, _PACK = "state", "outbox", "lines", "pack"
 
 _WRITE = (
     PUT
@@ -29,13 +37,25 @@ if ARGV[1] ~= '' then
   local held = redis.call('HMGET', KEYS[1], 'holder', 'epoch')
   if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return 0 end
 end
-local at = 4
+local at, entries = 4, {1}
 for index = 2, #KEYS do
   local name, last = ARGV[at], at + 1 + tonumber(ARGV[at + 1])
   if name == 'unless' then
     if redis.call('EXISTS', KEYS[index]) == 1 then return 0 end
   elseif name == 'state' then
     put(KEYS[index], ARGV[3], ARGV[last])
+  elseif name == 'outbox' then
+    entries[#entries + 1] = redis.call('XADD', KEYS[index], '*', unpack(ARGV, at + 2, last))
+  elseif name == 'lines' then
+    local length = redis.call('RPUSH', KEYS[index], unpack(ARGV, at + 4, last))
+    redis.call('XADD', ARGV[at + 2], 'MAXLEN', '~', 10000, '*', 'call', ARGV[at + 3], 'last', length,
+      'count', last - at - 3)
+  elseif name == 'pack' then
+    local same = redis.call('LLEN', ARGV[at + 2]) == tonumber(ARGV[at + 4])
+    if same and redis.call('STRLEN', KEYS[index]) == tonumber(ARGV[at + 5]) then
+      redis.call('SET', KEYS[index], ARGV[last])
+      redis.call('UNLINK', ARGV[at + 2], ARGV[at + 3])
+    end
   elseif name == 'tried' or name == 'talked' then
     pcall(take_missed, name, KEYS[index], unpack(ARGV, at + 2, last))
   else
@@ -43,12 +63,13 @@ for index = 2, #KEYS do
   end
   at = last + 1
 end
-return 1
+return entries
 """
 )
 """Lua. The first key is the lease, each other one that of a command. The arguments: holder and epoch (empty
 for who holds nothing and may write all the same), what the keys of the statistics' days begin with, and for
-each command its name, the number of its arguments after the key, and these.
+each command its name, the number of its arguments after the key, and these. It gives 0 for nothing written,
+or a list: 1, then the ids of the entries of the outbox.
 """
 
 
@@ -77,19 +98,122 @@ class Commands:
         """Put a call's state in place of the one before, and count it in the statistics."""
         self.add(_STATE, key, state)
 
+    def lines(self, journal: str, watched: str, call: str, lines: Sequence[bytes]) -> None:
+        """Add lines to a call's journal, and say in the watched stream which these are."""
+        self.add(_LINES, journal, watched, call, *lines)
+
+    def pack(self, call: str, journal: str, before: str, lines: int, length: int, packed: bytes) -> None:
+        """Put a packed call in place of its state, its journal of so many lines, and what was packed before.
+
+        Unless anything was written of it since: then the journal has more lines, or the state another length.
+        """
+        self.add(_PACK, call, journal, before, lines, length, packed)
+
+    def entry(self, key: str, call: str, tell: bytes) -> None:
+        """Put into an outbox what the CRM is to be told of a call; its id is given when it is written."""
+        self.add(_OUTBOX, key, "call", call, "tell", tell)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A call of a script that somebody waits for."""
+
+    script: AsyncScript
+    words: list[Any]
+    done: asyncio.Future[Any]
+
+
+class Together:
+    """Calls of scripts on their way to one Redis: what comes while some are under way goes out together.
+
+    Each is a transaction of its own; they are carried out in the order in which they were asked for.
+    """
+
+    _all: ClassVar[WeakValueDictionary[int, Together]] = WeakValueDictionary()
+    """By the identity of the client, which each of them keeps."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._waiting: list[_Asked] = []
+        self._going: asyncio.Task[None] | None = None
+
+    @classmethod
+    def of(cls, redis: Redis) -> Together:
+        """Give the one of a client: all accounts share it."""
+        found = cls._all.get(id(redis))
+        if found is None:
+            found = cls._all[id(redis)] = cls(redis)
+        return found
+
+    async def call(self, script: AsyncScript, keys: Sequence[str], arguments: Sequence[Value]) -> Any:
+        """Call a script; gives its answer.
+
+        Raises:
+            RedisError, OSError: it was not carried out, or it is not known whether it was.
+        """
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Asked(script, [len(keys), *keys, *arguments], done))
+        if self._going is None:
+            self._going = asyncio.create_task(self._go(), name="writing to Redis")
+        return await done
+
+    async def _go(self) -> None:
+        """Send what waits, until nothing does."""
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:CALLS_AT_ONCE], self._waiting[CALLS_AT_ONCE:]
+                try:
+                    answers = await self._send(batch)
+                except (RedisError, OSError) as error:
+                    answers = [error] * len(batch)
+                except BaseException:
+                    self._waiting = batch + self._waiting
+                    raise
+                for asked, answer in zip(batch, answers, strict=True):
+                    if asked.done.done():
+                        continue  # whoever asked doesn't wait any more
+                    if isinstance(answer, Exception):
+                        asked.done.set_exception(answer)
+                    else:
+                        asked.done.set_result(answer)
+        finally:
+            self._going = None
+            for asked in self._waiting:
+                asked.done.cancel()
+            self._waiting.clear()
+
+    async def _send(self, batch: Sequence[_Asked]) -> list[Any]:
+        """Send some, and those that Redis doesn't know once more: it has been started anew."""
+        answers = await self._evaluate(batch)
+        unknown = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:
+            for script in {batch[index].script for index in unknown}:
+                await self._redis.script_load(script.script)
+            again = await self._evaluate([batch[index] for index in unknown])
+            for index, answer in zip(unknown, again, strict=True):
+                answers[index] = answer
+        return answers
+
+    async def _evaluate(self, batch: Sequence[_Asked]) -> list[Any]:
+        pipe: Any = self._redis.pipeline(transaction=False)
+        for asked in batch:
+            pipe.execute_command("EVALSHA", asked.script.sha, *asked.words)
+        answers: list[Any] = await pipe.execute(raise_on_error=False)
+        return answers
+
 
 class Writer:
     """Writes what concerns one account; without a `lease` for who needs to hold nothing."""
 
     def __init__(self, redis: Redis, account: str, lease: Lease | None = None) -> None:
-        self._redis = redis
+        self._together = Together.of(redis)
         self._lease = lease
         keys = Keys(account)
         self._lease_key, self._days = keys.lease, keys.statistics("")
         self._script = redis.register_script(_WRITE)
 
-    async def write(self, commands: Commands) -> None:
-        """Write all of it, in one moment.
+    async def write(self, commands: Commands) -> list[str]:
+        """Write all of it, in one moment; give the ids of the entries that it puts into the outbox, in order.
 
         Raises:
             LeaseLost: another copy holds the account; nothing was written.
@@ -98,7 +222,9 @@ class Writer:
         lease = self._lease
         who: tuple[Value, Value] = ("", "") if lease is None else (lease.holder, lease.epoch)
         arguments: list[Any] = [*who, self._days, *commands.arguments]
-        written = await ask(self._script(keys=[self._lease_key, *commands.keys], args=arguments))
+        keys = [self._lease_key, *commands.keys]
+        written = await ask(self._together.call(self._script, keys, arguments))
         if lease is not None and not written:
             lease.lose("Redis refuses what it writes: another copy holds it")
             raise LeaseLost("another copy of the service holds the account")
+        return [ident.decode() for ident in written[1:]] if written else []

@@ -260,6 +260,8 @@ async def asked(host: str, port: int, pieces: list[bytes], rng: random.Random) -
 @pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <_io.FileIO:pytest.PytestUnraisableExceptionWarning"
 )
+@pytest.mark.filterwarnings("ignore::aiohttp.multipart.BadContentDispositionHeader")
+@pytest.mark.filterwarnings("ignore::aiohttp.multipart.BadContentDispositionParam")
 async def test_altered_requests_on_every_route(
     cabinet: CabinetShop, failures: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import orjson
@@ -14,7 +15,7 @@ from redis.asyncio import Redis
 
 from ari_app.accounts.current import Current
 from ari_app.accounts.reading import read_account
-from ari_app.calls import TellHangup, TellResult, TellRinging, tagged
+from ari_app.calls import OutboxEntry, TellHangup, TellResult, TellRinging, tagged
 from ari_app.calls.orders import Tell
 from ari_app.calls.outcome import Ending
 from ari_app.demo.crm.faults import Kind
@@ -67,6 +68,14 @@ class Shop:
         """Put into the outbox what the CRM is to be told of a call."""
         for tell in tells:
             await self.redis.xadd(self.keys.outbox, {"call": call, "tell": orjson.dumps(tagged(tell))})
+
+    async def entries(self, call: str, *tells: Tell) -> list[OutboxEntry]:
+        """Put the same, and give it as it stands there."""
+        ids: list[Any] = [
+            await self.redis.xadd(self.keys.outbox, {"call": call, "tell": orjson.dumps(tagged(tell))})
+            for tell in tells
+        ]
+        return [OutboxEntry(ident.decode(), call, tell) for ident, tell in zip(ids, tells, strict=True)]
 
     @asynccontextmanager
     async def telling(self, held: int = 2_000, pace: Pace | None = None) -> AsyncIterator[Delivery]:
@@ -350,3 +359,60 @@ async def test_a_popup_sent_for_one_of_two_ends_for_that_one_after_a_restart(sho
         await until(shop.is_told)
     [hangup] = [one.event for one in shop.account.events if one.event.type == "hangup"]
     assert hangup.codes == ["101"]
+
+
+async def test_what_is_handed_over_is_told_without_the_outbox_being_read(shop: Shop) -> None:
+    async with shop.telling() as delivery:
+        await until(lambda: delivery.unread is None and not delivery._news)
+        await shop.redis.config_resetstat()
+        for number in range(5):
+            delivery.take(await shop.entries(f"call-{number}", rings(time.time()), ends(time.time())))
+            delivery.take(await shop.entries(f"call-{number}", was(time.time())))
+        await until(shop.is_told)
+        assert "cmdstat_xrange" not in await shop.redis.info("commandstats")
+    assert [shop.heard(f"call-{number}") for number in range(5)] == [["in", "hangup"]] * 5
+    assert shop.uploaded() == {f"call-{number}" for number in range(5)}
+
+
+async def test_what_is_handed_over_and_read_as_well_is_told_once_and_nothing_is_left_out(shop: Shop) -> None:
+    await shop.put("before", rings(time.time()), ends(time.time()))
+    async with shop.telling() as delivery:
+        for number in range(60):
+            await shop.put(f"read-{number}", rings(time.time()), ends(time.time()))
+            entries = await shop.entries(f"taken-{number}", rings(time.time()), ends(time.time()))
+            if number % 3:
+                delivery.wake()
+            delivery.take(entries)
+            if number % 2:
+                delivery.wake()
+            await asyncio.sleep(0)
+        delivery.wake()
+        await until(shop.is_told)
+    names = ["before", *(f"{how}-{number}" for number in range(60) for how in ("read", "taken"))]
+    assert [shop.heard(name) for name in names] == [["in", "hangup"]] * len(names)
+
+
+async def test_what_there_is_no_room_for_is_left_in_the_outbox_and_told_later_in_order(shop: Shop) -> None:
+    shop.account.fault(Status(503))
+    async with shop.telling(held=10) as delivery:
+        for number in range(30):
+            delivery.take(await shop.entries(f"call-{number}", rings(time.time()), ends(time.time())))
+            await asyncio.sleep(0)
+        await until(lambda: delivery.backlog == 60)
+        assert delivery.held <= 20
+        shop.account.heal()
+        await until(shop.is_told)
+    assert [shop.heard(f"call-{number}") for number in range(30)] == [["in", "hangup"]] * 30
+
+
+async def test_what_was_read_before_it_is_handed_over_is_told_once(shop: Shop) -> None:
+    async with shop.telling() as delivery:
+        entries = await shop.entries("call", rings(time.time()), ends(time.time()))
+        delivery.wake()
+        await until(lambda: delivery._seen_until == entries[-1].id)
+        delivery.take(entries)
+        await until(shop.is_told)
+        more = await shop.entries("another", rings(time.time()))
+        delivery.take(more)
+        await until(shop.is_told)
+    assert (shop.heard("call"), shop.heard("another")) == (["in", "hangup"], ["in"])

@@ -10,6 +10,7 @@ from ari_app.accounts.current import Current
 from ari_app.accounts.reading import read_account
 from ari_app.bounded import Allowance
 from ari_app.calls.call import AsGiven, Direction
+from ari_app.calls.journal import OutboxEntry
 from ari_app.calls.orders import TellHangup, TellResult, TellRinging
 from ari_app.calls.outcome import Ending
 from ari_app.calls.reported import EndReported, RingingReported
@@ -31,19 +32,20 @@ class LosesAnswers(CallStore):
 
     lost = 1
 
-    async def write(self, steps: Sequence[Step]) -> None:
-        await super().write(steps)
+    async def write(self, steps: Sequence[Step]) -> list[OutboxEntry]:
+        entries = await super().write(steps)
         if self.lost:
             self.lost -= 1
             raise StoreUnavailable("the answer was lost")
+        return entries
 
 
-def reported(store: CallStore, told: list[None] | None = None) -> ReportedCalls:
+def reported(store: CallStore, told: list[Sequence[OutboxEntry] | None] | None = None) -> ReportedCalls:
     return ReportedCalls(
         Current(read_account(ACCOUNT)),
         store,
         lambda _: False,
-        lambda: told.append(None) if told is not None else None,
+        told.append if told is not None else lambda _: None,
         Changes(),
         lambda: 100.0,
         Allowance(20, 60),
@@ -51,11 +53,11 @@ def reported(store: CallStore, told: list[None] | None = None) -> ReportedCalls:
 
 
 async def test_what_was_kept_is_told_though_nobody_was_told_that_it_is_kept(redis: Redis) -> None:
-    store, told = LosesAnswers(redis, "shop"), list[None]()
+    store, told = LosesAnswers(redis, "shop"), list[Sequence[OutboxEntry] | None]()
     calls = reported(store, told)
     with pytest.raises(StoreUnavailable):
         await calls.take(RINGS)
-    assert told
+    assert told == [None]
     assert await calls.take(RINGS) is Taken.REPEATED
     assert [type(entry.tell) for entry in await store.outbox()] == [TellRinging]
 

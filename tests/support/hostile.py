@@ -6,6 +6,7 @@ And a watch over the loop, which notes how long each of its steps has worked.
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -15,6 +16,8 @@ import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+
+from ari_app.steps import newest
 
 _OPERATIONS: dict[str, list[tuple[str, str, str, list[str]]]] = {
     "asterisk": [("/asterisk/info", "GET", "getInfo", ["only"]), ("/asterisk/ping", "GET", "ping", [])],
@@ -130,8 +133,12 @@ def watched_loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Steps]:
         run(handle)
         took = time.thread_time() - began
         if took > steps.longest:
-            steps.longest, steps.what = took, repr(handle)
+            steps.longest, steps.what = took, newest()
 
     with monkeypatch.context() as patch:
         patch.setattr(asyncio.Handle, "_run", measured)
-        yield steps
+        gc.freeze()  # as `serve` does; here there are the tests' own libraries, too
+        try:
+            yield steps
+        finally:
+            gc.unfreeze()

@@ -35,6 +35,7 @@ from ari_app.service.shop import Shop
 from ari_app.settings import Settings
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore
+from ari_app.store.keys import Keys
 from ari_app.timeline.timeline import narrate
 from cabinet.app import make_app
 from tests.support.accounts import account_toml
@@ -298,6 +299,14 @@ class Office:
                 raise AssertionError(complaint)
             await asyncio.sleep(0.02)  # looking again, not waiting for luck: the deadline decides
         return answer
+
+    async def told_all(self) -> None:
+        """Wait until nothing is left that the CRM is to be told."""
+
+        async def told() -> bool | None:
+            return not await self.redis.xlen(Keys(self.account.id).outbox) or None
+
+        await self.eventually(told, "the CRM was not told all")
 
     async def left_on_pbx(self) -> list[str]:
         """Name the channels, bridges and recordings of ours that exist on the PBX."""
