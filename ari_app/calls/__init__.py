@@ -68,7 +68,7 @@ from ari_app.calls.orders import (
     TellTaskDone,
     WebAnalytics,
 )
-from ari_app.calls.outcome import CRM_WORDS, Ending, LegResult
+from ari_app.calls.outcome import CRM_WORDS, Ending, LegResult, whole_seconds
 from ari_app.calls.parking import has_stayed
 from ari_app.calls.recovery import taken_up
 from ari_app.calls.reported import (
@@ -189,6 +189,7 @@ __all__ = [
     "taken_up",
     "tellable",
     "tells_of",
+    "whole_seconds",
     "whose",
     "with_prefix",
     "written",

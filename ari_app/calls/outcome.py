@@ -68,6 +68,11 @@ LINE_FAILURES = frozenset({27, 34, 38, 41, 42, 44, 58})
 _REFUSED_BY_TRUNK = frozenset({401, 403, 407})
 
 
+def whole_seconds(seconds: float) -> int:
+    """Give a duration as the CRM, the API and people are told it: half a second and more is a whole one."""
+    return int(seconds + 0.5)
+
+
 def leg_result(cause: int, sip: int | None, rang: bool) -> LegResult:
     """Say why a leg died that nobody had answered.
 

@@ -30,7 +30,7 @@ from ari_app.calls.call import (
 )
 from ari_app.calls.happenings import TimerExpired
 from ari_app.calls.orders import Order, TellHangup, TellResult, TellRinging, WebAnalytics
-from ari_app.calls.outcome import Ending
+from ari_app.calls.outcome import Ending, whole_seconds
 from ari_app.calls.routing import Policy
 
 FILE_SECONDS = 600.0
@@ -266,7 +266,7 @@ def _is_better(call: Call, ended: EndReported) -> bool:
         return False
     if _is_hearsay(call):
         return True
-    longer = ended.ending is Ending.ANSWERED and ended.talking > round(call.talking)
+    longer = ended.ending is Ending.ANSWERED and ended.talking > whole_seconds(call.talking)
     return longer and ended.waiting + ended.talking <= ended.at - began + CLOCKS_SECONDS
 
 
@@ -362,8 +362,8 @@ def _report(call: Call, at: float) -> tuple[Call, tuple[Order, ...]]:
         external=call.external,
         code=whose(call),
         ending=call.ending,
-        waiting=round(call.waiting),
-        talking=round(call.talking),
+        waiting=whole_seconds(call.waiting),
+        talking=whole_seconds(call.talking),
         recording=call.recording.file if answered and given.link is None else None,
         direction=call.direction,
         date=given.date,

@@ -39,7 +39,7 @@ from ari_app.calls.orders import (
     TellResult,
     TellRinging,
 )
-from ari_app.calls.outcome import Ending, LegResult
+from ari_app.calls.outcome import Ending, LegResult, whole_seconds
 from ari_app.calls.routing import is_extension, is_internal
 
 RECORDING_SECONDS = 8.0
@@ -276,8 +276,8 @@ class Turn:
                 external=call.external,
                 code=whose(call),
                 ending=call.ending,
-                waiting=int(call.waiting),
-                talking=int(call.talking),
+                waiting=whole_seconds(call.waiting),
+                talking=whole_seconds(call.talking),
                 recording=call.recording.file if answered else None,
                 direction=call.direction,
             )

@@ -16,7 +16,7 @@ import typer
 
 from ari_app.accounts.account import RegisteredAccount
 from ari_app.asterisk.recordings import RecordingStore
-from ari_app.calls import Call, JournalLine, dump_call, dump_line, whose
+from ari_app.calls import Call, JournalLine, dump_call, dump_line, whole_seconds, whose
 from ari_app.commands import fail, run, store
 from ari_app.settings import load_secret_key, read_settings
 from ari_app.store.accounts import Accounts
@@ -97,7 +97,7 @@ def _write_call(
         line(
             (
                 *(call.id, began, call.direction.value, call.number, call.name, call.external),
-                *(ending, whose(call), round(call.waiting), round(call.talking), file),
+                *(ending, whose(call), whole_seconds(call.waiting), whole_seconds(call.talking), file),
             )
         )
     )
@@ -128,8 +128,8 @@ def _write_rest(folder: Path, account: RegisteredAccount, statistics: Statistics
     with (folder / "statistics.csv").open("wb") as table:
         table.write(BEGINNING + line(_DAYS))
         for (direction, day), sums in sorted(statistics.days.items(), key=lambda one: (one[0][1], one[0][0])):
-            counts = (sums.answered, sums.missed, sums.waiting, sums.talking)
-            table.write(line((day.isoformat(), direction.value, *counts)))
+            seconds = (whole_seconds(sums.waiting), whole_seconds(sums.talking))
+            table.write(line((day.isoformat(), direction.value, *(sums.answered, sums.missed, *seconds))))
     (folder / "exported.txt").write_text(f"{account.id} {datetime.now(UTC):%Y-%m-%d %H:%M} UTC\n", "utf-8")
 
 

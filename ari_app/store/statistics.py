@@ -6,8 +6,8 @@ and as it was last written. Its day and hour are those of its start in the accou
 written: when the zone is changed, what was counted stays as it was.
 
 One hash a day, `Keys.statistics`. Its fields are ``hour|HH|in``, ``manager|CODE|in``, ``line|NUMBER|out``;
-the values four whole numbers: calls answered and missed, seconds waited and talked. Manager and line are
-empty where nobody and no number of the shop's is known.
+the values four numbers: calls answered and missed, seconds waited and talked, to a tenth (once whole).
+Manager and line are empty where nobody and no number of the shop's is known.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ local function count(days, call, sign)
   for _, field in ipairs({'hour|' .. call[2], 'manager|' .. call[7], 'line|' .. call[8]}) do
     field = field .. '|' .. call[3]
     local sums, some = {}, false
-    for number in string.gmatch(redis.call('HGET', key, field) or '0 0 0 0', '%-?%d+') do
+    for number in string.gmatch(redis.call('HGET', key, field) or '0 0 0 0', '%-?[%d.]+') do
       sums[#sums + 1] = number
     end
     local adds = {call[4], 1 - call[4], call[5], call[6]}
     for index = 1, 4 do
-      sums[index] = string.format('%d', sums[index] + sign * adds[index])
-      some = some or sums[index] ~= '0'
+      sums[index] = string.format(index < 3 and '%d' or '%.1f', sums[index] + sign * adds[index])
+      some = some or tonumber(sums[index]) ~= 0
     end
     if some then
       redis.call('HSET', key, field, table.concat(sums, ' '))
@@ -107,13 +107,13 @@ class By(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What calls add up to; seconds are whole."""
+    """What calls add up to; seconds are summed with a tenth, and rounded where they are shown."""
 
     answered: int = 0
     missed: int = 0
-    waiting: int = 0
+    waiting: float = 0
     """Seconds that the customers of all calls waited."""
-    talking: int = 0
+    talking: float = 0
 
     def __add__(self, other: Figures) -> Figures:
         return Figures(
@@ -156,13 +156,13 @@ class _Sums:
     """Counters of days on their way to be statistics. There are tens of thousands, so it is done plainly."""
 
     def __init__(self) -> None:
-        self._days: dict[tuple[str, date], list[int]] = {}
-        self._fields: dict[bytes, list[int]] = {}
+        self._days: dict[tuple[str, date], list[float]] = {}
+        self._fields: dict[bytes, list[float]] = {}
 
     def take(self, day: date, fields: dict[bytes, bytes]) -> None:
         """Add a day's counters."""
         for name, value in fields.items():
-            some = [int(number) for number in value.split()]
+            some = [float(number) for number in value.split()]
             _add(self._fields, name, some)
             if name.startswith(b"hour|"):
                 _add(self._days, (name.rpartition(b"|")[2].decode(), day), some)
@@ -171,15 +171,19 @@ class _Sums:
         """Give what they add up to."""
         found = Statistics()
         for (way, day), sums in self._days.items():
-            found.days[Direction(way), day] = Figures(*sums)
+            found.days[Direction(way), day] = _figures(*sums)
         for name, sums in self._fields.items():
             kind, _, rest = name.decode().partition("|")
             key, _, way = rest.rpartition("|")
-            found.by[Direction(way), By(kind), key] = Figures(*sums)
+            found.by[Direction(way), By(kind), key] = _figures(*sums)
         return found
 
 
-def _add(sums: dict[_Key, list[int]], key: _Key, some: list[int]) -> None:
+def _figures(answered: float, missed: float, waiting: float, talking: float) -> Figures:
+    return Figures(int(answered), int(missed), round(waiting, 1), round(talking, 1))
+
+
+def _add(sums: dict[_Key, list[float]], key: _Key, some: list[float]) -> None:
     known = sums.get(key)
     if known is None:
         sums[key] = some.copy()
@@ -194,7 +198,7 @@ def days(first: date, last: date) -> Iterator[date]:
         yield first + timedelta(days=number)
 
 
-def counted_as(call: Call, zone: ZoneInfo) -> list[str | int] | None:
+def counted_as(call: Call, zone: ZoneInfo) -> list[str | float] | None:
     """Say what a call counts as; None while it isn't over, and when nobody knows how it ended.
 
     These are its day, hour and direction, 1 for an answered one, seconds of waiting and talking, the
@@ -205,11 +209,10 @@ def counted_as(call: Call, zone: ZoneInfo) -> list[str | int] | None:
     began = datetime.fromtimestamp(call.started_at, zone)
     others = call.way is Way.REPORTED
     manager = reported.whose(call) if others else whose(call)
-    whole = round if others else int  # as the CRM is told
     answered = call.ending is Ending.ANSWERED
     return [
         *(began.strftime("%Y-%m-%d"), began.strftime("%H"), call.direction.value),
-        *(int(answered), whole(call.waiting), whole(call.talking)),
+        *(int(answered), round(call.waiting, 1), round(call.talking, 1)),
         *(manager or "", call.external or ""),
     ]
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from ari_app.calls import Call, Leg, is_extension, whose
+from ari_app.calls import Call, Leg, is_extension, whole_seconds, whose
 from ari_app.store.calls import Place
 from ari_app.store.tokens import Tokens
 from cabinet.api.answers import Wrong, refusal
@@ -94,8 +94,8 @@ def as_data(call: Call, zone: ZoneInfo, names: Mapping[str, str], recordings_url
         "result": call.ending.value if call.ending else None,
         "manager": who,
         "managerName": names.get(who) if who else None,
-        "waiting": round(call.waiting),
-        "talking": round(call.talking),
+        "waiting": whole_seconds(call.waiting),
+        "talking": whole_seconds(call.talking),
         "recording": f"{recordings_url}/{file}" if file else None,
         "legs": [_leg(leg) for leg in call.legs],
     }
@@ -107,6 +107,6 @@ def _leg(leg: Leg) -> dict[str, Any]:
         "code": leg.code,
         "target": leg.target,
         "result": leg.result.value if leg.result else None,
-        "waiting": round(leg.waiting),
-        "talking": round(leg.talking),
+        "waiting": whole_seconds(leg.waiting),
+        "talking": whole_seconds(leg.talking),
     }

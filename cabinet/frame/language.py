@@ -20,6 +20,8 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
 from babel.support import NullTranslations, Translations
 
+from ari_app.calls import whole_seconds
+
 LANGUAGES = {"ru": "Русский", "en": "English"}
 """The first is for readers whose browsers ask for none of them."""
 COOKIE = "language"
@@ -73,7 +75,7 @@ class Speech:
 
     def length(self, seconds: float) -> str:
         """Write a duration as a clock does: 1:05, 1:02:03."""
-        minutes, left = divmod(round(seconds), 60)
+        minutes, left = divmod(whole_seconds(seconds), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
 

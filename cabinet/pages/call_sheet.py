@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from ari_app.calls import Call, Direction, Ending, whose
+from ari_app.calls import Call, Direction, Ending, whole_seconds, whose
 from cabinet.frame.language import Speech
 from cabinet.pages.spreadsheet import BEGINNING, headers, line
 
@@ -71,8 +71,8 @@ async def rows(
             who,
             names.get(who, ""),
             _result(call, speech),
-            round(call.waiting),
-            round(call.talking),
+            whole_seconds(call.waiting),
+            whole_seconds(call.talking),
             f"{recordings_url}/{call.recording.file}" if call.recording.file else "",
             call.id,
         ]

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from ari_app.calls import Direction
+from ari_app.calls import Direction, whole_seconds
 from ari_app.store.missed_figures import MissedFigures, MissedStatistics, missed_statistics
 from ari_app.store.statistics import By, Figures, Statistics, StatisticsStore, days
 from cabinet.frame.clients import SERVICE
@@ -248,12 +248,12 @@ def _cells(row: Row, table: str) -> list[str | int | None]:
         *named,
         *(figures.calls, figures.answered, figures.missed),
         *(_whole(figures.share, 100), _whole(figures.average_waiting), _whole(figures.average_talking)),
-        figures.talking,
+        whole_seconds(figures.talking),
     ]
 
 
 def _whole(value: float | None, times: int = 1) -> int | None:
-    return None if value is None else round(value * times)
+    return None if value is None else whole_seconds(value * times)
 
 
 def _zone_name(zone: ZoneInfo) -> str:

@@ -80,9 +80,9 @@ async def test_a_call_that_ends_is_counted_at_once(cabinet: CabinetShop, reader:
 @pytest.mark.parametrize(
     ("kind", "head", "row"),
     [
-        ("days", "Day", [None, "2", "1", "1", "50", "12", "60", "60"]),
-        ("hours", "Hour", ["12", "2", "1", "1", "50", "12", "60", "60"]),
-        ("lines", "Number of the shop", [f"'{SHOP}", "2", "1", "1", "50", "12", "60", "60"]),
+        ("days", "Day", [None, "2", "1", "1", "50", "13", "60", "60"]),
+        ("hours", "Hour", ["12", "2", "1", "1", "50", "13", "60", "60"]),
+        ("lines", "Number of the shop", [f"'{SHOP}", "2", "1", "1", "50", "13", "60", "60"]),
         ("managers", "Extension", ["101", "", "1", "1", "0", "100", "5", "60", "60"]),
     ],
 )

@@ -1,7 +1,7 @@
 """The counters beside the calls: each call counts once, and as it was last written."""
 
 import asyncio
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from ari_app.calls.call import Call, Direction, Leg, LegState, Role, Stage, Way
 from ari_app.calls.happenings import ServiceStopping
 from ari_app.calls.journal import JournalLine
-from ari_app.calls.outcome import Ending
+from ari_app.calls.outcome import Ending, whole_seconds
 from ari_app.calls.routing import Policy
 from ari_app.store.calls import CallStore, Step
 from ari_app.store.connection import connect
@@ -145,6 +145,15 @@ async def test_a_broken_counter_keeps_no_call_from_being_written(redis: Redis) -
     assert await store.get("c2") == missed()
 
 
+async def test_seconds_are_summed_before_they_are_rounded(redis: Redis) -> None:
+    store = CallStore(redis, "shop", lambda: MOSCOW)
+    for ident in ("c1", "c2", "c3", "c4"):
+        ended = call(ident)
+        await write(store, replace(ended, talked=2.5, talk_began=None))
+    found = await read(redis)
+    assert whole_seconds(found.days[Direction.IN, date(2023, 11, 16)].talking) == 10
+
+
 CALLS = st.builds(
     lambda call_id, kind, hours, code, external, direction, stage: kind(
         call_id,
@@ -165,19 +174,19 @@ CALLS = st.builds(
 WRITES = st.lists(st.tuples(st.lists(CALLS, min_size=1, max_size=3), st.sampled_from([MOSCOW, OMSK])))
 
 
-def counted(states: Iterable[tuple[Call, ZoneInfo]]) -> dict[str, dict[str, list[int]]]:
+def counted(states: Iterable[tuple[Call, ZoneInfo]]) -> dict[str, dict[str, list[float]]]:
     """Count calls, the plain way."""
-    sums: Counter[tuple[str, str, int]] = Counter()
+    sums: defaultdict[tuple[str, str, int], float] = defaultdict(float)
     for one, zone in states:
         counts = counted_as(one, zone)
         if counts is not None:
             day, hour, direction, answered, waiting, talking, manager, line = counts
             for name in (f"hour|{hour}", f"manager|{manager}", f"line|{line}"):
                 for index, number in enumerate((answered, 1 - int(answered), waiting, talking)):
-                    sums[str(day), f"{name}|{direction}", index] += int(number)
-    days: dict[str, dict[str, list[int]]] = {}
+                    sums[str(day), f"{name}|{direction}", index] += float(number)
+    days: dict[str, dict[str, list[float]]] = {}
     for (day, name, index), total in sums.items():
-        days.setdefault(day, {}).setdefault(name, [0] * 4)[index] = total
+        days.setdefault(day, {}).setdefault(name, [0.0] * 4)[index] = round(total, 1)
     return days
 
 
@@ -203,7 +212,7 @@ def test_whatever_is_written_and_again_the_counters_are_those_of_the_last_states
             async for key in redis.scan_iter(match=Keys("shop").statistics("*")):
                 fields: dict[Any, Any] = await redis.hgetall(key)
                 found[str(key, "ascii").rpartition(":")[2]] = {
-                    name.decode(): [*map(int, sums.split())] for name, sums in fields.items()
+                    name.decode(): [*map(float, sums.split())] for name, sums in fields.items()
                 }
             assert found == counted(last.values())
 
