@@ -17,6 +17,12 @@ DONE_BEFORE = frozenset({409})
 FREEPBX_NAME_BYTES = 40
 """Where FreePBX cuts a caller's name off, also within a letter; then Asterisk 16 tells no events."""
 INHIBIT = "inhibitConnectedLineUpdates"
+CUSTOMERS_NAME = "MASTER_CHANNEL(CALLERID(name))"
+"""The name of the channel with which a call began, as a variable of a leg that is made for it.
+
+In a bridge of two, whoever comes in a telephone's place is told what the customer's own channel shows, so it
+must have the name, too. Set by the leg's request, it bars nothing there, as a variable set by ARI would.
+"""
 
 
 class Actions:
@@ -67,21 +73,13 @@ class Actions:
             case o.HangUp(channel, reason):
                 await ari("channels", "hangup", channelId=channel, reason=reason.value)
             case o.Listen(channel, recorder):
+                await self._listen(channel, recorder)
+            case o.Record(name, channel):
                 await self._tolerating(
                     DONE_BEFORE,
                     "channels",
-                    "snoopChannelWithId",
-                    channelId=channel,
-                    snoopId=recorder,
-                    spy="both",
-                    app=self._app,
-                )
-            case o.Record(name, channel, bridge):
-                await self._tolerating(
-                    DONE_BEFORE,
-                    "bridges" if bridge else "channels",
                     "record",
-                    **({"bridgeId": bridge} if bridge else {"channelId": channel}),
+                    channelId=channel,
                     name=name,
                     format="wav",
                     ifExists="append",
@@ -111,6 +109,7 @@ class Actions:
                 variables={
                     "CONNECTEDLINE(all,i)": shown,
                     **pickup,
+                    **({CUSTOMERS_NAME: name} if ring.inbound and ring.originator and name else {}),
                     **behind(ring.endpoint, inbound=ring.inbound),
                 },
                 **({"originator": ring.originator} if ring.originator else {}),
@@ -120,6 +119,22 @@ class Actions:
             if refusal.status not in DONE_BEFORE:
                 raise
             raise PbxUnknown(Way.ARI, f"{ring.leg} was made before, and may have come far") from refusal
+
+    async def _listen(self, channel: str, recorder: str) -> None:
+        try:
+            await self._ari(
+                "channels",
+                "snoopChannelWithId",
+                channelId=channel,
+                snoopId=recorder,
+                spy="both",
+                app=self._app,
+                appArgs="recorder",
+            )
+        except PbxRefused as refusal:
+            if refusal.status not in DONE_BEFORE:
+                raise
+            raise PbxUnknown(Way.ARI, f"{recorder} was made before, and may be ready") from refusal
 
     async def _show(self, leg: str, caller: str) -> None:
         """A leg that is gone, or can't be told, shows what it shows: the call goes on all the same."""

@@ -74,6 +74,8 @@ LONGEST_EVENT = 256 * 1024
 """Bytes; Asterisk's own are below 10 000."""
 EVENTS_A_SECOND, EVENTS_SECONDS = 500, 60.0
 """So many events a second, held over so long, are read as they come; further ones wait."""
+DOWNLOADS = 8
+"""So many recordings are fetched at once; more would hold up what the PBX is asked for calls."""
 AT_A_TIME = 50
 """So many events are read before others have their turn."""
 
@@ -199,6 +201,8 @@ class Pbx:
         self.why = ""
         """What kind of trouble there is (`ari_app.asterisk.errors.why`); empty while there is none."""
         self.since = clock()
+        self.downloads = asyncio.Semaphore(DOWNLOADS)
+        """Held by whoever fetches a recording."""
         self.extensions = Extensions(target.channel_format, owners)
         self.rings_people = False
         """Whether the dialplan has the context that rings people as FreePBX would (`ring_context`)."""

@@ -13,7 +13,7 @@ import struct
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import aiohttp
 import tenacity
@@ -21,7 +21,7 @@ import tenacity
 from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnknown
 from ari_app.asterisk.pbx import Pbx
-from ari_app.asterisk.room import KEEP_FREE, Marks, NoRoom, Room
+from ari_app.asterisk.room import KEEP_FREE, Marks, NoRoom, Room, Writing
 from ari_app.calls import Way
 from ari_app.keyring import KeyRing
 
@@ -35,6 +35,8 @@ LONGEST_RECORDING = 6 * 3600 * BYTES_A_SECOND
 """Bytes. A PBX may be anybody's, and the disk is everybody's."""
 FETCH_SECONDS = 600.0
 """How long a recording that can't be fetched is asked for again."""
+PIECE = 1 << 20
+"""Bytes that are written at once, by a thread: a minute of talk. So much of a file is in memory at most."""
 
 
 _NOT_FOUND = "Recording not found"
@@ -166,55 +168,86 @@ class RecordingStore:
         if (length or 0) > LONGEST_RECORDING:
             raise NoRecording(f"the recording has {length} bytes, more than {LONGEST_RECORDING}")
         name = self.name_of(call_id)
-        path = self.path_of(name)
-        part = path.with_suffix(".part")
-        size = 0
-        await asyncio.to_thread(self.count, account)
-        with self.room.for_a_file(account, length) as writing:
-            file = await asyncio.to_thread(_begin, part)
-            try:
-                async for chunk in response.content.iter_chunked(1 << 18):
-                    size += len(chunk)
-                    if size > LONGEST_RECORDING:
-                        raise NoRecording(f"the recording is longer than {LONGEST_RECORDING} bytes")
-                    await asyncio.to_thread(writing.write, file, chunk)
-                if size <= HEADER_BYTES:
-                    raise NoRecording("the recording is empty")
-                await asyncio.to_thread(_finish, file, size, path)
-            finally:
-                file.close()
-                part.unlink(missing_ok=True)
-        await asyncio.to_thread(self.belongs, account, name)
+        size, piece = 0, bytearray()
+        if not self.room.counted(account):
+            await asyncio.to_thread(self.count, account)
+        with self.room.for_a_file(account, length) as writing, _Part(self.path_of(name), writing) as part:
+            async for chunk in response.content.iter_any():
+                size += len(chunk)
+                if size > LONGEST_RECORDING:
+                    raise NoRecording(f"the recording is longer than {LONGEST_RECORDING} bytes")
+                piece += chunk
+                if len(piece) >= PIECE:
+                    await asyncio.to_thread(part.write, bytes(piece))
+                    piece.clear()
+            if size <= HEADER_BYTES:
+                raise NoRecording("the recording is empty")
+            await asyncio.to_thread(self._finish, part, bytes(piece), size, account, name)
         return StoredFile(name, _seconds(size))
+
+    def _finish(self, part: _Part, rest: bytes, size: int, account: str, name: str) -> None:
+        part.write(rest)
+        part.finish(size)
+        self.belongs(account, name)
 
 
 def _seconds(size: int) -> float:
     return max(0, size - HEADER_BYTES) / BYTES_A_SECOND
 
 
-def _begin(part: Path) -> BinaryIO:
-    part.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    return part.open("w+b")
+class _Part:
+    """A file that is not whole yet; it is gone when nobody has finished it. Its methods are for a thread."""
 
+    def __init__(self, path: Path, writing: Writing) -> None:
+        self._path = path
+        self._writing = writing
+        self._file: BinaryIO | None = None
+        self._over = False
 
-def _finish(wav: BinaryIO, size: int, path: Path) -> None:
-    """Write the true length into the header (a PBX that was killed leaves zero there), sync, and rename."""
-    wav.seek(_RIFF_SIZE_AT)
-    wav.write(struct.pack("<I", size - 8))
-    wav.seek(_DATA_SIZE_AT)
-    wav.write(struct.pack("<I", size - HEADER_BYTES))
-    wav.flush()
-    os.fsync(wav.fileno())
-    os.replace(wav.name, path)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over = True
+        if self._file is not None:
+            self._file.close()
+            Path(self._file.name).unlink(missing_ok=True)
+
+    def write(self, piece: bytes) -> None:
+        """Write a piece.
+
+        Raises:
+            NoRoom: there is no room for it.
+        """
+        if self._over:
+            raise NoRoom("nobody waits for the file any more")
+        if self._file is None:
+            part = self._path.with_suffix(".part")
+            part.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+            self._file = part.open("w+b")
+        self._writing.write(self._file, piece)
+
+    def finish(self, size: int) -> None:
+        """Write the true length into the header, where a killed PBX leaves zero; sync, and rename."""
+        assert self._file is not None
+        wav = self._file
+        wav.seek(_RIFF_SIZE_AT)
+        wav.write(struct.pack("<I", size - 8))
+        wav.seek(_DATA_SIZE_AT)
+        wav.write(struct.pack("<I", size - HEADER_BYTES))
+        wav.flush()
+        os.fsync(wav.fileno())
+        os.replace(wav.name, self._path)
 
 
 async def fetch_recording(
-    pbx: Pbx, store: RecordingStore, account: str, name: str, done_with: set[str]
+    pbx: Pbx, store: RecordingStore, account: str, name: str, done_with: set[str], *, closed: bool
 ) -> StoredFile:
     """Fetch the recording `name` (a call's id) and remove it from the PBX.
 
-    While the PBX can't be asked it is asked again, for ten minutes. What can't be removed stays among those
-    that we are `done_with`, and goes with the next one.
+    Unless it is known to be `closed`, the PBX is asked whether it still writes it. While the PBX can't be
+    asked it is asked again, for ten minutes. What can't be removed stays among those that we are `done_with`,
+    and goes with the next one.
 
     Raises:
         NoRecording: the PBX has none, or an empty one, or could not be asked in that time.
@@ -222,30 +255,30 @@ async def fetch_recording(
     """
     wanted = True
     try:
-        return store.find(name) or await _fetch(pbx, store, account, name)
+        return store.find(name) or await _fetch(pbx, store, account, name, closed)
     except NoRoom:
         wanted = False
         raise
     finally:
+        left = tuple(done_with)
+        done_with.clear()  # another fetch, beside this one, leaves them to this one
         if wanted:
-            done_with.add(name)
-        for one in tuple(done_with):
-            await _remove(pbx, one, done_with)
+            left = (name, *left)
+        done_with |= {one for one in left if not await _removed(pbx, one)}
 
 
-async def _remove(pbx: Pbx, name: str, done_with: set[str]) -> None:
+async def _removed(pbx: Pbx, name: str) -> bool:
+    """Remove a recording from the PBX; tell whether it is gone."""
     try:
         await pbx.ari("recordings", "deleteStored", recordingName=name)
     except PbxRefused as refusal:
-        if _NOT_FOUND in refusal.said:
-            done_with.discard(name)
+        return _NOT_FOUND in refusal.said
     except PbxError:
-        return
-    else:
-        done_with.discard(name)
+        return False
+    return True
 
 
-async def _fetch(pbx: Pbx, store: RecordingStore, account: str, name: str) -> StoredFile:
+async def _fetch(pbx: Pbx, store: RecordingStore, account: str, name: str, closed: bool) -> StoredFile:
     attempts = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type((PbxError, aiohttp.ClientError, TimeoutError, OSError))
         & tenacity.retry_if_not_exception_type(NoRoom),
@@ -256,7 +289,8 @@ async def _fetch(pbx: Pbx, store: RecordingStore, account: str, name: str) -> St
     try:
         async for attempt in attempts:
             with attempt:
-                return await _download(pbx.ari, store, account, name)
+                async with pbx.downloads:
+                    return await _download(pbx.ari, store, account, name, closed)
     except NoRoom:
         raise
     except (PbxError, aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -264,15 +298,9 @@ async def _fetch(pbx: Pbx, store: RecordingStore, account: str, name: str) -> St
     raise AssertionError("tenacity ends with a result or an error")
 
 
-async def _download(ari: Ari, store: RecordingStore, account: str, name: str) -> StoredFile:
-    try:
-        await ari("recordings", "getLive", recordingName=name)
-    except PbxRefused:
-        pass  # closed, as it should be
-    else:
-        with suppress(PbxRefused):
-            await ari("recordings", "stop", recordingName=name)
-        raise PbxUnknown(Way.ARI, "the PBX still writes the recording")
+async def _download(ari: Ari, store: RecordingStore, account: str, name: str, closed: bool) -> StoredFile:
+    if not closed:
+        await _close(ari, name)
     response = await ari.transport.download(f"recordings/stored/{name}/file")
     async with response:
         if response.status == 404 and _NOT_FOUND in await response.text():
@@ -280,3 +308,18 @@ async def _download(ari: Ari, store: RecordingStore, account: str, name: str) ->
         if response.status != 200:
             raise PbxUnknown(Way.ARI, f"the PBX answers {response.status} instead of the recording")
         return await store.save(account, name, response)
+
+
+async def _close(ari: Ari, name: str) -> None:
+    """Let the PBX close a recording that it may still write.
+
+    Raises:
+        PbxError: it still writes it, or can't be asked.
+    """
+    try:
+        await ari("recordings", "getLive", recordingName=name)
+    except PbxRefused:
+        return  # closed, as it should be
+    with suppress(PbxRefused):
+        await ari("recordings", "stop", recordingName=name)
+    raise PbxUnknown(Way.ARI, "the PBX still writes the recording")

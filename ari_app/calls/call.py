@@ -368,6 +368,7 @@ class Call:
             caller=self.caller.moved(by),
             legs=tuple(leg.moved(by) for leg in self.legs),
             recording=replace(self.recording, started_at=later(self.recording.started_at)),
+            recorder=None if self.recorder is None else self.recorder.moved(by),
             timers=tuple(replace(timer, due=timer.due + by) for timer in self.timers),
         )
 

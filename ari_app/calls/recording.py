@@ -4,8 +4,8 @@ A channel of ours listens to the customer's and is recorded, not the bridge: so 
 the customer's channel goes, into a parking lot too, and the bridge is one of two channels. It records only
 once it has entered our application: what is ordered sooner may be lost.
 
-Accounts have the bridge recorded as yet (`Policy.record_bridge` says why), so a recorded customer can't be
-parked.
+Earlier versions recorded the bridge: a call of theirs has no recorder. Its recording is stopped at its end,
+and goes on as any other when it breaks off.
 """
 
 from __future__ import annotations
@@ -26,11 +26,8 @@ AGAIN_SECONDS = 0.5
 def record(turn: Turn) -> None:
     """Record the customer from now on."""
     began = max(turn.moment, turn.now)
-    call = turn.call = replace(turn.call, recording=Recording(RecordingState.RUNNING, started_at=began))
-    if call.policy.record_bridge:
-        turn.order(Record(call.recording_name, bridge=call.bridge_id))
-    else:
-        record_again(turn)
+    turn.call = replace(turn.call, recording=Recording(RecordingState.RUNNING, started_at=began))
+    record_again(turn)
 
 
 def recorder_ready(turn: Turn, _: h.RecorderReady) -> None:
@@ -51,7 +48,7 @@ def recorder_late(turn: Turn, _: h.RecorderReady) -> None:
 def recorder_ended(turn: Turn, _: h.RecorderEnded | h.RecordingFinished) -> None:
     """If the customer is still there in 0.5 s, the recording goes on behind what there is."""
     recorder = turn.call.recorder
-    if recorder is None:  # the bridge was recorded
+    if recorder is None:  # an earlier version has recorded the bridge
         if turn.call.recording.state is RecordingState.RUNNING:
             _recorder(turn, LegState.GONE)
     elif recorder.alive:
@@ -105,7 +102,7 @@ def recording_failed(turn: Turn, failed: h.RecordingFailed) -> None:
 def recording_finished(turn: Turn, _: h.RecordingFinished) -> None:
     """The file is fetched from the PBX."""
     _gone(turn)
-    _fetch(turn)
+    _fetch(turn, closed=True)
     turn.tidy()
 
 
@@ -140,16 +137,16 @@ def recording_overdue(turn: Turn, expired: h.TimerExpired) -> None:
         recorder = turn.call.recorder
         if recorder is not None and recorder.alive:
             turn.order(AskPbx((recorder.id,)))
-        _fetch(turn)
+        _fetch(turn, closed=False)
     else:
         turn.report()
     turn.tidy()
 
 
-def _fetch(turn: Turn) -> None:
+def _fetch(turn: Turn, *, closed: bool) -> None:
     if turn.call.recording.state is RecordingState.RUNNING:
         turn.recording(RecordingState.FINISHED)
-        turn.order(FetchRecording(turn.call.recording_name))
+        turn.order(FetchRecording(turn.call.recording_name, closed))
         turn.set_timer(TimerName.RECORDING, FETCH_SECONDS)
 
 

@@ -224,7 +224,7 @@ def _missed_of_the_recorder(
 ) -> Iterator[Happening]:
     recorder = call.recorder
     running = call.recording.state is RecordingState.RUNNING
-    if recorder is None and running and not said.recording and not call.policy.record_bridge:
+    if recorder is None and running and not said.recording:  # an earlier version recorded the bridge
         yield h.RecordingFinished(said.at)
     if recorder is None or recorder.id not in said.asked or recorder.at > said.at:
         return
@@ -301,8 +301,6 @@ def _lost_in_the_bridge(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelF
 def _lost_recording(call: Call, said: h.PbxSaid, facts: dict[str, h.ChannelFact]) -> Iterator[Order]:
     """Make the channel that is to be recorded, or record it."""
     recorder, customer = call.recorder, call.customer
-    if recorder is None and call.policy.record_bridge and call.bridge_open and not said.recording:
-        yield Record(call.recording_name, bridge=call.bridge_id)
     if recorder is None or said.recording or customer is None:
         return
     if recorder.id in facts:

@@ -92,12 +92,11 @@ class Policy:
     """Whether there is a second way to place a call."""
     telephones: bool = False
     """Whether the PBX can say which telephones an extension has."""
-    record_bridge: bool = False
-    """Record the bridge instead of the customer.
 
-    A PBX parks nobody whom it records so; but from a bridge of two it tells of a customer who is handed over
-    the number alone, and their name is lost.
-    """
+    missed_task: bool = False
+    """Give whose a missed customer is the task, in the CRM, to call them back."""
+    missed_notice: bool = False
+    """Let people of the CRM see there that a customer was missed."""
 
     @property
     def through_dialplan(self) -> bool:

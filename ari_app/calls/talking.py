@@ -43,13 +43,13 @@ def talk(turn: Turn, leg: Leg, code: str | None) -> None:
     if call.way is Way.ARI:
         if call.answered_at is None:
             turn.answer(waiter)
+        if call.policy.record and call.recording.state is RecordingState.NONE:
+            record(turn)
         turn.join(waiter, turn.call.leg(leg.id) or leg)
         turn.pass_keys(through=leg.role is not Role.TARGET)
     for other in turn.call.our_legs:
         if other.id not in (leg.id, waiter.id):
             turn.hang_up(other, HangUpReason.ANSWERED_ELSEWHERE, LegResult.ELSEWHERE)
-    if call.policy.record and call.way is Way.ARI and call.recording.state is RecordingState.NONE:
-        record(turn)
 
 
 def talk_there(turn: Turn, member: Leg, code: str | None) -> None:

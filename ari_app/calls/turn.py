@@ -318,7 +318,8 @@ class Turn:
         if self.call.told and self.call.number is not None:
             self.order(TellHangup(self.at, self.call.number, self.call.external, self.call.told, ending))
         if self.call.recording.awaited:
-            self.set_timer(TimerName.RECORDING, RECORDING_SECONDS)
+            finished = self.call.recording.state is RecordingState.FINISHED
+            self.set_timer(TimerName.RECORDING, FETCH_SECONDS if finished else RECORDING_SECONDS)
         else:
             self.report()
         self.tidy()
@@ -331,11 +332,11 @@ class Turn:
             self.hang_up(recorder, HangUpReason.NORMAL)
         if call.recording.state is not RecordingState.RUNNING or records:
             return
-        if recorder is None:  # the bridge was recorded
+        if recorder is None:  # an earlier version has recorded the bridge
             self.order(StopRecording(call.recording_name))
-        else:  # it had broken off
+        else:  # it had ended, or never begun
             self.recording(RecordingState.FINISHED)
-            self.order(FetchRecording(call.recording_name))
+            self.order(FetchRecording(call.recording_name, closed=recorder.state is LegState.GONE))
 
     def _end_member(self, leg: Leg) -> None:
         if leg.alive:

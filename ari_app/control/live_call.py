@@ -46,7 +46,10 @@ DIAL_SECONDS = 1.0
 """A phone that was dialled rings by then. One that is dialled twice before it rings is lost to Asterisk."""
 LATE_SECONDS = 1.0
 """A deadline that is noticed so much later has waited for us, and what happened meanwhile may wait, too."""
-_KEPT_IF_IT_MATTERS = (h.OutcomeUnknown, h.PbxSaid, h.KeyPressed, h.DialplanDoes)
+_KEPT_IF_IT_MATTERS = (
+    *(h.OutcomeUnknown, h.PbxSaid, h.KeyPressed, h.DialplanDoes),
+    *(h.RecorderEnded, h.RecordingFinished),
+)
 _BESIDE_THE_PBX = (o.LookUp, o.TellRinging, o.TellHangup, o.TellResult, o.PassOver)
 _FACTS, _FAR_HALF = "facts", "far half"
 BREATH_SECONDS = 0.5
@@ -55,9 +58,10 @@ MOST_WAITING = 1_000
 """So much may have happened to one call that it has yet to deal with."""
 _AT_ONCE: dict[type[Order], str] = {
     **dict.fromkeys((o.LookUp, o.Watch, o.Ringback, o.OpenBridge, o.Ring), "begin"),
+    **dict.fromkeys((o.Answer, o.Listen), "answer"),
     o.HangUp: "end",
 }
-"""Neighbouring orders that need not wait for one another: what begins a call, and what ends its legs."""
+"""Neighbouring orders that need not wait for one another: what begins a call, or a talk, or ends its legs."""
 
 
 class Desk(Protocol):
@@ -102,8 +106,8 @@ class Desk(Protocol):
     def has_recording(self, call_id: str) -> bool:
         """Tell whether the recording of a call is in our store."""
 
-    async def fetch_recording(self, name: str, at: Callable[[], float]) -> h.Happening:
-        """Bring a recording into our store; never raises."""
+    async def fetch_recording(self, name: str, closed: bool, at: Callable[[], float]) -> h.Happening:
+        """Bring a recording into our store, `closed` or maybe still written; never raises."""
 
     async def write(self, call: Call, line: JournalLine) -> None:
         """Keep a step of a call."""
@@ -283,6 +287,10 @@ class LiveCall:
         self.call, orders = advance(before, happening, self._line.busy(before), self._line.desk.codes, now)
         if isinstance(happening, h.ClockSet):
             self._set_by -= happening.by
+        if isinstance(happening, h.RecorderReady):  # nothing waits; a repair finds a recording by its name
+            await self._carry_out(orders)
+            await self._keep(before.stage, happening, orders)
+            return
         idle = self.call is before and all(isinstance(order, o.AskPbx | o.HangUp) for order in orders)
         if not (idle and isinstance(happening, _KEPT_IF_IT_MATTERS)):
             await self._keep(before.stage, happening, orders)
@@ -321,8 +329,8 @@ class LiveCall:
         match order:
             case o.LookUp(number):
                 self._send("look-up", desk.look_up(number, clock))
-            case o.FetchRecording(name):
-                self._send("recording", desk.fetch_recording(name, clock))
+            case o.FetchRecording(name, closed):
+                self._send("recording", desk.fetch_recording(name, closed, clock))
             case o.FindFarHalf(leg, channel):
                 self._send(f"{_FAR_HALF} of {channel or leg}", self._find_far_half(leg, channel))
             case o.FindTelephones():
@@ -330,7 +338,15 @@ class LiveCall:
             case o.AskPbx(channels):
                 self._asking += 1
                 self._send(f"{_FACTS} {next(self._questions)}", self._ask(channels))
-            case o.TellRinging() | o.TellHangup() | o.TellResult() | o.PassOver():
+            case (
+                o.TellRinging()
+                | o.TellHangup()
+                | o.TellResult()
+                | o.TellTask()
+                | o.TellTaskDone()
+                | o.TellNotice()
+                | o.PassOver()
+            ):
                 pass  # it is in the outbox, or the journal, since the step was kept
             case _:
                 await self._at_the_pbx(order)

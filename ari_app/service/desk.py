@@ -138,11 +138,11 @@ class ShopDesk:
         """Tell whether the recording of a call is in our store."""
         return self._recordings.find(call_id) is not None
 
-    async def fetch_recording(self, name: str, at: Callable[[], float]) -> h.Happening:
+    async def fetch_recording(self, name: str, closed: bool, at: Callable[[], float]) -> h.Happening:
         """Bring a call's recording into our store."""
-        new = not self.has_recording(name)
+        new, place = not self.has_recording(name), (self._recordings, self.account)
         try:
-            stored = await fetch_recording(self._pbx, self._recordings, self.account, name, self._done_with)
+            stored = await fetch_recording(self._pbx, *place, name, self._done_with, closed=closed)
             figures.RECORDINGS_STORED.labels(self.account).inc(new)
         except NoRecording as error:
             return h.RecordingFailed(at(), str(error))

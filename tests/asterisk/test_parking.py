@@ -19,7 +19,8 @@ from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Phone
 from tests.asterisk.pbx_files import prepared
 from tests.asterisk.test_outgoing import dial
-from tests.support.office import Office, Report
+from tests.support.office import Office, Report, since_the_answer
+from tests.support.pace import at_this_pace
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -72,7 +73,7 @@ async def lab(installation: Installation) -> AsyncIterator[Lab]:
 async def anna_talks_to(office: Office, code: str, **calls: object) -> AsyncIterator[tuple[Customer, Phone]]:
     """Open the shop and let Anna call, whose manager has this extension."""
     office.customer(ANNA, "Иванова Анна", manager=code)
-    await office.open(**{"record": False, **calls})
+    await office.open(**calls)
     async with office.phone(code, Answers(after=0.1)) as hers, office.call(ANNA) as anna:
         await anna.answered()
         await hers.answers()
@@ -106,9 +107,10 @@ def is_one_call(report: Report, code: str, *told: str, talked: float) -> None:
     assert report.call.talking == pytest.approx(talked, abs=1.5)
 
 
-async def test_who_is_parked_is_taken_out_of_the_lot_by_a_colleague(office: Office) -> None:
+@pytest.mark.parametrize("record", [False, True], ids=["not recorded", "recorded"])
+async def test_who_is_parked_is_taken_out_of_the_lot_by_a_colleague(office: Office, record: bool) -> None:
     olga, boris = office.managers(2)
-    async with anna_talks_to(office, olga) as (anna, hers):
+    async with anna_talks_to(office, olga, record=record) as (anna, hers):
         await parked(office, hers)
         async with dial(office, boris, PLACE) as his:
             await his.answered()
@@ -119,24 +121,11 @@ async def test_who_is_parked_is_taken_out_of_the_lot_by_a_colleague(office: Offi
     report = await office.report()
     is_one_call(report, boris, olga, boris, talked=1)
     assert report.call.first_talker == olga
-
-
-async def test_a_customer_who_is_recorded_is_not_parked_and_the_two_talk_on(office: Office) -> None:
-    (olga,) = office.managers(1)
-    async with anna_talks_to(office, olga, record=True) as (anna, hers):
-        await office.recorded()
-        assert await hers.transfer(LOT) == 503
-
-        async def together() -> bool | None:
-            shown = await office.lab.asterisk.command(f"bridge show {(await office.live()).bridge_id}")
-            return shown.count("PJSIP/") == 2 or None
-
-        await office.eventually(together, "the two don't hear each other")
-        anna.hang_up()
-        await anna.ended()
-    report = await office.report()
-    assert (report.upload.result, report.upload.code) == ("answered", olga)
-    assert report.upload.record_url is not None
+    assert (report.upload.record_url is not None) == record
+    if record:
+        lasted = since_the_answer(report.call)
+        assert lasted > report.call.talking + 1, "she has waited in the lot"
+        assert report.call.recording.seconds == pytest.approx(lasted, abs=at_this_pace(0.4))
 
 
 async def test_who_hangs_up_in_the_lot_has_talked_to_who_parked_them(office: Office) -> None:
@@ -159,6 +148,9 @@ async def test_when_the_lots_time_is_over_the_parker_is_rung_and_talks_again(off
         await anna.ended()
     report = await office.report()
     is_one_call(report, olga, olga, talked=1)
+    assert report.call.recording.seconds == pytest.approx(
+        since_the_answer(report.call), abs=at_this_pace(0.4)
+    )
 
 
 async def test_a_lot_behind_something_else_in_the_dialplan(office: Office) -> None:
@@ -197,7 +189,7 @@ async def test_a_member_of_a_queue_parks_the_customer(office: Office) -> None:
     olga, boris = office.managers(2)
     queue = office.lab.queue()
     await office.lab.asterisk.queue_add(queue, f"PJSIP/{olga}")
-    await office.open(unknown=f"queue:queues,{queue}", record=False)
+    await office.open(unknown=f"queue:queues,{queue}")
     async with office.phone(olga, Answers(after=0.1)) as hers, office.call(STRANGER) as customer:
         await customer.answered()
         await office.stage("talking")
@@ -213,7 +205,7 @@ async def test_a_member_of_a_queue_parks_the_customer(office: Office) -> None:
 
 async def test_a_customer_who_was_called_is_parked(office: Office) -> None:
     olga, boris = office.managers(2)
-    await office.open(record=False)
+    await office.open()
     async with office.lab.customer_phone(Answers(after=0.1)) as anna, dial(office, olga, ANNA) as hers:
         await hers.answered()
         await office.stage("talking")
@@ -232,7 +224,7 @@ async def test_a_customer_who_was_called_is_parked(office: Office) -> None:
 
 async def test_a_customer_of_a_clicked_call_is_parked(office: Office) -> None:
     olga, boris = office.managers(2)
-    await office.open(record=False)
+    await office.open()
     async with (
         office.lab.customer_phone(Answers(after=0.1)) as anna,
         office.phone(olga, Answers(after=0.1)) as hers,
@@ -301,6 +293,28 @@ async def test_a_customer_who_is_parked_while_nobody_listens_is_found_in_the_lot
     report = await office.report()
     assert (report.upload.result, report.upload.code) == ("answered", boris)
     assert report.told[-1] == ("hangup", sorted((olga, boris)), "answered")
+
+
+async def test_a_recording_whose_channel_is_hung_up_goes_on(office: Office) -> None:
+    (olga,) = office.managers(1)
+    async with anna_talks_to(office, olga) as (anna, _):
+        await office.recorded()
+        recorded = (await office.live()).recorder
+        assert recorded is not None
+        for line in await office.lab.asterisk.channels():
+            if line.startswith("Snoop/") and recorded.id in line:
+                await office.lab.asterisk.command(f"channel request hangup {line.split('!')[0]}")
+
+        async def again() -> bool | None:
+            return (await office.live()).recorder != recorded or None
+
+        await office.eventually(again, "nobody listens again")
+        anna.hang_up()
+        await anna.ended()
+    report = await office.report()
+    assert report.upload.record_url is not None
+    assert report.call.recording.seconds is not None
+    assert report.call.recording.seconds > since_the_answer(report.call) - at_this_pace(1.5)
 
 
 async def test_where_the_pbx_cant_park_the_two_talk_on(office: Office) -> None:

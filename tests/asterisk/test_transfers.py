@@ -49,17 +49,14 @@ async def anna_talks_to_olga(office: Office, **calls: str) -> AsyncIterator[Talk
         yield Talk(customer, olga, hers)
 
 
-def is_one_call(report: Report, *codes: str, unrecorded: float = 0.0) -> None:
-    """One call for the CRM, told to everybody who was rung, with one recording from the first answer on.
-
-    `unrecorded` seconds are missing in it: Asterisk records nothing while a key's tone lasts.
-    """
+def is_one_call(report: Report, *codes: str) -> None:
+    """One call for the CRM, told to everybody who was rung, with one recording from the first answer on."""
     assert report.told[-1] == ("hangup", sorted(codes), "answered")
     assert {code for told in report.told[:-1] for code in told[1]} == set(codes)
     assert report.upload.result == "answered"
     assert report.upload.record_url is not None
     assert report.call.recording.seconds == pytest.approx(
-        since_the_answer(report.call) - unrecorded, abs=at_this_pace(0.4)
+        since_the_answer(report.call), abs=at_this_pace(0.4)
     )
 
 
@@ -260,7 +257,7 @@ async def test_a_member_of_a_queue_hands_the_customer_over_by_feature_code(offic
         customer.hang_up()
         await his.is_free()
     report = await office.report()
-    is_one_call(report, olga, boris, unrecorded=5 * 0.145)
+    is_one_call(report, olga, boris)
     assert report.upload.code == boris
 
 
@@ -415,6 +412,6 @@ async def test_a_manager_hands_the_customer_over_by_feature_code(office: Office)
         talk.customer.hang_up()
         await his.is_free()
     report = await office.report()
-    is_one_call(report, talk.olga, boris, unrecorded=6 * 0.145)
+    is_one_call(report, talk.olga, boris)
     assert report.upload.code == boris
     assert his.calls[0].name == "Иванова Анна"

@@ -35,7 +35,7 @@ async def _run(installation: Installation, rates: list[int], seconds: float) -> 
         asterisk.phones = {code: ports[index % PHONES] for index, code in enumerate(EXTENSIONS)}
         lab = Lab(await stack.enter_async_context(asterisk))
         phones = [
-            await stack.enter_async_context(lab.phone(code, Answers(PHONE_SECONDS), sound=False))
+            await stack.enter_async_context(lab.phone(code, Answers(PHONE_SECONDS)))
             for code in EXTENSIONS[:PHONES]
         ]
         pids = {f"phones {index + 1}": phone.pid or 0 for index, phone in enumerate(phones)}

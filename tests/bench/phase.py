@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -23,6 +23,7 @@ class Through(StrEnum):
     """How the calls go."""
 
     PLAIN = "plain Dial()"
+    MIXED = "MixMonitor"
     UNRECORDED = "us, unrecorded"
     US = "through us"
 
@@ -41,29 +42,37 @@ class Measured:
 
 async def measure(lab: Lab, pids: Mapping[str, int], way: Through, rate: int, seconds: float) -> Measured:
     """Place `rate` calls a second for so many seconds; `pids` are the processes that all ways share."""
-    if way is Through.PLAIN:
-        return await _measure_plain(lab, pids, rate, seconds)
+    if way in (Through.PLAIN, Through.MIXED):
+        return await _measure_plain(lab, pids, way, rate, seconds)
     return await _measure_us(lab, pids, way, rate, seconds)
 
 
-async def _measure_plain(lab: Lab, pids: Mapping[str, int], rate: int, seconds: float) -> Measured:
-    """Place calls that the dialplan dials by itself."""
-    called = [f"00{extension}" for extension in lab.asterisk.phones]
-    await lab.load(WARM_UP_CALLS_A_SECOND, WARM_UP_SECONDS, called, talks=TALK_SECONDS)
+async def _measure_plain(
+    lab: Lab, pids: Mapping[str, int], way: Through, rate: int, seconds: float
+) -> Measured:
+    """Place calls that the dialplan dials by itself, and records if so asked."""
+    before = "03" if way is Through.MIXED else "00"
+    called = [f"{before}{extension}" for extension in lab.asterisk.phones]
+    await _load(lab, WARM_UP_CALLS_A_SECOND, WARM_UP_SECONDS, called)
     meter = _Meter(pids)
-    load = await lab.load(rate, seconds, called, talks=TALK_SECONDS)
-    return Measured(rate, Through.PLAIN, load, meter.seconds, meter.read())
+    load = await _load(lab, rate, seconds, called)
+    return Measured(rate, way, load, meter.seconds, meter.read())
+
+
+async def _load(lab: Lab, rate: int, seconds: float, called: Sequence[str]) -> LoadResult:
+    """Place calls; both sides send sound, as telephones do."""
+    return await lab.load(rate, seconds, called, talks=TALK_SECONDS, sound=True)
 
 
 async def _measure_us(lab: Lab, pids: Mapping[str, int], way: Through, rate: int, seconds: float) -> Measured:
     """Place calls of known customers, each of whom has a responsible manager."""
     calls = round(rate * seconds)
     async with open_shop(lab.asterisk, len(lab.asterisk.phones), calls, record=way is Through.US) as shop:
-        warm_up = await lab.load(WARM_UP_CALLS_A_SECOND, WARM_UP_SECONDS, [NUMBER], talks=TALK_SECONDS)
+        warm_up = await _load(lab, WARM_UP_CALLS_A_SECOND, WARM_UP_SECONDS, [NUMBER])
         await shop.settled()
         idle = await _idle(shop)
         meter = _Meter({**pids, **shop.pids})
-        load = await lab.load(rate, seconds, [NUMBER], talks=TALK_SECONDS)
+        load = await _load(lab, rate, seconds, [NUMBER])
         await shop.settled()
         cpu = meter.read()
         cpu["us"] -= idle * meter.seconds

@@ -52,7 +52,7 @@ async def test_a_customer_in_a_parking_lot_is_followed_when_the_service_is_kille
 ) -> None:
     olga, boris = served.managers(2)
     served.customer(ANNA, "Иванова Анна", manager=olga)
-    await served.open(record=False)
+    await served.open()
     async with served.phone(olga, Answers(after=0.1)) as phone, served.call(ANNA) as caller:
         await served.stage("talking")
         await served.lab.bridged(olga)
@@ -74,6 +74,8 @@ async def test_a_customer_in_a_parking_lot_is_followed_when_the_service_is_kille
     assert report.call.answered_at is not None
     lasted = report.call.ended_at - report.call.answered_at
     assert report.call.talking < lasted - 2
+    assert report.call.recording.seconds is not None
+    assert abs(report.call.recording.seconds - lasted) < at_this_pace(0.7)
 
 
 async def test_a_phone_that_rings_rings_on_and_can_be_answered_after_the_restart(

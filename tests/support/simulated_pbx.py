@@ -140,8 +140,8 @@ class SimulatedPbx:
                 elif self.listener is None:
                     self.listener = channel
                     self.news.append(h.LegReady(self.at, self.call.recorder_id))
-            case o.Record(_, _, bridge) if not self.recording:
-                if self.listener is None and not bridge:
+            case o.Record() if not self.recording:
+                if self.listener is None:
                     self.doubt()
                 elif not self.can_record:
                     self.news.append(h.RecordingFailed(self.at, "no folder"))

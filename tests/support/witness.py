@@ -227,8 +227,6 @@ class Witness:
                 assert repair or again or not self.given[o.Listen, channel], "the recording is begun once"
                 assert self.call.customer is not None
                 assert channel == self.call.customer.id, "the customer is recorded"
-            case o.Record(_, _, bridge) if bridge:
-                assert (bridge, self.call.recorder) == (self.call.bridge_id, None)
             case o.Record(_, channel):
                 assert repair or isinstance(happening, h.RecorderReady), "a channel that is there is recorded"
                 assert channel == self.call.recorder_id
@@ -371,6 +369,8 @@ def random_policy(random: Random) -> Policy:
         ignore_manager_status=random.random() < 0.2,
         ajam=random.random() < 0.7,
         telephones=random.random() < 0.5,
+        missed_task=random.random() < 0.5,
+        missed_notice=random.random() < 0.5,
     )
 
 

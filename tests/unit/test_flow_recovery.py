@@ -192,6 +192,6 @@ def test_a_fetch_that_was_lost_is_given_again() -> None:
 
 def test_a_recordings_end_that_was_missed_is_made_up_for() -> None:
     story = Story().found("101").answers("101").wait(9).caller_hangs_up().settle().pbx_says()
-    assert story.given(o.FetchRecording) == [o.FetchRecording("c1")]
+    assert story.given(o.FetchRecording) == [o.FetchRecording("c1", closed=True)]
     story.happens(h.RecordingStored(story.now, "c1.wav", 9))
     assert story.call.over

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
 from ari_app.calls.call import RecordingState, Stage, TimerName
@@ -162,7 +164,7 @@ def test_the_recording_is_stopped_fetched_and_reported_with_the_result() -> None
     assert story.hung_up(RECORDER) is HangUpReason.NORMAL
     assert story.given(o.TellResult) == []
     story.happens(h.RecordingFinished(story.now))
-    assert story.last == (o.FetchRecording("c1"),)
+    assert story.last == (o.FetchRecording("c1", closed=True),)
     story.wait(1).happens(h.RecordingStored(story.now, "c1.wav", 20))
     assert story.result.recording == "c1.wav"
 
@@ -211,8 +213,10 @@ def test_a_recording_that_breaks_off_because_the_customer_leaves_is_fetched_at_t
     story = Story().found("101").answers("101").wait(20).happens(h.RecordingFinished(START + 20))
     story.caller_hangs_up()
     assert o.HangUp(RECORDER) not in story.orders
-    assert o.FetchRecording("c1") in story.last
-    story.settle().happens(h.RecordingStored(story.now, "c1.wav", 20))
+    assert o.FetchRecording("c1", closed=True) in story.last
+    story.settle().wait(50)
+    assert story.given(o.TellResult) == []
+    story.happens(h.RecordingStored(story.now, "c1.wav", 20))
     assert story.call.over
 
 
@@ -246,9 +250,21 @@ def test_a_recording_that_finishes_before_the_call_is_fetched_and_reported_all_t
     assert (story.result.recording, story.result.talking) == ("c1.wav", 25)
 
 
-def test_on_an_older_asterisk_the_bridge_is_recorded_until_the_call_ends() -> None:
-    story = Story(record_bridge=True).found("101").answers("101")
-    assert [order.bridge for order in story.given(o.Record)] == [story.call.bridge_id]
-    assert story.call.recorder is None
+def test_a_bridge_that_an_earlier_version_records_is_recorded_until_the_call_ends() -> None:
+    story = Story().found("101").answers("101")
+    story.call = replace(story.call, recorder=None)
+    both = (h.ChannelFact(one, "Up", bridged=True) for one in (CALLER, "c1-1"))
+    story.wait(20).pbx_says(*both, recording=True)
+    assert not {o.Listen, o.Record} & set(map(type, story.last))
     story.caller_hangs_up()
     assert o.StopRecording(story.call.recording_name) in story.last
+    story.stored(20)
+    assert story.result.recording == "c1.wav"
+
+
+def test_when_it_breaks_off_the_customer_is_recorded_behind_what_there_is() -> None:
+    story = Story().found("101").answers("101")
+    story.call = replace(story.call, recorder=None)
+    story.wait(20).happens(h.RecordingFinished(story.now)).wait(1)
+    assert story.given(o.Record)[-1] == o.Record("c1", RECORDER)
+    assert story.call.recording.state is RecordingState.RUNNING

@@ -67,10 +67,14 @@ class Lab:
         *,
         talks: float = 2.0,
         app: str | None = None,
+        sound: bool = False,
     ) -> LoadResult:
-        """Place `rate` calls a second for `seconds`, to `called` in turn; returns after the last one."""
+        """Place `rate` calls a second for `seconds`, to `called` in turn; returns after the last one.
+
+        With `sound` the customers send some while they talk.
+        """
         ports = self.asterisk.ports
-        return await Load(rate, seconds, called, talks, app).run(
+        return await Load(rate, seconds, called, talks, app, sound).run(
             ports.caller(), ports.sip, self.asterisk.folder
         )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
-from ari_app.demo.pbx.sipp import Sipp
+from ari_app.demo.pbx.sipp import HUM, Sipp
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Load:
     called: Sequence[str]
     talks: float = 2.0
     app: str | None = None
+    sound: bool = False
+    """Whether the customers send a hum while they talk."""
 
     async def run(self, port: int, asterisk_port: int, folder: Path) -> LoadResult:
         """Place the calls from `port` and wait until the last one is over."""
@@ -47,6 +49,7 @@ class Load:
         numbers.write_text("SEQUENTIAL\n" + "".join(f"{line}\n" for line in self._numbers(calls)))
         values = {
             "talks": round(self.talks * 1000),
+            "sound": HUM if self.sound else "",
             "headers": f"X-Stasis-App: {self.app}" if self.app else "Subject: load",
         }
         arguments = f"-r {self.rate} -m {calls} -l {calls} -inf numbers.csv -trace_rtt -rtt_freq 1".split()

@@ -14,7 +14,7 @@ from typing import Self
 
 from ari_app.demo.pbx import keys
 from ari_app.demo.pbx.keys import Keys, Pressed, Talk
-from ari_app.demo.pbx.sipp import Sipp
+from ari_app.demo.pbx.sipp import HUM, Sipp
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +268,6 @@ _RINGING = """\
   ]]></send>
 """
 _AT_ONCE = '  <nop next="4"/>\n'
-_HUM = '<action><exec rtp_stream="sound.ulaw,-1,0,PCMU/8000"/></action>'
 _NO_BODY = "    Content-Length: 0\n"
 _EARLY_MEDIA = """\
     Content-Type: application/sdp
@@ -310,7 +309,7 @@ def _scenario(behaviour: Behaviour, sound: bool) -> dict[str, str]:
         "refusal": refusal,
         "ring_timeout": ring,
         "talk_timeout": talk,
-        "sound": _HUM if sound else "",
+        "sound": HUM if sound else "",
         "keys": keys.scenario("[$contact]", "[$to];tag=[pid]-[call_number]", "[$from]"),
     }
 

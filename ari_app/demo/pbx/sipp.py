@@ -25,6 +25,8 @@ _EXPECTED_TIMEOUT = re.compile(
 
 _SOUND = bytes((0x80 + step if rising else step) for rising in (0, 1) for step in range(0x20, 0x2A)) * 400
 """A second of a 400 Hz hum in G.711 u-law, so that recordings aren't silent."""
+HUM = '<action><exec rtp_stream="sound.ulaw,-1,0,PCMU/8000"/></action>'
+"""What a scenario does to send it."""
 
 
 class SippFailed(Exception):
