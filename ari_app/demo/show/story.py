@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -111,6 +112,10 @@ class Story(Narrator):
         self._log = log
         self._recordings_url = ""
         self._said: dict[str, float] = {}
+        self._line = Live(console=console, auto_refresh=False, transient=True)
+        """The last line of a terminal, which stays there: how it goes, and where to look."""
+        self._ended = self._as_planned = 0
+        self._cabinet = ""
 
     def opens(self, opening: Opening, try_this: str) -> None:
         """Introduce the shop and its people."""
@@ -129,11 +134,16 @@ class Story(Narrator):
         self._console.print(Text(f"  or sign in with {opening.sign_in}\n", style="dim"), soft_wrap=True)
         self._hint(try_this)
         self._console.print("Ctrl-C ends the demo and leaves nothing behind.", style="dim")
+        self._cabinet = opening.address
+        if self._console.is_terminal:
+            self._line.start()
+        self._show("the first call")
 
     def begins(self, index: int, plan: Plan) -> None:
         """Write the call's heading."""
         self._said.clear()
         settings = ", ".join(f"{name} = {value}" for name, value in plan.calls.items())
+        self._show(f"call {index}")
         self._console.print()
         self._console.print(Text(f"{index}. {plan.title}", style="bold underline"))
         if settings:
@@ -158,6 +168,9 @@ class Story(Narrator):
 
     def ends(self, performance: Performance) -> None:
         """Write the verdict."""
+        self._ended += 1
+        self._as_planned += not performance.problems
+        self._show("the next call")
         if not performance.problems:
             self._print("✓", "bold green", _verdict(performance), "bold green")
             return
@@ -168,14 +181,21 @@ class Story(Narrator):
 
     def waits(self, performances: list[Performance], try_this: str) -> None:
         """Write the score and what else can be tried."""
+        self._show("all calls were placed")
         self._console.print(f"\n{_score(performances)} Everything goes on running until Ctrl-C.")
         self._hint(try_this)
 
     def closes(self, performances: list[Performance], log: str | None) -> None:
         """Write the score."""
+        self._line.stop()
         self._console.print(f"\n{_score(performances)}")
         if log:
             self._console.print(f"The log of the service, with Asterisk's warnings: {log}", soft_wrap=True)
+
+    def _show(self, now: str) -> None:
+        score = f"{self._as_planned} of {self._ended} calls as planned"
+        words = f"{now} · {score} · cabinet {self._cabinet} · Ctrl-C ends it"
+        self._line.update(Text(words, style="dim", no_wrap=True, overflow="ellipsis"), refresh=True)
 
     def _hint(self, try_this: str) -> None:
         self._console.print("From another terminal (or `calls watch`, `calls show CALL`):", style="dim")
