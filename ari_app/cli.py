@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ari_app.commands import account, calls, check, demo, dialplan, keys, serve, settings
+from ari_app.commands import account, backup, calls, check, demo, dialplan, export, keys, serve, settings
 from ari_app.commands.logs import log_errors
 
 app = typer.Typer(
@@ -18,6 +18,8 @@ app = typer.Typer(
 )
 serve.register(app)
 check.register(app)
+backup.register(app)
+export.register(account.app)
 demo.register(app)
 dialplan.register(app)
 settings.register(app)

@@ -135,7 +135,7 @@ RECORDINGS_LOST = Counter(
 
 PBX_KINDS = ("refused", "unknown", "unavailable", "denied")
 CRM_KINDS = ("unavailable", "limited", "denied", "refused")
-TOLD_OF = ("popup", "hangup", "result")
+TOLD_OF = ("popup", "hangup", "result", "missed")
 for _direction in ("in", "out"):
     for _times in (RING, ANSWER, TALK):
         _times.labels(_direction)

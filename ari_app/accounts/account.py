@@ -24,6 +24,8 @@ from ari_app.accounts.sections import (
     Crm,
     ExtensionOf,
     ExternalPhone,
+    MissedSettings,
+    Notify,
     PbxSettings,
     Section,
     word,
@@ -46,6 +48,7 @@ class RegisteredAccount(Section):
     calls: CallSettings = CallSettings()
     clicks: ClickSettings = ClickSettings()
     api: ApiSettings = ApiSettings()
+    missed: MissedSettings = MissedSettings()
     extensions: tuple[ExtensionOf, ...] = ()
     external_phones: tuple[ExternalPhone, ...] = ()
 
@@ -156,6 +159,10 @@ class Account(RegisteredAccount):
         """Say which extension a CRM user has."""
         return next((ext.code for ext in self.extensions if ext.user_id == user_id), None)
 
+    def user_of(self, code: str | None) -> int | None:
+        """Say which CRM user has an extension."""
+        return next((ext.user_id for ext in self.extensions if ext.code == code), None)
+
     def policy(self) -> Policy:
         """Say how calls are handled, in the call model's terms."""
         calls = self.calls
@@ -170,6 +177,8 @@ class Account(RegisteredAccount):
             manager_caller_name=calls.manager_caller_name,
             ignore_manager_status=calls.ignore_manager_status,
             ajam=self.pbx.ami_password is not None,
+            missed_task=self.missed.task,
+            missed_notice=self.missed.notify is not Notify.NOBODY,
             telephones=re.fullmatch(r"PJSIP/[^/@]*", self.pbx.channel_format) is not None,
         )
 

@@ -22,6 +22,7 @@ from ari_app.accounts.sections import (
     Crm,
     ExtensionOf,
     ExternalPhone,
+    MissedSettings,
     PbxSettings,
     is_shops_number,
 )
@@ -135,6 +136,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "calls": CallSettings,
     "clicks": ClickSettings,
     "api": ApiSettings,
+    "missed": MissedSettings,
     "extensions": ExtensionOf,
     "external_phones": ExternalPhone,
 }

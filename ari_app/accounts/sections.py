@@ -7,6 +7,7 @@ import ipaddress
 import re
 import secrets
 import zoneinfo
+from enum import StrEnum
 from functools import cached_property
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -265,6 +266,30 @@ class ApiSettings(Section):
             return False
         meant = getattr(ip, "ipv4_mapped", None) or ip
         return any(meant in ipaddress.ip_network(network) for network in self.addresses)
+
+
+class Notify(StrEnum):
+    """Who sees in the CRM that a customer was missed."""
+
+    NOBODY = ""
+    MANAGER = "manager"
+    """Whose the customer is."""
+    GROUP = "group"
+    """A group of the CRM's users."""
+
+
+class MissedSettings(Section):
+    """What the CRM is told of missed customers."""
+
+    task: Switch = False
+    """Whether whose the customer is gets the task to call them back."""
+    task_minutes: int = Field(default=30, ge=1, le=1440, strict=True)
+    """How long after the missed call the task is due."""
+    task_for: Extension | None = None
+    """Who gets it when the customer is nobody's."""
+    notify: Notify = Notify.NOBODY
+    notify_group: Annotated[str, word(r"[A-Za-z0-9_.-]{0,80}", "a group's code, such as superadmins")] = ""
+    """The code of the CRM's group of users."""
 
 
 class ExtensionOf(Section):

@@ -44,7 +44,7 @@ from ari_app.calls.journal import (
     read_lines,
     tagged,
 )
-from ari_app.calls.missed import LOST_SECONDS, Talked, meaning_of
+from ari_app.calls.missed import LOST_SECONDS, Talked, meaning_of, tells_of
 from ari_app.calls.names import clean_name, fitting, with_prefix
 from ari_app.calls.numbers import (
     LONGEST_INTERNAL,
@@ -57,7 +57,17 @@ from ari_app.calls.numbers import (
     tellable,
     written,
 )
-from ari_app.calls.orders import Order, Tell, TellHangup, TellResult, TellRinging, WebAnalytics
+from ari_app.calls.orders import (
+    Order,
+    Tell,
+    TellHangup,
+    TellNotice,
+    TellResult,
+    TellRinging,
+    TellTask,
+    TellTaskDone,
+    WebAnalytics,
+)
 from ari_app.calls.outcome import CRM_WORDS, Ending, LegResult
 from ari_app.calls.parking import has_stayed
 from ari_app.calls.recovery import taken_up
@@ -133,8 +143,11 @@ __all__ = [
     "Talked",
     "Tell",
     "TellHangup",
+    "TellNotice",
     "TellResult",
     "TellRinging",
+    "TellTask",
+    "TellTaskDone",
     "Timer",
     "TimerExpired",
     "TimerName",
@@ -175,6 +188,7 @@ __all__ = [
     "tagged",
     "taken_up",
     "tellable",
+    "tells_of",
     "whose",
     "with_prefix",
     "written",

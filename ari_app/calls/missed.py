@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ari_app.calls.call import Call, Direction, Way
 from ari_app.calls.numbers import LONGEST_INTERNAL
+from ari_app.calls.orders import TellNotice, TellTask
 from ari_app.calls.outcome import Ending
 
 LOST_SECONDS = 86_400.0
@@ -67,6 +68,14 @@ def meaning_of(call: Call) -> Tried | Talked | None:
         return None
     rung = dict.fromkeys((*call.told, *call.passed_over, *call.absent))
     return Tried(call.id, number, call.started_at, call.external, call.responsible, tuple(rung), call.name)
+
+
+def tells_of(call: Call, tried: Tried) -> tuple[TellTask | TellNotice, ...]:
+    """Give what the CRM is told when a customer is missed for the first time, as the account wants it."""
+    codes = (tried.responsible,) if tried.responsible is not None else tried.rung
+    about = (call.ended_at or tried.at, tried.number, tried.line, codes, tried.at, tried.name)
+    wanted = ((call.policy.missed_task, TellTask), (call.policy.missed_notice, TellNotice))
+    return tuple(kind(*about) for wants, kind in wanted if wants)
 
 
 def person_talked(call: Call) -> bool:

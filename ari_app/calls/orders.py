@@ -293,7 +293,43 @@ class TellResult:
     """How often the result was told before, and was wrong: the CRM takes another only as another call."""
 
 
-Tell: TypeAlias = TellRinging | TellHangup | TellResult
+@dataclass(frozen=True, slots=True)
+class TellTask:
+    """Give somebody of the CRM the task to call a missed customer back.
+
+    `codes` are whose the customer is: the first who is a user of the CRM gets it. `missed_at` is when the
+    customer called.
+    """
+
+    at: float
+    phone: str
+    external: str | None
+    codes: tuple[str, ...]
+    missed_at: float
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TellTaskDone:
+    """The customer was called back, or needn't be: the task that this call's customer has made is done."""
+
+    at: float
+    phone: str
+
+
+@dataclass(frozen=True, slots=True)
+class TellNotice:
+    """Let people of the CRM see there that a customer was missed. The fields are those of `TellTask`."""
+
+    at: float
+    phone: str
+    external: str | None
+    codes: tuple[str, ...]
+    missed_at: float
+    name: str | None = None
+
+
+Tell: TypeAlias = TellRinging | TellHangup | TellResult | TellTask | TellTaskDone | TellNotice
 
 Order: TypeAlias = (
     LookUp
@@ -323,6 +359,9 @@ Order: TypeAlias = (
     | TellRinging
     | TellHangup
     | TellResult
+    | TellTask
+    | TellTaskDone
+    | TellNotice
 )
 
 REPEATABLE = (
@@ -354,7 +393,7 @@ def targets(order: Order) -> frozenset[str]:
             return frozenset({order.number})
         case PassOver() | FindTelephones() | TellRinging() | TellHangup():
             return frozenset(order.codes)
-        case TellResult():
+        case TellResult() | TellTask() | TellTaskDone() | TellNotice():
             return frozenset({order.phone})
         case _:
             assert_never(order)

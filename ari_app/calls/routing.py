@@ -93,6 +93,11 @@ class Policy:
     telephones: bool = False
     """Whether the PBX can say which telephones an extension has."""
 
+    missed_task: bool = False
+    """Give whose a missed customer is the task, in the CRM, to call them back."""
+    missed_notice: bool = False
+    """Let people of the CRM see there that a customer was missed."""
+
     @property
     def through_dialplan(self) -> bool:
         """Whether people are rung by the shop's dialplan, which decides whose telephone rings."""

@@ -15,7 +15,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ari_app.calls import Call, JournalLine, TellHangup, TellResult, TellRinging, dump_call, dump_line, tagged
+from ari_app.calls import (
+    Call,
+    JournalLine,
+    TellHangup,
+    TellNotice,
+    TellResult,
+    TellRinging,
+    TellTask,
+    TellTaskDone,
+    dump_call,
+    dump_line,
+    tagged,
+)
 from ari_app.commands import fail, run, store
 from ari_app.keyring import KeyRing
 from ari_app.settings import load_secret_key, read_settings
@@ -30,7 +42,14 @@ app = typer.Typer(help="Calls: live ones, ended ones, and what happened to each.
 AccountOption = Annotated[str | None, typer.Option("--account", help="Only this account's calls.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
-CRM_MESSAGES = {TellRinging: "in", TellHangup: "hangup", TellResult: "result"}
+CRM_MESSAGES = {
+    TellRinging: "in",
+    TellHangup: "hangup",
+    TellResult: "result",
+    TellTask: "task",
+    TellTaskDone: "task done",
+    TellNotice: "notice",
+}
 
 
 @asynccontextmanager

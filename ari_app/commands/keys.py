@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from ari_app.commands import run, store
+from ari_app.commands import fail, run, store
 from ari_app.settings import load_secret_key, read_settings
 from ari_app.store.accounts import Accounts
 
@@ -17,6 +19,30 @@ def rotate() -> None:
     written, total = run(_rotate())
     typer.echo(f"{total} accounts, {written} written anew: all are closed with the present key.")
     typer.echo("When every copy of the service works with this key, ARI_APP_OLD_SECRET_KEYS may go.")
+
+
+@app.command()
+def lost(
+    yes: Annotated[bool, typer.Option("--yes", help="Really; nothing brings them back.")] = False,
+) -> None:
+    """Drop the settings of shops that no secret key opens any more; their calls and recordings stay.
+
+    Such a shop signs in anew, or its file is applied again, and finds its call log.
+    """
+    dropped = run(_lost(yes))
+    for name in dropped:
+        typer.echo(f"{name}: {'its settings are dropped' if yes else 'no key opens its settings'}")
+    if not dropped:
+        typer.echo("Every shop's settings can be opened.")
+    elif not yes:
+        fail("Nothing is dropped yet: if these keys are lost for good, run it with --yes.")
+
+
+async def _lost(yes: bool) -> list[str]:
+    settings = read_settings()
+    key, _ = load_secret_key(settings)
+    async with store(settings) as redis:
+        return await Accounts(redis, key).drop_unopened() if yes else await Accounts(redis, key).unopened()
 
 
 async def _rotate() -> tuple[int, int]:

@@ -338,7 +338,15 @@ class LiveCall:
             case o.AskPbx(channels):
                 self._asking += 1
                 self._send(f"{_FACTS} {next(self._questions)}", self._ask(channels))
-            case o.TellRinging() | o.TellHangup() | o.TellResult() | o.PassOver():
+            case (
+                o.TellRinging()
+                | o.TellHangup()
+                | o.TellResult()
+                | o.TellTask()
+                | o.TellTaskDone()
+                | o.TellNotice()
+                | o.PassOver()
+            ):
                 pass  # it is in the outbox, or the journal, since the step was kept
             case _:
                 await self._at_the_pbx(order)

@@ -26,13 +26,19 @@ from ari_app.retailcrm.messages import (
     CallResult,
     Credentials,
     CredentialsBody,
+    DoneBody,
     EventAnswer,
     EventBody,
     EventType,
     HangupStatus,
+    IdBody,
     LookUp,
     ManagerBody,
+    NewTask,
+    Notification,
     SettingsBody,
+    TaskDone,
+    TasksBody,
     UploadAnswer,
     UploadBody,
     UploadedCall,
@@ -162,6 +168,30 @@ class RetailCrm:
         return await self._ask(
             "POST", "v5/telephony/calls/upload", UploadBody, Urgency.REPORT, timeout, form=form
         )
+
+    async def tasks_with(self, text: str, *, timeout: float = 10.0) -> tuple[int, ...]:
+        """Give the ids of some tasks whose text has a text in it."""
+        params = {"filter[text]": text, "limit": "20", "page": "1"}
+        return await self._ask("GET", "v5/tasks", TasksBody, Urgency.OTHER, timeout, params=params)
+
+    async def create_task(self, task: NewTask, site: str | None, *, timeout: float = 10.0) -> int | None:
+        """Give somebody a task; its id, when the CRM tells it."""
+        form = {"task": task.as_json()} | ({"site": site} if site else {})
+        return await self._ask("POST", "v5/tasks/create", IdBody, Urgency.OTHER, timeout, form=form)
+
+    async def complete_task(self, task: int, *, timeout: float = 10.0) -> None:
+        """Close a task; one that is gone is closed."""
+        form = {"task": TaskDone(complete=True).as_json()}
+        try:
+            await self._ask("POST", f"v5/tasks/{task}/edit", DoneBody, Urgency.OTHER, timeout, form=form)
+        except CrmRefused as refusal:
+            if not refusal.error_msg.lower().startswith("not found"):
+                raise
+
+    async def notify(self, notification: Notification, *, timeout: float = 10.0) -> None:
+        """Let people of the CRM see a message there."""
+        form = {"notification": notification.as_json()}
+        await self._ask("POST", "v5/notifications/send", DoneBody, Urgency.OTHER, timeout, form=form)
 
     async def timezone(self, *, timeout: float = 10.0) -> str | None:
         """The account's time zone (IANA name), None when its settings name none."""

@@ -28,10 +28,22 @@ import structlog
 
 from ari_app import figures
 from ari_app.accounts.current import Current
-from ari_app.calls import OutboxEntry, Tell, TellHangup, TellResult, TellRinging, UnreadableEntry
+from ari_app.calls import (
+    LOST_SECONDS,
+    OutboxEntry,
+    Tell,
+    TellHangup,
+    TellNotice,
+    TellResult,
+    TellRinging,
+    TellTask,
+    TellTaskDone,
+    UnreadableEntry,
+)
 from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.client import CALLS_IN_ONE_UPLOAD, CallEvent, RetailCrm, UploadedCall
 from ari_app.retailcrm.errors import CrmError, CrmLimited, CrmRefused
+from ari_app.retailcrm.messages import NewTask
 from ari_app.retailcrm.quarantine import Suspect
 from ari_app.retailcrm.route import LAST_RETRY_SECONDS, Route
 from ari_app.retailcrm.waiting import HELD, Waiting
@@ -52,6 +64,8 @@ READING_SECONDS = 0.3
 """So long new entries are read before what waits has its turn: a popup of now may be the last of them."""
 SWEPT_AT_ONCE = 200
 REMEMBERED = 20_000
+OTHERS_AT_ONCE = 2
+"""So many tasks and notices go at once: the CRM takes fewer requests beside those of telephony."""
 OUTBOX_RETRY_SECONDS = 1.0
 
 
@@ -63,6 +77,12 @@ class Outbox(Protocol):
 
     async def popups_not_sent(self, call: str) -> frozenset[str]:
         """Give the extensions whose popups of a call were taken out without the CRM's being told."""
+
+    async def keep_task(self, call: str, task: int) -> None:
+        """Remember the CRM's id of the task that a missed call has made."""
+
+    async def task_of(self, call: str) -> int | None:
+        """Give the id of the task that a missed call has made; None when there is none."""
 
     async def told(self, entries: Iterable[OutboxEntry], at: float, problem: str | None = None) -> None:
         """Take entries out."""
@@ -84,6 +104,8 @@ class _Ready:
     fresh: list[OutboxEntry] = field(default_factory=list)
     events: list[OutboxEntry] = field(default_factory=list)
     results: list[OutboxEntry] = field(default_factory=list)
+    others: list[OutboxEntry] = field(default_factory=list)
+    """Tasks and notices of missed customers."""
     suspects: list[OutboxEntry] = field(default_factory=list)
     """Events that have failed before, and results that have."""
     useless: list[tuple[OutboxEntry, str]] = field(default_factory=list)
@@ -133,6 +155,8 @@ class Delivery:
         self._going: set[str] = set()
         self._events = Route(1, self._wake.set)
         self._uploads = Route(CALLS_IN_ONE_UPLOAD, self._wake.set)
+        self._others = Route(1, self._wake.set)
+        """Tasks and notices: that the key may not give them stops nothing else."""
         self._alarm: asyncio.TimerHandle | None = None
         self._said: str | None = None
         self.unread: str | None = None
@@ -327,13 +351,15 @@ class Delivery:
             self._spawn([entry for entry, _ in ready.useless], self._remove_useless(ready.useless))
         self._start_events(ready)
         self._start_uploads(ready)
+        self._start_others(ready)
         self._look_again()
 
     def _look_again(self) -> None:
         """Wake when what has failed alone may be tried again."""
         if self._alarm is not None:
             self._alarm.cancel()
-        dues = [due for route in (self._events, self._uploads) if (due := route.suspects.next_due())]
+        routes = (self._events, self._uploads, self._others)
+        dues = [due for route in routes if (due := route.suspects.next_due())]
         self._alarm = asyncio.get_running_loop().call_at(min(dues), self._wake.set) if dues else None
 
     def _ready(self) -> _Ready:
@@ -348,7 +374,7 @@ class Delivery:
                     ready.useless.append((entry, why))
                 continue
             suspect = self._route_of(entry).suspects.get(entry)
-            if suspect is not None and not isinstance(entry.tell, TellResult):
+            if suspect is not None and not isinstance(entry.tell, TellResult | _OTHERS):
                 result = self._waiting.result_behind(entry)
                 free = result is not None and self._uploads.suspects.get(result) is None
                 if result is not None and free and suspect.counted >= COUNTED_TO_BE_PASSED:
@@ -358,6 +384,8 @@ class Delivery:
                 ready.suspects.append(entry)
             elif isinstance(entry.tell, TellResult):
                 ready.results.append(entry)
+            elif isinstance(entry.tell, _OTHERS):
+                ready.others.append(entry)
             elif self._is_fresh(entry):
                 ready.fresh.append(entry)
             else:
@@ -366,7 +394,7 @@ class Delivery:
 
     def _start_events(self, ready: _Ready) -> None:
         route, events = self._events, [*ready.fresh, *ready.events]
-        suspects = [entry for entry in ready.suspects if not isinstance(entry.tell, TellResult)]
+        suspects = [entry for entry in ready.suspects if self._route_of(entry) is route]
         under_way = self._under_way(route)
         if route.resting:
             return
@@ -404,10 +432,26 @@ class Delivery:
                 self._spawn([entry], self._upload([entry]))
                 return
 
+    def _start_others(self, ready: _Ready) -> None:
+        route = self._others
+        suspects = [entry for entry in ready.suspects if self._route_of(entry) is route]
+        under_way = self._under_way(route)
+        if route.resting:
+            return
+        if route.failing:
+            at_once, entries = 1, [*ready.others, *self._oldest(route, suspects)]
+        else:
+            due = (entry for entry in suspects if route.suspects.is_due(entry))
+            at_once, entries = OTHERS_AT_ONCE, [*ready.others, *due]
+        for entry in entries[: max(0, at_once - under_way)]:
+            self._spawn([entry], self._send_other(entry))
+
     def _under_way(self, route: Route) -> int:
         return sum(1 for sent in self._sending.values() if sent and self._route_of(sent[0]) is route)
 
     def _route_of(self, entry: OutboxEntry) -> Route:
+        if isinstance(entry.tell, _OTHERS):
+            return self._others
         return self._uploads if isinstance(entry.tell, TellResult) else self._events
 
     def _oldest(self, route: Route, suspects: list[OutboxEntry]) -> list[OutboxEntry]:
@@ -424,6 +468,8 @@ class Delivery:
             return "too late: nobody needs this popup any more"
         if isinstance(tell, TellHangup) and not self._codes(entry.call, tell):
             return "not needed: the CRM was never told that the call rings"
+        if isinstance(tell, TellTask | TellNotice) and self._clock() - tell.missed_at > LOST_SECONDS:
+            return "too late: the customer was missed more than a day ago"
         return None
 
     def _codes(self, call: str, tell: TellHangup) -> tuple[str, ...]:
@@ -465,7 +511,7 @@ class Delivery:
 
     async def _send_event(self, entry: OutboxEntry) -> None:
         tell = entry.tell
-        assert not isinstance(tell, TellResult)
+        assert isinstance(tell, TellRinging | TellHangup)
         if isinstance(tell, TellHangup):
             codes = self._codes(entry.call, tell)
             tell = TellHangup(tell.at, tell.phone, tell.external, codes, tell.ending)
@@ -475,6 +521,37 @@ class Delivery:
 
     async def _tell(self, event: CallEvent) -> None:
         await self._crm.call_event(event)
+
+    async def _send_other(self, entry: OutboxEntry) -> None:
+        """Give or close a task, or send a notice; what there is nobody for is taken out."""
+        tell, wording = entry.tell, self._wording
+        if isinstance(tell, TellTask):
+            task = await self._worded(entry, lambda: (wording.task(entry.call, tell),))
+            if task is not None and task[0] is None:
+                await self._remove([entry], "nobody of the CRM is there to have the task")
+            elif task is not None and task[0] is not None:
+                await self._ask(self._others, [entry], self._give_task(entry.call, task[0]))
+        elif isinstance(tell, TellNotice):
+            notice = await self._worded(entry, lambda: (wording.notification(tell),))
+            if notice is not None and notice[0] is None:
+                await self._remove([entry], "nobody of the CRM is there to see the notice")
+            elif notice is not None and notice[0] is not None:
+                await self._ask(self._others, [entry], self._crm.notify(notice[0]))
+        else:
+            await self._ask(self._others, [entry], self._close_task(entry.call))
+
+    async def _give_task(self, call: str, task: NewTask) -> None:
+        """Give a task, once: one that was given before, though nobody heard of it, is found by its text."""
+        known = await self._crm.tasks_with(call)
+        ident = known[0] if known else await self._crm.create_task(task, task.phone_site)
+        if ident is not None:
+            await _kept(self._outbox.keep_task(call, ident))
+
+    async def _close_task(self, call: str) -> None:
+        """Close the task that a missed call has made; when there is none, nothing is to be done."""
+        ident = await _kept(self._outbox.task_of(call))
+        if ident is not None:
+            await self._crm.complete_task(ident)
 
     async def _upload(self, entries: list[OutboxEntry]) -> None:
         sent, calls = [], []
@@ -639,14 +716,27 @@ class Delivery:
             self._log.info("the CRM is back", waiting=self.backlog)
 
 
+_OTHERS = TellTask | TellTaskDone | TellNotice
+
+
+async def _kept(asking: Coroutine[Any, Any, T]) -> T:
+    """Ask Redis in the middle of something that the CRM is told; while it is away that waits, too."""
+    try:
+        return await asking
+    except StoreUnavailable as problem:
+        raise CrmLimited(f"Redis is away: {problem}", OUTBOX_RETRY_SECONDS) from None
+
+
 def _what(tell: Tell) -> str:
     match tell:
         case TellRinging():
             return "popup"
         case TellHangup():
             return "hangup"
-        case _:
+        case TellResult():
             return "result"
+        case _:
+            return "missed"
 
 
 def _identity(call: str, tell: Tell) -> tuple[object, ...]:

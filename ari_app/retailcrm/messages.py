@@ -239,6 +239,36 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Numbers = Annotated[tuple[int, ...], BeforeValidator(_numbers)]
 
 
+TASK_TIME = "%Y-%m-%d %H:%M"
+"""The `datetime` of a task: the account's local time."""
+
+
+class NewTask(Sent):
+    """`task` of POST tasks/create."""
+
+    text: str
+    commentary: str | None = None
+    datetime: str
+    performer_id: int
+    phone: str
+    phone_site: str | None = None
+
+
+class TaskDone(Sent):
+    """`task` of POST tasks/{id}/edit that closes it."""
+
+    complete: bool
+
+
+class Notification(Sent):
+    """`notification` of POST notifications/send; the message is HTML."""
+
+    type: str
+    message: str
+    user_ids: tuple[int, ...] | None = None
+    user_groups: tuple[str, ...] | None = None
+
+
 class Received(BaseModel):
     """What the CRM answers."""
 
@@ -348,6 +378,37 @@ class UsersBody(Received):
         users = tuple(User(user.id, user.name, user.active, user.status) for user in self.users)
         page = pagination.current_page or 1
         return UsersPage(users, page, pagination.total_page_count or page)
+
+
+class IdBody(Received):
+    """Answer of POST tasks/create."""
+
+    id: Number = None
+
+    def read(self) -> int | None:
+        """The id; None when it isn't told."""
+        return self.id
+
+
+class DoneBody(Received):
+    """An answer that says no more than that it is done."""
+
+    def read(self) -> None:
+        """Nothing."""
+
+
+class _TaskBody(Received):
+    id: Number = None
+
+
+class TasksBody(Received):
+    """Answer of GET tasks."""
+
+    tasks: Annotated[list[_TaskBody], BeforeValidator(_a_page)]
+
+    def read(self) -> tuple[int, ...]:
+        """Their ids."""
+        return tuple(task.id for task in self.tasks if task.id is not None)
 
 
 class CredentialsBody(Received):

@@ -1,6 +1,7 @@
 """How our integration module is registered: what its key must be allowed, and what the CRM is told of it."""
 
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -21,6 +22,10 @@ PERMISSIONS = {
     "/api/telephony/manager": "telephony_read",
 }
 """The API's methods that a key must be allowed, as the CRM names them to people, and the scope of each."""
+TASK_METHODS = ("/api/tasks", "/api/tasks/create", "/api/tasks/{id}/edit")
+"""What a key must be allowed for the tasks of missed customers; wanted only where these are switched on."""
+NOTICE_METHODS = ("/api/notifications/send",)
+"""The same for notices of them."""
 MODULE_NAME = "Asterisk"
 COUNTRIES = ("RU", "BY", "KZ", "UA", "AM", "AZ", "EE", "GE", "KG")
 """Where the module is offered, ISO 3166-1 alpha-2."""
@@ -106,6 +111,12 @@ def missing_permissions(key: Credentials) -> list[str]:
     return [
         method for method, scope in PERMISSIONS.items() if method not in allowed and scope not in key.scopes
     ]
+
+
+def lacking(key: Credentials, methods: Iterable[str]) -> list[str]:
+    """Name those of some methods that a key isn't allowed; none when the CRM names no methods at all."""
+    allowed = {method.replace("/api/v5/", "/api/") for method in key.methods}
+    return [method for method in methods if method not in allowed] if allowed else []
 
 
 def callback_key(cabinet_secret: str) -> str:

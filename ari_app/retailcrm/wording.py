@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from ari_app.accounts.current import Current
-from ari_app.calls import CRM_WORDS, Ending, TellHangup, TellResult, TellRinging, WebAnalytics
+from ari_app.accounts.sections import Notify
+from ari_app.calls import (
+    CRM_WORDS,
+    Ending,
+    TellHangup,
+    TellNotice,
+    TellResult,
+    TellRinging,
+    TellTask,
+    WebAnalytics,
+)
 from ari_app.retailcrm.messages import (
     CRM_TIME,
+    TASK_TIME,
     CallDirection,
     CallEvent,
     CallResult,
@@ -16,9 +28,13 @@ from ari_app.retailcrm.messages import (
     Campaign,
     EventType,
     HangupStatus,
+    NewTask,
+    Notification,
     UploadedCall,
     WebAnalyticsData,
 )
+
+_NOTICE = "api.info"
 
 
 @dataclass
@@ -67,6 +83,42 @@ class Wording:
             external_phone=tell.external,
             site=self.current.account.site_of(tell.external),
         )
+
+    def task(self, call_id: str, tell: TellTask) -> NewTask | None:
+        """Put a missed customer into a task; None when nobody of the CRM is there to have it."""
+        account, settings = self.current.account, self.current.account.missed
+        users = map(account.user_of, (*tell.codes, settings.task_for))
+        performer = next((user for user in users if user is not None), None)
+        if performer is None:
+            return None
+        due = tell.missed_at + 60 * settings.task_minutes
+        return NewTask(
+            text=f"Перезвонить: {tell.name or tell.phone} · {call_id}",
+            commentary=self._missed(tell),
+            datetime=datetime.fromtimestamp(due, self.current.zone()).strftime(TASK_TIME),
+            performer_id=performer,
+            phone=tell.phone,
+            phone_site=account.site_of(tell.external),
+        )
+
+    def notification(self, tell: TellNotice) -> Notification | None:
+        """Put a missed customer into a message for people of the CRM; None when there is nobody to see it."""
+        account, settings = self.current.account, self.current.account.missed
+        message = f"<p>{html.escape(self._missed(tell))}</p>"
+        if settings.notify is Notify.GROUP and settings.notify_group:
+            return Notification(type=_NOTICE, message=message, user_groups=(settings.notify_group,))
+        codes = dict.fromkeys((*tell.codes, settings.task_for))
+        users = tuple(user for code in codes if (user := account.user_of(code)) is not None)
+        if settings.notify is not Notify.MANAGER or not users:
+            return None
+        return Notification(type=_NOTICE, message=message, user_ids=users)
+
+    def _missed(self, tell: TellTask | TellNotice) -> str:
+        """Say it as the CRM's people read it: in Russian."""
+        when = datetime.fromtimestamp(tell.missed_at, self.current.zone()).strftime("%d.%m.%Y %H:%M")
+        who = f"{tell.name}, {tell.phone}" if tell.name else tell.phone
+        line = f" на номер {tell.external}" if tell.external else ""
+        return f"Пропущенный звонок: {who}, {when}{line}. Клиент ни с кем не поговорил."
 
 
 def _analytics(analytics: WebAnalytics | None) -> WebAnalyticsData | None:

@@ -491,6 +491,9 @@ class Shop:
                 known = {call.id for call in self.line.calls}
                 self.unreadable = tuple(await self.calls.unreadable_live(known))
                 self.led_here = self.led_here or await self.calls.led_here()
+            policy = self.current.policy
+            if policy.missed_task or policy.missed_notice:
+                self.delivery.wake()  # what is to be told of missed customers is written without a word to it
             await asyncio.sleep(ASIDE_SECONDS)
 
     async def telephones(self) -> Endpoints | None:

@@ -195,6 +195,34 @@ class Accounts:
         written: bool = await self._transaction(change)
         return written
 
+    async def unopened(self) -> list[str]:
+        """Name the accounts whose secrets none of the keys opens."""
+        return self._unopened(await ask(self._redis.hgetall(ACCOUNTS)))
+
+    async def drop_unopened(self) -> list[str]:
+        """Forget the settings of those, and name them; nothing else of them is touched."""
+
+        async def change(pipe: Any) -> list[str]:
+            names = self._unopened(await pipe.hgetall(ACCOUNTS))
+            pipe.multi()
+            for name in names:
+                pipe.hdel(ACCOUNTS, name)
+            if names:
+                pipe.incr(REVISION)
+            return names
+
+        dropped: list[str] = await self._transaction(change)
+        return dropped
+
+    def _unopened(self, found: Mapping[Any, Any]) -> list[str]:
+        names = []
+        for ident in sorted(found):
+            try:
+                self._read_one(_text(ident), found[ident])
+            except WrongSecretKey:
+                names.append(_text(ident))
+        return names
+
     def _is_present(self, sealed: str) -> bool:
         try:
             self._present.decrypt(sealed.encode())

@@ -570,6 +570,14 @@ class CallStore:
                 told[line.event.problem is None].update(line.event.tell.codes)
         return frozenset(told[False] - told[True])
 
+    async def keep_task(self, call: str, task: int) -> None:
+        """Remember the CRM's id of the task that a missed call has made."""
+        await self.missed.keep_task(call, task)
+
+    async def task_of(self, call: str) -> int | None:
+        """Give the id of the task that a missed call has made; None when there is none."""
+        return await self.missed.task_of(call)
+
     async def watch(self, since: str = "$") -> AsyncIterator[JournalLine]:
         """Give the account's new lines as they are written, for ever. `since` is a stream id."""
         while True:

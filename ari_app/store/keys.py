@@ -100,6 +100,10 @@ class Keys:
         """List: a call's journal lines."""
         return f"{self._tag}:call:{call_id}:journal"
 
+    def missed_task(self, call_id: str) -> str:
+        """String: the CRM's id of the task to call back that a missed call has made; it expires."""
+        return f"{self._tag}:missed:task:{call_id}"
+
     def packed(self, call_id: str) -> str:
         """String: what was packed of a call of which something was written later."""
         return f"{self._tag}:call:{call_id}:packed"

@@ -21,7 +21,17 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 
-from ari_app.calls import LOST_SECONDS, Call, Talked, meaning_of
+from ari_app.calls import (
+    LOST_SECONDS,
+    Call,
+    Talked,
+    TellNotice,
+    TellTask,
+    TellTaskDone,
+    meaning_of,
+    tagged,
+    tells_of,
+)
 from ari_app.store.connection import ask
 from ari_app.store.keys import Keys
 
@@ -32,6 +42,7 @@ LONGEST_NOTE = 500
 TAKEN = "tried"
 CLOSED = "talked"
 _AT_ONCE = 200
+_TASK_SECONDS = 30 * 86_400
 
 TAKE = """
 local function open_record(key, number)
@@ -49,7 +60,10 @@ end
 local function close_record(key, record)
   redis.call('ZADD', key .. ':closed', record.first, cjson.encode(record))
 end
-local function was_tried(key, tried, numbers, calls)
+local function tell(outbox, record, told)
+  if told ~= '' then redis.call('XADD', outbox, '*', 'call', record.opened, 'tell', told) end
+end
+local function was_tried(key, tried, outbox, numbers, calls, task, notice)
   local known = key .. ':calls'
   redis.call('ZREMRANGEBYSCORE', known, '-inf', '(' .. string.format('%d', tried.at - 604800))
   if redis.call('ZADD', known, 'NX', tried.at, tried.call) == 0 then return end
@@ -61,6 +75,9 @@ local function was_tried(key, tried, numbers, calls)
   local record = open_record(key, tried.number)
   if not record then
     record = {number = tried.number, first = tried.at, last = 0, times = 0, opened = tried.call, tries = {}}
+    record.task = task ~= '' or nil
+    tell(outbox, record, task)
+    tell(outbox, record, notice)
   end
   record.times = record.times + 1
   record.first = math.min(record.first, tried.at)
@@ -74,7 +91,7 @@ local function was_tried(key, tried, numbers, calls)
   end
   put_open(key, record)
 end
-local function was_talked(key, talked)
+local function was_talked(key, talked, outbox, done)
   local record = open_record(key, talked.number)
   if not record or record.first > talked['until'] then return end
   local before, later = {}, {}
@@ -88,6 +105,7 @@ local function was_talked(key, talked)
     end
   end
   local mine = record.times - #later
+  if mine == 0 and record.opened ~= talked.call then return end
   if mine > 0 then
     local closed = cjson.decode(cjson.encode(record))
     closed.tries, closed.times = before, mine
@@ -95,18 +113,21 @@ local function was_talked(key, talked)
     closed.closed, closed.how, closed.by, closed.by_call = talked.at, talked.how, talked.by, talked.call
     close_record(key, closed)
   end
+  if record.task then tell(outbox, record, done) end
   if #later == 0 then return drop_open(key, talked.number) end
+  record.task = nil
   record.tries, record.times, record.first, record.opened = later, #later, later[1].at, later[1].call
   put_open(key, record)
 end
-local function take_missed(name, key, told, numbers, calls)
+local function take_missed(name, key, told, outbox, ...)
   told = cjson.decode(told)
-  if name == 'tried' then was_tried(key, told, numbers, calls) else was_talked(key, told) end
+  if name == 'tried' then was_tried(key, told, outbox, ...) else was_talked(key, told, outbox, ...) end
 end
 """
-"""Lua: `take_missed(name, key, told, numbers, calls)` takes note of a call that is over. `key` is the hash of
-the open records, from whose name the other keys are made; `numbers` is the key of the customer's calls,
-`calls` what those of states begin with.
+"""Lua: `take_missed(name, key, told, outbox, ...)` takes note of a call that is over. `key` is the hash of
+the open records, from whose name the other keys are made. Then come, of one who was missed, the key of the
+customer's calls, what those of states begin with, and what the CRM is told, or nothing, when it is for the
+first time; of one who was talked with, what it is told when it was told of a task.
 """
 
 _CHANGE = (
@@ -119,6 +140,7 @@ if not record.closed then
   put_open(KEYS[1], record)
 else
   drop_open(KEYS[1], record.number)
+  if record.task then tell(ARGV[4], record, ARGV[5]) end
   close_record(KEYS[1], record)
 end
 return 1
@@ -204,7 +226,7 @@ class MissedCustomer:
 _RECORD = TypeAdapter(MissedCustomer)
 
 
-def command(keys: Keys, call: Call) -> tuple[str, str, bytes, str, str] | None:
+def command(keys: Keys, call: Call) -> tuple[str, str, *tuple[str | bytes, ...]] | None:
     """Give the command that takes note of a call with the step that writes it; None when there is nothing."""
     meaning = meaning_of(call)
     if meaning is None:
@@ -213,14 +235,24 @@ def command(keys: Keys, call: Call) -> tuple[str, str, bytes, str, str] | None:
     if isinstance(meaning, Talked):
         how = How.CALLED if meaning.ours else How.CAME
         told |= {"until": round(meaning.until, 3), "by": meaning.by or "", "how": how.value}
-        return CLOSED, keys.missed, orjson.dumps(told), "", ""
+        done = TellTaskDone(meaning.until, meaning.number)
+        return CLOSED, keys.missed, orjson.dumps(told), keys.outbox, _tell(done)
     told |= {
         "line": meaning.line or "",
         "responsible": meaning.responsible or "",
         "rung": " ".join(meaning.rung),
         "name": meaning.name or "",
     }
-    return TAKEN, keys.missed, orjson.dumps(told), keys.number(meaning.number), keys.call("")
+    tells = {type(one): _tell(one) for one in tells_of(call, meaning)}
+    return (
+        *(TAKEN, keys.missed, orjson.dumps(told), keys.outbox),
+        *(keys.number(meaning.number), keys.call("")),
+        *(tells.get(TellTask, b""), tells.get(TellNotice, b"")),
+    )
+
+
+def _tell(tell: TellTask | TellTaskDone | TellNotice) -> bytes:
+    return orjson.dumps(tagged(tell))
 
 
 class MissedStore:
@@ -270,7 +302,7 @@ class MissedStore:
 
     async def note(self, number: str, opened: str, note: str) -> bool:
         """Keep a note; False when the customer isn't missed any more."""
-        return await self._change(number, opened, {"note": note[:LONGEST_NOTE]})
+        return await self._change(number, opened, {"note": note[:LONGEST_NOTE]}, 0.0)
 
     async def close(self, number: str, opened: str, at: float, reason: Reason, by: str, note: str) -> bool:
         """Close it without a call; False when it was closed already."""
@@ -280,11 +312,24 @@ class MissedStore:
             "reason": reason.value,
             "by": by,
         }
-        return await self._change(number, opened, closed | ({"note": note[:LONGEST_NOTE]} if note else {}))
+        noted = {"note": note[:LONGEST_NOTE]} if note else {}
+        return await self._change(number, opened, closed | noted, at)
 
-    async def _change(self, number: str, opened: str, changes: dict[str, Any]) -> bool:
-        asked = self._redis.eval(_CHANGE, 1, self._keys.missed, number, opened, orjson.dumps(changes))
+    async def _change(self, number: str, opened: str, changes: dict[str, Any], at: float) -> bool:
+        keys, done = self._keys, _tell(TellTaskDone(at, number))
+        changed = orjson.dumps(changes)
+        asked = self._redis.eval(_CHANGE, 1, keys.missed, number, opened, changed, keys.outbox, done)
         return bool(await ask(asked))
+
+    async def keep_task(self, opened: str, task: int) -> None:
+        """Remember the CRM's id of the task that a customer's first call has made, for 30 days."""
+        key = self._keys.missed_task(opened)
+        await ask(self._redis.set(key, task, ex=_TASK_SECONDS))
+
+    async def task_of(self, opened: str) -> int | None:
+        """Give the id of that task; None when there is none, or none any more."""
+        found = await ask(self._redis.get(self._keys.missed_task(opened)))
+        return int(found) if found else None
 
     async def forget(self, before: float) -> None:
         """Remove those who were missed before a moment: their calls go, too."""

@@ -428,6 +428,12 @@ def _told(told: o.Tell, problem: str | None) -> Iterator[tuple[Saying, Tone]]:
             who = f", {told.code}" if told.code else ""
             link = ", with the recording" if told.recording or told.link else ""
             text = f"result, {result}{who}, waiting {told.waiting} s, talking {told.talking} s{link}"
+        case o.TellTask():
+            text = "task to call back"
+        case o.TellTaskDone():
+            text = "task to call back is done"
+        case o.TellNotice():
+            text = "notice of the missed customer"
     if problem:
         yield Saying(f"CRM not told ({problem}): {text}"), Tone.BAD
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo, available_timezones
 
 from aiohttp import web
@@ -13,15 +14,20 @@ from babel.core import get_global
 
 from ari_app.accounts.account import RegisteredAccount
 from ari_app.accounts.clickable import about
-from ari_app.accounts.sections import DEFAULT_TIMEZONE
-from ari_app.retailcrm.registration import COUNTRIES
+from ari_app.accounts.sections import DEFAULT_TIMEZONE, Notify
+from ari_app.retailcrm.client import RetailCrm
+from ari_app.retailcrm.errors import CrmError
+from ari_app.retailcrm.pace import Pace
+from ari_app.retailcrm.registration import COUNTRIES, NOTICE_METHODS, TASK_METHODS, lacking
 from cabinet.forms.destinations import Destinations, read_steps, shown_steps
 from cabinet.forms.form import Filled, Flag, Form, Number, Text, Words, saved
+from cabinet.frame.clients import HTTP
 from cabinet.frame.language import chosen
 from cabinet.frame.people import names_of
 from cabinet.frame.rendering import page
 from cabinet.frame.visits import Form as Sent
 from cabinet.frame.visits import Visit, form_of
+from cabinet.pages.telling import named
 
 FORM = Form(
     RegisteredAccount,
@@ -35,6 +41,11 @@ FORM = Form(
     Destinations("calls.unknown"),
     Flag("calls.record"),
     Number("calls.keep_days"),
+    Flag("missed.task"),
+    Number("missed.task_minutes"),
+    Text("missed.task_for"),
+    Text("missed.notify"),
+    Text("missed.notify_group"),
     Words("clicks.countries"),
     Words("clicks.short_numbers"),
     Flag("clicks.client_id_is_enough"),
@@ -43,6 +54,7 @@ FORM = Form(
     Text("crm.timezone"),
 )
 
+_ALL_METHODS = frozenset((*TASK_METHODS, *NOTICE_METHODS))
 _ONCE = {"Europe/Kyiv": "Europe/Kiev"}
 """Time zones that the names of cities are listed for under an older name."""
 
@@ -56,7 +68,30 @@ async def save(request: web.Request, visit: Visit) -> web.Response:
     """Store what was typed, if it is right."""
     sent = await form_of(request)
     filled = await FORM.put(request, visit.account.id, lambda account: _read(request, account, sent))
-    return await _page(request, visit, filled) if filled.bad else saved("/telephony")
+    if filled.bad:
+        return await _page(request, visit, filled)
+    answer = saved("/telephony")
+    if lacks := await _lacks(request, visit, sent):
+        answer.headers["Location"] += "&" + urlencode({"lacks": ",".join(lacks)})
+    return answer
+
+
+async def _lacks(request: web.Request, visit: Visit, sent: Sent) -> list[str]:
+    """Name the API's methods that the key may not use, of those that were just switched on."""
+    before = visit.account.missed
+    new = {
+        TASK_METHODS: "task" in sent and not before.task,
+        NOTICE_METHODS: bool(sent.get("notify")) and before.notify is Notify.NOBODY,
+    }
+    wanted = [method for methods, is_new in new.items() if is_new for method in methods]
+    if not wanted:
+        return []
+    crm = visit.account.crm
+    client = RetailCrm(request.app[HTTP], crm.url, crm.api_key.get_secret_value(), Pace())
+    try:
+        return lacking(await client.credentials(), wanted)
+    except CrmError:
+        return []  # a CRM that doesn't answer is told of on the first page
 
 
 def _read(request: web.Request, account: RegisteredAccount, sent: Sent) -> Filled[RegisteredAccount]:
@@ -74,7 +109,7 @@ class Choice(NamedTuple):
 
 
 async def _page(request: web.Request, visit: Visit, filled: Filled[RegisteredAccount]) -> web.Response:
-    locale = Locale.parse(chosen(request).language)
+    locale, names = Locale.parse(chosen(request).language), await names_of(visit)
     texts = (filled.texts["fallback"], filled.texts["unknown"])
     return page(
         request,
@@ -83,13 +118,18 @@ async def _page(request: web.Request, visit: Visit, filled: Filled[RegisteredAcc
         status=filled.status,
         form=filled,
         extensions=[extension.code for extension in visit.account.extensions],
-        names=await names_of(visit),
+        names=names,
+        extension_choices=[
+            Choice(code, named(code, names))
+            for code in sorted(extension.code for extension in visit.account.extensions)
+        ],
         places=sorted({step.place for text in texts for step in read_steps(text) if step.place}),
         shown_steps=shown_steps,
         countries=_countries(locale),
         own_countries=sorted(about(visit.account.crm.country)),
         zones=_zones(locale),
         default_zone=DEFAULT_TIMEZONE,
+        lacks=[one for one in request.query.get("lacks", "").split(",") if one in _ALL_METHODS],
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ari_app.calls import Tell, TellHangup, TellRinging
+from ari_app.calls import Tell, TellHangup, TellNotice, TellRinging, TellTask, TellTaskDone
 from ari_app.timeline.saying import Saying, Value
 
 
@@ -45,7 +45,17 @@ class Told:
 
     @property
     def kind(self) -> str:
-        """``ringing``, ``hangup`` or ``result``."""
-        if isinstance(self.tell, TellRinging):
-            return "ringing"
-        return "hangup" if isinstance(self.tell, TellHangup) else "result"
+        """``ringing``, ``hangup``, ``result``, ``task``, ``task done`` or ``notice``."""
+        match self.tell:
+            case TellRinging():
+                return "ringing"
+            case TellHangup():
+                return "hangup"
+            case TellTask():
+                return "task"
+            case TellTaskDone():
+                return "task done"
+            case TellNotice():
+                return "notice"
+            case _:
+                return "result"

@@ -37,6 +37,12 @@ setInterval(() => {
     if (!document.hidden && !worked) htmx.trigger(list, "renew");
   }
 }, 15000);
+addEventListener("htmx:beforeSwap", (event) => {
+  const list = event.detail.target;
+  if (!list.matches("[data-renew]") || event.detail.serverResponse.includes(`id="${list.id}"`)) return;
+  event.detail.shouldSwap = false; // it is another page: whoever was signed in is no longer
+  location.reload();
+});
 
 addEventListener("submit", (event) => {
   const button = event.submitter;

@@ -17,6 +17,7 @@ AS_STORED = {
     "ring_manager_seconds": "60",
     "ring_group_seconds": "60",
     "keep_days": "1095",
+    "task_minutes": "30",
     "record": "yes",
     "country": "RU",
 }

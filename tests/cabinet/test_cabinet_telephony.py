@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from ari_app.accounts.account import RegisteredAccount
-from ari_app.accounts.sections import CallSettings, ClickSettings, ExternalPhone
+from ari_app.accounts.sections import CallSettings, ClickSettings, ExternalPhone, MissedSettings, Notify
 from ari_app.calls.routing import Dialplan, People, Queue
 from cabinet.forms.destinations import MOST_STEPS, Step, read_steps
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
@@ -43,6 +43,7 @@ async def send(reader: Reader, *typed: tuple[str, str]) -> tuple[int, str]:
         "ring_manager_seconds": "60",
         "ring_group_seconds": "60",
         "keep_days": "1095",
+        "task_minutes": "30",
         "country": "RU",
         "timezone": "",
     }
@@ -72,7 +73,7 @@ def place(name: str, kind: str, where: str) -> Typed:
 
 async def test_every_setting_of_calls_is_on_the_page(cabinet: CabinetShop, reader: Reader) -> None:
     page = await reader.text("/telephony")
-    for field in CallSettings.model_fields:
+    for field in (*CallSettings.model_fields, *MissedSettings.model_fields):
         assert f'id="{field}"' in page, field
 
 
@@ -119,6 +120,36 @@ async def test_all_settings_are_stored_and_shown_again(cabinet: CabinetShop, rea
     assert re.search(r'<option value="Asia/Almaty" selected>', page)
     assert page.count('name="fallback-0-codes" value="101" checked') == 1
     assert page.count('name="fallback-0-codes" value="102" checked') == 0
+
+
+async def test_what_the_crm_is_told_of_missed_calls_is_set_there(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    typed = [("task", "yes"), ("task_minutes", "45"), ("task_for", "102"), ("notify", "group")]
+    status, then = await send(reader, *typed, ("notify_group", "superadmins"))
+    assert (status, then) == (303, "/telephony?saved=1")
+    wanted = MissedSettings(
+        task=True, task_minutes=45, task_for="102", notify=Notify.GROUP, notify_group="superadmins"
+    )
+    assert (await stored(cabinet)).missed == wanted
+    page = await reader.text("/telephony")
+    assert re.search(r'<option value="group" selected>', page)
+
+
+async def test_what_the_key_may_not_do_is_said_when_it_is_switched_on(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    cabinet.shop.crm_account.rights.scopes -= {"task_write", "notification_write"}
+    status, then = await send(reader, ("task", "yes"))
+    assert status == 303
+    page = await reader.text(then)
+    assert "/api/tasks/create" in page
+    assert "/api/notifications/send" not in page
+    assert (await stored(cabinet)).missed.task
+    status, then = await send(reader, ("task", "yes"), ("notify", "manager"))
+    page = await reader.text(then)
+    assert "/api/notifications/send" in page
+    assert "/api/tasks/create" not in page  # it was said already
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,12 @@ record = false
 keep_days = 90
 fallback = "group:103,104;queue:sales"
 unknown = "dialplan:ivr,s,1"
+[missed]
+task = true
+task_minutes = 45
+task_for = "102"
+notify = "group"
+notify_group = "superadmins"
 [[extensions]]
 user_id = 1
 code = "101"
@@ -103,6 +109,9 @@ def test_every_field_of_the_file_is_understood() -> None:
     assert policy.fallback == (People(("103", "104"), 40), Queue("sales"))
     assert policy.unknown == (Dialplan("ivr", "s", 1),)
     assert (policy.ring_manager_seconds, policy.record, policy.blank_unknown_caller) == (25, False, True)
+    assert (policy.missed_task, policy.missed_notice) == (True, True)
+    assert (account.missed.task_minutes, account.user_of(account.missed.task_for)) == (45, 2)
+    assert account.missed.notify_group == "superadmins"
 
 
 def test_a_shops_own_number_names_its_site_however_it_was_written() -> None:
@@ -178,6 +187,9 @@ def test_an_address_that_cannot_be_the_crms_is_refused(url: str) -> None:
         ("calls", 'unknown = "group:101,101"', "an extension stands in the group twice"),
         ("calls", 'record = "yes"', "calls.record: found"),
         ("calls", "keep_days = 0", "calls.keep_days: found 0"),
+        ("missed", "task_minutes = 0", "missed.task_minutes: found 0"),
+        ("missed", 'notify = "all"', 'missed.notify: found "all", expected'),
+        ("missed", 'notify_group = "a b"', "missed.notify_group: found"),
         ("[extensions]", "user_id = 1\ncode = 101", "extensions[0].code: found 101, expected text in quotes"),
         ("[extensions]", 'user_id = 1\ncode = "1x1"', 'extensions[0].code: found "1x1", expected digits'),
         (

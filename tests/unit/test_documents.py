@@ -6,8 +6,12 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import typer
 
 from ari_app.accounts.reading import read_account
+from ari_app.cli import app
 from ari_app.settings import IN_FILE, PREFIX, Settings
 
 DOCS = Path(__file__).parents[2]
@@ -20,8 +24,8 @@ def test_the_account_that_the_documents_explain_can_be_applied() -> None:
     assert account.code_of_user(2) == "102"
 
 
-def test_the_account_of_the_readme_can_be_applied() -> None:
-    (toml,) = re.findall(r"```toml\n(.*?)```", (DOCS / "README.md").read_text("utf-8"), re.DOTALL)
+def test_the_account_with_which_a_shop_is_set_up_can_be_applied() -> None:
+    (toml,) = re.findall(r"```toml\n(.*?)```", (DOCS / "docs/setting-up.md").read_text("utf-8"), re.DOTALL)
     assert read_account(toml).policy().fallback
 
 
@@ -29,6 +33,11 @@ def test_every_document_that_is_named_is_there() -> None:
     for document in (*DOCS.glob("*.md"), *DOCS.glob("docs/**/*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8")):
             assert (document.parent / target).exists(), f"{document.name} names {target}"
+
+
+def test_the_readme_is_short_enough_to_be_read_whole() -> None:
+    for name in ("README.md", "README.ru.md"):
+        assert len((DOCS / name).read_text("utf-8").splitlines()) < 90
 
 
 def test_a_newcomer_finds_the_words_and_the_recipes() -> None:
@@ -78,6 +87,26 @@ def test_every_setting_that_is_named_is_one() -> None:
         if document.suffix != ".png":
             found = set(re.findall(rf"{PREFIX}[A-Z_]*[A-Z](?![A-Z_])", document.read_text("utf-8")))
             assert {name.removesuffix(IN_FILE) for name in found} <= settings, document
+
+
+def test_every_command_of_ours_that_a_document_names_is_one() -> None:
+    """With the options that it is given there."""
+    named = 0
+    for document in (*DOCS.glob("*.md"), *DOCS.glob("docs/**/*.md"), *DOCS.glob("deploy/**/*.yml")):
+        for words in re.findall(r"(?<![\w/.-])ari-app ([a-z][^`\n|;)<&,]*)", document.read_text("utf-8")):
+            command: Any = typer.main.get_command(app)
+            groups, rest = [command], words.split()
+            while rest and rest[0] in getattr(command, "commands", ()):
+                command = command.commands[rest.pop(0)]
+                groups.append(command)
+            if len(groups) == 1:
+                continue  # a sentence about ari-app
+            assert not (hasattr(command, "commands") and rest), (document.name, words)
+            options = {name for option in command.params for name in option.opts}
+            given = {word.partition("=")[0].strip("[].") for word in rest if word.startswith(("--", "[--"))}
+            assert given <= options | {"--help"}, (document.name, words)
+            named += 1
+    assert named > 30
 
 
 def test_every_file_that_a_container_is_given_is_there() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -13,6 +13,7 @@ from ari_app.demo.crm.people import Customer, Manager
 from ari_app.demo.crm.promises import Promises
 from ari_app.demo.crm.rights import Rights
 from ari_app.demo.crm.rules import LookUpQuery, ToldCall, ToldEvent, ToldModule, UsersQuery
+from ari_app.demo.crm.tasks import Desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ class Request:
     route: Route
     fault: Kind | None
 
+
+_SITES = ("shop",)
 
 Message: TypeAlias = LookedUp | EventTold | CallUploaded
 Answer: TypeAlias = dict[str, Any]
@@ -93,6 +96,8 @@ class CrmAccount:
         self.repeats_allowed = False
         """For tests that kill the sender: it may repeat what was answered, too."""
         self.rights = Rights()
+        self.desk = Desk()
+        """Tasks and notices."""
         self.requests: list[Request] = []
         self.violations: list[str] = []
         self.faults: list[Fault] = []
@@ -327,7 +332,20 @@ class CrmAccount:
 
     def edit_module(self, module: ToldModule) -> Answer:
         """Answer of POST integration-modules/{code}/edit."""
-        answer = self.rights.edit(module, self._managers, ("shop",))
+        answer = self.rights.edit(module, self._managers, _SITES)
+        self._change()
+        return answer
+
+    def take_for_desk(self, route: Route, path: str, fields: Mapping[str, Any]) -> Answer:
+        """Answer of what concerns tasks and notices; raises `Wrong`."""
+        if route == "tasks":
+            return self.desk.find(fields)
+        if route == "new task":
+            answer = self.desk.create(fields, self._managers, _SITES)
+        elif route == "edit task":
+            answer = self.desk.edit(int(path.split("/")[-2]), fields, _SITES)
+        else:
+            answer = self.desk.notify(fields, self._managers)
         self._change()
         return answer
 

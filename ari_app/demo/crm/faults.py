@@ -4,7 +4,20 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 Route: TypeAlias = Literal[
-    "manager", "event", "upload", "settings", "users", "module", "edit", "credentials", "versions", "sites"
+    "manager",
+    "event",
+    "upload",
+    "settings",
+    "users",
+    "module",
+    "edit",
+    "credentials",
+    "versions",
+    "sites",
+    "tasks",
+    "new task",
+    "edit task",
+    "notify",
 ]
 """The routes' short names, for faults and observations."""
 

@@ -18,6 +18,10 @@ _NEEDED: dict[Route, str] = {
     "sites": "reference_read",
     "module": "integration_read",
     "edit": "integration_write",
+    "tasks": "task_read",
+    "new task": "task_write",
+    "edit task": "task_write",
+    "notify": "notification_write",
 }
 """The permission that a route needs; the others take any key."""
 _METHODS = {
@@ -27,6 +31,10 @@ _METHODS = {
     "/api/reference/sites": "reference_read",
     "/api/integration-modules/{code}": "integration_read",
     "/api/integration-modules/{code}/edit": "integration_write",
+    "/api/tasks": "task_read",
+    "/api/tasks/create": "task_write",
+    "/api/tasks/{id}/edit": "task_write",
+    "/api/notifications/send": "notification_write",
     "/api/telephony/call/event": "telephony_write",
     "/api/telephony/calls/upload": "telephony_write",
     "/api/telephony/manager": "telephony_read",

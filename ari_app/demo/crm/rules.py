@@ -30,6 +30,9 @@ ROUTES: dict[str, tuple[str, Route]] = {
     "/api/v5/settings": ("GET", "settings"),
     "/api/v5/users": ("GET", "users"),
     "/api/v5/reference/sites": ("GET", "sites"),
+    "/api/v5/tasks": ("GET", "tasks"),
+    "/api/v5/tasks/create": ("POST", "new task"),
+    "/api/v5/notifications/send": ("POST", "notify"),
     "/api/credentials": ("GET", "credentials"),
     "/api/api-versions": ("GET", "versions"),
 }
@@ -79,27 +82,29 @@ Link = Annotated[str, AfterValidator(_link)]
 Filled = Annotated[str, AfterValidator(_not_blank)]
 
 
-class _Entity(BaseModel):
+class Told(BaseModel):
+    """Something that is said to the API: no field that isn't known, and no other type."""
+
     model_config = ConfigDict(
         frozen=True, strict=True, extra="forbid", alias_generator=to_camel, validate_by_alias=True
     )
 
 
-class Campaign(_Entity):
+class Campaign(Told):
     """`campaign` of web analytics data."""
 
     name: str | None = None
     code: str | None = None
 
 
-class WebAnalyticsData(_Entity):
+class WebAnalyticsData(Told):
     """`webAnalyticsData` of a call event."""
 
     campaign: Campaign | None = None
     query_string: str | None = None
 
 
-class ToldEvent(_Entity):
+class ToldEvent(Told):
     """`event` of POST telephony/call/event."""
 
     phone: Phone
@@ -121,7 +126,7 @@ class ToldEvent(_Entity):
         return self
 
 
-class Source(_Entity):
+class Source(Told):
     """`source` of an uploaded call."""
 
     source: str | None = None
@@ -131,7 +136,7 @@ class Source(_Entity):
     content: str | None = None
 
 
-class ToldCall(_Entity):
+class ToldCall(Told):
     """One of `calls` of POST telephony/calls/upload; `date` is the account's local time."""
 
     date: LocalTime
@@ -150,7 +155,7 @@ class ToldCall(_Entity):
     client_id: str | None = None
 
 
-class LookUpQuery(_Entity):
+class LookUpQuery(Told):
     """Query of GET telephony/manager."""
 
     phone: Phone
@@ -158,7 +163,7 @@ class LookUpQuery(_Entity):
     ignore_status: Literal["0", "1"] = "0"
 
 
-class UsersQuery(_Entity):
+class UsersQuery(Told):
     """Query of GET users, with one of its filters."""
 
     limit: Literal["20", "50", "100"] = "20"
@@ -166,7 +171,7 @@ class UsersQuery(_Entity):
     active: Literal["0", "1"] | None = Field(default=None, alias="filter[active]")
 
 
-class NoQuery(_Entity):
+class NoQuery(Told):
     """The routes that take no parameter."""
 
 
@@ -194,21 +199,29 @@ def read_event(form: Fields) -> ToldEvent:
         raise Wrong(400, "Errors in the entity format", _errors(problem)) from None
 
 
-class CodeOfUser(_Entity):
+def read_entity(model: type[Entity], form: Fields, name: str) -> Entity:
+    """The entity in a field of a form; raises `Wrong`."""
+    try:
+        return model.model_validate(_json_field(form, name))
+    except ValidationError as problem:
+        raise Wrong(400, "Errors in the entity format", _errors(problem)) from None
+
+
+class CodeOfUser(Told):
     """One of `additionalCodes`."""
 
     user_id: int
     code: Filled
 
 
-class PhoneOfSite(_Entity):
+class PhoneOfSite(Told):
     """One of `externalPhones`."""
 
     site_code: Filled
     external_phone: Phone
 
 
-class ToldTelephony(_Entity):
+class ToldTelephony(Told):
     """`integrations.telephony` of a module."""
 
     make_call_url: Link
@@ -221,13 +234,13 @@ class ToldTelephony(_Entity):
     external_phones: list[PhoneOfSite]
 
 
-class ToldIntegrations(_Entity):
+class ToldIntegrations(Told):
     """`integrations` of a module."""
 
     telephony: ToldTelephony
 
 
-class ToldModule(_Entity):
+class ToldModule(Told):
     """`integrationModule` of POST integration-modules/{code}/edit."""
 
     code: Filled

@@ -14,6 +14,7 @@ As a process of its own, for measurements: `python -m ari_app.demo.crm.simulator
 import argparse
 import asyncio
 import json
+import re
 import signal
 import socket
 from collections import deque
@@ -83,6 +84,8 @@ __all__ = [
     "Status",
 ]
 
+_A_TASK = re.compile(r"/api/v5/tasks/[0-9]{1,9}/edit")
+_FOR_THE_DESK = ("tasks", "new task", "edit task", "notify")
 TELEPHONY_PER_SECOND, OTHERS_PER_SECOND = 40, 10
 PAGE = "<!DOCTYPE html><html><body><h1>Ведутся технические работы</h1></body></html>"
 Fields: TypeAlias = dict[str, Any]
@@ -250,7 +253,7 @@ class SimulatedCrm:
     async def _serve(
         self, account: CrmAccount, route: Route, fields: Fields, request: web.Request
     ) -> web.StreamResponse:
-        told = str(fields.get("event") or fields.get("calls") or "")
+        told = str(fields.get("event") or fields.get("calls") or fields.get("task") or "")
         fault = first_to_strike(account.faults, route, told) or first_to_strike(self.faults, route, told)
         account.note(route, fault)
         if self.latency:
@@ -264,7 +267,11 @@ class SimulatedCrm:
             return _refuse(Wrong(404, "Not found")) if module is None else _json(200, module)
         if route == "edit":
             return _json(201, account.edit_module(read_module(fields, _module_code(request))))
-        answer, receipts = _carry_out(account, route, fields)
+        receipts: list[Receipt] = []
+        if route in _FOR_THE_DESK:
+            answer = account.take_for_desk(route, request.path, fields)
+        else:
+            answer, receipts = _carry_out(account, route, fields)
         if isinstance(fault, Slow):
             await self._pass(fault.seconds)
         if isinstance(fault, AnswerLost):
@@ -303,6 +310,8 @@ def _route_of(request: web.Request) -> Route:
     if request.path.startswith(MODULES):
         edited = request.path.endswith("/edit")
         method, route = ("POST", "edit") if edited else ("GET", "module")
+    if _A_TASK.fullmatch(request.path):
+        method, route = "POST", "edit task"
     if route is None:
         raise Wrong(404, "API method not found")
     if request.method != method:
