@@ -24,7 +24,7 @@ help:
 	@echo "make test-fast  the tests that need neither Asterisk nor a browser"
 	@echo "make soak       real calls while faults come and go, against what the telephones saw (MINUTES SEED COPIES)"
 	@echo "make fuzz       a million altered events and answers, 100000 altered requests: nothing fails (SEED)"
-	@echo "make bench      calls at 20, 60 and 120 a second, through plain Dial() and through us"
+	@echo "make bench      calls at 20, 60 and 120 a second, through Dial(), Dial() with MixMonitor, and us"
 	@echo "make bench-log  the cabinet's pages over a log of a million calls"
 	@echo "make lint       ruff, mypy, who may import whom, and bandit"
 	@echo "make audit      asks the package index for known holes in what the locks pin (needs the net)"
