@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from aiohttp import web
 
 from ari_app.service.service import Service
@@ -13,7 +15,7 @@ from cabinet.frame.errors import error_pages, named
 from cabinet.frame.passing import PASSING, Passing, passing
 from cabinet.frame.proxies import FOUND_OUT
 from cabinet.frame.rendering import set_up_templates
-from cabinet.frame.security import add_headers
+from cabinet.frame.security import add_headers, expected
 from cabinet.frame.visits import SESSIONS
 from cabinet.pages import asterisk, check, findings, live
 from cabinet.routes import API, FIGURES, ROUTES
@@ -34,7 +36,7 @@ def make_app(service: Service) -> web.Application:
     set_up_templates(app)
     for page in (asterisk, check, findings, live):
         page.set_up(app)
-    app.add_routes(ROUTES)
+    app.add_routes(_expecting(ROUTES))
     app.add_subapp("/api", _make_api(service))
     return app
 
@@ -43,7 +45,7 @@ def make_metrics_app(service: Service) -> web.Application:
     """Build what Prometheus asks, at a port that no proxy passes on: the figures name the shops."""
     app = web.Application()
     app[SERVICE] = service
-    app.add_routes(FIGURES)
+    app.add_routes(_expecting(FIGURES))
     return app
 
 
@@ -51,5 +53,13 @@ def _make_api(service: Service) -> web.Application:
     """Build what is found below ``/api``: it answers in JSON, whatever goes wrong."""
     api = web.Application(middlewares=[as_json])
     api[SERVICE] = service
-    api.add_routes(API)
+    api.add_routes(_expecting(API))
     return api
+
+
+def _expecting(routes: Iterable[web.RouteDef]) -> list[web.RouteDef]:
+    """Let each route say whether what is announced may be sent: aiohttp's own way fails at some letters."""
+    return [
+        web.RouteDef(one.method, one.path, one.handler, {**one.kwargs, "expect_handler": expected})
+        for one in routes
+    ]

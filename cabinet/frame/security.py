@@ -9,7 +9,7 @@ import secrets
 import zlib
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import MultiDict, MultiMapping
 
@@ -61,6 +61,19 @@ def welcome(request: web.Request, response: web.StreamResponse) -> None:
     """Give a new reader their id with a page that has a form."""
     if _FRESH in request:
         set_reader(request, response, request[_FRESH])
+
+
+async def expected(request: web.Request) -> None:
+    """Let what was announced be sent.
+
+    Raises:
+        HTTPExpectationFailed: something else is expected.
+    """
+    if request.version >= HttpVersion11:
+        if request.headers.get("Expect", "").lower() != "100-continue":
+            raise web.HTTPExpectationFailed
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself hasn't begun
 
 
 def form_token(request: web.Request) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from urllib.parse import quote
 
 import pytest
@@ -85,3 +86,14 @@ async def test_no_header_holds_up_the_loop(
             answer = await shop.client.get("/sign-in", headers={"Accept": "text/html", name: value})
             assert answer.status < 500
     assert steps.longest < MOST_SECONDS, steps.what
+
+
+@pytest.mark.parametrize("expects", [b"100-continue", b"\xea\xff", b"200-ok"])
+async def test_whatever_a_visitor_expects_is_answered(shop: ReportingShop, expects: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", shop.client.port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: " + expects + b"\r\n\r\n")
+    said = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    began = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200" if expects == b"100-continue" else b"HTTP/1.1 417"
+    assert said.startswith(began)
