@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from ari_app.calls import whole_seconds
 from ari_app.calls.call import Call, LegState, Role
 from ari_app.demo.pbx.asterisk import EXTENSIONS, Asterisk
 from ari_app.demo.pbx.lab import Lab
@@ -451,7 +452,7 @@ async def test_waiting_after_a_transfer_is_not_talk(office: Office) -> None:
         await fallback.is_free()
     report = await office.report()
     assert report.call.talking + 2.9 < since_the_answer(report.call)
-    assert report.upload.duration == int(report.call.talking)
+    assert report.upload.duration == whole_seconds(report.call.talking)
 
 
 # -- a dialplan that answers instead of a manager ---------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import pytest
 
+from ari_app.calls import whole_seconds
 from ari_app.demo.pbx.customers import Customer
 from ari_app.demo.pbx.phones import Answers, Busy, Declines, Phone, Rings
 from tests.support.office import OUR_NUMBER, Office, Report, since_the_answer
@@ -366,8 +367,10 @@ def assert_uploaded(
     assert (upload.result, upload.code) == (result, code)
     if result != "answered":
         talking = 0
-    assert talking is None or upload.duration == talking
-    assert waiting is None or upload.duration_waiting == waiting
+    assert talking is None or talking <= report.call.talking < talking + 1
+    assert waiting is None or waiting <= report.call.waiting < waiting + 1
+    assert upload.duration == (whole_seconds(report.call.talking) if result == "answered" else 0)
+    assert upload.duration_waiting == whole_seconds(report.call.waiting)
 
 
 def assert_recorded(office: Office, report: Report) -> None:
