@@ -564,7 +564,8 @@ async def test_a_dialplan_that_answers_before_the_managers_telephone_is_no_answe
         customer.hang_up()
         await hers.is_free()
     report = await office.report()
-    assert (report.upload.code, report.upload.duration_waiting) == (olga, 1)
+    assert report.upload.code == olga
+    assert 1 <= report.call.waiting < 2
 
 
 async def test_a_manager_behind_a_local_channel_hands_the_customer_over(
