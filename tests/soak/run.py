@@ -26,7 +26,7 @@ SETTLE_SECONDS = 90.0
 STATUS_SECONDS = 5.0
 PACE_SECONDS = 2.0
 """So often the machine's pace is looked at."""
-JUDGED_AFTER = 25.0
+JUDGED_AFTER = 50.0
 """Seconds after its end at which a call is judged for the first time; all are judged again at the end."""
 JOURNALS = 30
 """Of so many wrong calls the journal is kept."""
