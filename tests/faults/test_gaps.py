@@ -318,14 +318,14 @@ async def test_a_recording_that_was_not_fetched_before_we_were_dead_for_long_is_
     async with Wire(served.lab.asterisk.http_port) as wire:
         served.pbx_port = wire.port
         await served.open()
-        wire.spoil(r"POST .*/stop", Fault.LOST, then=wire.fall_silent)
+        wire.spoil(r"GET .*/recordings/stored/.*/file", Fault.LOST, then=wire.fall_silent)
         async with served.phone(olga, Answers(after=0.1)) as phone, served.call(ANNA) as caller:
             await caller.answered()
             await served.recorded()
             caller.hang_up()
             await caller.ended()
             await phone.is_free()
-            await served.until(lambda: wire.hits == 1, "the recording was closed")
+            await served.until(lambda: wire.hits == 1, "the recording was not asked for")
             ended_at = (await served.stage("ending")).ended_at
             await served.kill()
             assert ended_at is not None

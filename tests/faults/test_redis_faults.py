@@ -56,7 +56,7 @@ async def test_a_talk_that_ends_while_redis_is_away_is_reported_when_it_is_back(
     shop.customer(ANNA, "Иванова Анна", manager=olga)
     await shop.open()
     async with shop.phone(olga, Answers(after=0.1)) as phone, shop.call(ANNA) as caller:
-        await shop.stage("talking")
+        await shop.recorded()
         await redis_server.kill()
         caller.hang_up()
         await caller.ended()
