@@ -369,8 +369,6 @@ def random_policy(random: Random) -> Policy:
         ignore_manager_status=random.random() < 0.2,
         ajam=random.random() < 0.7,
         telephones=random.random() < 0.5,
-        missed_task=random.random() < 0.5,
-        missed_notice=random.random() < 0.5,
     )
 
 

@@ -88,7 +88,7 @@ def test_an_end_that_nobody_saw_is_dated_by_the_recordings_length() -> None:
     story = Story().found("101").wait(5).answers("101").wait(100)
     story.pbx_says(up_at=START + 20).stored(32.5)
     assert story.call.ended_at == START + 5 + 32.5
-    assert (story.result.waiting, story.result.talking) == (5, 32)
+    assert (story.result.waiting, story.result.talking) == (5, 33)
 
 
 def test_a_recording_that_ends_a_little_before_the_call_was_last_known_up_is_believed() -> None:
