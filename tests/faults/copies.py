@@ -82,7 +82,7 @@ class Cable:
         task.add_done_callback(self._tasks.discard)
 
     async def _connect_through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        pid = _owner(writer.get_extra_info("peername")[1])
+        pid = _owner(writer.get_extra_info("peername")[1], writer.get_extra_info("sockname")[1])
         self._writers[writer] = pid
         there: asyncio.StreamWriter | None = None
         try:
@@ -105,10 +105,15 @@ class Cable:
             writer.transport.abort()
 
 
-def _owner(port: int) -> int:
-    """Name the process that has a connection from a port of this machine; 0 when it is none of the copies."""
+def _owner(port: int, ours: int) -> int:
+    """Name the copy that has a connection from a port of this machine to one of ours; 0 when it is none.
+
+    Other connections, also those that are over, may be from the same port to elsewhere.
+    """
     lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
-    inode = next((fields[9] for fields in lines if fields[1].endswith(f":{port:04X}")), None)
+    ends = (f":{port:04X}", f":{ours:04X}")
+    inodes = (one[9] for one in lines if one[1].endswith(ends[0]) and one[2].endswith(ends[1]))
+    inode = next((inode for inode in inodes if inode != "0"), None)
     for pid in _COPIES:
         folder = Path(f"/proc/{pid}/fd")
         with suppress(OSError):
