@@ -440,6 +440,8 @@ class LiveCall:
         match order:
             case o.Ring(leg) | o.Originate(leg) | o.Dial(leg):
                 self.put(h.LegRefused(at, leg, str(refusal)))
+            case o.Listen() if (refusal.status or 0) >= 500:  # one of this id may be there: another copy's
+                self._doubt(f"Listen: {refusal}")
             case o.Record() | o.Listen() if refusal.status != 404:  # 404: the channel is gone
                 self.put(h.RecordingFailed(at, str(refusal)))
             case o.HangUp(channel) if channel == self.call.recorder_id and refusal.status == 404:

@@ -608,7 +608,7 @@ async def test_a_dialplan_that_answers_before_it_dials_is_not_the_customers_answ
         await customer.rings() if result != "busy" else None
         if result == "answered":
             await customer.answers()
-            await office.stage("talking")
+            await office.recorded()
             manager.hang_up()
         else:
             await manager.ended()
