@@ -333,7 +333,7 @@ class Shop:
                     await job()
                 except Exception:  # nothing of an account stands still for good
                     self._log.exception("a task of the account failed; it is started again", task=name)
-                    await asyncio.sleep(1.0)
+                    await asyncio.sleep(1.0)  # a defect that comes at once each time keeps nobody busy
                 else:
                     return
 
