@@ -118,8 +118,18 @@ def _talks(turn: Turn, leg: Leg, answered: h.MemberAnswered) -> None:
         manager_answered(turn, h.CallerAnswered(turn.at, code))
     elif turn.call.stage is Stage.DIALPLAN:
         talk_there(turn, member, code)
+    elif leg.id == turn.call.waiter.id:
+        _waits_there(turn, leg, member)
     else:
         talk(turn, leg, turn.call.caller.code if leg.role is Role.CUSTOMER else code)
+
+
+def _waits_there(turn: Turn, leg: Leg, member: Leg) -> None:
+    """Note who waits for the customer behind the manager's leg: the manager, or to whom they handed over."""
+    for other in telephones(turn.call, leg):
+        if other.alive and other.id != member.id:
+            turn.change(other, LegState.GONE)
+    turn.call = replace(turn.call, caller=replace(turn.call.caller, code=member.code or leg.code))
 
 
 def _local_answered(turn: Turn, leg: Leg, answered: h.MemberAnswered) -> None:
