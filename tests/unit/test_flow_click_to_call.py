@@ -307,6 +307,15 @@ def test_what_ari_says_of_a_call_that_ajam_has_placed_is_nothing_to_it() -> None
     assert story.call.caller.state is LegState.DIALLED
 
 
+def test_a_recording_is_nothing_to_a_call_that_ajam_has_placed() -> None:
+    story = clicked(Way.AJAM).manager_answers().line_dials().line_answers().wait(5)
+    story.pbx_says(up(MANAGER), up(CUSTOMER), deaf=True, recorded=True)
+    story.caller_hangs_up()
+    assert story.given(o.FetchRecording) == []
+    assert (story.result.ending, story.result.recording) == (Ending.ANSWERED, None)
+    assert story.call.over
+
+
 def test_a_manager_who_doesnt_answer_a_call_by_ajam_is_hung_up() -> None:
     story = clicked(Way.AJAM, ring_manager_seconds=25).wait(25)
     assert story.hung_up(MANAGER) is HangUpReason.NORMAL
