@@ -62,9 +62,11 @@ def replaced_while_ringing(turn: Turn, replaced: h.PartyReplaced) -> None:
     old = turn.call.leg(replaced.old)
     if turn.call.party(replaced.channel) is not None:
         return
-    if replaced.old == turn.call.waiter.id and turn.call.direction is Direction.OUT and not replaced.local:
+    waiter = turn.call.waiter
+    dials = waiter.role is Role.CALLER and turn.call.direction is Direction.OUT
+    if replaced.old == waiter.id and dials and not replaced.local:
         _stands_for_the_caller(turn, replaced)
-    elif replaced.old == turn.call.waiter.id:  # the waiting party went elsewhere
+    elif replaced.old == waiter.id:  # the waiting party went elsewhere
         turn_away(turn, replaced)
         turn.finish(Ending.GAVE_UP)
     elif old is None or not old.pending or old.role is not Role.MANAGER:
