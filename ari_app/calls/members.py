@@ -96,7 +96,7 @@ def member_answered(turn: Turn, answered: h.MemberAnswered) -> None:
         return
     if answered.local is not None:
         _local_answered(turn, leg, answered)
-    elif _put_through(turn.call, answered.leg):
+    elif _put_through(turn.call, answered.leg) and _with_the_customer(turn.call, leg):
         _talks(turn, leg, answered)
     else:
         turn.change(member_leg(turn.call, answered), LegState.UP, code=answered.code)
@@ -106,6 +106,14 @@ def _put_through(call: Call, leg_id: str) -> bool:
     """Tell whether all Local channels behind a leg of ours are up, down to this one."""
     between = (one for one in call.legs if one.local is not None and f"{leg_id}/".startswith(f"{one.id}/"))
     return all(one.state is LegState.UP for one in between)
+
+
+def _with_the_customer(call: Call, leg: Leg) -> bool:
+    """Tell whether who answers behind a leg talks to the customer: while those are parked, only behind them.
+
+    Who has parked them is left in our bridge alone, and so is whom they transfer to.
+    """
+    return not call.away or leg.id == call.talker_leg
 
 
 def _talks(turn: Turn, leg: Leg, answered: h.MemberAnswered) -> None:
@@ -140,7 +148,8 @@ def _local_answered(turn: Turn, leg: Leg, answered: h.MemberAnswered) -> None:
     member = turn.change(member, LegState.UP)
     for one in telephones(turn.call, member):
         dialler, *name = one.id.rsplit("/", 2)  # such as PJSIP/101
-        if one.state is LegState.UP and _put_through(turn.call, dialler):
+        there = _put_through(turn.call, dialler) and _with_the_customer(turn.call, leg)
+        if one.state is LegState.UP and there:
             if one.result is not LegResult.ANSWERED:
                 _talks(turn, leg, h.MemberAnswered(answered.at, dialler, "/".join(name), one.code))
             return

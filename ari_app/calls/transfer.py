@@ -17,7 +17,7 @@ from ari_app.calls.names import shown_name
 from ari_app.calls.orders import FindFarHalf, HangUp, HangUpReason, ShowCustomer, Watch
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.outgoing import manager_answered, stand_for_the_manager
-from ari_app.calls.parking import let_the_parker_go
+from ari_app.calls.parking import let_the_parker_go, parker_of
 from ari_app.calls.recording import record_again
 from ari_app.calls.talking import leg_hung_up, talk, wait_for
 from ari_app.calls.trying import fallback, ring_again
@@ -32,7 +32,10 @@ answered at once; when that phone still rings, only what goes on behind the chan
 
 
 def replaced_while_talking(turn: Turn, replaced: h.PartyReplaced) -> None:
-    """A transfer: the manager who transferred is hung up, the customer hears the next person being rung."""
+    """A transfer: the manager who transferred is hung up, the customer hears the next person being rung.
+
+    Whoever has parked the customer can give only a customer away who has stayed, because the lot was full.
+    """
     call, old = turn.call, turn.call.party(replaced.old)
     if call.party(replaced.channel) is not None:
         return
@@ -40,7 +43,8 @@ def replaced_while_talking(turn: Turn, replaced: h.PartyReplaced) -> None:
         turn_away(turn, replaced)  # the customer's side went elsewhere: for the shop the talk is over
         turn.finish(Ending.ANSWERED)
         return
-    if old is None or old.id != call.talker_leg:
+    parker = parker_of(call) if call.away else None
+    if old is None or old.id not in (call.talker_leg, parker and parker.id):
         turn_away(turn, replaced)
         return
     new = _newcomer(turn, replaced, joined=True)
@@ -49,6 +53,9 @@ def replaced_while_talking(turn: Turn, replaced: h.PartyReplaced) -> None:
     turn.call = turn.call.with_leg(new)
     if replaced.local:
         turn.order(FindFarHalf(new.id))
+    if call.away:  # unless the customer turns out to have stayed, there is nobody to talk to
+        return
+    if replaced.local:
         turn.pass_keys(through=False)
     if not replaced.local or replaced.code is not None:
         talk(turn, new, replaced.code)
