@@ -12,7 +12,7 @@ from ari_app.calls.call import Leg, LegState, Role, Stage
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
 from ari_app.calls.routing import Outside
-from tests.support.story import ANNA, BUSY, CALLER, TRUNK, UNREGISTERED, Story, clicked
+from tests.support.story import ANNA, BUSY, CALLER, START, TRUNK, UNREGISTERED, Story, clicked
 
 DESK, SOFT = "PJSIP/101/sip:101@10.0.0.1", "PJSIP/101/sip:101@10.0.0.2"
 SECURE = "PJSIP/101/sips:101@[2001:db8::1]:5061;transport=ws"
@@ -155,6 +155,16 @@ def test_a_number_outside_is_dialled_by_the_line_and_credited_to_whose_telephone
     told.wait(5).caller_hangs_up().stored().settle()
     assert told.told == [("101",)]
     assert (told.result.code, told.result.waiting, told.result.talking) == ("101", 3, 5)
+
+
+def test_a_caller_who_was_answered_before_hears_ringing_while_a_forwarding_is_followed_and_no_longer() -> (
+    None
+):
+    told = Story().found("101").happens(h.CallerAnswered(START))
+    forwards(told, told.phone("101"), "102")
+    assert told.given(o.PlayRinging) == [o.PlayRinging("c1", "c1-ringing")]
+    told.answers("102")
+    assert told.given(o.StopPlaying) == [o.StopPlaying("c1-ringing")]
 
 
 def test_who_is_rung_already_is_not_rung_twice_by_a_colleagues_forwarding() -> None:
