@@ -14,7 +14,7 @@ from ari_app.calls.behind import became_of, is_rung
 from ari_app.calls.call import Direction, Leg, LegState, Role, TimerName
 from ari_app.calls.dialplan import dialplan_answered, given_up_in_vain
 from ari_app.calls.names import shown_name
-from ari_app.calls.orders import FindFarHalf, HangUp, HangUpReason, ShowCustomer, Watch
+from ari_app.calls.orders import FindFarHalf, HangUpReason, ShowCustomer, Watch
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.outgoing import manager_answered, stand_for_the_manager
 from ari_app.calls.parking import let_the_parker_go, parker_of
@@ -98,7 +98,7 @@ def replaced_while_calling(turn: Turn, replaced: h.PartyReplaced) -> None:
         stand_for_the_manager(turn, other)
     caller = turn.call.caller
     if replaced.old == caller.id and not replaced.local and caller.pending:
-        turn.call = replace(turn.call, caller=replace(caller, id=replaced.channel))
+        turn.call = replace(turn.call, caller=replace(caller, id=replaced.channel, far=None))
         turn.order(Watch(replaced.channel))
         manager_answered(turn, h.CallerAnswered(replaced.at, replaced.code))
     else:
@@ -111,10 +111,10 @@ def _stands_for_the_caller(turn: Turn, replaced: h.PartyReplaced) -> None:
     A manager's other customer comes on the far half of what joins the two calls.
     """
     old = turn.call.caller
-    turn.order(Watch(replaced.channel), Watch(old.id), HangUp(old.id))
-    turn.call = replace(
-        turn.call, caller=replace(old, id=replaced.channel, state=LegState.UP, at=turn.at, joined=True)
-    )
+    turn.order(Watch(replaced.channel))
+    new = replace(old, id=replaced.channel, state=LegState.UP, at=turn.at, joined=True, far=None)
+    turn.call = replace(turn.call, caller=new)
+    _leave(turn, replace(old, role=Role.MANAGER, code=None, result=None), LegResult.ELSEWHERE)
     turn.let_hear_ringing()
 
 
