@@ -65,7 +65,8 @@ def member_rung(turn: Turn, rung: h.MemberRung) -> None:
         if rung.rings:
             tell_out(turn)
         return
-    if turn.call.stage is Stage.TRANSFERRING and leg.role is Role.QUEUE and rung.rings:
+    transferred = turn.call.stage is Stage.TRANSFERRING and not turn.call.away
+    if transferred and leg.role is Role.QUEUE and rung.rings:
         turn.let_hear_ringing()  # the queue with its music was left by the transfer
     if turn.call.stage is not Stage.CALLING:
         _gather(turn, member, rung.rings)
@@ -94,12 +95,17 @@ def member_answered(turn: Turn, answered: h.MemberAnswered) -> None:
     leg = local_leg(turn.call, answered.leg)
     if leg is None or (turn.call.leads_outside(leg) and leg.result is LegResult.ANSWERED):
         return
+    member = member_leg(turn.call, answered)
+    if turn.call.away and member.state is LegState.UP:
+        return  # they have answered before: the customer's own line, or who has parked them
     if answered.local is not None:
         _local_answered(turn, leg, answered)
     elif _put_through(turn.call, answered.leg) and _with_the_customer(turn.call, leg):
         _talks(turn, leg, answered)
     else:
-        turn.change(member_leg(turn.call, answered), LegState.UP, code=answered.code)
+        member = turn.change(member, LegState.UP, code=answered.code)
+        if turn.call.away:
+            _gather(turn, member, rings=True)
 
 
 def _put_through(call: Call, leg_id: str) -> bool:

@@ -10,7 +10,7 @@ from ari_app.calls.call import RecordingState, Stage
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
 from ari_app.control.switchboard import kept_busy
-from tests.support.story import CALLER, NORMAL, RECORDER, START, Story, clicked, dialled, up
+from tests.support.story import CALLER, NORMAL, RECORDER, START, TRUNK, Story, clicked, dialled, up
 
 PARKER, COLLEAGUE = "PJSIP/101-0000002a", "PJSIP/103-0000002b"
 
@@ -172,6 +172,29 @@ def test_who_has_parked_the_customer_is_not_who_takes_them_out(asked: bool) -> N
     assert story.given(o.HangUp) == []
     taken_out(story).wait(5).caller_hangs_up()
     assert (story.call.talker, story.call.talking) == ("103", 15)
+
+
+def test_a_called_customers_own_line_takes_nobody_out_of_the_lot() -> None:
+    story = dialled().line_dials().customer_answers().wait(10)
+    parked(story).happens(h.MemberAnswered(story.now, "c1-1", TRUNK, None))
+    assert story.call.stage is Stage.TRANSFERRING
+    assert story.given(o.HangUp) == []
+
+
+def test_a_queue_that_rings_on_while_the_customer_is_parked_plays_nothing_to_who_is_left() -> None:
+    story = Story(unknown="queue:sales").unknown()
+    parked(story.member_rings("102").wait(5).member_answers("102").wait(5))
+    story.happens(h.MemberRung(story.now, story.queue.far_id, COLLEAGUE, "103"))
+    assert story.given(o.PlayRinging) == []
+    story.wait(6).happens(h.CustomerStayed(story.now))
+    assert (story.call.stage, story.call.talker) == (Stage.TALKING, "102")
+
+
+def test_who_answers_a_transfer_of_a_parked_customer_is_told() -> None:
+    story = parked(talking().transferred("102"))
+    story.happens(h.MemberAnswered(story.now, "new-1", COLLEAGUE, "102")).wait(1)
+    assert story.call.stage is Stage.TRANSFERRING
+    assert story.told == [("101",), ("102",)]
 
 
 def test_a_customer_whom_the_dialplan_brings_back_is_rung_for() -> None:
