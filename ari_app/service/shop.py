@@ -196,6 +196,7 @@ class Shop:
         Raises:
             StoreUnavailable: Redis can't be reached, or does not answer.
         """
+        self._recordings.room.forget(self.account)  # another copy may have stored some since we counted
         await self.calls.mend(self._clock())
         await self.calls.has_pbx_since(repr(self.settings.pbx.identity), self._clock())
         live, seen = await self.calls.live(), await self.calls.last_seen()
