@@ -254,19 +254,14 @@ class Service:
         revision = await self.accounts.revision()
         if revision == self._revision and not self._reopening and not self._absent:
             return
+        before = self._known
         if revision != self._revision:
             registered = await self.accounts.registered()
             self.doors.know(registered)
             self._known = {account.id: account for account in registered if isinstance(account, Account)}
         self._absent &= self._known.keys()
-        for gone in self.shops.keys() - self._known.keys():
-            log.info("account removed", account=gone)
-            shop = self.shops.pop(gone)
-            await shop.stop(drain_seconds=None)
-            await shop.unmark()
-            await self._holding.leave(gone)
-            self.changes_of(gone).note()
-            figures.forget(gone)
+        for gone in (before.keys() | self.shops.keys()) - self._known.keys():
+            await self._forget(gone)
         if revision != self._revision:
             for removed in await self.accounts.removed():
                 await self._remove_recordings(removed)
@@ -288,6 +283,19 @@ class Service:
             raise problem  # they are all looked at again
         self._revision = revision
         self.loaded.set()
+
+    async def _forget(self, account: str) -> None:
+        """End what there is of an account that is gone; that its lease went with it may be seen before."""
+        shop = self.shops.pop(account, None)
+        try:
+            if shop is not None:
+                log.info("account removed", account=account)
+                await shop.stop(drain_seconds=None)
+                await shop.unmark()
+                await self._holding.leave(account)
+                self.changes_of(account).note()
+        finally:
+            figures.forget(account)
 
     async def _remove_recordings(self, account: str) -> None:
         """Remove what is left of an account on the disk, so that no link leads to it any more."""

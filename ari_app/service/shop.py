@@ -25,7 +25,7 @@ from ari_app.asterisk.phones import Endpoints, endpoints
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import forget_drafts
 from ari_app.bounded import Allowance
-from ari_app.calls import Policy, Stage
+from ari_app.calls import Call, Policy, Stage
 from ari_app.clock import WatchedClock
 from ari_app.control.ajam_line import AjamLine
 from ari_app.control.switchboard import MOST_CALLS, Line
@@ -65,6 +65,8 @@ STILL_SECONDS = 1.0
 """How long what has begun may take to end when another copy takes the account over."""
 OVER_SECONDS = 2.0
 """How long the other copy may take for that; until then the PBX is kept from taking us for gone."""
+FOUND_SECONDS = 3.0
+"""How long the other copy may take to hear the PBX and to take the callers who are not talking."""
 REPORTS_SECONDS = 60.0
 """So long a dialplan may report more than it may on an average: a queue rings everybody."""
 DAY_SECONDS = 86_400.0
@@ -194,6 +196,7 @@ class Shop:
         Raises:
             StoreUnavailable: Redis can't be reached, or does not answer.
         """
+        self._recordings.room.forget(self.account)  # another copy may have stored some since we counted
         await self.calls.mend(self._clock())
         await self.calls.has_pbx_since(repr(self.settings.pbx.identity), self._clock())
         live, seen = await self.calls.live(), await self.calls.last_seen()
@@ -271,17 +274,25 @@ class Shop:
         """Do nothing more, from this moment on: another copy of the service has the account."""
         self.line.let_go()
         for task in self._tasks:
-            task.cancel()
+            if task is not self._listening:
+                task.cancel()
 
     async def close(self) -> None:
-        """End what `let_go` has stopped."""
+        """End what `let_go` has stopped.
+
+        The PBX is left when the other copy has taken it: until then it keeps new callers, and that copy finds
+        them.
+        """
+        if self._listening is not None and self.line.listening:
+            await asyncio.wait([self._listening], timeout=OVER_SECONDS)
         await self.line.close()
         await self._end_tasks()
 
     async def hand_in(self) -> None:
         """Give the calls to whoever has the account now of which Redis has never heard.
 
-        Those that nobody had answered yet that copy has found as new callers.
+        Who isn't talking, that copy takes as a new caller, who isn't handed in. But it may not have found
+        them: they have gone meanwhile, or wait in the dialplan, or somebody has just answered.
 
         Raises:
             StoreUnavailable: some are not handed in yet.
@@ -289,18 +300,24 @@ class Shop:
         calls: dict[str, list[Step]] = {}
         for step in self.ledger.unwritten:
             calls.setdefault(step.call.id, []).append(step)
-        for steps in calls.values():
-            call = steps[-1].call
-            if steps[0].line.before is None and (call.ending is not None or call.stage is Stage.TALKING):
-                await self.calls.hand_in(steps)
+        unheard_of = [steps for steps in calls.values() if steps[0].line.before is None]
+        talking_or_over = [steps for steps in unheard_of if not _may_be_found(steps[-1].call)]
+        others = [steps for steps in unheard_of if _may_be_found(steps[-1].call)]
+        for steps in talking_or_over:
+            await self.calls.hand_in(steps, unless_found=steps[-1].call.ending is None)
+        if others:
+            await asyncio.sleep(FOUND_SECONDS)  # that copy finds its callers, and writes them down
+        for steps in others:
+            await self.calls.hand_in(steps, unless_found=True)
+        if unheard_of:
+            self._log.info("calls are handed in of which the next holder can't know", calls=len(unheard_of))
 
     async def hand_over(self, heir: str = "") -> None:
         """Let another copy, which waits for it, take the account; calls go on as they are.
 
         For a moment only the `heir` may take it, if one is named.
 
-        What was begun is ended and written first. The PBX is left when the other copy has taken it: until
-        then it keeps new callers for us, and the other copy finds them.
+        What was begun is ended and written first.
         """
         await self.line.stand_still(STILL_SECONDS)
         await self.delivery.finish(STILL_SECONDS)
@@ -309,8 +326,6 @@ class Shop:
         with suppress(StoreUnavailable):
             await self.lease.leave(heir)
             self.line.pbx.handed_over = True
-        if self._listening is not None and self.line.listening:
-            await asyncio.wait([self._listening], timeout=OVER_SECONDS)
         self.let_go()
         await self.close()
 
@@ -551,6 +566,11 @@ class Shop:
                 self._log.warning("the CRM names a time zone that is not known here", zone=name)
                 pause = ZONE_SECONDS
             await asyncio.sleep(pause)
+
+
+def _may_be_found(call: Call) -> bool:
+    """Tell whether the next holder may have found who calls as a new caller."""
+    return call.ending is None and call.stage is not Stage.TALKING
 
 
 def _ajam(account: Account, passage: Passage, clock: Callable[[], float]) -> Ajam | None:

@@ -182,17 +182,20 @@ class CallStore:
         told = [(step.call.id, tell) for step in steps for tell in step.tells]
         return [OutboxEntry(ident, call, tell) for ident, (call, tell) in zip(ids, told, strict=True)]
 
-    async def hand_in(self, steps: Sequence[Step]) -> None:
+    async def hand_in(self, steps: Sequence[Step], *, unless_found: bool = False) -> None:
         """Write all the steps of a call though another copy holds the account now, for that copy to take up.
 
-        A call of which Redis has heard already is left as it is.
+        A call of which Redis has heard already is left as it is; with `unless_found` so is one whose caller
+        has begun another call there.
 
         Raises:
             StoreUnavailable: nothing was written, or it is not known whether it was.
         """
-        call = steps[-1].call.id
+        call, caller = steps[-1].call.id, steps[0].call.caller.id
         commands = Commands()
         commands.unless(self._keys.call(call))
+        if unless_found:
+            commands.unless(self._keys.channel(caller))
         self._add_steps(commands, steps)
         commands.add("SADD", self._keys.late, call)
         await Writer(self._redis, self.account).write(commands)

@@ -92,6 +92,7 @@ async def olga_talks_to_two(office: Office) -> AsyncIterator[TwoTalks]:
                 lambda: [call.talker for call in office.shop.line.calls] == [talk.olga] * 2,
                 "the second customer does not talk",
             )
+            await office.recorded(2)
             yield TwoTalks(talk.customer, talk.olga, talk.hers, talk.call, second, knocks)
 
 

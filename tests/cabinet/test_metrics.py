@@ -123,6 +123,19 @@ async def test_an_account_counts_from_nought_on_and_is_gone_when_it_is_removed(s
     await until(gone)
 
 
+async def test_figures_of_a_removed_account_go_although_its_lease_was_missed_before(
+    shop: ReportingShop,
+) -> None:
+    account = shop.account.id
+    shop.service._holding.lease(account).lose("it went with the account")
+    await shop.service.accounts.remove(account)
+
+    async def gone() -> bool:
+        return f'"{account}"' not in await exposition(shop)
+
+    await until(gone)
+
+
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(10):
         while True:

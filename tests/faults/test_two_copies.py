@@ -28,6 +28,7 @@ ANNA = "+79161234567"
 STRANGER = "+79037654321"
 HANDED_OVER_SECONDS = 2.0
 REMOVED = "something of a call that is over is removed"
+HANDED_IN = "calls are handed in of which the next holder can't know"
 
 Fault = Callable[[SharedOffice, Copy], Awaitable[None]]
 
@@ -184,6 +185,85 @@ async def test_a_call_that_a_copy_had_while_it_was_cut_off_from_redis_is_told_al
     assert (report.upload.result, report.upload.code) == ("answered", olga)
     assert report.upload.record_url
     assert await shared.holder() == other.holder
+    await told_once(shared)
+
+
+async def test_a_caller_of_whom_redis_never_heard_and_who_leaves_unseen_is_told_all_the_same(
+    shared: SharedOffice,
+) -> None:
+    (olga,) = shared.managers(1)
+    shared.customer(ANNA, "Иванова Анна", manager=olga)
+    one, other = await shared.open_two()
+    other.send(signal.SIGSTOP)
+    await cut_from_redis(shared, one)
+    async with shared.phone(olga, Rings()) as phone, shared.call(ANNA) as caller:
+        await phone.rings()
+        one.send(signal.SIGSTOP)
+        caller.hang_up()
+        await caller.ended()
+        other.send(signal.SIGCONT)
+        await shared.has_it(other)
+        await phone.is_free()
+    await come_back(shared, one)
+    report = await shared.report()
+    assert report.upload.result in ("no answer", "unknown")
+    await told_once(shared)
+
+
+async def test_a_caller_of_whom_redis_never_heard_rings_once_more_and_is_told_once(
+    shared: SharedOffice,
+) -> None:
+    (olga,) = shared.managers(1)
+    shared.customer(ANNA, "Иванова Анна", manager=olga)
+    one, other = await shared.open_two()
+    other.send(signal.SIGSTOP)
+    await cut_from_redis(shared, one)
+    async with shared.phone(olga, Rings()) as phone, shared.call(ANNA) as caller:
+        await phone.rings()
+        other.send(signal.SIGCONT)
+        await shared.has_it(other)
+        await come_back(shared, one)
+        await phone.rings(2)
+        phone.answer()
+        await caller.answered()
+        await shared.stage("talking")
+        await shared.until(lambda: HANDED_IN in one.log, "the former holder hands nothing in")
+        caller.hang_up()
+        await caller.ended()
+    report = await shared.report()
+    assert (report.upload.result, report.upload.code) == ("answered", olga)
+    await told_once(shared)
+
+
+async def test_a_transfer_in_a_call_of_which_redis_never_heard_begins_anew_and_is_told_once(
+    shared: SharedOffice,
+) -> None:
+    olga, boris = shared.managers(2)
+    shared.customer(ANNA, "Иванова Анна", manager=olga)
+    one, other = await shared.open_two(record=False)
+    other.send(signal.SIGSTOP)
+    await cut_from_redis(shared, one)
+    async with (
+        shared.phone(olga, Rings()) as hers,
+        shared.phone(boris, Rings()) as his,
+        shared.call(ANNA) as caller,
+    ):
+        await hers.rings()
+        hers.answer()
+        await caller.answered()
+        await shared.lab.bridged(olga)
+        assert await hers.transfer(boris) == 200
+        await his.rings()
+        other.send(signal.SIGCONT)
+        await shared.has_it(other)
+        await hers.rings(2)
+        hers.answer()
+        await come_back(shared, one)
+        await shared.until(lambda: HANDED_IN in one.log, "the former holder hands nothing in")
+        caller.hang_up()
+        await caller.ended()
+    report = await shared.report()
+    assert (report.upload.result, report.upload.code) == ("answered", olga)
     await told_once(shared)
 
 

@@ -19,6 +19,8 @@ from tests.support.pace import at_this_pace
 HEARD_LATER_SECONDS, NOT_TAKEN_SECONDS = 3.5, 2.9
 """What stands still no longer loses nothing: the PBX and the wires keep it so long, if no copy takes over."""
 STEP_SECONDS = 40.0
+SLOW_SECONDS, SLOW_PACKETS = 0.4, 8
+"""How late each packet is on a slow wire, and how many go to and fro from an answer until it is recorded."""
 LOST_ANSWERS = 4
 _DEAF = frozenset({
     What.KILLED, What.STOPPED, What.WIRE_CUT, What.WIRE_SILENT, What.WIRE_PULLED,
@@ -49,8 +51,9 @@ class Happened:
     healed: float = math.inf
     back: float = math.inf
     """When it was over, and every PBX heard again."""
+    unheard_since: float = math.inf
     unheard: float = 0.0
-    """Until when some PBX was not heard."""
+    """From when and until when some PBX was not heard."""
     note: str = ""
     alone: bool = True
     """Whether there is one copy of the service only."""
@@ -61,6 +64,8 @@ class Happened:
         what = self.fault.what
         if what is What.STOPPED and not self.alone:
             return False  # it hands everything over
+        if what is What.WIRE_SLOW:
+            return math.isfinite(self.unheard_since)  # the PBX broke the event stream off, or we did
         kept = HEARD_LATER_SECONDS if self.alone else NOT_TAKEN_SECONDS
         return what in _DEAF or (what in _STANDS_STILL and self.fault.seconds > kept)
 
@@ -69,13 +74,26 @@ class Happened:
         """Seconds from its beginning until it was over, and every PBX heard again."""
         return self.back - self.began
 
+    @property
+    def since(self) -> float:
+        """When it began to keep us from hearing; what is only slow may never do that."""
+        return self.unheard_since if self.fault.what is What.WIRE_SLOW and self.deaf else self.began
+
     def covers(self, moment: float, margin: float = 1.0) -> bool:
         """Whether something happened in it, or so shortly before or after that nobody could tell."""
-        return self.began - margin <= moment <= self.back + margin
+        return self.since - margin <= moment <= self.back + margin
 
     def overlaps(self, since: float, until: float, margin: float = 1.0) -> bool:
         """Whether it was on while something lasted."""
-        return self.began - margin <= until and since <= self.back + margin
+        return self.since - margin <= until and since <= self.back + margin
+
+    def holds_up(self, moment: float) -> float:
+        """Seconds by which what we ordered at a moment may have been carried out later."""
+        if not self.began - 1.0 <= moment <= self.healed:
+            return 0.0
+        if self.fault.what in _STANDS_STILL:
+            return min(self.healed - moment, self.healed - self.began)
+        return SLOW_PACKETS * SLOW_SECONDS if self.fault.what is What.WIRE_SLOW else 0.0
 
     def in_words(self, origin: float) -> str:
         """Tell it in a line, in seconds since `origin`."""
@@ -112,6 +130,7 @@ async def _watch(world: World, happened: Happened) -> None:
     while True:
         if not await world.connected():
             happened.unheard = time.monotonic()
+            happened.unheard_since = min(happened.unheard_since, happened.unheard)
         await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -217,7 +236,7 @@ async def _wire(world: World, what: What) -> AsyncIterator[None]:
             yield
             await wire.mend()
         case What.WIRE_SLOW:
-            wire.delay = 0.4
+            wire.delay = SLOW_SECONDS
             yield
             wire.delay = 0.0
         case _:

@@ -78,6 +78,10 @@ def wrong(seen: Seen, said: Told, *faults: tuple[What, float, float]) -> list[st
         Happened(PlannedFault(0, what, until - since, 0, True), BEGAN + since, BEGAN + until, BEGAN + until)
         for what, since, until in faults
     ]
+    return judged(seen, said, *happened)
+
+
+def judged(seen: Seen, said: Told, *happened: Happened) -> list[str]:
     return Judge(happened, [], BEGAN, EPOCH.timestamp()).wrong(seen, said)
 
 
@@ -219,6 +223,25 @@ def test_a_time_may_be_off_by_the_gap_that_it_lies_in() -> None:
     assert wrong(talk(), told(upload={"durationWaiting": 5, "duration": 2}), (What.WIRE_CUT, 1.5, 4.0)) == []
     assert wrong(talk(), told(upload={"durationWaiting": 9}), (What.WIRE_CUT, 1.5, 4.0)) != []
     assert wrong(talk(), told(upload={"durationWaiting": 5}), (What.CRM_SLOW, 1.5, 4.0)) != []
+
+
+def test_a_recording_may_begin_late_by_what_held_us_up_at_the_answer() -> None:
+    late = told(recorded=Recorded(200, 1.4))
+    short = ["a recording of 1.4 s instead of 5.0 s"]
+    assert wrong(talk(), late) == short
+    assert wrong(talk(), late, (What.BLOCKED, 1.9, 4.5)) == []
+    assert wrong(talk(), late, (What.WIRE_SLOW, 1.5, 9.0)) == []
+    assert wrong(talk(), late, (What.BLOCKED, 3.5, 6.0)) == short  # after the answer
+    assert wrong(talk(), told(recorded=Recorded(200, 9.0)), (What.BLOCKED, 1.9, 4.5)) != []
+
+
+def test_a_slow_wire_is_a_gap_only_from_when_the_pbx_was_not_heard() -> None:
+    seen = talk(shop=[], reason="Q.850;cause=31", answered=BEGAN)
+    slow = Happened(PlannedFault(0, What.WIRE_SLOW, 9.0, 0, True), BEGAN - 2, BEGAN + 9, BEGAN + 9)
+    by_dialplan = ["the dialplan served the call although we were there"]
+    assert judged(seen, Told(), slow) == by_dialplan
+    assert judged(seen, Told(), replace(slow, unheard_since=BEGAN + 8.5)) == by_dialplan
+    assert judged(seen, Told(), replace(slow, unheard_since=BEGAN + 0.5)) == []
 
 
 def test_a_caller_who_gives_up_was_not_answered() -> None:

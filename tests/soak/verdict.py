@@ -291,7 +291,8 @@ class Judge:
             yield f"its recording doesn't download: {told.recorded}"
         elif not lost:
             long = Span(truth.end.first - answer.last, truth.end.last - answer.first)
-            if not long.first - slack <= told.recorded.seconds <= long.last + slack:
+            late = max((one.holds_up(answer.first) for one in self._faults), default=0.0)
+            if not long.first - late - slack <= told.recorded.seconds <= long.last + slack:
                 yield f"a recording of {told.recorded.seconds:.1f} s instead of {_words(long)}"
 
 

@@ -1,7 +1,7 @@
 """Who holds an account, and that nobody else writes for it: on a real Redis, two copies side by side."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -378,6 +378,29 @@ async def test_a_call_of_which_redis_never_heard_is_handed_in_to_whoever_holds_t
     assert {ended.id for ended in await holder.ended(10)} == {"c1", "c2"}
     with pytest.raises(LeaseLost):
         await CallStore(redis, SHOP, lease=one).write([unheard_of])
+
+
+async def test_a_caller_whom_the_next_holder_has_found_is_not_handed_in_but_one_whom_it_has_not(
+    redis: Redis,
+) -> None:
+    one, other = Lease(redis, SHOP, "one"), Lease(redis, SHOP, "other")
+    await one.take()
+    store = CallStore(redis, SHOP, lease=one)
+    await pass_by(redis, LEASE_SECONDS + 1)
+    await other.take()
+    holder = CallStore(redis, SHOP, lease=other)
+    anna, vera, found = (
+        step(replace(one_call, caller=replace(one_call.caller, id=channel)))
+        for one_call, channel in (
+            (call("c1", at=MIDNIGHT), "anna"),
+            (call("c2", at=MIDNIGHT), "vera"),
+            (call("c3", at=MIDNIGHT), "anna"),
+        )
+    )
+    await holder.write([replace(found, line=replace(found.line, before=None))])
+    for unanswered in (anna, vera):
+        await store.hand_in([unanswered], unless_found=True)
+    assert [late.id for late in await holder.take_late()] == ["c2"]
 
 
 async def test_the_same_copy_started_again_does_not_take_what_its_former_self_writes(redis: Redis) -> None:

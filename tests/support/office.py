@@ -270,11 +270,17 @@ class Office:
 
         return await self.eventually(there, f"no call is {stage}")
 
-    async def recorded(self) -> None:
-        """Wait until the live call talks and the PBX records it."""
-        call = await self.stage("talking")
-        file = self.lab.asterisk.recordings / f"{call.recording_name}.wav"
-        await self.until(lambda: file.exists() and file.stat().st_size > 44, "the PBX does not record")
+    async def recorded(self, calls: int = 1) -> None:
+        """Wait until so many live calls talk and the PBX records each."""
+
+        def recorded(call: Call) -> bool:
+            file = self.lab.asterisk.recordings / f"{call.recording_name}.wav"
+            return call.stage.value == "talking" and file.exists() and file.stat().st_size > 44
+
+        async def all_are() -> bool | None:
+            return sum(map(recorded, await self.calls.live())) >= calls or None
+
+        await self.eventually(all_are, "the PBX does not record")
 
     async def story(self, call: Call) -> list[str]:
         """Tell a call's journal."""
