@@ -362,10 +362,10 @@ def whose(call: Call) -> str | None:
     """Name the manager whose call it was: the one who talked last, or else the one who should have."""
     if call.ending is Ending.ANSWERED:
         return call.talker
-    if call.direction is Direction.OUT:
-        return call.caller.code
     if call.ending is Ending.UNKNOWN:
         return None
+    if call.direction is Direction.OUT:
+        return call.caller.code
     should = (call.responsible, *call.told, *call.passed_over, *call.absent)
     return None if call.handed_on or call.left_to_dialplan else next(filter(None, should), None)
 
