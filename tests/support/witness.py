@@ -336,10 +336,10 @@ class Witness:
         if call.ending is Ending.ANSWERED and not call.handed_on:
             assert result.code == call.talker
             assert call.answered_at is not None
-        elif call.direction is Direction.OUT:
-            assert result.code == call.caller.code
         elif call.ending is Ending.UNKNOWN:
             assert result.code is None, "who may have talked is not known"
+        elif call.direction is Direction.OUT:
+            assert result.code == call.caller.code
         elif call.responsible is not None and not call.handed_on:
             assert result.code == call.responsible
 
