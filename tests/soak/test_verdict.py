@@ -195,6 +195,16 @@ def test_who_was_kept_waiting_by_us_is_told_with_the_telephones_time_or_the_call
     assert wrong(late, told(upload={"duration": 2, "durationWaiting": 5})) == []
 
 
+def test_two_who_answered_while_nothing_was_heard_talk_no_longer_than_the_caller_did() -> None:
+    phones = (
+        Rang(OLGA, BEGAN + 0.2, BEGAN + 1, BEGAN + 17, refused=False),
+        Rang(BORIS, BEGAN + 0.2, BEGAN + 2, BEGAN + 12, refused=False),
+    )
+    late = talk(Kind.KNOWN, *phones, answered=BEGAN + 11.9, ended=BEGAN + 17)
+    said = told(OLGA, BORIS, upload={"code": OLGA, "durationWaiting": 12}, recorded=Recorded(200, 5.0))
+    assert wrong(late, said, (What.WIRE_PULLED, 0.9, 11.5)) == []
+
+
 def test_where_an_answer_may_have_been_missed_it_may_be_unknown_but_never_somebody_elses() -> None:
     unknown = told(
         upload={
@@ -232,6 +242,10 @@ def test_a_recording_may_begin_late_by_what_held_us_up_at_the_answer() -> None:
     assert wrong(talk(), late, (What.BLOCKED, 1.9, 4.5)) == []
     assert wrong(talk(), late, (What.WIRE_SLOW, 1.5, 9.0)) == []
     assert wrong(talk(), late, (What.BLOCKED, 3.5, 6.0)) == short  # after the answer
+    none = told(upload={"recordUrl": None, "duration": 2})
+    brief = talk(Kind.KNOWN, Rang(OLGA, BEGAN + 0.2, BEGAN + 2, BEGAN + 4, refused=False), ended=BEGAN + 4)
+    assert wrong(brief, none) == ["no recording"]
+    assert wrong(brief, none, (What.WIRE_SLOW, 1.5, 9.0)) == []
     assert wrong(talk(), told(recorded=Recorded(200, 9.0)), (What.BLOCKED, 1.9, 4.5)) != []
 
 

@@ -90,7 +90,7 @@ def truth_of(seen: Seen, deaths: Sequence[float], pace: float = 1.0) -> Truth:
     last = talks[-1][2]
     talkers = tuple(one[0] for one in talks) if seen.incoming else (seen.manager,)
     most = sum(until - since for _, since, until in talks)
-    least = max(0.0, min(last, ended) - answer.last) if len(talks) == 1 else most
+    least = sum(max(0.0, min(until, ended) - max(since, answer.last)) for _, since, until in talks)
     changes = tuple(since for _, since, _ in talks[1:]) + tuple(until for *_, until in talks[:-1])
     crossed = most < CROSSED_SECONDS * min(pace, CROSSED_AT_MOST)
     talked = Span(min(least, most), max(least, most))
@@ -283,15 +283,15 @@ class Judge:
             and one.overlaps(answer.first, truth.end.last + LINK_SECONDS)
             for one in self._faults
         )
+        late = max((one.holds_up(answer.first) for one in self._faults), default=0.0)
         if upload.record_url is None:
             lost = lost or any(call.way is Way.AJAM for call in told.calls)  # the dialplan runs it
-            if truth.talked.first > max(SHORT_TALK, min(slack, LATEST_RECORDING)) and not lost:
+            if truth.talked.first > max(SHORT_TALK, min(slack, LATEST_RECORDING), late) and not lost:
                 yield "no recording"
         elif told.recorded is None or told.recorded.status != 200 or told.recorded.seconds is None:
             yield f"its recording doesn't download: {told.recorded}"
         elif not lost:
             long = Span(truth.end.first - answer.last, truth.end.last - answer.first)
-            late = max((one.holds_up(answer.first) for one in self._faults), default=0.0)
             if not long.first - late - slack <= told.recorded.seconds <= long.last + slack:
                 yield f"a recording of {told.recorded.seconds:.1f} s instead of {_words(long)}"
 
