@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from cabinet.api import calls, data, event, manager, metrics, openapi, recordings
+from cabinet.api import calls, data, event, manager, metrics, openapi, recordings, reference
 from cabinet.callbacks import clicks, marketplace, module
 from cabinet.frame import assets
 from cabinet.frame.visits import signed_in
@@ -34,6 +34,7 @@ ROUTES = [
     web.get("/recordings/{name}", recordings.recording),
     web.get("/static/{name}", assets.give),
     web.get("/data/event2.sh", data.script),
+    web.get("/api-access/reference", reference.show),
     web.get("/healthz", metrics.alive),
     web.get("/readyz", metrics.ready),
     # what retailCRM asks and tells

@@ -99,6 +99,7 @@ BY_A_SECRET = {
 """What the CRM, a PBX or a program asks with a secret of the account's: without it, nothing."""
 
 FOR_ALL = {
+    ("GET", "/api-access/reference"),
     ("GET", "/api/openapi.json"),
     ("GET", "/data/event2.sh"),
     ("GET", "/healthz"),
