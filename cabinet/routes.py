@@ -79,6 +79,7 @@ ROUTES = [
     web.get("/api-access", signed_in(api_access.show)),
     web.post("/api-access/client-id", signed_in(api_access.renew)),
     web.post("/api-access/address", signed_in(api_access.renew_address)),
+    web.post("/api-access/recordings", signed_in(api_access.revoke_links)),
     web.get("/api-access/dialplan/{kind}.zip", signed_in(api_access.dialplan)),
     web.post("/api-access/tokens", signed_in(api_access.make_token)),
     web.post("/api-access/tokens/{ident}/revoke", signed_in(api_access.revoke_token)),

@@ -81,6 +81,7 @@ class RecordingStore:
         """Build it; `limit` is what one account's files may take, in bytes."""
         self._folder = folder
         self._marks = Marks(folder / "accounts")
+        self._revoked = folder / "revoked"
         self.room = Room(folder, limit, keep_free)
         self._converting = asyncio.Semaphore(1)
         self._keys = [
@@ -175,6 +176,33 @@ class RecordingStore:
             path.unlink()
             self.room.changed(account, -size)
         self._marks.remove(account, name)
+        self._revoked_mark(name).unlink(missing_ok=True)
+
+    def revoke_links(self, account: str) -> int:
+        """Let the links of all that an account has so far open nothing, and say how many there are.
+
+        Only in its own cabinet these recordings are heard from then on. For a thread.
+
+        Raises:
+            OSError: it can't be noted.
+        """
+        names = self._marks.names(account)
+        for name in names:
+            mark = self._revoked_mark(name)
+            mark.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+            mark.touch(mode=0o640)
+        return len(names)
+
+    def is_revoked(self, name: str) -> bool:
+        """Tell whether a file's link opens nothing any more."""
+        return self._revoked_mark(name).exists()
+
+    def is_of(self, account: str, name: str) -> bool:
+        """Tell whether a file is an account's."""
+        return self._marks.has(account, name)
+
+    def _revoked_mark(self, name: str) -> Path:
+        return self._revoked / name[:2] / name.replace(".", "-")
 
     def remove_account(self, account: str) -> int:
         """Remove all files of an account, and say how many; from then on their links lead nowhere.

@@ -77,6 +77,8 @@ class What(StrEnum):
     """(sections: names of the account's sections, with commas)"""
     TELEPHONY_OFF = "telephony off"
     TELEPHONY_ON = "telephony on"
+    LINKS_REVOKED = "links revoked"
+    """The links of all recordings that there were open nothing any more (count, address)."""
     RECORDING_LOST = "recording lost"
     """(call, problem)"""
     RECORDING_NOT_CONVERTED = "recording not converted"
@@ -112,7 +114,7 @@ _KINDS = {
     **dict.fromkeys((What.SET_ASIDE, What.UNREADABLE, What.SENT_AGAIN), Kind.CRM),
     **dict.fromkeys((What.SIGNED_IN, What.SIGN_IN_FAILED, What.LOCKED_OUT), Kind.ACCESS),
     **dict.fromkeys((What.TOKEN_MADE, What.TOKEN_REVOKED, What.CLICK_REFUSED), Kind.ACCESS),
-    **dict.fromkeys((What.ADDRESS_RENEWED, What.ADDRESS_REFUSED), Kind.ACCESS),
+    **dict.fromkeys((What.ADDRESS_RENEWED, What.ADDRESS_REFUSED, What.LINKS_REVOKED), Kind.ACCESS),
     **dict.fromkeys((What.TOO_MANY_POPUPS, What.TOO_MANY_LOOK_UPS, What.LINK_INSIDE), Kind.PBX),
     What.SETTINGS_CHANGED: Kind.SETTINGS,
     What.TELEPHONY_OFF: Kind.MODULE,

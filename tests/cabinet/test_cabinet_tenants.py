@@ -52,6 +52,7 @@ READ = {
 CHANGED = {
     "/api-access/address",
     "/api-access/client-id",
+    "/api-access/recordings",
     "/api-access/tokens",
     "/api-access/tokens/{ident}/revoke",
     "/asterisk",
