@@ -274,7 +274,7 @@ _CALLS = {
             "shopNumber": "+74951112233",
             "result": "answered",
             "manager": "101",
-            "managerName": "Ольгина",
+            "managerName": "Смирнова",
             "waiting": 5,
             "talking": 12,
             "recording": None,

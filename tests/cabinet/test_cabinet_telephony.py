@@ -50,6 +50,7 @@ async def send(reader: Reader, *typed: tuple[str, str]) -> tuple[int, str]:
         "ring_manager_seconds": "60",
         "ring_group_seconds": "60",
         "keep_days": "1095",
+        "recording_format": "wav",
         "task_minutes": "30",
         "country": "RU",
         "timezone": "",
