@@ -109,9 +109,8 @@ def test_what_the_guide_writes_is_what_the_service_and_caddy_read(server: Server
     for block in blocks("ustanovka"):
         server.run(block)
     written = dotenv_values(server.root / "etc/ari-app/ari-app.env")
-    read = Settings(
-        _env_file=None, **{name.removeprefix(PREFIX).lower(): value for name, value in written.items()}
-    )
+    values = {name.removeprefix(PREFIX).lower(): value for name, value in written.items()}
+    read = Settings.model_validate(values)
     assert (read.public_url, read.proxies) == ("https://calls.example.ru", 1)
     assert [str(network) for network in read.pbx_networks] == ["127.0.0.0/8", "10.8.0.0/16"]
     sample = (ROOT / "deploy/Caddyfile").read_text("utf-8")
