@@ -15,7 +15,7 @@ MINUTES ?= 60
 SEED    ?= 1
 COPIES  ?= 1
 
-.PHONY: help demo test test-fast soak fuzz bench bench-log install install-for-tests pages wheel lint audit lock \
+.PHONY: help demo test test-fast soak fuzz bench bench-log install install-for-tests pages wheel image-test lint audit lock \
 	catalogue settings clean
 
 help:
@@ -32,6 +32,7 @@ help:
 	@echo "make settings   writes docs/settings.env, the sample in which each setting is explained, anew"
 	@echo "make lock       pins the Python packages anew: requirements.lock, and requirements-dev.lock with our tools"
 	@echo "make wheel      a release in dist: wheel, source, bill of materials (CycloneDX), and what installs it"
+	@echo "make image-test builds the Dockerfile without a container engine (buildah), starts it and asks /healthz"
 	@echo "make pages      fetches the style and the script of the pages, by npm"
 	@echo "make install    the set-up alone; leaves $(BIN)/ari-app"
 	@echo "make install-for-tests  the same with all that the tests need: two Asterisks, a browser, linphone, promtool ..."
@@ -115,6 +116,13 @@ wheel: $(VENV)/tools-installed $(PAGES)
 	@cp requirements.lock docs/settings.env deploy/install deploy/ari-app.service dist/
 	@cd dist && sha256sum * | tee SHA256SUMS
 
+# Not a part of "make test": it makes a whole Debian, fetches all packages, and needs root.
+image-test:
+	@command -v buildah >/dev/null && command -v debootstrap >/dev/null && command -v npm >/dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "buildah, debootstrap and npm are needed: install them, or run this as root on Debian."; exit 1; }; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends buildah debootstrap npm >/dev/null; }
+	@tests/image/run
+
 # In an environment of its own, so that what looks at our packages is none of them. A package of which nobody
 # can say anything fails it, too.
 audit: requirements.lock requirements-dev.lock
@@ -141,4 +149,4 @@ settings: $(VENV)/installed
 	$(BIN)/ari-app settings > docs/settings.env
 
 clean:
-	rm -rf $(VENV) .audit .locking dist node_modules cabinet/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) .audit .locking .image dist node_modules cabinet/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

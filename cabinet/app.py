@@ -8,6 +8,7 @@ from aiohttp import web
 
 from ari_app.service.service import Service
 from ari_app.store.sessions import Sessions
+from cabinet.api import reference
 from cabinet.api.answers import as_json
 from cabinet.frame.assets import ASSETS, Assets
 from cabinet.frame.clients import SERVICE, asking
@@ -34,7 +35,7 @@ def make_app(service: Service) -> web.Application:
     app.cleanup_ctx.append(app[PASSING].at_work)
     app.on_shutdown.append(app[PASSING].close)
     set_up_templates(app)
-    for page in (asterisk, check, findings, live):
+    for page in (asterisk, check, findings, live, reference):
         page.set_up(app)
     app.add_routes(_expecting(ROUTES))
     app.add_subapp("/api", _make_api(service))

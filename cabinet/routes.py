@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from cabinet.api import calls, data, event, manager, metrics, openapi, recordings
+from cabinet.api import calls, data, event, manager, metrics, openapi, recordings, reference
 from cabinet.callbacks import clicks, marketplace, module
 from cabinet.frame import assets
 from cabinet.frame.visits import signed_in
@@ -34,6 +34,7 @@ ROUTES = [
     web.get("/recordings/{name}", recordings.recording),
     web.get("/static/{name}", assets.give),
     web.get("/data/event2.sh", data.script),
+    web.get("/api-access/reference", reference.show),
     web.get("/healthz", metrics.alive),
     web.get("/readyz", metrics.ready),
     # what retailCRM asks and tells
@@ -78,6 +79,7 @@ ROUTES = [
     web.get("/api-access", signed_in(api_access.show)),
     web.post("/api-access/client-id", signed_in(api_access.renew)),
     web.post("/api-access/address", signed_in(api_access.renew_address)),
+    web.post("/api-access/recordings", signed_in(api_access.revoke_links)),
     web.get("/api-access/dialplan/{kind}.zip", signed_in(api_access.dialplan)),
     web.post("/api-access/tokens", signed_in(api_access.make_token)),
     web.post("/api-access/tokens/{ident}/revoke", signed_in(api_access.revoke_token)),

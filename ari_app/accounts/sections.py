@@ -200,6 +200,15 @@ class PbxSettings(Section):
         return host, self.http_port, self.http_prefix, self.stasis_app
 
 
+class RecordingFormat(StrEnum):
+    """As what recordings are kept."""
+
+    WAV = "wav"
+    """As the PBX records: 1 MB a minute."""
+    MP3 = "mp3"
+    """A fifth of that."""
+
+
 class CallSettings(Section):
     """How the shop wants its calls handled; times in seconds."""
 
@@ -210,6 +219,7 @@ class CallSettings(Section):
     ignore_manager_status: Switch = False
     blank_unknown_caller: Switch = False
     record: Switch = True
+    recording_format: RecordingFormat = RecordingFormat.WAV
     keep_days: int = Field(default=1095, ge=7, le=36_500, strict=True)
     """The age in days at which ended calls go, with their recordings; the service may keep them for less."""
     fallback: str = ""

@@ -1,4 +1,4 @@
-"""Brings a finished recording from the PBX into our store: a folder of WAV files (8 kHz, 16 bit, mono).
+"""Brings a finished recording from the PBX into our store: a folder of WAV (8 kHz, 16 bit, mono) or MP3.
 
 Files that a shop sends by itself lie there too (`ari_app.asterisk.uploads`): WAV of any kind, or MP3.
 """
@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import os
 import struct
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import BinaryIO, Self
 import aiohttp
 import tenacity
 
+from ari_app.asterisk import mp3
 from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnknown
 from ari_app.asterisk.pbx import Pbx
@@ -33,6 +35,9 @@ KINDS = ("wav", "mp3")
 """The kinds of files that a recording may be."""
 LONGEST_RECORDING = 6 * 3600 * BYTES_A_SECOND
 """Bytes. A PBX may be anybody's, and the disk is everybody's."""
+CONVERT_SECONDS = 20.0
+"""How long one may take to become an MP3, with its wait for those before it: six hours of talk take that, and
+the call's result waits for it."""
 FETCH_SECONDS = 600.0
 """How long a recording that can't be fetched is asked for again."""
 PIECE = 1 << 20
@@ -45,6 +50,10 @@ _NOT_FOUND = "Recording not found"
 
 class NoRecording(Exception):
     """There is no recording to be had; the text says why."""
+
+
+class NotConverted(Exception):
+    """A recording could not be made an MP3, and stays as it was; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,9 @@ class RecordingStore:
         """Build it; `limit` is what one account's files may take, in bytes."""
         self._folder = folder
         self._marks = Marks(folder / "accounts")
+        self._revoked = folder / "revoked"
         self.room = Room(folder, limit, keep_free)
+        self._converting = asyncio.Semaphore(1)
         self._keys = [
             hashlib.sha256(b"recording names " + key.encode()).digest() for key in KeyRing.of(secret_key).all
         ]
@@ -99,11 +110,48 @@ class RecordingStore:
         return self._folder / name[:2] / name
 
     def find(self, call_id: str) -> StoredFile | None:
-        """Find a recording that was stored before."""
-        for name in self.names_of(call_id, "wav"):
+        """Find a recording of ours that was stored before; as MP3, if it is there as both."""
+        for name in self.names_of(call_id, "mp3", "wav"):
             with suppress(FileNotFoundError):
-                return StoredFile(name, _seconds(self.path_of(name).stat().st_size))
+                return StoredFile(name, _seconds(name, self.path_of(name).stat().st_size))
         return None
+
+    async def as_mp3(self, account: str, stored: StoredFile) -> StoredFile:
+        """Make a recording of ours an MP3, beside the loop, one at a time; the WAV goes when it is whole.
+
+        Raises:
+            NotConverted: it stays as it is.
+        """
+        ends = time.monotonic() + CONVERT_SECONDS
+        try:
+            async with asyncio.timeout(CONVERT_SECONDS):
+                await self._converting.acquire()
+        except TimeoutError:
+            raise _took_too_long() from None
+        try:
+            name = await asyncio.to_thread(self._convert, account, stored.name, ends)
+        except (mp3.CannotEncode, OSError) as error:
+            raise NotConverted(str(getattr(error, "strerror", None) or error)) from error
+        finally:
+            self._converting.release()
+        return StoredFile(name, stored.seconds)
+
+    def _convert(self, account: str, wav: str, ends: float) -> str:
+        """Write the MP3, give its name, and remove the WAV; it gives up at a moment of `time.monotonic`."""
+        path = self.path_of(wav).with_suffix(".mp3")
+        if not path.exists():  # a service that was killed may have left both
+            with self.path_of(wav).open("rb") as samples:
+                samples.seek(HEADER_BYTES)
+                length = round(_seconds(wav, os.fstat(samples.fileno()).st_size) * mp3.BYTES_A_SECOND)
+                with self.room.for_a_file(account, length) as writing, _Part(path, writing) as part:
+                    for piece in mp3.encoded(samples):
+                        part.write(piece)
+                        if time.monotonic() > ends:
+                            raise _took_too_long()
+                    part.put()
+            self.belongs(account, path.name)
+        self.remove_file(account, wav)
+        return path.name
 
     def remove(self, account: str, call_id: str, file: str | None = None) -> None:
         """Remove a call's recording, of whatever kind, if there is one.
@@ -128,6 +176,33 @@ class RecordingStore:
             path.unlink()
             self.room.changed(account, -size)
         self._marks.remove(account, name)
+        self._revoked_mark(name).unlink(missing_ok=True)
+
+    def revoke_links(self, account: str) -> int:
+        """Let the links of all that an account has so far open nothing, and say how many there are.
+
+        Only in its own cabinet these recordings are heard from then on. For a thread.
+
+        Raises:
+            OSError: it can't be noted.
+        """
+        names = self._marks.names(account)
+        for name in names:
+            mark = self._revoked_mark(name)
+            mark.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+            mark.touch(mode=0o640)
+        return len(names)
+
+    def is_revoked(self, name: str) -> bool:
+        """Tell whether a file's link opens nothing any more."""
+        return self._revoked_mark(name).exists()
+
+    def is_of(self, account: str, name: str) -> bool:
+        """Tell whether a file is an account's."""
+        return self._marks.has(account, name)
+
+    def _revoked_mark(self, name: str) -> Path:
+        return self._revoked / name[:2] / name.replace(".", "-")
 
     def remove_account(self, account: str) -> int:
         """Remove all files of an account, and say how many; from then on their links lead nowhere.
@@ -183,7 +258,7 @@ class RecordingStore:
             if size <= HEADER_BYTES:
                 raise NoRecording("the recording is empty")
             await asyncio.to_thread(self._finish, part, bytes(piece), size, account, name)
-        return StoredFile(name, _seconds(size))
+        return StoredFile(name, _seconds(name, size))
 
     def _finish(self, part: _Part, rest: bytes, size: int, account: str, name: str) -> None:
         part.write(rest)
@@ -191,8 +266,15 @@ class RecordingStore:
         self.belongs(account, name)
 
 
-def _seconds(size: int) -> float:
+def _seconds(name: str, size: int) -> float:
+    """Say how long a recording of ours is; an MP3 is up to 0.2 s shorter than that."""
+    if name.endswith(".mp3"):
+        return size / mp3.BYTES_A_SECOND
     return max(0, size - HEADER_BYTES) / BYTES_A_SECOND
+
+
+def _took_too_long() -> NotConverted:
+    return NotConverted(f"it took longer than {CONVERT_SECONDS:.0f} s")
 
 
 class _Part:
@@ -235,9 +317,14 @@ class _Part:
         wav.write(struct.pack("<I", size - 8))
         wav.seek(_DATA_SIZE_AT)
         wav.write(struct.pack("<I", size - HEADER_BYTES))
-        wav.flush()
-        os.fsync(wav.fileno())
-        os.replace(wav.name, self._path)
+        self.put()
+
+    def put(self) -> None:
+        """Put what was written into its place: sync, and rename."""
+        assert self._file is not None
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        os.replace(self._file.name, self._path)
 
 
 async def fetch_recording(

@@ -47,6 +47,10 @@ class Marks:
         """Forget a file."""
         (self._of(account) / name.replace(".", "-")).unlink(missing_ok=True)
 
+    def has(self, account: str, name: str) -> bool:
+        """Tell whether a file is marked as an account's."""
+        return (self._of(account) / name.replace(".", "-")).exists()
+
     def names(self, account: str) -> list[str]:
         """Name an account's files."""
         with suppress(FileNotFoundError):

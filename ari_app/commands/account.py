@@ -196,6 +196,30 @@ def renew_address(
     typer.echo(f"{account}: its old addresses open nothing now. The CRM is told the new ones by the service.")
 
 
+@app.command("revoke-links")
+def revoke_links(
+    account: Annotated[str, typer.Argument(help="The account, as `account list` names it.")],
+) -> None:
+    """Let the links to a shop's recordings so far open nothing; in its cabinet they are heard as before."""
+
+    async def work() -> int | None:
+        settings = read_settings()
+        keys, _ = load_secret_key(settings)
+        async with store(settings) as redis:
+            if await Accounts(redis, keys).find(account) is None:
+                return None
+        recordings = RecordingStore(settings.recordings_dir, keys)
+        try:
+            return await asyncio.to_thread(recordings.revoke_links, account)
+        except OSError as error:
+            fail(f"{account}: not all links are revoked: {error}")
+
+    count = run(work())
+    if count is None:
+        fail(f"There is no account {account}; ari-app account list names those that there are.")
+    typer.echo(f"{account}: the links of {count} recordings open nothing now.")
+
+
 def _not_followed(settings: Settings) -> str:
     """Say that no service works with what was applied; one that runs elsewhere is the likely mistake."""
     others = [folder for folder in claimed() if folder != settings.data_dir.resolve()]

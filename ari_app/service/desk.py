@@ -8,8 +8,15 @@ import structlog
 
 from ari_app import figures
 from ari_app.accounts.current import Current
+from ari_app.accounts.sections import RecordingFormat
 from ari_app.asterisk.pbx import Pbx
-from ari_app.asterisk.recordings import NoRecording, RecordingStore, fetch_recording
+from ari_app.asterisk.recordings import (
+    NoRecording,
+    NotConverted,
+    RecordingStore,
+    StoredFile,
+    fetch_recording,
+)
 from ari_app.calls import LOOK_UP_SECONDS, Call, JournalLine, Outside, Policy, e164, for_an_outside_line
 from ari_app.calls import happenings as h
 from ari_app.retailcrm.client import RetailCrm
@@ -144,12 +151,25 @@ class ShopDesk:
         try:
             stored = await fetch_recording(self._pbx, *place, name, self._done_with, closed=closed)
             figures.RECORDINGS_STORED.labels(self.account).inc(new)
+            if self._current.account.calls.recording_format is RecordingFormat.MP3:
+                stored = await self._as_mp3(name, stored)
         except NoRecording as error:
             return h.RecordingFailed(at(), str(error))
         except OSError as error:
             self._log.error("recordings cannot be stored", problem=str(error))
             return h.RecordingFailed(at(), f"the recording can't be stored: {error.strerror or error}")
         return h.RecordingStored(at(), stored.name, stored.seconds)
+
+    async def _as_mp3(self, call_id: str, stored: StoredFile) -> StoredFile:
+        """Make a recording an MP3; what can't be made one stays as it is, and that is said."""
+        if stored.name.endswith(".mp3"):
+            return stored
+        try:
+            return await self._recordings.as_mp3(self.account, stored)
+        except NotConverted as problem:
+            self._log.warning("a recording stays WAV", call=call_id, problem=str(problem))
+            self._notes.take(What.RECORDING_NOT_CONVERTED, call=call_id, problem=str(problem))
+            return stored
 
     async def write(self, call: Call, line: JournalLine) -> None:
         """Keep a step of a call."""

@@ -77,8 +77,12 @@ class What(StrEnum):
     """(sections: names of the account's sections, with commas)"""
     TELEPHONY_OFF = "telephony off"
     TELEPHONY_ON = "telephony on"
+    LINKS_REVOKED = "links revoked"
+    """The links of all recordings that there were open nothing any more (count, address)."""
     RECORDING_LOST = "recording lost"
     """(call, problem)"""
+    RECORDING_NOT_CONVERTED = "recording not converted"
+    """It is kept as the PBX has recorded it (call, problem)."""
     CLICK_REFUSED = "click refused"
     """The CRM, or who has its clientId, asked for a call that isn't placed (code, reason: a word)."""
     TOO_MANY_POPUPS = "too many popups"
@@ -110,18 +114,19 @@ _KINDS = {
     **dict.fromkeys((What.SET_ASIDE, What.UNREADABLE, What.SENT_AGAIN), Kind.CRM),
     **dict.fromkeys((What.SIGNED_IN, What.SIGN_IN_FAILED, What.LOCKED_OUT), Kind.ACCESS),
     **dict.fromkeys((What.TOKEN_MADE, What.TOKEN_REVOKED, What.CLICK_REFUSED), Kind.ACCESS),
-    **dict.fromkeys((What.ADDRESS_RENEWED, What.ADDRESS_REFUSED), Kind.ACCESS),
+    **dict.fromkeys((What.ADDRESS_RENEWED, What.ADDRESS_REFUSED, What.LINKS_REVOKED), Kind.ACCESS),
     **dict.fromkeys((What.TOO_MANY_POPUPS, What.TOO_MANY_LOOK_UPS, What.LINK_INSIDE), Kind.PBX),
     What.SETTINGS_CHANGED: Kind.SETTINGS,
     What.TELEPHONY_OFF: Kind.MODULE,
     What.TELEPHONY_ON: Kind.MODULE,
-    What.RECORDING_LOST: Kind.RECORDING,
+    **dict.fromkeys((What.RECORDING_LOST, What.RECORDING_NOT_CONVERTED), Kind.RECORDING),
 }
 _SEVERITIES = {
     **dict.fromkeys((What.PBX_LOST, What.CRM_AWAY, What.CRM_REFUSED, What.UNREADABLE), Severity.ERROR),
     What.SET_ASIDE: Severity.ERROR,
     **dict.fromkeys((What.AJAM_LOST, What.TELEPHONY_OFF, What.RECORDING_LOST), Severity.WARNING),
     **dict.fromkeys((What.SIGN_IN_FAILED, What.LOCKED_OUT, What.UNKNOWN_STATUS), Severity.WARNING),
+    What.RECORDING_NOT_CONVERTED: Severity.WARNING,
     **dict.fromkeys((What.CLICK_REFUSED, What.ADDRESS_REFUSED, What.LINK_INSIDE), Severity.WARNING),
     **dict.fromkeys((What.TOO_MANY_POPUPS, What.TOO_MANY_LOOK_UPS), Severity.WARNING),
 }

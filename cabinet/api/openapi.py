@@ -58,8 +58,9 @@ def _flag(description: str) -> Schema:
     return {"type": "string", "description": f"When given, whatever its value: {description}"}
 
 
-def _parameter(name: str, schema: Schema, required: bool = False) -> Schema:
-    return {"name": name, "in": "query", "required": required, "schema": schema}
+def _parameter(name: str, schema: Schema, required: bool = False, example: str = "") -> Schema:
+    shown = {"example": example} if example else {}
+    return {"name": name, "in": "query", "required": required, "schema": schema, **shown}
 
 
 _REFUSAL: Schema = {
@@ -80,7 +81,8 @@ _SECONDS: Schema = {
         {"type": "integer", "minimum": 0, "maximum": MOST_SECONDS},
     ]
 }
-_UNIQUE_ID = _text("${UNIQUEID} of the call.", LONGEST_UNIQUE_ID, "^[!#-&(-_a-~]+$")
+_UNIQUE = "1767225600.42"
+_UNIQUE_ID = _text("${UNIQUEID} of the call.", LONGEST_UNIQUE_ID, "^[!#-&(-_a-~]+$", example=_UNIQUE)
 _ONE_CODE = _text("The manager's extension.", 20, f"^{_CODE}$")
 _SOURCES = ("source", "medium", "campaign", "keyword", "content")
 
@@ -235,11 +237,11 @@ _CALL: Schema = {
 }
 
 
-def _answer(description: str, schema: Schema | None = None) -> Schema:
-    return {
-        "description": description,
-        "content": {"application/json": {"schema": schema or {"$ref": "#/components/schemas/Refusal"}}},
-    }
+def _answer(description: str, schema: Schema | None = None, example: Any = None) -> Schema:
+    content = {"schema": schema or {"$ref": "#/components/schemas/Refusal"}}
+    if example is not None:
+        content["example"] = example
+    return {"description": description, "content": {"application/json": content}}
 
 
 def _refused(description: str, text_too: bool = False) -> Schema:
@@ -249,8 +251,55 @@ def _refused(description: str, text_too: bool = False) -> Schema:
     return refused
 
 
+_CALL_ID = "reported-5f2b8c0d9e417a36b1c4d2e8f0a79653"
+_BEGINNING = {"type": "in", "uniqueid": _UNIQUE, "phone": "+79161234567", "code": "101"}
+_ENDING = {
+    **_BEGINNING,
+    "type": "hangup",
+    "status": "ANSWER",
+    "direct": "in",
+    "date": "2026-01-01 12:00:00",
+    "hold": "5",
+    "duration": "12",
+}
+_CALLS = {
+    "success": True,
+    "calls": [
+        {
+            "id": _CALL_ID,
+            "startedAt": "2026-01-01T12:00:00+03:00",
+            "direction": "in",
+            "number": "+79161234567",
+            "name": "Иванова Анна",
+            "shopNumber": "+74951112233",
+            "result": "answered",
+            "manager": "101",
+            "managerName": "Смирнова",
+            "waiting": 5,
+            "talking": 12,
+            "recording": None,
+            "legs": [
+                {
+                    "role": "manager",
+                    "code": "101",
+                    "target": None,
+                    "result": "answered",
+                    "waiting": 5,
+                    "talking": 12,
+                }
+            ],
+        }
+    ],
+    "next": None,
+}
+"""What the examples show; tests send the requests, and compare the answers."""
+
 _EVENT_ANSWERS: Schema = {
-    "200": _answer("The report is kept.", {"$ref": "#/components/schemas/Taken"}),
+    "200": _answer(
+        "The report is kept.",
+        {"$ref": "#/components/schemas/Taken"},
+        {"success": True, "call": _CALL_ID, "taken": "new"},
+    ),
     "400": _refused("A parameter is wrong or missing."),
     "401": _refused("No account has this clientId."),
     "408": _refused("The file took too long."),
@@ -276,11 +325,12 @@ DESCRIPTION: Schema = {
                 "operationId": "manager",
                 "summary": "The customer's name and the responsible manager's extension, within 2 s.",
                 "parameters": [
-                    _parameter("phone", _PHONE, required=True),
+                    _parameter("phone", _PHONE, required=True, example="+79161234567"),
                     _parameter(
                         "type",
                         _word("json, or text: NAME,EXTENSION. An error as text is empty.", "json", "text"),
                         required=True,
+                        example="json",
                     ),
                     _parameter("ignoreStatus", _flag("whether the manager is free or not.")),
                     _parameter(
@@ -292,8 +342,14 @@ DESCRIPTION: Schema = {
                     "200": {
                         "description": "Who calls; empty texts for whom the CRM doesn't know.",
                         "content": {
-                            "application/json": {"schema": {"$ref": "#/components/schemas/Manager"}},
-                            "text/plain": {"schema": {"type": "string", "pattern": '^[^,"\\n]*,[0-9*#]*$'}},
+                            "application/json": {
+                                "schema": {"$ref": "#/components/schemas/Manager"},
+                                "example": {"result": {"callerId": "Иванова Анна", "phone": "101"}},
+                            },
+                            "text/plain": {
+                                "schema": {"type": "string", "pattern": '^[^,"\\n]*,[0-9*#]*$'},
+                                "example": "Иванова Анна,101",
+                            },
                         },
                     },
                     "400": _refused("A parameter is wrong or missing.", text_too=True),
@@ -306,7 +362,9 @@ DESCRIPTION: Schema = {
                 "operationId": "event",
                 "summary": "Report what happens to a call; once, twice or late.",
                 "parameters": [
-                    _parameter(name, schema, name in ("type", "uniqueid", "phone", "code"))
+                    _parameter(
+                        name, schema, name in ("type", "uniqueid", "phone", "code"), _BEGINNING.get(name, "")
+                    )
                     for name, schema in _QUERY.items()
                 ],
                 "responses": _EVENT_ANSWERS,
@@ -317,8 +375,8 @@ DESCRIPTION: Schema = {
                 "requestBody": {
                     "required": True,
                     "content": {
-                        "application/x-www-form-urlencoded": {"schema": _reports(1)},
-                        "application/json": {"schema": _reports(0)},
+                        "application/x-www-form-urlencoded": {"schema": _reports(1), "example": _ENDING},
+                        "application/json": {"schema": _reports(0), "example": _ENDING},
                         "multipart/form-data": {"schema": _MULTIPART},
                     },
                 },
@@ -332,9 +390,12 @@ DESCRIPTION: Schema = {
                 "description": "With a token of the account's, made in the cabinet, or a session there. "
                 "Filters combine. As long as next isn't null there may be more, also when calls is empty.",
                 "security": [{"token": []}],
-                "parameters": [_parameter(name, schema) for name, schema in _LOG.items()],
+                "parameters": [
+                    _parameter(name, schema, example="today" if name == "period" else "")
+                    for name, schema in _LOG.items()
+                ],
                 "responses": {
-                    "200": _answer("A page of calls.", {"$ref": "#/components/schemas/Calls"}),
+                    "200": _answer("A page of calls.", {"$ref": "#/components/schemas/Calls"}, _CALLS),
                     "400": _refused("A parameter is wrong."),
                     "401": _refused("Neither a token of an account's nor a session."),
                     "503": _refused("The calls can't be read now: ask again later."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from typing import Any
 
@@ -75,6 +76,17 @@ async def renew_address(request: web.Request, visit: Visit) -> web.Response:
     answer = web.Response(status=303, headers={"Location": f"{PATH}?said={'address' if known else 'later'}"})
     await begin_session(request, answer, changed)
     return answer
+
+
+async def revoke_links(request: web.Request, visit: Visit) -> web.Response:
+    """Let the links of all recordings that there are open nothing any more, but for the cabinet."""
+    form = await form_of(request)
+    if form.get("sure") != "yes":
+        return await _page(request, visit, status=422, problem="links")
+    count = await asyncio.to_thread(request.app[SERVICE].recordings.revoke_links, visit.account.id)
+    log.info("the links of recordings are revoked", account=visit.account.id, recordings=count)
+    await note(request, visit.account.id, What.LINKS_REVOKED, count=str(count))
+    return web.Response(status=303, headers={"Location": f"{PATH}?said=links"})
 
 
 def _with(account: RegisteredAccount, client_id: SecretStr) -> RegisteredAccount:

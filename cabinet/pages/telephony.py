@@ -40,6 +40,7 @@ FORM = Form(
     Destinations("calls.fallback"),
     Destinations("calls.unknown"),
     Flag("calls.record"),
+    Text("calls.recording_format"),
     Number("calls.keep_days"),
     Flag("missed.task"),
     Number("missed.task_minutes"),

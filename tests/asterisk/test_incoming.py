@@ -1,11 +1,14 @@
 """A customer calls: who is rung, who talks, and what the CRM is told."""
 
+import aiohttp
 import pytest
 
+from ari_app.asterisk import recordings
 from ari_app.calls import happenings as h
 from ari_app.calls import whole_seconds
 from ari_app.demo.pbx.asterisk import UNREACHABLE
 from ari_app.demo.pbx.phones import Answers, Busy, Rings
+from ari_app.store.events import EventStore, What
 from tests.support.office import Office, Report
 from tests.support.pace import at_this_pace
 
@@ -47,6 +50,46 @@ async def test_a_shop_that_doesnt_record_gets_no_link(office: Office) -> None:
     report = await office.report()
     assert report.upload.record_url is None
     assert report.upload.result == "answered"
+
+
+async def test_a_shop_that_wants_mp3_gets_its_link_and_the_file_plays(office: Office) -> None:
+    (olga,) = office.managers(1)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await office.open(recording_format="mp3")
+    async with office.phone(olga, Answers(after=0.1)), office.call(ANNA, talks=1.5) as caller:
+        await caller.ended()
+    report = await office.report()
+    recording = report.call.recording
+    assert recording.seconds == pytest.approx(1.5, abs=at_this_pace(0.5))
+    assert report.upload.record_url is not None
+    name = report.upload.record_url.rpartition("/")[2]
+    assert (name, name[40:]) == (recording.file, ".mp3")
+    async with office.web() as site, aiohttp.ClientSession() as session:
+        async with session.get(f"{site}/recordings/{name}", headers={"Range": "bytes=0-1"}) as answer:
+            assert (answer.status, answer.content_type) == (206, "audio/mpeg")
+            assert await answer.read() == b"\xff\xe3"
+        async with session.get(f"{site}/recordings/{name[:40]}.wav") as answer:
+            assert answer.status == 404
+    assert await office.left_on_pbx() == []
+
+
+async def test_a_recording_that_cant_become_mp3_is_kept_as_wav_and_that_is_said(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recordings, "CONVERT_SECONDS", 0.0)
+    (olga,) = office.managers(1)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await office.open(recording_format="mp3")
+    async with office.phone(olga, Answers(after=0.1)), office.call(ANNA, talks=0.5) as caller:
+        await caller.ended()
+    report = await office.report()
+    assert (report.upload.record_url or "").endswith(".wav")
+
+    async def said() -> str | None:
+        found, _ = await EventStore(office.redis, report.call.account).newest(50)
+        return next((one.values["call"] for one in found if one.what is What.RECORDING_NOT_CONVERTED), None)
+
+    assert await office.eventually(said, "nothing says that it stays WAV") == report.call.id
 
 
 async def test_a_manager_who_doesnt_answer_leaves_the_caller_to_the_group(office: Office) -> None:

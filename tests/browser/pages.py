@@ -13,4 +13,5 @@ TABS = (
     "/calls",
     "/events",
     "/check",
+    "/api-access/reference",
 )

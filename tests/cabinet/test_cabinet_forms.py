@@ -19,6 +19,7 @@ AS_STORED = {
     "keep_days": "1095",
     "task_minutes": "30",
     "record": "yes",
+    "recording_format": "wav",
     "country": "RU",
 }
 

@@ -8,7 +8,14 @@ import pytest
 from redis.asyncio import Redis
 
 from ari_app.accounts.account import RegisteredAccount
-from ari_app.accounts.sections import CallSettings, ClickSettings, ExternalPhone, MissedSettings, Notify
+from ari_app.accounts.sections import (
+    CallSettings,
+    ClickSettings,
+    ExternalPhone,
+    MissedSettings,
+    Notify,
+    RecordingFormat,
+)
 from ari_app.calls.routing import Dialplan, People, Queue
 from cabinet.forms.destinations import MOST_STEPS, Step, read_steps
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
@@ -43,6 +50,7 @@ async def send(reader: Reader, *typed: tuple[str, str]) -> tuple[int, str]:
         "ring_manager_seconds": "60",
         "ring_group_seconds": "60",
         "keep_days": "1095",
+        "recording_format": "wav",
         "task_minutes": "30",
         "country": "RU",
         "timezone": "",
@@ -85,6 +93,7 @@ async def test_all_settings_are_stored_and_shown_again(cabinet: CabinetShop, rea
         ("blank_unknown_caller", "yes"),
         ("ring_manager_seconds", "20"),
         ("ring_group_seconds", "40"),
+        ("recording_format", "mp3"),
         ("keep_days", "90"),
         ("ignore_manager_status", "yes"),
         ("country", "KZ"),
@@ -102,6 +111,7 @@ async def test_all_settings_are_stored_and_shown_again(cabinet: CabinetShop, rea
         blank_unknown_caller=True,
         ring_manager_seconds=20,
         ring_group_seconds=40,
+        recording_format=RecordingFormat.MP3,
         keep_days=90,
         ignore_manager_status=True,
         record=False,

@@ -52,6 +52,7 @@ READ = {
 CHANGED = {
     "/api-access/address",
     "/api-access/client-id",
+    "/api-access/recordings",
     "/api-access/tokens",
     "/api-access/tokens/{ident}/revoke",
     "/asterisk",
@@ -99,6 +100,7 @@ BY_A_SECRET = {
 """What the CRM, a PBX or a program asks with a secret of the account's: without it, nothing."""
 
 FOR_ALL = {
+    ("GET", "/api-access/reference"),
     ("GET", "/api/openapi.json"),
     ("GET", "/data/event2.sh"),
     ("GET", "/healthz"),

@@ -4,7 +4,7 @@ from pydantic import BaseModel, SecretStr
 from ari_app.accounts import sections
 from ari_app.accounts.account import Account
 from ari_app.accounts.reading import BadAccount, read_account
-from ari_app.accounts.sections import SECRETS
+from ari_app.accounts.sections import SECRETS, RecordingFormat
 from ari_app.calls.routing import Dialplan, People, Queue
 
 SHORTEST = """
@@ -44,6 +44,7 @@ ring_group_seconds = 40
 ignore_manager_status = true
 blank_unknown_caller = true
 record = false
+recording_format = "mp3"
 keep_days = 90
 fallback = "group:103,104;queue:sales"
 unknown = "dialplan:ivr,s,1"
@@ -112,6 +113,7 @@ def test_every_field_of_the_file_is_understood() -> None:
     assert (policy.missed_task, policy.missed_notice) == (True, True)
     assert (account.missed.task_minutes, account.user_of(account.missed.task_for)) == (45, 2)
     assert account.missed.notify_group == "superadmins"
+    assert account.calls.recording_format is RecordingFormat.MP3
 
 
 def test_a_shops_own_number_names_its_site_however_it_was_written() -> None:

@@ -117,6 +117,6 @@ def test_every_file_that_a_container_is_given_is_there() -> None:
 
 def test_shellcheck_finds_nothing_in_what_installs_it() -> None:
     shellcheck = Path(sys.executable).with_name("shellcheck")
-    scripts = [DOCS / "deploy/install"]
+    scripts = [DOCS / "deploy/install", DOCS / "tests/image/run"]
     done = subprocess.run([shellcheck, *scripts], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
