@@ -177,6 +177,7 @@ class Account(RegisteredAccount):
             manager_caller_name=calls.manager_caller_name,
             ignore_manager_status=calls.ignore_manager_status,
             ajam=self.pbx.ami_password is not None,
+            new_customer=calls.new_customers,
             missed_task=self.missed.task,
             missed_notice=self.missed.notify is not Notify.NOBODY,
             telephones=re.fullmatch(r"PJSIP/[^/@]*", self.pbx.channel_format) is not None,

@@ -214,6 +214,8 @@ class CallSettings(Section):
     """The age in days at which ended calls go, with their recordings; the service may keep them for less."""
     fallback: str = ""
     unknown: str = ""
+    new_customers: Switch = False
+    """Whether a caller whom the CRM doesn't know becomes its customer when somebody answers."""
 
     @field_validator("fallback", "unknown")
     @classmethod

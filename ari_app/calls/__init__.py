@@ -60,6 +60,7 @@ from ari_app.calls.numbers import (
 from ari_app.calls.orders import (
     Order,
     Tell,
+    TellCustomer,
     TellHangup,
     TellNotice,
     TellResult,
@@ -142,6 +143,7 @@ __all__ = [
     "Stage",
     "Talked",
     "Tell",
+    "TellCustomer",
     "TellHangup",
     "TellNotice",
     "TellResult",

@@ -329,7 +329,20 @@ class TellNotice:
     name: str | None = None
 
 
-Tell: TypeAlias = TellRinging | TellHangup | TellResult | TellTask | TellTaskDone | TellNotice
+@dataclass(frozen=True, slots=True)
+class TellCustomer:
+    """Let the CRM have a customer with a number that it didn't know, whose manager is who has answered.
+
+    `code` is that manager's extension.
+    """
+
+    at: float
+    phone: str
+    external: str | None
+    code: str
+
+
+Tell: TypeAlias = TellRinging | TellHangup | TellResult | TellTask | TellTaskDone | TellNotice | TellCustomer
 
 Order: TypeAlias = (
     LookUp
@@ -362,11 +375,12 @@ Order: TypeAlias = (
     | TellTask
     | TellTaskDone
     | TellNotice
+    | TellCustomer
 )
 
 REPEATABLE = (
     *(LookUp, Watch, Ringback, PassOver, FindTelephones, FindFarHalf, AskPbx),
-    *(HangUp, StopRecording, FetchRecording, CloseBridge, TellRinging, TellHangup, TellResult),
+    *(HangUp, StopRecording, FetchRecording, CloseBridge, TellRinging, TellHangup, TellResult, TellCustomer),
 )
 """Orders by which nothing comes to be on the PBX: they do no harm when they are given twice."""
 
@@ -393,7 +407,7 @@ def targets(order: Order) -> frozenset[str]:
             return frozenset({order.number})
         case PassOver() | FindTelephones() | TellRinging() | TellHangup():
             return frozenset(order.codes)
-        case TellResult() | TellTask() | TellTaskDone() | TellNotice():
+        case TellResult() | TellTask() | TellTaskDone() | TellNotice() | TellCustomer():
             return frozenset({order.phone})
         case _:
             assert_never(order)

@@ -18,6 +18,7 @@ from rich.text import Text
 from ari_app.calls import (
     Call,
     JournalLine,
+    TellCustomer,
     TellHangup,
     TellNotice,
     TellResult,
@@ -49,6 +50,7 @@ CRM_MESSAGES = {
     TellTask: "task",
     TellTaskDone: "task done",
     TellNotice: "notice",
+    TellCustomer: "customer",
 }
 
 

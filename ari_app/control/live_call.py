@@ -345,6 +345,7 @@ class LiveCall:
                 | o.TellTask()
                 | o.TellTaskDone()
                 | o.TellNotice()
+                | o.TellCustomer()
                 | o.PassOver()
             ):
                 pass  # it is in the outbox, or the journal, since the step was kept

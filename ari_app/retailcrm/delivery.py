@@ -32,21 +32,22 @@ from ari_app.calls import (
     LOST_SECONDS,
     OutboxEntry,
     Tell,
+    TellCustomer,
     TellHangup,
     TellNotice,
     TellResult,
     TellRinging,
     TellTask,
-    TellTaskDone,
     UnreadableEntry,
 )
 from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.client import CALLS_IN_ONE_UPLOAD, CallEvent, RetailCrm, UploadedCall
 from ari_app.retailcrm.errors import CrmError, CrmLimited, CrmRefused
-from ari_app.retailcrm.messages import NewTask
+from ari_app.retailcrm.messages import NewCustomer, NewTask
+from ari_app.retailcrm.pace import Urgency
 from ari_app.retailcrm.quarantine import Suspect
 from ari_app.retailcrm.route import LAST_RETRY_SECONDS, Route
-from ari_app.retailcrm.waiting import HELD, Waiting
+from ari_app.retailcrm.waiting import HELD, Lane, Others, Waiting, lane_of
 from ari_app.retailcrm.wording import Wording
 
 T = TypeVar("T")
@@ -65,7 +66,7 @@ READING_SECONDS = 0.3
 SWEPT_AT_ONCE = 200
 REMEMBERED = 20_000
 OTHERS_AT_ONCE = 2
-"""So many tasks and notices go at once: the CRM takes fewer requests beside those of telephony."""
+"""So many tasks, notices and new customers go at once: beside telephony the CRM takes fewer requests."""
 OUTBOX_RETRY_SECONDS = 1.0
 
 
@@ -105,7 +106,7 @@ class _Ready:
     events: list[OutboxEntry] = field(default_factory=list)
     results: list[OutboxEntry] = field(default_factory=list)
     others: list[OutboxEntry] = field(default_factory=list)
-    """Tasks and notices of missed customers."""
+    """Tasks and notices of missed customers, and new customers."""
     suspects: list[OutboxEntry] = field(default_factory=list)
     """Events that have failed before, and results that have."""
     useless: list[tuple[OutboxEntry, str]] = field(default_factory=list)
@@ -132,7 +133,8 @@ class Delivery:
         self._account = current.account.id
         self._log = log.bind(account=self._account)
         self._waiting = Waiting(held)
-        self._busy: set[str] = set()
+        self._busy: set[Lane] = set()
+        self._one_customer = asyncio.Lock()
         self._sending: dict[asyncio.Task[None], list[OutboxEntry]] = {}
         self._wake = asyncio.Event()
         self._news = True
@@ -156,7 +158,7 @@ class Delivery:
         self._events = Route(1, self._wake.set)
         self._uploads = Route(CALLS_IN_ONE_UPLOAD, self._wake.set)
         self._others = Route(1, self._wake.set)
-        """Tasks and notices: that the key may not give them stops nothing else."""
+        """Tasks, notices, new customers: that the key may not make them stops nothing else."""
         self._alarm: asyncio.TimerHandle | None = None
         self._said: str | None = None
         self.unread: str | None = None
@@ -366,7 +368,7 @@ class Delivery:
         """Sort what stands first of each call."""
         ready = _Ready()
         for entry in self._waiting.firsts():
-            if entry.call in self._busy:
+            if lane_of(entry) in self._busy:
                 continue
             why = self._useless(entry)
             if why is not None:
@@ -374,7 +376,7 @@ class Delivery:
                     ready.useless.append((entry, why))
                 continue
             suspect = self._route_of(entry).suspects.get(entry)
-            if suspect is not None and not isinstance(entry.tell, TellResult | _OTHERS):
+            if suspect is not None and not isinstance(entry.tell, TellResult | Others):
                 result = self._waiting.result_behind(entry)
                 free = result is not None and self._uploads.suspects.get(result) is None
                 if result is not None and free and suspect.counted >= COUNTED_TO_BE_PASSED:
@@ -384,7 +386,7 @@ class Delivery:
                 ready.suspects.append(entry)
             elif isinstance(entry.tell, TellResult):
                 ready.results.append(entry)
-            elif isinstance(entry.tell, _OTHERS):
+            elif isinstance(entry.tell, Others):
                 ready.others.append(entry)
             elif self._is_fresh(entry):
                 ready.fresh.append(entry)
@@ -450,7 +452,7 @@ class Delivery:
         return sum(1 for sent in self._sending.values() if sent and self._route_of(sent[0]) is route)
 
     def _route_of(self, entry: OutboxEntry) -> Route:
-        if isinstance(entry.tell, _OTHERS):
+        if isinstance(entry.tell, Others):
             return self._others
         return self._uploads if isinstance(entry.tell, TellResult) else self._events
 
@@ -492,14 +494,14 @@ class Delivery:
             await self._remove(entries, why)
 
     def _spawn(self, entries: list[OutboxEntry], sending: Coroutine[Any, Any, None]) -> None:
-        calls = {entry.call for entry in entries}
-        self._busy |= calls
+        lanes = {lane_of(entry) for entry in entries}
+        self._busy |= lanes
         task = asyncio.create_task(sending)
         self._sending[task] = entries
 
         def ended(task: asyncio.Task[None]) -> None:
             del self._sending[task]
-            self._busy.difference_update(calls)
+            self._busy.difference_update(lanes)
             self._wake.set()
             if not task.cancelled() and task.exception() is not None:
                 self._log.error("delivery failed", exc_info=task.exception())
@@ -523,7 +525,7 @@ class Delivery:
         await self._crm.call_event(event)
 
     async def _send_other(self, entry: OutboxEntry) -> None:
-        """Give or close a task, or send a notice; what there is nobody for is taken out."""
+        """Give or close a task, send a notice, make a customer; what there is nobody for is taken out."""
         tell, wording = entry.tell, self._wording
         if isinstance(tell, TellTask):
             task = await self._worded(entry, lambda: (wording.task(entry.call, tell),))
@@ -537,6 +539,11 @@ class Delivery:
                 await self._remove([entry], "nobody of the CRM is there to see the notice")
             elif notice is not None and notice[0] is not None:
                 await self._ask(self._others, [entry], self._crm.notify(notice[0]))
+        elif isinstance(tell, TellCustomer):
+            customer = await self._worded(entry, lambda: wording.customer(tell))
+            if customer is not None:
+                site = self._current.account.site_of(tell.external)
+                await self._ask(self._others, [entry], self._make_customer(customer, site))
         else:
             await self._ask(self._others, [entry], self._close_task(entry.call))
 
@@ -546,6 +553,19 @@ class Delivery:
         ident = known[0] if known else await self._crm.create_task(task, task.phone_site)
         if ident is not None:
             await _kept(self._outbox.keep_task(call, ident))
+
+    async def _make_customer(self, customer: NewCustomer, site: str | None) -> None:
+        """Make a customer, once; where there is one with the number, or made of it, nothing is to be done."""
+        crm, (phone,) = self._crm, customer.phones
+        async with self._one_customer:  # two calls of one caller may have been answered at once
+            found = await crm.manager_for(phone.number, timeout=10.0, urgency=Urgency.REPORT)
+            if found.customer_id is not None or await crm.has_customer(customer.external_id, site):
+                return
+            try:
+                await crm.create_customer(customer, site)
+            except CrmRefused:  # perhaps somebody has made one in this moment
+                if not await crm.has_customer(customer.external_id, site):
+                    raise
 
     async def _close_task(self, call: str) -> None:
         """Close the task that a missed call has made; when there is none, nothing is to be done."""
@@ -716,9 +736,6 @@ class Delivery:
             self._log.info("the CRM is back", waiting=self.backlog)
 
 
-_OTHERS = TellTask | TellTaskDone | TellNotice
-
-
 async def _kept(asking: Coroutine[Any, Any, T]) -> T:
     """Ask Redis in the middle of something that the CRM is told; while it is away that waits, too."""
     try:
@@ -735,6 +752,8 @@ def _what(tell: Tell) -> str:
             return "hangup"
         case TellResult():
             return "result"
+        case TellCustomer():
+            return "customer"
         case _:
             return "missed"
 

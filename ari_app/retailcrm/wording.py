@@ -11,6 +11,7 @@ from ari_app.accounts.sections import Notify
 from ari_app.calls import (
     CRM_WORDS,
     Ending,
+    TellCustomer,
     TellHangup,
     TellNotice,
     TellResult,
@@ -26,8 +27,10 @@ from ari_app.retailcrm.messages import (
     CallResult,
     CallSource,
     Campaign,
+    CustomersPhone,
     EventType,
     HangupStatus,
+    NewCustomer,
     NewTask,
     Notification,
     UploadedCall,
@@ -112,6 +115,15 @@ class Wording:
         if settings.notify is not Notify.MANAGER or not users:
             return None
         return Notification(type=_NOTICE, message=message, user_ids=users)
+
+    def customer(self, tell: TellCustomer) -> NewCustomer:
+        """Make a customer of a caller: named by their number, by which the CRM knows them again."""
+        return NewCustomer(
+            external_id=f"tel-{tell.phone.lstrip('+')}",
+            first_name=tell.phone,
+            phones=(CustomersPhone(number=tell.phone),),
+            manager_id=self.current.account.user_of(tell.code),
+        )
 
     def _missed(self, tell: TellTask | TellNotice) -> str:
         """Say it as the CRM's people read it: in Russian."""

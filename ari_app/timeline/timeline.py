@@ -434,6 +434,8 @@ def _told(told: o.Tell, problem: str | None) -> Iterator[tuple[Saying, Tone]]:
             text = "task to call back is done"
         case o.TellNotice():
             text = "notice of the missed customer"
+        case o.TellCustomer(code=code):
+            text = f"new customer, {code}'s"
     if problem:
         yield Saying(f"CRM not told ({problem}): {text}"), Tone.BAD
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ari_app.calls import Tell, TellHangup, TellNotice, TellRinging, TellTask, TellTaskDone
+from ari_app.calls import Tell, TellCustomer, TellHangup, TellNotice, TellRinging, TellTask, TellTaskDone
 from ari_app.timeline.saying import Saying, Value
 
 
@@ -45,7 +45,7 @@ class Told:
 
     @property
     def kind(self) -> str:
-        """``ringing``, ``hangup``, ``result``, ``task``, ``task done`` or ``notice``."""
+        """``ringing``, ``hangup``, ``result``, ``task``, ``task done``, ``notice`` or ``customer``."""
         match self.tell:
             case TellRinging():
                 return "ringing"
@@ -57,5 +57,7 @@ class Told:
                 return "task done"
             case TellNotice():
                 return "notice"
+            case TellCustomer():
+                return "customer"
             case _:
                 return "result"

@@ -146,6 +146,12 @@ async def test_what_the_key_may_not_do_is_said_when_it_is_switched_on(
     assert "/api/tasks/create" in page
     assert "/api/notifications/send" not in page
     assert (await stored(cabinet)).missed.task
+    cabinet.shop.crm_account.rights.scopes -= {"customer_write"}
+    status, then = await send(reader, ("task", "yes"), ("new_customers", "yes"))
+    page = await reader.text(then)
+    assert "/api/customers/create" in page
+    assert "/api/customers/{externalId}" not in page
+    assert (await stored(cabinet)).calls.new_customers
     status, then = await send(reader, ("task", "yes"), ("notify", "manager"))
     page = await reader.text(then)
     assert "/api/notifications/send" in page

@@ -47,10 +47,10 @@ class Shop:
         await write(self.calls, *(replace(call, policy=policy) for call in calls))
 
     @asynccontextmanager
-    async def telling(self) -> AsyncIterator[Delivery]:
+    async def telling(self, client: type[RetailCrm] = RetailCrm) -> AsyncIterator[Delivery]:
         """Tell the CRM of it all."""
         async with aiohttp.ClientSession() as session:
-            crm = RetailCrm(session, self.account.url, self.account.key, Pace.unlimited())
+            crm = client(session, self.account.url, self.account.key, Pace.unlimited())
             wording = Wording(self.current, "http://localhost/recordings")
             delivery = Delivery(self.calls, crm, wording, self.current, time.time)
             work = asyncio.create_task(delivery.run())

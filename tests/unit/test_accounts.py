@@ -43,6 +43,7 @@ ring_manager_seconds = 25
 ring_group_seconds = 40
 ignore_manager_status = true
 blank_unknown_caller = true
+new_customers = true
 record = false
 keep_days = 90
 fallback = "group:103,104;queue:sales"
