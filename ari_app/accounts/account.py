@@ -28,6 +28,7 @@ from ari_app.accounts.sections import (
     Notify,
     PbxSettings,
     Section,
+    WebhookSettings,
     word,
 )
 from ari_app.calls import (
@@ -49,6 +50,7 @@ class RegisteredAccount(Section):
     clicks: ClickSettings = ClickSettings()
     api: ApiSettings = ApiSettings()
     missed: MissedSettings = MissedSettings()
+    webhook: WebhookSettings = WebhookSettings()
     extensions: tuple[ExtensionOf, ...] = ()
     external_phones: tuple[ExternalPhone, ...] = ()
 
@@ -179,6 +181,7 @@ class Account(RegisteredAccount):
             ajam=self.pbx.ami_password is not None,
             new_customer=calls.new_customers,
             missed_task=self.missed.task,
+            missed_webhook=self.webhook.url is not None,
             missed_notice=self.missed.notify is not Notify.NOBODY,
             telephones=re.fullmatch(r"PJSIP/[^/@]*", self.pbx.channel_format) is not None,
         )

@@ -24,6 +24,7 @@ from ari_app.accounts.sections import (
     ExternalPhone,
     MissedSettings,
     PbxSettings,
+    WebhookSettings,
     is_shops_number,
 )
 from ari_app.calls import (
@@ -137,6 +138,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "clicks": ClickSettings,
     "api": ApiSettings,
     "missed": MissedSettings,
+    "webhook": WebhookSettings,
     "extensions": ExtensionOf,
     "external_phones": ExternalPhone,
 }

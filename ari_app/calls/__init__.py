@@ -58,6 +58,7 @@ from ari_app.calls.numbers import (
     written,
 )
 from ari_app.calls.orders import (
+    MissedEvent,
     Order,
     Tell,
     TellCustomer,
@@ -67,6 +68,7 @@ from ari_app.calls.orders import (
     TellRinging,
     TellTask,
     TellTaskDone,
+    TellWebhook,
     WebAnalytics,
 )
 from ari_app.calls.outcome import CRM_WORDS, Ending, LegResult, whole_seconds
@@ -128,6 +130,7 @@ __all__ = [
     "Leg",
     "LegResult",
     "LegState",
+    "MissedEvent",
     "NotDialled",
     "Order",
     "OutboxEntry",
@@ -150,6 +153,7 @@ __all__ = [
     "TellRinging",
     "TellTask",
     "TellTaskDone",
+    "TellWebhook",
     "Timer",
     "TimerExpired",
     "TimerName",

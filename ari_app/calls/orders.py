@@ -342,7 +342,40 @@ class TellCustomer:
     code: str
 
 
-Tell: TypeAlias = TellRinging | TellHangup | TellResult | TellTask | TellTaskDone | TellNotice | TellCustomer
+@dataclass(frozen=True, slots=True)
+class TellWebhook:
+    """Tell a program of the shop's what became of a missed customer: a word of `MissedEvent`.
+
+    `at` is when that was, `missed_at` when they called in vain for the first time; `rung` are extensions with
+    blanks between them; `by` is who called back, and `how` a word for that. What isn't known is empty.
+    """
+
+    at: float
+    phone: str
+    event: str
+    missed_at: float = 0.0
+    times: int = 0
+    external: str = ""
+    name: str = ""
+    responsible: str = ""
+    rung: str = ""
+    by: str = ""
+    how: str = ""
+
+
+class MissedEvent(StrEnum):
+    """What a program of the shop's is told of a missed customer."""
+
+    MISSED = "missed"
+    CALLED_BACK = "called_back"
+    CLOSED = "closed"
+    """Somebody has closed it in the cabinet, without a call."""
+    LOST = "lost"
+
+
+Tell: TypeAlias = (
+    TellRinging | TellHangup | TellResult | TellTask | TellTaskDone | TellNotice | TellCustomer | TellWebhook
+)
 
 Order: TypeAlias = (
     LookUp
@@ -376,6 +409,7 @@ Order: TypeAlias = (
     | TellTaskDone
     | TellNotice
     | TellCustomer
+    | TellWebhook
 )
 
 REPEATABLE = (
@@ -407,7 +441,7 @@ def targets(order: Order) -> frozenset[str]:
             return frozenset({order.number})
         case PassOver() | FindTelephones() | TellRinging() | TellHangup():
             return frozenset(order.codes)
-        case TellResult() | TellTask() | TellTaskDone() | TellNotice() | TellCustomer():
+        case TellResult() | TellTask() | TellTaskDone() | TellNotice() | TellCustomer() | TellWebhook():
             return frozenset({order.phone})
         case _:
             assert_never(order)

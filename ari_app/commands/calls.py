@@ -25,6 +25,7 @@ from ari_app.calls import (
     TellRinging,
     TellTask,
     TellTaskDone,
+    TellWebhook,
     dump_call,
     dump_line,
     tagged,
@@ -51,6 +52,7 @@ CRM_MESSAGES = {
     TellTaskDone: "task done",
     TellNotice: "notice",
     TellCustomer: "customer",
+    TellWebhook: "webhook",
 }
 
 

@@ -346,6 +346,7 @@ class LiveCall:
                 | o.TellTaskDone()
                 | o.TellNotice()
                 | o.TellCustomer()
+                | o.TellWebhook()
                 | o.PassOver()
             ):
                 pass  # it is in the outbox, or the journal, since the step was kept

@@ -11,6 +11,9 @@ Set aside, where a person can see it and send it again, is what the CRM refuses 
 and again while others pass (`quarantine.py`), and what another version wanted told and this one can't read.
 One such entry holds up no other call; and of its own call only what means nothing without it.
 
+A program of the shop's (`webhook.py`) is told by a route and in lanes of its own: however it fails, the CRM's
+messages don't wait. What it doesn't take within an hour is set aside, too.
+
 While telephony is switched off in the CRM nothing is sent. What happened then is not told later; what
 happened before, and still waits, is.
 """
@@ -38,6 +41,7 @@ from ari_app.calls import (
     TellResult,
     TellRinging,
     TellTask,
+    TellWebhook,
     UnreadableEntry,
 )
 from ari_app.errors import StoreUnavailable
@@ -48,6 +52,7 @@ from ari_app.retailcrm.pace import Urgency
 from ari_app.retailcrm.quarantine import Suspect
 from ari_app.retailcrm.route import LAST_RETRY_SECONDS, Route
 from ari_app.retailcrm.waiting import HELD, Lane, Others, Waiting, lane_of
+from ari_app.retailcrm.webhook import Webhook
 from ari_app.retailcrm.wording import Wording
 
 T = TypeVar("T")
@@ -67,6 +72,9 @@ SWEPT_AT_ONCE = 200
 REMEMBERED = 20_000
 OTHERS_AT_ONCE = 2
 """So many tasks, notices and new customers go at once: beside telephony the CRM takes fewer requests."""
+WEBHOOKS_AT_ONCE = 2
+WEBHOOK_SECONDS = 3600.0
+"""What the shop's program has not taken after so long is set aside."""
 OUTBOX_RETRY_SECONDS = 1.0
 
 
@@ -107,6 +115,7 @@ class _Ready:
     results: list[OutboxEntry] = field(default_factory=list)
     others: list[OutboxEntry] = field(default_factory=list)
     """Tasks and notices of missed customers, and new customers."""
+    webhooks: list[OutboxEntry] = field(default_factory=list)
     suspects: list[OutboxEntry] = field(default_factory=list)
     """Events that have failed before, and results that have."""
     useless: list[tuple[OutboxEntry, str]] = field(default_factory=list)
@@ -124,11 +133,13 @@ class Delivery:
         current: Current,
         clock: Callable[[], float],
         held: int = HELD,
+        webhook: Webhook | None = None,
     ) -> None:
         self._current = current
         self._outbox = outbox
         self._crm = crm
         self._wording = wording
+        self._webhook = webhook
         self._clock = clock
         self._account = current.account.id
         self._log = log.bind(account=self._account)
@@ -159,6 +170,8 @@ class Delivery:
         self._uploads = Route(CALLS_IN_ONE_UPLOAD, self._wake.set)
         self._others = Route(1, self._wake.set)
         """Tasks, notices, new customers: that the key may not make them stops nothing else."""
+        self._webhooks = Route(1, self._wake.set)
+        """To the shop's own program."""
         self._alarm: asyncio.TimerHandle | None = None
         self._said: str | None = None
         self.unread: str | None = None
@@ -169,6 +182,11 @@ class Delivery:
     def problem(self) -> str | None:
         """What is wrong with the CRM, in words; None when all is well."""
         return self._events.problem or self._uploads.problem
+
+    @property
+    def webhook_problem(self) -> str | None:
+        """What is wrong with the shop's own program, in words; None when all is well."""
+        return self._webhooks.problem
 
     @property
     def backlog(self) -> int:
@@ -353,14 +371,15 @@ class Delivery:
             self._spawn([entry for entry, _ in ready.useless], self._remove_useless(ready.useless))
         self._start_events(ready)
         self._start_uploads(ready)
-        self._start_others(ready)
+        self._start_one_by_one(self._others, ready.others, ready.suspects, OTHERS_AT_ONCE)
+        self._start_one_by_one(self._webhooks, ready.webhooks, ready.suspects, WEBHOOKS_AT_ONCE)
         self._look_again()
 
     def _look_again(self) -> None:
         """Wake when what has failed alone may be tried again."""
         if self._alarm is not None:
             self._alarm.cancel()
-        routes = (self._events, self._uploads, self._others)
+        routes = (self._events, self._uploads, self._others, self._webhooks)
         dues = [due for route in routes if (due := route.suspects.next_due())]
         self._alarm = asyncio.get_running_loop().call_at(min(dues), self._wake.set) if dues else None
 
@@ -376,7 +395,7 @@ class Delivery:
                     ready.useless.append((entry, why))
                 continue
             suspect = self._route_of(entry).suspects.get(entry)
-            if suspect is not None and not isinstance(entry.tell, TellResult | Others):
+            if suspect is not None and not isinstance(entry.tell, TellResult | TellWebhook | Others):
                 result = self._waiting.result_behind(entry)
                 free = result is not None and self._uploads.suspects.get(result) is None
                 if result is not None and free and suspect.counted >= COUNTED_TO_BE_PASSED:
@@ -388,6 +407,8 @@ class Delivery:
                 ready.results.append(entry)
             elif isinstance(entry.tell, Others):
                 ready.others.append(entry)
+            elif isinstance(entry.tell, TellWebhook):
+                ready.webhooks.append(entry)
             elif self._is_fresh(entry):
                 ready.fresh.append(entry)
             else:
@@ -434,17 +455,18 @@ class Delivery:
                 self._spawn([entry], self._upload([entry]))
                 return
 
-    def _start_others(self, ready: _Ready) -> None:
-        route = self._others
-        suspects = [entry for entry in ready.suspects if self._route_of(entry) is route]
+    def _start_one_by_one(
+        self, route: Route, never_failed: list[OutboxEntry], suspects: list[OutboxEntry], most: int
+    ) -> None:
+        suspects = [entry for entry in suspects if self._route_of(entry) is route]
         under_way = self._under_way(route)
         if route.resting:
             return
         if route.failing:
-            at_once, entries = 1, [*ready.others, *self._oldest(route, suspects)]
+            at_once, entries = 1, [*never_failed, *self._oldest(route, suspects)]
         else:
             due = (entry for entry in suspects if route.suspects.is_due(entry))
-            at_once, entries = OTHERS_AT_ONCE, [*ready.others, *due]
+            at_once, entries = most, [*never_failed, *due]
         for entry in entries[: max(0, at_once - under_way)]:
             self._spawn([entry], self._send_other(entry))
 
@@ -452,6 +474,8 @@ class Delivery:
         return sum(1 for sent in self._sending.values() if sent and self._route_of(sent[0]) is route)
 
     def _route_of(self, entry: OutboxEntry) -> Route:
+        if isinstance(entry.tell, TellWebhook):
+            return self._webhooks
         if isinstance(entry.tell, Others):
             return self._others
         return self._uploads if isinstance(entry.tell, TellResult) else self._events
@@ -472,6 +496,8 @@ class Delivery:
             return "not needed: the CRM was never told that the call rings"
         if isinstance(tell, TellTask | TellNotice) and self._clock() - tell.missed_at > LOST_SECONDS:
             return "too late: the customer was missed more than a day ago"
+        if isinstance(tell, TellWebhook) and (self._webhook is None or not self._webhook.wanted):
+            return "not needed: the webhook was switched off"
         return None
 
     def _codes(self, call: str, tell: TellHangup) -> tuple[str, ...]:
@@ -525,7 +551,7 @@ class Delivery:
         await self._crm.call_event(event)
 
     async def _send_other(self, entry: OutboxEntry) -> None:
-        """Give or close a task, send a notice, make a customer; what there is nobody for is taken out."""
+        """Give or close a task, and so on; what there is nobody for is taken out."""
         tell, wording = entry.tell, self._wording
         if isinstance(tell, TellTask):
             task = await self._worded(entry, lambda: (wording.task(entry.call, tell),))
@@ -544,6 +570,11 @@ class Delivery:
             if customer is not None:
                 site = self._current.account.site_of(tell.external)
                 await self._ask(self._others, [entry], self._make_customer(customer, site))
+        elif isinstance(tell, TellWebhook):
+            webhook = self._webhook
+            body = await self._worded(entry, lambda: webhook.body(entry.call, tell) if webhook else None)
+            if webhook is not None and body is not None:
+                await self._ask(self._webhooks, [entry], webhook.send(body, self._clock()))
         else:
             await self._ask(self._others, [entry], self._close_task(entry.call))
 
@@ -649,7 +680,17 @@ class Delivery:
             route.suspects.failed(entries[0], error)
             if not bad_alone:
                 route.trouble(error)
+        if route is self._webhooks:
+            await self._put_old_ones_aside(error)
         self._say_how_it_is()
+
+    async def _put_old_ones_aside(self, error: CrmError) -> None:
+        """Set aside what the shop's program could have taken for long."""
+        late = self._clock() - WEBHOOK_SECONDS
+        waiting = [entry for entry in self._waiting.firsts() if isinstance(entry.tell, TellWebhook)]
+        for entry in waiting:
+            if entry.tell.at < late:
+                await self._put_aside(entry, f"it was not taken within an hour: {error}")
 
     # -- what becomes of entries --------------------------------------------------------------------------
 
@@ -754,12 +795,15 @@ def _what(tell: Tell) -> str:
             return "result"
         case TellCustomer():
             return "customer"
+        case TellWebhook():
+            return "webhook"
         case _:
             return "missed"
 
 
 def _identity(call: str, tell: Tell) -> tuple[object, ...]:
-    return call, type(tell), getattr(tell, "codes", ()), getattr(tell, "again", 0)
+    word = getattr(tell, "event", "")
+    return call, type(tell), getattr(tell, "codes", ()), getattr(tell, "again", 0), word
 
 
 def _place(ident: str) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from ari_app.calls import (
     TellResult,
     TellTask,
     TellTaskDone,
+    TellWebhook,
 )
 
 Lane: TypeAlias = tuple[str, str]
@@ -30,6 +31,8 @@ HELD = 2_000
 
 def lane_of(entry: OutboxEntry) -> Lane:
     """Give the lane of an entry."""
+    if isinstance(entry.tell, TellWebhook):
+        return entry.call, "webhook"
     return entry.call, "others" if isinstance(entry.tell, Others) else ""
 
 

@@ -36,6 +36,7 @@ from ari_app.retailcrm.delivery import Delivery
 from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.health import Health
 from ari_app.retailcrm.pace import GOES_ON, Pace, Urgency
+from ari_app.retailcrm.webhook import Webhook
 from ari_app.retailcrm.wording import Wording
 from ari_app.service.changes import Changes
 from ari_app.service.click_to_call import LIMITS, MINUTE, ClickLimits, Clicks, NotPlaced
@@ -113,8 +114,11 @@ class Shop:
         mark: Mark | None = None,
         click_limits: ClickLimits = LIMITS,
         bounds: Bounds | None = None,
+        outside: Passage | None = None,
     ) -> None:
-        """Build it; `session` reaches its CRM, `passage` its PBX (by default as `session` does).
+        """Build it; `session` reaches its CRM, `passage` its PBX, `outside` a program that the shop names.
+
+        Without them all are reached as the CRM is.
 
         `mark` keeps other installations away from the PBX.
         """
@@ -136,7 +140,9 @@ class Shop:
         key = account.crm.api_key.get_secret_value()
         self._crm = RetailCrm(session, account.crm.url, key, pace, self._may_ask_crm, account.id)
         self.statuses = Statuses(current, StatusStore(redis, account.id), self._crm, clock)
-        self.delivery = Delivery(self.calls, self._crm, Wording(current, recordings_url), current, clock)
+        webhook = Webhook(outside.session if outside is not None else session, current)
+        wording = Wording(current, recordings_url)
+        self.delivery = Delivery(self.calls, self._crm, wording, current, clock, webhook=webhook)
         self.ledger = Ledger(self.calls, account.id, self.delivery.take, bounds.ledger_bytes)
         target, ours = _target(account), lease.still_ours
         pbx = Pbx(
@@ -506,7 +512,10 @@ class Shop:
                 self.unreadable = tuple(await self.calls.unreadable_live(known))
                 self.led_here = self.led_here or await self.calls.led_here()
             policy = self.current.policy
-            if policy.missed_task or policy.missed_notice:
+            if policy.missed_webhook:
+                with suppress(StoreUnavailable):
+                    await self.calls.missed.tell_lost(self._clock())
+            if policy.missed_task or policy.missed_notice or policy.missed_webhook:
                 self.delivery.wake()  # what is to be told of missed customers is written without a word to it
             await asyncio.sleep(ASIDE_SECONDS)
 

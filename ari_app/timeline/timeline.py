@@ -436,10 +436,13 @@ def _told(told: o.Tell, problem: str | None) -> Iterator[tuple[Saying, Tone]]:
             text = "notice of the missed customer"
         case o.TellCustomer(code=code):
             text = f"new customer, {code}'s"
+        case o.TellWebhook(event=event):
+            text = event.replace("_", " ")
+    who = "webhook" if isinstance(told, o.TellWebhook) else "CRM"
     if problem:
-        yield Saying(f"CRM not told ({problem}): {text}"), Tone.BAD
+        yield Saying(f"{who} not told ({problem}): {text}"), Tone.BAD
     else:
-        yield Saying(f"CRM told: {text}"), Tone.CRM
+        yield Saying(f"{who} told: {text}"), Tone.CRM
 
 
 def _orders(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:

@@ -26,7 +26,7 @@ from ari_app.retailcrm.registration import (
     lacking,
 )
 from cabinet.forms.destinations import Destinations, read_steps, shown_steps
-from cabinet.forms.form import Filled, Flag, Form, Number, Text, Words, saved
+from cabinet.forms.form import Filled, Flag, Form, Number, Secret, Text, Words, saved
 from cabinet.frame.clients import HTTP
 from cabinet.frame.language import chosen
 from cabinet.frame.people import names_of
@@ -53,6 +53,8 @@ FORM = Form(
     Text("missed.task_for"),
     Text("missed.notify"),
     Text("missed.notify_group"),
+    Text("webhook.url"),
+    Secret("webhook.secret"),
     Words("clicks.countries"),
     Words("clicks.short_numbers"),
     Flag("clicks.client_id_is_enough"),

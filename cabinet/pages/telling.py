@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ari_app.calls import Tell, TellCustomer, TellHangup, TellNotice, TellRinging, TellTask, TellTaskDone
+from ari_app.calls import (
+    Tell,
+    TellCustomer,
+    TellHangup,
+    TellNotice,
+    TellRinging,
+    TellTask,
+    TellTaskDone,
+    TellWebhook,
+)
 from ari_app.timeline.saying import Saying, Value
 
 
@@ -45,7 +54,7 @@ class Told:
 
     @property
     def kind(self) -> str:
-        """``ringing``, ``hangup``, ``result``, ``task``, ``task done``, ``notice`` or ``customer``."""
+        """Say what it is in a word: ``ringing``, ``hangup``, ``result``, ``task``, ``notice`` and so on."""
         match self.tell:
             case TellRinging():
                 return "ringing"
@@ -59,5 +68,7 @@ class Told:
                 return "notice"
             case TellCustomer():
                 return "customer"
+            case TellWebhook():
+                return "webhook"
             case _:
                 return "result"

@@ -136,6 +136,22 @@ async def test_what_the_crm_is_told_of_missed_calls_is_set_there(
     assert re.search(r'<option value="group" selected>', page)
 
 
+async def test_a_program_of_the_shops_is_set_there_and_its_secret_never_shown(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    status, _ = await send(reader, ("url", "https://example.com/missed"))
+    assert status == 422  # there is no secret
+    status, _ = await send(reader, ("url", "ftp://example.com"), ("secret", "s" * 20))
+    assert status == 422
+    status, then = await send(reader, ("url", "https://example.com/missed"), ("secret", "hunter2-" * 3))
+    assert (status, then) == (303, "/telephony?saved=1")
+    stored_now = (await stored(cabinet)).webhook
+    assert stored_now.url == "https://example.com/missed"
+    assert stored_now.secret is not None
+    assert stored_now.secret.get_secret_value() == "hunter2-" * 3
+    assert "hunter2" not in await reader.text("/telephony")
+
+
 async def test_what_the_key_may_not_do_is_said_when_it_is_switched_on(
     cabinet: CabinetShop, reader: Reader
 ) -> None:
