@@ -18,6 +18,7 @@ from ari_app.accounts.owners import Owners
 from ari_app.accounts.sections import (
     ACCOUNT_NAME,
     DEFAULT_TIMEZONE,
+    AlertSettings,
     ApiSettings,
     CallSettings,
     ClickSettings,
@@ -51,6 +52,7 @@ class RegisteredAccount(Section):
     api: ApiSettings = ApiSettings()
     missed: MissedSettings = MissedSettings()
     webhook: WebhookSettings = WebhookSettings()
+    alerts: AlertSettings = AlertSettings()
     extensions: tuple[ExtensionOf, ...] = ()
     external_phones: tuple[ExternalPhone, ...] = ()
 

@@ -16,6 +16,7 @@ from ari_app.accounts.sections import (
     EXTENSION_EXPECTED,
     NUMBER_EXPECTED,
     SECRETS,
+    AlertSettings,
     ApiSettings,
     CallSettings,
     ClickSettings,
@@ -139,6 +140,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "api": ApiSettings,
     "missed": MissedSettings,
     "webhook": WebhookSettings,
+    "alerts": AlertSettings,
     "extensions": ExtensionOf,
     "external_phones": ExternalPhone,
 }

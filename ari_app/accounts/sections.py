@@ -295,6 +295,18 @@ class MissedSettings(Section):
     """The code of the CRM's group of users."""
 
 
+GroupCode = Annotated[str, word(r"[A-Za-z0-9_.-]{0,80}", "a group's code, such as superadmins")]
+
+
+class AlertSettings(Section):
+    """When the administrator is told that PBX, CRM, recording or disk fail, and that they are back."""
+
+    minutes: int = Field(default=0, ge=0, le=1440, strict=True)
+    """How long it must fail; 0: nobody is told. A webhook is told where there is one."""
+    group: GroupCode = ""
+    """The CRM's group of users that sees a notice; empty: none."""
+
+
 LONGEST_ADDRESS, SHORTEST_SECRET = 500, 16
 
 

@@ -363,6 +363,36 @@ class TellWebhook:
     how: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class TellAlert:
+    """Tell the administrator that something fails for long, or that it is back.
+
+    `event` is a word of `AlertEvent`, `way` one of `AlertWay`; `what` names what fails, `since` is when it
+    began to.
+    """
+
+    at: float
+    event: str
+    what: str
+    way: str
+    since: float
+    problem: str = ""
+
+
+class AlertEvent(StrEnum):
+    """What the administrator is told."""
+
+    FAILS = "alert"
+    BACK = "alert_over"
+
+
+class AlertWay(StrEnum):
+    """How the administrator is told."""
+
+    CRM = "crm"
+    WEBHOOK = "webhook"
+
+
 class MissedEvent(StrEnum):
     """What a program of the shop's is told of a missed customer."""
 
@@ -374,7 +404,15 @@ class MissedEvent(StrEnum):
 
 
 Tell: TypeAlias = (
-    TellRinging | TellHangup | TellResult | TellTask | TellTaskDone | TellNotice | TellCustomer | TellWebhook
+    TellRinging
+    | TellHangup
+    | TellResult
+    | TellTask
+    | TellTaskDone
+    | TellNotice
+    | TellCustomer
+    | TellWebhook
+    | TellAlert
 )
 
 Order: TypeAlias = (
@@ -410,6 +448,7 @@ Order: TypeAlias = (
     | TellNotice
     | TellCustomer
     | TellWebhook
+    | TellAlert
 )
 
 REPEATABLE = (
@@ -443,5 +482,7 @@ def targets(order: Order) -> frozenset[str]:
             return frozenset(order.codes)
         case TellResult() | TellTask() | TellTaskDone() | TellNotice() | TellCustomer() | TellWebhook():
             return frozenset({order.phone})
+        case TellAlert():
+            return frozenset({order.what})
         case _:
             assert_never(order)

@@ -18,6 +18,7 @@ from rich.text import Text
 from ari_app.calls import (
     Call,
     JournalLine,
+    TellAlert,
     TellCustomer,
     TellHangup,
     TellNotice,
@@ -53,6 +54,7 @@ CRM_MESSAGES = {
     TellNotice: "notice",
     TellCustomer: "customer",
     TellWebhook: "webhook",
+    TellAlert: "alert",
 }
 
 

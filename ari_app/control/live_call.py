@@ -347,6 +347,7 @@ class LiveCall:
                 | o.TellNotice()
                 | o.TellCustomer()
                 | o.TellWebhook()
+                | o.TellAlert()
                 | o.PassOver()
             ):
                 pass  # it is in the outbox, or the journal, since the step was kept

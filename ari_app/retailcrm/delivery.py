@@ -33,8 +33,10 @@ from ari_app import figures
 from ari_app.accounts.current import Current
 from ari_app.calls import (
     LOST_SECONDS,
+    AlertWay,
     OutboxEntry,
     Tell,
+    TellAlert,
     TellCustomer,
     TellHangup,
     TellNotice,
@@ -51,7 +53,7 @@ from ari_app.retailcrm.messages import NewCustomer, NewTask
 from ari_app.retailcrm.pace import Urgency
 from ari_app.retailcrm.quarantine import Suspect
 from ari_app.retailcrm.route import LAST_RETRY_SECONDS, Route
-from ari_app.retailcrm.waiting import HELD, Lane, Others, Waiting, lane_of
+from ari_app.retailcrm.waiting import HELD, Lane, Waiting, Way, lane_of, way_of
 from ari_app.retailcrm.webhook import Webhook
 from ari_app.retailcrm.wording import Wording
 
@@ -395,7 +397,8 @@ class Delivery:
                     ready.useless.append((entry, why))
                 continue
             suspect = self._route_of(entry).suspects.get(entry)
-            if suspect is not None and not isinstance(entry.tell, TellResult | TellWebhook | Others):
+            way = way_of(entry.tell)
+            if suspect is not None and way is Way.CALLS and not isinstance(entry.tell, TellResult):
                 result = self._waiting.result_behind(entry)
                 free = result is not None and self._uploads.suspects.get(result) is None
                 if result is not None and free and suspect.counted >= COUNTED_TO_BE_PASSED:
@@ -405,9 +408,9 @@ class Delivery:
                 ready.suspects.append(entry)
             elif isinstance(entry.tell, TellResult):
                 ready.results.append(entry)
-            elif isinstance(entry.tell, Others):
+            elif way is Way.OTHERS:
                 ready.others.append(entry)
-            elif isinstance(entry.tell, TellWebhook):
+            elif way is Way.WEBHOOK:
                 ready.webhooks.append(entry)
             elif self._is_fresh(entry):
                 ready.fresh.append(entry)
@@ -474,10 +477,9 @@ class Delivery:
         return sum(1 for sent in self._sending.values() if sent and self._route_of(sent[0]) is route)
 
     def _route_of(self, entry: OutboxEntry) -> Route:
-        if isinstance(entry.tell, TellWebhook):
-            return self._webhooks
-        if isinstance(entry.tell, Others):
-            return self._others
+        way = way_of(entry.tell)
+        if way is not Way.CALLS:
+            return self._webhooks if way is Way.WEBHOOK else self._others
         return self._uploads if isinstance(entry.tell, TellResult) else self._events
 
     def _oldest(self, route: Route, suspects: list[OutboxEntry]) -> list[OutboxEntry]:
@@ -496,7 +498,9 @@ class Delivery:
             return "not needed: the CRM was never told that the call rings"
         if isinstance(tell, TellTask | TellNotice) and self._clock() - tell.missed_at > LOST_SECONDS:
             return "too late: the customer was missed more than a day ago"
-        if isinstance(tell, TellWebhook) and (self._webhook is None or not self._webhook.wanted):
+        if isinstance(tell, TellAlert) and self._clock() - tell.at > LOST_SECONDS:
+            return "too late: it is more than a day ago"
+        if way_of(tell) is Way.WEBHOOK and (self._webhook is None or not self._webhook.wanted):
             return "not needed: the webhook was switched off"
         return None
 
@@ -570,13 +574,33 @@ class Delivery:
             if customer is not None:
                 site = self._current.account.site_of(tell.external)
                 await self._ask(self._others, [entry], self._make_customer(customer, site))
-        elif isinstance(tell, TellWebhook):
-            webhook = self._webhook
-            body = await self._worded(entry, lambda: webhook.body(entry.call, tell) if webhook else None)
-            if webhook is not None and body is not None:
-                await self._ask(self._webhooks, [entry], webhook.send(body, self._clock()))
+        elif isinstance(tell, TellAlert) and tell.way == AlertWay.CRM:
+            alert = await self._worded(entry, lambda: (wording.alert(tell),))
+            if alert is not None and alert[0] is None:
+                await self._remove([entry], "nobody of the CRM is there to see the alert")
+            elif alert is not None and alert[0] is not None:
+                await self._ask(self._others, [entry], self._crm.notify(alert[0]))
+        elif isinstance(tell, TellWebhook | TellAlert):
+            await self._tell_program(entry, tell)
         else:
             await self._ask(self._others, [entry], self._close_task(entry.call))
+
+    async def _tell_program(self, entry: OutboxEntry, tell: TellWebhook | TellAlert) -> None:
+        """Tell the shop's program; without one it is found useless before."""
+        webhook = self._webhook
+        if webhook is None:
+            return
+
+        def say() -> bytes:
+            return (
+                webhook.alert(entry.call, tell)
+                if isinstance(tell, TellAlert)
+                else webhook.body(entry.call, tell)
+            )
+
+        body = await self._worded(entry, say)
+        if body is not None:
+            await self._ask(self._webhooks, [entry], webhook.send(body, self._clock()))
 
     async def _give_task(self, call: str, task: NewTask) -> None:
         """Give a task, once: one that was given before, though nobody heard of it, is found by its text."""
@@ -687,7 +711,7 @@ class Delivery:
     async def _put_old_ones_aside(self, error: CrmError) -> None:
         """Set aside what the shop's program could have taken for long."""
         late = self._clock() - WEBHOOK_SECONDS
-        waiting = [entry for entry in self._waiting.firsts() if isinstance(entry.tell, TellWebhook)]
+        waiting = [entry for entry in self._waiting.firsts() if way_of(entry.tell) is Way.WEBHOOK]
         for entry in waiting:
             if entry.tell.at < late:
                 await self._put_aside(entry, f"it was not taken within an hour: {error}")
@@ -797,13 +821,15 @@ def _what(tell: Tell) -> str:
             return "customer"
         case TellWebhook():
             return "webhook"
+        case TellAlert():
+            return "alert"
         case _:
             return "missed"
 
 
 def _identity(call: str, tell: Tell) -> tuple[object, ...]:
-    word = getattr(tell, "event", "")
-    return call, type(tell), getattr(tell, "codes", ()), getattr(tell, "again", 0), word
+    words = (getattr(tell, "event", ""), getattr(tell, "way", ""))
+    return call, type(tell), getattr(tell, "codes", ()), getattr(tell, "again", 0), *words
 
 
 def _place(ident: str) -> tuple[int, int]:

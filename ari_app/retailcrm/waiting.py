@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import TypeAlias
 
 from ari_app.calls import (
+    AlertWay,
     OutboxEntry,
+    Tell,
+    TellAlert,
     TellCustomer,
     TellNotice,
     TellResult,
@@ -21,19 +25,40 @@ from ari_app.calls import (
     TellWebhook,
 )
 
-Lane: TypeAlias = tuple[str, str]
+
+class Way(StrEnum):
+    """How something goes."""
+
+    CALLS = "calls"
+    """To the CRM's telephony."""
+    OTHERS = "others"
+    """To the rest of the CRM: tasks, notices, customers."""
+    WEBHOOK = "webhook"
+    """To a program of the shop's."""
+
+
+Lane: TypeAlias = tuple[str, Way]
 """A call's id, and the way that something of it goes."""
-Others: TypeAlias = TellTask | TellTaskDone | TellNotice | TellCustomer
-"""What the CRM has beside its telephony: tasks, notices, customers."""
 HELD = 2_000
 """So many entries are in memory at most, and as many again of what has just happened."""
 
 
 def lane_of(entry: OutboxEntry) -> Lane:
     """Give the lane of an entry."""
-    if isinstance(entry.tell, TellWebhook):
-        return entry.call, "webhook"
-    return entry.call, "others" if isinstance(entry.tell, Others) else ""
+    return entry.call, way_of(entry.tell)
+
+
+def way_of(tell: Tell) -> Way:
+    """Say how something goes."""
+    match tell:
+        case TellWebhook():
+            return Way.WEBHOOK
+        case TellAlert():
+            return Way.WEBHOOK if tell.way == AlertWay.WEBHOOK else Way.OTHERS
+        case TellTask() | TellTaskDone() | TellNotice() | TellCustomer():
+            return Way.OTHERS
+        case _:
+            return Way.CALLS
 
 
 class Waiting:

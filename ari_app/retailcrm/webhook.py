@@ -1,4 +1,6 @@
-"""Tells a program of the shop's of missed customers, by signed requests (docs/setting-up.md).
+"""Tells a program of the shop's of missed customers and of what fails for long, by signed requests.
+
+What it is told is described in docs/setting-up.md.
 
 The address was typed by somebody: the session that is used reaches none in our own network (`reach.py`), and
 redirects are followed nowhere. Whoever is told answers with any 2xx within 10 s; all else is a failure.
@@ -14,7 +16,7 @@ import aiohttp
 import orjson
 
 from ari_app.accounts.current import Current
-from ari_app.calls import TellWebhook
+from ari_app.calls import TellAlert, TellWebhook
 from ari_app.failures import in_words
 from ari_app.retailcrm.errors import CrmUnavailable
 
@@ -54,6 +56,18 @@ class Webhook:
             "missed_at": self._moment(tell.missed_at),
             "by": tell.by or None,
             "how": tell.how or None,
+        }
+        return orjson.dumps(said)
+
+    def alert(self, ident: str, tell: TellAlert) -> bytes:
+        """Put into JSON that something fails for long, or is back."""
+        said = {
+            "event": tell.event,
+            "id": ident,
+            "at": self._moment(tell.at),
+            "what": tell.what,
+            "since": self._moment(tell.since),
+            "problem": tell.problem or None,
         }
         return orjson.dumps(said)
 

@@ -83,6 +83,8 @@ class Keys:
         """Sorted set: how customers were missed and what became of it, by the moment of the first time."""
         self.missed_lost = f"{tag}:missed:lost"
         """String: until when missed customers who are lost were told as that."""
+        self.alerts = f"{tag}:alerts"
+        """Hash: what fails -> since when, and whether the administrator was told."""
         self.counted = f"{tag}:statistics:counted"
         """String: it is there when calls from before there were statistics are counted too."""
 

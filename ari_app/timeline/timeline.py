@@ -438,6 +438,8 @@ def _told(told: o.Tell, problem: str | None) -> Iterator[tuple[Saying, Tone]]:
             text = f"new customer, {code}'s"
         case o.TellWebhook(event=event):
             text = event.replace("_", " ")
+        case o.TellAlert(event=event, what=what):
+            text = f"{event.replace('_', ' ')}, {what}"
     who = "webhook" if isinstance(told, o.TellWebhook) else "CRM"
     if problem:
         yield Saying(f"{who} not told ({problem}): {text}"), Tone.BAD

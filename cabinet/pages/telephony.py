@@ -55,6 +55,8 @@ FORM = Form(
     Text("missed.notify_group"),
     Text("webhook.url"),
     Secret("webhook.secret"),
+    Number("alerts.minutes"),
+    Text("alerts.group"),
     Words("clicks.countries"),
     Words("clicks.short_numbers"),
     Flag("clicks.client_id_is_enough"),
@@ -91,7 +93,8 @@ async def _lacks(request: web.Request, visit: Visit, sent: Sent) -> list[str]:
     new = {
         TASK_METHODS: "task" in sent and not before.task,
         CUSTOMER_METHODS: "new_customers" in sent and not visit.account.calls.new_customers,
-        NOTICE_METHODS: bool(sent.get("notify")) and before.notify is Notify.NOBODY,
+        NOTICE_METHODS: (bool(sent.get("notify")) and before.notify is Notify.NOBODY)
+        or (bool(sent.get("group")) and not visit.account.alerts.group),
     }
     wanted = [method for methods, is_new in new.items() if is_new for method in methods]
     if not wanted:

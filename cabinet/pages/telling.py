@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ari_app.calls import (
     Tell,
+    TellAlert,
     TellCustomer,
     TellHangup,
     TellNotice,
@@ -70,5 +71,7 @@ class Told:
                 return "customer"
             case TellWebhook():
                 return "webhook"
+            case TellAlert():
+                return "alert"
             case _:
                 return "result"

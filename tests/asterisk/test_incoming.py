@@ -49,6 +49,26 @@ async def test_a_shop_that_doesnt_record_gets_no_link(office: Office) -> None:
     assert report.upload.result == "answered"
 
 
+async def test_a_stranger_is_a_customer_of_who_has_answered_and_the_next_call_opens_their_card(
+    office: Office,
+) -> None:
+    (olga,) = office.managers(1)
+    await office.open(unknown=f"group:{olga}", new_customers=True)
+    async with office.phone(olga, Answers(after=0.1)):
+        async with office.call(STRANGER, talks=0.3) as caller:
+            await caller.ended()
+        await office.report()
+        await office.crm_account.wait_until(lambda crm: bool(crm.customers.made), timeout=60)
+        async with office.call(STRANGER, talks=0.3) as caller:
+            await caller.ended()
+    report = await office.report(2)
+    (made,) = office.crm_account.customers.made
+    assert made.manager_id == next(user.user_id for user in office.account.extensions if user.code == olga)
+    cards = [told.customer for told in office.crm_account.events if told.event.type == "in"]
+    assert cards == [None, made]
+    assert report.call.known
+
+
 async def test_a_manager_who_doesnt_answer_leaves_the_caller_to_the_group(office: Office) -> None:
     olga, boris = office.managers(2)
     office.customer(ANNA, "Иванова Анна", manager=olga)

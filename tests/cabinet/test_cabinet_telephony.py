@@ -8,7 +8,15 @@ import pytest
 from redis.asyncio import Redis
 
 from ari_app.accounts.account import RegisteredAccount
-from ari_app.accounts.sections import CallSettings, ClickSettings, ExternalPhone, MissedSettings, Notify
+from ari_app.accounts.sections import (
+    AlertSettings,
+    CallSettings,
+    ClickSettings,
+    ExternalPhone,
+    MissedSettings,
+    Notify,
+    WebhookSettings,
+)
 from ari_app.calls.routing import Dialplan, People, Queue
 from cabinet.forms.destinations import MOST_STEPS, Step, read_steps
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
@@ -44,6 +52,7 @@ async def send(reader: Reader, *typed: tuple[str, str]) -> tuple[int, str]:
         "ring_group_seconds": "60",
         "keep_days": "1095",
         "task_minutes": "30",
+        "minutes": "0",
         "country": "RU",
         "timezone": "",
     }
@@ -73,7 +82,8 @@ def place(name: str, kind: str, where: str) -> Typed:
 
 async def test_every_setting_of_calls_is_on_the_page(cabinet: CabinetShop, reader: Reader) -> None:
     page = await reader.text("/telephony")
-    for field in (*CallSettings.model_fields, *MissedSettings.model_fields):
+    sections = (CallSettings, MissedSettings, WebhookSettings, AlertSettings)
+    for field in (name for section in sections for name in section.model_fields):
         assert f'id="{field}"' in page, field
 
 
@@ -134,6 +144,14 @@ async def test_what_the_crm_is_told_of_missed_calls_is_set_there(
     assert (await stored(cabinet)).missed == wanted
     page = await reader.text("/telephony")
     assert re.search(r'<option value="group" selected>', page)
+
+
+async def test_when_the_administrator_is_told_is_set_there(cabinet: CabinetShop, reader: Reader) -> None:
+    cabinet.shop.crm_account.rights.scopes -= {"notification_write"}
+    status, then = await send(reader, ("minutes", "10"), ("group", "superadmins"))
+    assert status == 303
+    assert "/api/notifications/send" in await reader.text(then)
+    assert (await stored(cabinet)).alerts == AlertSettings(minutes=10, group="superadmins")
 
 
 async def test_a_program_of_the_shops_is_set_there_and_its_secret_never_shown(

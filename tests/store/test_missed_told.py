@@ -36,7 +36,12 @@ class Shop:
     """A shop that wants its CRM to hear of missed customers."""
 
     def __init__(
-        self, redis: Redis, account: CrmAccount, webhook: tuple[str, str] | None = None, **missed: Any
+        self,
+        redis: Redis,
+        account: CrmAccount,
+        webhook: tuple[str, str] | None = None,
+        more: str = "",
+        **missed: Any,
     ) -> None:
         self.account = account
         self.reach = ANYWHERE
@@ -45,7 +50,7 @@ class Shop:
         given = "".join(f"{name} = {value}\n" for name, value in missed.items())
         if webhook is not None:
             given += '[webhook]\nurl = "{}"\nsecret = "{}"\n'.format(*webhook)
-        self.current = Current(read_account(f"{toml}\n[missed]\n{given}"))
+        self.current = Current(read_account(f"{toml}\n[missed]\n{given}{more}"))
         self.calls = CallStore(redis, self.current.account.id)
 
     async def write(self, *calls: Call) -> None:

@@ -54,6 +54,9 @@ task_minutes = 45
 task_for = "102"
 notify = "group"
 notify_group = "superadmins"
+[alerts]
+minutes = 10
+group = "superadmins"
 [webhook]
 url = "https://example.com/missed?shop=1"
 secret = "hunter2-hunter2-hunter2"
@@ -194,6 +197,7 @@ def test_an_address_that_cannot_be_the_crms_is_refused(url: str) -> None:
         ("missed", "task_minutes = 0", "missed.task_minutes: found 0"),
         ("missed", 'notify = "all"', 'missed.notify: found "all", expected'),
         ("missed", 'notify_group = "a b"', "missed.notify_group: found"),
+        ("alerts", "minutes = -1", "alerts.minutes: found -1"),
         ("webhook", 'url = "https://a.example"', "webhook.secret: expected a secret"),
         ("webhook", 'url = "http://a.example"\nsecret = "hunter2-hunter2-hunter2"', "webhook.url: "),
         ("webhook", 'url = "https://a.example"\nsecret = "hunter2"', "webhook.secret: expected at least 16"),
