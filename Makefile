@@ -97,8 +97,9 @@ soak: install $(VENV)/tools-installed
 		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends faketime >/dev/null || true; }
 	@exec $(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED) --copies $(COPIES) $(ARGS)
 
+# What pytest would keep of hours of logs and warnings, the garbage collector would look at again and again.
 fuzz: $(VENV)/tools-installed $(PAGES)
-	FUZZ=long FUZZ_SEED=$(SEED) $(BIN)/pytest tests/fuzz -n 4 --timeout=86400 $(ARGS)
+	FUZZ=long FUZZ_SEED=$(SEED) $(BIN)/pytest tests/fuzz -n 4 -p no:logging -p no:unraisableexception --timeout=86400 $(ARGS)
 
 bench: install $(VENV)/tools-installed
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -60,11 +60,11 @@ async def lab(installation: Installation) -> AsyncIterator[Lab]:
 
 @pytest.fixture(scope="session")
 def linphone() -> None:
-    """Have the program; where it can't be had, the tests with it are left out."""
+    """Have the program; where it can't be had, the tests with it fail."""
     try:
         prepare_program(SOFTPHONE)
     except CannotPrepare as problem:
-        pytest.skip(str(problem))
+        pytest.fail(str(problem))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -482,11 +482,15 @@ class Call:
 
     def with_timer(self, name: TimerName, due: float) -> Call:
         """Set a timer, or move it."""
-        return replace(self, timers=(*self.without_timer(name).timers, Timer(name, due)))
+        return replace(self, timers=(*self._timers_but(name), Timer(name, due)))
 
     def without_timer(self, name: TimerName) -> Call:
         """Clear a timer, set or not."""
-        return replace(self, timers=tuple(timer for timer in self.timers if timer.name is not name))
+        left = self._timers_but(name)
+        return self if len(left) == len(self.timers) else replace(self, timers=left)
+
+    def _timers_but(self, name: TimerName) -> tuple[Timer, ...]:
+        return tuple(timer for timer in self.timers if timer.name is not name)
 
     @property
     def recorder_timer(self) -> tuple[Timer, ...]:

@@ -122,6 +122,9 @@ def _give_up(turn: Turn, leg: Leg) -> None:
     results = [one.result for one in members if one.result not in (None, LegResult.ANSWERED)]
     result = results[-1] if results else LegResult.NO_ANSWER
     turn.clear_timer(TimerName.VAIN)
+    if leg.id == turn.call.waiter.id and turn.call.stage is not Stage.CALLING:
+        turn.finish(Ending.GAVE_UP)  # who waits behind it has left
+        return
     turn.hang_up(leg, HangUpReason.NORMAL, result)
     if turn.call.stage is Stage.TRANSFERRING:
         ring_again(turn, fallback(turn.call))

@@ -134,7 +134,8 @@ def _take_facts(turn: Turn, said: h.PbxSaid) -> None:
     before = turn.call
     if recovery.in_doubt(turn.call, said):
         turn.call = replace(turn.call, in_doubt=True)
-    if said.recorded and turn.call.recording.state is RecordingState.NONE:
+    records = turn.call.way is Way.ARI  # what AJAM has placed nobody of ours has recorded
+    if said.recorded and records and turn.call.recording.state is RecordingState.NONE:
         turn.recording(RecordingState.FINISHED)
     for missed in recovery.missed(turn.call, said):
         turn.call, orders = advance(turn.call, known_as(turn.call, missed), turn.busy, turn.codes, turn.now)

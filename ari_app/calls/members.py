@@ -65,7 +65,8 @@ def member_rung(turn: Turn, rung: h.MemberRung) -> None:
         if rung.rings:
             tell_out(turn)
         return
-    if turn.call.stage is Stage.TRANSFERRING and leg.role is Role.QUEUE and rung.rings:
+    transferred = turn.call.stage is Stage.TRANSFERRING and not turn.call.away
+    if transferred and leg.role is Role.QUEUE and rung.rings:
         turn.let_hear_ringing()  # the queue with its music was left by the transfer
     if turn.call.stage is not Stage.CALLING:
         _gather(turn, member, rung.rings)
@@ -94,18 +95,31 @@ def member_answered(turn: Turn, answered: h.MemberAnswered) -> None:
     leg = local_leg(turn.call, answered.leg)
     if leg is None or (turn.call.leads_outside(leg) and leg.result is LegResult.ANSWERED):
         return
+    member = member_leg(turn.call, answered)
+    if turn.call.away and member.state is LegState.UP:
+        return  # they have answered before: the customer's own line, or who has parked them
     if answered.local is not None:
         _local_answered(turn, leg, answered)
-    elif _put_through(turn.call, answered.leg):
+    elif _put_through(turn.call, answered.leg) and _with_the_customer(turn.call, leg):
         _talks(turn, leg, answered)
     else:
-        turn.change(member_leg(turn.call, answered), LegState.UP, code=answered.code)
+        member = turn.change(member, LegState.UP, code=answered.code)
+        if turn.call.away:
+            _gather(turn, member, rings=True)
 
 
 def _put_through(call: Call, leg_id: str) -> bool:
     """Tell whether all Local channels behind a leg of ours are up, down to this one."""
     between = (one for one in call.legs if one.local is not None and f"{leg_id}/".startswith(f"{one.id}/"))
     return all(one.state is LegState.UP for one in between)
+
+
+def _with_the_customer(call: Call, leg: Leg) -> bool:
+    """Tell whether who answers behind a leg talks to the customer: while those are parked, only behind them.
+
+    Who has parked them is left in our bridge alone, and so is whom they transfer to.
+    """
+    return not call.away or leg.id == call.talker_leg
 
 
 def _talks(turn: Turn, leg: Leg, answered: h.MemberAnswered) -> None:
@@ -118,8 +132,18 @@ def _talks(turn: Turn, leg: Leg, answered: h.MemberAnswered) -> None:
         manager_answered(turn, h.CallerAnswered(turn.at, code))
     elif turn.call.stage is Stage.DIALPLAN:
         talk_there(turn, member, code)
+    elif leg.id == turn.call.waiter.id:
+        _waits_there(turn, leg, member)
     else:
         talk(turn, leg, turn.call.caller.code if leg.role is Role.CUSTOMER else code)
+
+
+def _waits_there(turn: Turn, leg: Leg, member: Leg) -> None:
+    """Note who waits for the customer behind the manager's leg: the manager, or to whom they handed over."""
+    for other in telephones(turn.call, leg):
+        if other.alive and other.id != member.id:
+            turn.change(other, LegState.GONE)
+    turn.call = replace(turn.call, caller=replace(turn.call.caller, code=member.code or leg.code))
 
 
 def _local_answered(turn: Turn, leg: Leg, answered: h.MemberAnswered) -> None:
@@ -130,7 +154,8 @@ def _local_answered(turn: Turn, leg: Leg, answered: h.MemberAnswered) -> None:
     member = turn.change(member, LegState.UP)
     for one in telephones(turn.call, member):
         dialler, *name = one.id.rsplit("/", 2)  # such as PJSIP/101
-        if one.state is LegState.UP and _put_through(turn.call, dialler):
+        there = _put_through(turn.call, dialler) and _with_the_customer(turn.call, leg)
+        if one.state is LegState.UP and there:
             if one.result is not LegResult.ANSWERED:
                 _talks(turn, leg, h.MemberAnswered(answered.at, dialler, "/".join(name), one.code))
             return

@@ -12,9 +12,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.call import Call, Direction, Leg, LegState, Stage, TimerName
-from ari_app.calls.orders import HangUpReason, Watch
-from ari_app.calls.talking import wait_for
+from ari_app.calls.behind import end_members
+from ari_app.calls.call import Call, Direction, Leg, LegState, Role, Stage, TimerName
+from ari_app.calls.orders import AskPbx, HangUpReason, Watch
+from ari_app.calls.outcome import LegResult
+from ari_app.calls.talking import talk, wait_for
 from ari_app.calls.trying import fallback, ring_again
 from ari_app.calls.turn import Turn
 
@@ -38,18 +40,31 @@ def customer_parked(turn: Turn, _: h.CustomerParked) -> None:
 
 
 def customer_stayed(turn: Turn, _: h.CustomerStayed) -> None:
-    """The lot was full: who wanted to park the customer talks on, or the fallback is rung."""
+    """The lot was full: the two talk on, or the customer waits on for whom they were transferred to.
+
+    When nobody is left with them the fallback is rung. The PBX is asked what has become of a transfer.
+    """
     call, customer = turn.call, turn.call.customer
     if customer is None or not call.away:
         return
     turn.clear_timer(TimerName.PARKER)
     turn.change(replace(customer, far=None, joined=True), LegState.UP)
-    parker = parker_of(call)
-    if parker is None:
+    for member in call.members(customer):
+        if member.pending:  # rung by the PBX, for who was parked
+            turn.change(member, LegState.GONE, result=LegResult.NO_ANSWER)
+    turn.tell_round()
+    left = parker_of(call)
+    if left is None:
         ring_again(turn, fallback(call))
-    else:
-        turn.call = replace(turn.call, stage=Stage.TALKING, talker_leg=parker.id)
+    elif left.role is Role.CALLER or left.result is LegResult.ANSWERED:
+        turn.call = replace(turn.call, stage=Stage.TALKING, talker_leg=left.id)
         turn.begin_talk()
+    elif left.role is Role.TARGET and left.code is None:
+        wait_for(turn, left)
+        turn.pass_keys(through=False)
+        turn.order(AskPbx((left.id,)))
+    else:
+        talk(turn, left, left.code)
 
 
 def customer_returned(turn: Turn, _: h.CallerReturned) -> None:
@@ -57,14 +72,15 @@ def customer_returned(turn: Turn, _: h.CallerReturned) -> None:
     call = turn.call
     if call.away and call.direction is Direction.IN:
         let_the_parker_go(turn)
+        end_members(turn, call.caller, LegResult.NO_ANSWER)
         turn.change(replace(call.caller, far=None), LegState.UP)
         ring_again(turn, fallback(call))
 
 
 def parker_of(call: Call) -> Leg | None:
-    """Find who has parked the customer, as long as they are in our bridge."""
+    """Find who has parked the customer, or to whom they have transferred: who is left in our bridge."""
     here = (call.caller, *call.our_legs)
-    others = (leg for leg in here if leg.joined and leg.state is LegState.UP)
+    others = (leg for leg in here if leg.joined and (leg.pending or leg.state is LegState.UP))
     return next((leg for leg in others if call.customer is None or leg.id != call.customer.id), None)
 
 

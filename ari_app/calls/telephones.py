@@ -80,7 +80,7 @@ def _follow(turn: Turn, leg: Leg, forwarded: h.LegForwarded) -> None:
         seek(turn, (target,), via(leg))
     else:
         waiting = (*call.sought, Sought(target, call.waiter.id, via(leg)))
-        turn.call = replace(call, sought=waiting)
+        turn.call = replace(turn.call, sought=waiting)
         ring_telephones(turn, {target: None})
 
 

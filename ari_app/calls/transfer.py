@@ -14,10 +14,10 @@ from ari_app.calls.behind import became_of, is_rung
 from ari_app.calls.call import Direction, Leg, LegState, Role, TimerName
 from ari_app.calls.dialplan import dialplan_answered, given_up_in_vain
 from ari_app.calls.names import shown_name
-from ari_app.calls.orders import FindFarHalf, HangUp, HangUpReason, ShowCustomer, Watch
+from ari_app.calls.orders import FindFarHalf, HangUpReason, ShowCustomer, Watch
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.outgoing import manager_answered, stand_for_the_manager
-from ari_app.calls.parking import let_the_parker_go
+from ari_app.calls.parking import let_the_parker_go, parker_of
 from ari_app.calls.recording import record_again
 from ari_app.calls.talking import leg_hung_up, talk, wait_for
 from ari_app.calls.trying import fallback, ring_again
@@ -32,7 +32,10 @@ answered at once; when that phone still rings, only what goes on behind the chan
 
 
 def replaced_while_talking(turn: Turn, replaced: h.PartyReplaced) -> None:
-    """A transfer: the manager who transferred is hung up, the customer hears the next person being rung."""
+    """A transfer: the manager who transferred is hung up, the customer hears the next person being rung.
+
+    Whoever has parked the customer can give only a customer away who has stayed, because the lot was full.
+    """
     call, old = turn.call, turn.call.party(replaced.old)
     if call.party(replaced.channel) is not None:
         return
@@ -40,7 +43,8 @@ def replaced_while_talking(turn: Turn, replaced: h.PartyReplaced) -> None:
         turn_away(turn, replaced)  # the customer's side went elsewhere: for the shop the talk is over
         turn.finish(Ending.ANSWERED)
         return
-    if old is None or old.id != call.talker_leg:
+    parker = parker_of(call) if call.away else None
+    if old is None or old.id not in (call.talker_leg, parker and parker.id):
         turn_away(turn, replaced)
         return
     new = _newcomer(turn, replaced, joined=True)
@@ -49,6 +53,9 @@ def replaced_while_talking(turn: Turn, replaced: h.PartyReplaced) -> None:
     turn.call = turn.call.with_leg(new)
     if replaced.local:
         turn.order(FindFarHalf(new.id))
+    if call.away:  # unless the customer turns out to have stayed, there is nobody to talk to
+        return
+    if replaced.local:
         turn.pass_keys(through=False)
     if not replaced.local or replaced.code is not None:
         talk(turn, new, replaced.code)
@@ -62,9 +69,11 @@ def replaced_while_ringing(turn: Turn, replaced: h.PartyReplaced) -> None:
     old = turn.call.leg(replaced.old)
     if turn.call.party(replaced.channel) is not None:
         return
-    if replaced.old == turn.call.waiter.id and turn.call.direction is Direction.OUT and not replaced.local:
+    waiter = turn.call.waiter
+    dials = waiter.role is Role.CALLER and turn.call.direction is Direction.OUT
+    if replaced.old == waiter.id and dials and not replaced.local:
         _stands_for_the_caller(turn, replaced)
-    elif replaced.old == turn.call.waiter.id:  # the waiting party went elsewhere
+    elif replaced.old == waiter.id:  # the waiting party went elsewhere
         turn_away(turn, replaced)
         turn.finish(Ending.GAVE_UP)
     elif old is None or not old.pending or old.role is not Role.MANAGER:
@@ -89,7 +98,7 @@ def replaced_while_calling(turn: Turn, replaced: h.PartyReplaced) -> None:
         stand_for_the_manager(turn, other)
     caller = turn.call.caller
     if replaced.old == caller.id and not replaced.local and caller.pending:
-        turn.call = replace(turn.call, caller=replace(caller, id=replaced.channel))
+        turn.call = replace(turn.call, caller=replace(caller, id=replaced.channel, far=None))
         turn.order(Watch(replaced.channel))
         manager_answered(turn, h.CallerAnswered(replaced.at, replaced.code))
     else:
@@ -102,10 +111,10 @@ def _stands_for_the_caller(turn: Turn, replaced: h.PartyReplaced) -> None:
     A manager's other customer comes on the far half of what joins the two calls.
     """
     old = turn.call.caller
-    turn.order(Watch(replaced.channel), Watch(old.id), HangUp(old.id))
-    turn.call = replace(
-        turn.call, caller=replace(old, id=replaced.channel, state=LegState.UP, at=turn.at, joined=True)
-    )
+    turn.order(Watch(replaced.channel))
+    new = replace(old, id=replaced.channel, state=LegState.UP, at=turn.at, joined=True, far=None)
+    turn.call = replace(turn.call, caller=new)
+    _leave(turn, replace(old, role=Role.MANAGER, code=None, result=None), LegResult.ELSEWHERE)
     turn.let_hear_ringing()
 
 

@@ -25,7 +25,7 @@ from ari_app.asterisk.phones import Endpoints, endpoints
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import forget_drafts
 from ari_app.bounded import Allowance
-from ari_app.calls import Call, Policy
+from ari_app.calls import Call, Policy, Stage
 from ari_app.clock import WatchedClock
 from ari_app.control.ajam_line import AjamLine
 from ari_app.control.switchboard import MOST_CALLS, Line
@@ -69,7 +69,7 @@ STILL_SECONDS = 1.0
 OVER_SECONDS = 2.0
 """How long the other copy may take for that; until then the PBX is kept from taking us for gone."""
 FOUND_SECONDS = 3.0
-"""How long the other copy may take to hear the PBX and to take the callers whom nobody has answered."""
+"""How long the other copy may take to hear the PBX and to take the callers who are not talking."""
 REPORTS_SECONDS = 60.0
 """So long a dialplan may report more than it may on an average: a queue rings everybody."""
 DAY_SECONDS = 86_400.0
@@ -206,6 +206,7 @@ class Shop:
         Raises:
             StoreUnavailable: Redis can't be reached, or does not answer.
         """
+        self._recordings.room.forget(self.account)  # another copy may have stored some since we counted
         await self.calls.mend(self._clock())
         await self.calls.has_pbx_since(repr(self.settings.pbx.identity), self._clock())
         live, seen = await self.calls.live(), await self.calls.last_seen()
@@ -301,8 +302,8 @@ class Shop:
     async def hand_in(self) -> None:
         """Give the calls to whoever has the account now of which Redis has never heard.
 
-        Whom nobody had answered yet, that copy takes as a new caller, who isn't handed in. But it may not
-        have found them: they have gone meanwhile, or wait in the dialplan, or somebody has just answered.
+        Who isn't talking, that copy takes as a new caller, who isn't handed in. But it may not have found
+        them: they have gone meanwhile, or wait in the dialplan, or somebody has just answered.
 
         Raises:
             StoreUnavailable: some are not handed in yet.
@@ -311,14 +312,14 @@ class Shop:
         for step in self.ledger.unwritten:
             calls.setdefault(step.call.id, []).append(step)
         unheard_of = [steps for steps in calls.values() if steps[0].line.before is None]
-        certain = [steps for steps in unheard_of if not _may_be_found(steps[-1].call)]
-        for steps in certain:
-            await self.calls.hand_in(steps)
-        if len(certain) < len(unheard_of):
+        talking_or_over = [steps for steps in unheard_of if not _may_be_found(steps[-1].call)]
+        others = [steps for steps in unheard_of if _may_be_found(steps[-1].call)]
+        for steps in talking_or_over:
+            await self.calls.hand_in(steps, unless_found=steps[-1].call.ending is None)
+        if others:
             await asyncio.sleep(FOUND_SECONDS)  # that copy finds its callers, and writes them down
-        for steps in unheard_of:
-            if steps not in certain:
-                await self.calls.hand_in(steps, unless_found=True)
+        for steps in others:
+            await self.calls.hand_in(steps, unless_found=True)
         if unheard_of:
             self._log.info("calls are handed in of which the next holder can't know", calls=len(unheard_of))
 
@@ -594,7 +595,7 @@ class Shop:
 
 def _may_be_found(call: Call) -> bool:
     """Tell whether the next holder may have found who calls as a new caller."""
-    return call.ending is None and call.answered_at is None
+    return call.ending is None and call.stage is not Stage.TALKING
 
 
 def _ajam(account: Account, passage: Passage, clock: Callable[[], float]) -> Ajam | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 
 from ari_app.calls import Call, Direction, Ending, whole_seconds, whose
 from cabinet.frame.language import Speech
@@ -19,21 +19,22 @@ _LINES_AT_ONCE = 200
 async def send(
     request: web.Request, heading: list[str], lines: AsyncGenerator[list[str | int], None]
 ) -> web.StreamResponse:
-    """Send the table piece by piece, as it may be long."""
+    """Send the table piece by piece, as it may be long; whoever leaves meanwhile gets no more of it."""
     answer = web.StreamResponse(headers=headers("calls.csv"))
     async with aclosing(lines):
         first = await anext(lines, None)  # that Redis is away is said before the answer begins
-        await answer.prepare(request)
-        piece = [BEGINNING, line(heading)]
-        if first is not None:
-            piece.append(line(first))
-        async for cells in lines:
-            piece.append(line(cells))
-            if len(piece) >= _LINES_AT_ONCE:
-                await answer.write(b"".join(piece))
-                piece.clear()
-        await answer.write(b"".join(piece))
-    await answer.write_eof()
+        with suppress(ClientConnectionResetError):
+            await answer.prepare(request)
+            piece = [BEGINNING, line(heading)]
+            if first is not None:
+                piece.append(line(first))
+            async for cells in lines:
+                piece.append(line(cells))
+                if len(piece) >= _LINES_AT_ONCE:
+                    await answer.write(b"".join(piece))
+                    piece.clear()
+            await answer.write(b"".join(piece))
+            await answer.write_eof()
     return answer
 
 

@@ -8,6 +8,7 @@ when it hears the PBX.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -42,6 +43,7 @@ async def _serve(data_dir: Path, redis_url: str) -> None:
         await service.loaded.wait()
         while not all(shop.line.listening for shop in service.shops.values()):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+        gc.freeze()  # as `serve` does: the collector doesn't look at what is loaded
         print("listening", flush=True)
         await stop.wait()
     finally:

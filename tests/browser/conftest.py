@@ -42,7 +42,7 @@ async def browser() -> AsyncIterator[Browser]:
     try:
         program = prepare_browser()
     except CannotPrepare as problem:
-        pytest.skip(str(problem))
+        pytest.fail(str(problem))
     async with chromium(program) as browser:
         yield browser
 

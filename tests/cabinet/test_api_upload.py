@@ -288,3 +288,14 @@ async def test_an_account_that_has_no_more_room_on_the_disk_is_told_so_before_it
     room.limit = 10_000_000
     await shop.uploads(wav(50))
     assert room.taken(shop.account.id) == len(wav(50))
+
+
+async def test_recordings_are_counted_anew_when_an_account_comes_back_from_another_copy(
+    shop: ReportingShop,
+) -> None:
+    room, account = shop.service.recordings.room, shop.account.id
+    room.count(account, 5)
+    shop.service._holding.lease(account).lose("another copy has it for a while")
+    async with asyncio.timeout(20):
+        while room.taken(account) or account not in shop.service.shops:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)

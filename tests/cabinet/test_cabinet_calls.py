@@ -1,14 +1,17 @@
 """The call log: calls are found by what is known of them, opened, and saved as a table."""
 
+import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from socket import create_server
 from zoneinfo import ZoneInfo
 
 import pytest
+from aiohttp import web
 from babel.messages.pofile import read_po
 from redis.asyncio import Redis
 
@@ -19,7 +22,7 @@ from ari_app.store.staff import StaffStore
 from cabinet.forms import call_filter
 from cabinet.forms.call_filter import CallFilter
 from cabinet.frame import language
-from cabinet.pages import call_log
+from cabinet.pages import call_log, call_sheet
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 from tests.cabinet.kept_calls import ANNA, BORIS, keep, over, recorded
 
@@ -339,3 +342,36 @@ def test_each_translation_has_the_places_of_its_text() -> None:
 def places(text: str) -> set[str]:
     """Name what is put into a text."""
     return set(re.findall(r"%\((\w+)\)s", text))
+
+
+async def test_who_leaves_while_the_table_of_calls_is_sent_is_no_failure_of_ours() -> None:
+    ended: asyncio.Future[web.StreamResponse] = asyncio.get_running_loop().create_future()
+
+    async def lines(request: web.Request) -> AsyncGenerator[list[str | int], None]:
+        for number in range(1000):
+            while number == 500 and request.transport is not None:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            yield [number]
+
+    async def table(request: web.Request) -> web.StreamResponse:
+        try:
+            answer = await call_sheet.send(request, ["Number"], lines(request))
+        except BaseException as error:
+            ended.set_exception(error)
+            raise
+        ended.set_result(answer)
+        return answer
+
+    app = web.Application()
+    app.router.add_get("/", table)
+    runner = web.AppRunner(app)  # as `serve` has it: nothing is cancelled when somebody leaves
+    await runner.setup()
+    socket = create_server(("127.0.0.1", 0))
+    await web.SockSite(runner, socket).start()
+    async with asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection(*socket.getsockname())
+        writer.write(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+        await reader.readline()
+        writer.transport.abort()
+        await ended
+    await runner.cleanup()

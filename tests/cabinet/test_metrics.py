@@ -31,11 +31,11 @@ FIGURE = re.compile(r"\b(?:ari_app|process|python)_[a-z_]*[a-z]\b")
 
 @pytest.fixture(scope="module")
 def promtool() -> Path:
-    """Have the program; where it can't be had, the tests with it are left out."""
+    """Have the program; where it can't be had, the tests with it fail."""
     try:
         return prepare_program("promtool")
     except CannotPrepare as problem:
-        pytest.skip(str(problem))
+        pytest.fail(str(problem))
 
 
 @asynccontextmanager

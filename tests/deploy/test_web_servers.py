@@ -33,11 +33,11 @@ def running(*command: str | Path, **environment: str) -> Iterator[None]:
 
 
 def program(name: str) -> Path:
-    """Have a program; where it can't be had, the tests with it are left out."""
+    """Have a program; where it can't be had, the tests with it fail."""
     try:
         return prepare_program(name)
     except CannotPrepare as problem:
-        pytest.skip(str(problem))
+        pytest.fail(str(problem))
 
 
 @contextmanager

@@ -235,6 +235,38 @@ async def test_a_caller_of_whom_redis_never_heard_rings_once_more_and_is_told_on
     await told_once(shared)
 
 
+async def test_a_transfer_in_a_call_of_which_redis_never_heard_begins_anew_and_is_told_once(
+    shared: SharedOffice,
+) -> None:
+    olga, boris = shared.managers(2)
+    shared.customer(ANNA, "Иванова Анна", manager=olga)
+    one, other = await shared.open_two(record=False)
+    other.send(signal.SIGSTOP)
+    await cut_from_redis(shared, one)
+    async with (
+        shared.phone(olga, Rings()) as hers,
+        shared.phone(boris, Rings()) as his,
+        shared.call(ANNA) as caller,
+    ):
+        await hers.rings()
+        hers.answer()
+        await caller.answered()
+        await shared.lab.bridged(olga)
+        assert await hers.transfer(boris) == 200
+        await his.rings()
+        other.send(signal.SIGCONT)
+        await shared.has_it(other)
+        await hers.rings(2)
+        hers.answer()
+        await come_back(shared, one)
+        await shared.until(lambda: HANDED_IN in one.log, "the former holder hands nothing in")
+        caller.hang_up()
+        await caller.ended()
+    report = await shared.report()
+    assert (report.upload.result, report.upload.code) == ("answered", olga)
+    await told_once(shared)
+
+
 async def test_people_who_talk_in_a_call_of_which_redis_never_heard_go_on(shared: SharedOffice) -> None:
     (olga,) = shared.managers(1)
     shared.customer(ANNA, "Иванова Анна", manager=olga)

@@ -75,8 +75,9 @@ class SimulatedOffice(SimulatedPbx):
         if self.chance(0.2):
             self.end(ident, 16)
         elif one.member is None:
-            one.member, one.behind = member, self.random.choice((member[6:9], None))
-            self.news.append(h.MemberAnswered(self.at, ident, member, one.behind))
+            one.behind = self.random.choice((member[6:9], None))
+            one.member = member if one.behind else "PJSIP/anna-0000002b"
+            self.news.append(h.MemberAnswered(self.at, ident, one.member, one.behind))
         elif self.chance(0.3):
             before, one.member, one.behind = one.member, None, None
             self.news.append(h.MemberTransferred(self.at, ident, before, "700"))

@@ -223,8 +223,8 @@ class SimulatedPbx:
             case o.CloseBridge():
                 self.bridge, self.playing = None, False
             case o.Join(_, channels):
-                if self.bridge is None or not set(channels) <= set(self.channels):
-                    self.doubt()
+                if self.bridge is None or not set(channels) <= set(self.channels) - {self.lot}:
+                    self.doubt()  # nor can anybody be joined whom the PBX has taken out of our application
                 else:
                     self.bridge |= set(channels)
             case o.PlayRinging():

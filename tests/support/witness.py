@@ -340,10 +340,12 @@ class Witness:
             self._verdict(call, self.results[0])
 
     def _verdict(self, call: Call, result: o.TellResult) -> None:
-        """The CRM names who talked last, or else who should have."""
+        """The CRM names who talked last, or made the call, or else who should have talked."""
         if call.ending is Ending.ANSWERED and not call.handed_on:
             assert result.code == call.talker
             assert call.answered_at is not None
+        elif call.ending is Ending.UNKNOWN:
+            assert result.code is None, "who may have talked is not known"
         elif call.direction is Direction.OUT:
             assert result.code == call.caller.code
         elif call.responsible is not None and not call.handed_on:
@@ -378,6 +380,8 @@ def random_policy(random: Random) -> Policy:
         ajam=random.random() < 0.7,
         telephones=random.random() < 0.5,
         new_customer=True,
+        missed_task=random.random() < 0.5,
+        missed_notice=random.random() < 0.5,
     )
 
 

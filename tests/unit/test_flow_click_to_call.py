@@ -199,6 +199,18 @@ def test_a_managers_answer_that_was_missed_is_made_up_for() -> None:
     assert story.rung[1:] == ["Local/89161234567@default/n"]
 
 
+def test_a_colleague_who_takes_over_behind_the_managers_channel_waits_for_the_customer_too() -> None:
+    story = clicked(channel_format="Local/##@phones/n")
+    for code in ("101", "102"):
+        story.happens(h.MemberAnswered(story.now, f"{MANAGER}-2", f"PJSIP/{code}-0000002a", code)).wait(2)
+        assert story.call.stage is Stage.RINGING
+    assert story.rung == ["Local/101@phones/n", "Local/89161234567@default/n"]
+    story.customer_answers().wait(5).customer_ends().stored().settle()
+    assert story.told == [("101",), ("102",)]
+    assert (story.result.code, story.result.waiting, story.result.talking) == ("102", 4, 5)
+    assert story.call.over
+
+
 # -- by AJAM ----------------------------------------------------------------------------------------------
 
 
@@ -293,6 +305,15 @@ def test_what_ari_says_of_a_call_that_ajam_has_placed_is_nothing_to_it() -> None
     story.replaced(MANAGER, "new-1", local=False)
     assert story.call.caller.id == MANAGER
     assert story.call.caller.state is LegState.DIALLED
+
+
+def test_a_recording_is_nothing_to_a_call_that_ajam_has_placed() -> None:
+    story = clicked(Way.AJAM).manager_answers().line_dials().line_answers().wait(5)
+    story.pbx_says(up(MANAGER), up(CUSTOMER), deaf=True, recorded=True)
+    story.caller_hangs_up()
+    assert story.given(o.FetchRecording) == []
+    assert (story.result.ending, story.result.recording) == (Ending.ANSWERED, None)
+    assert story.call.over
 
 
 def test_a_manager_who_doesnt_answer_a_call_by_ajam_is_hung_up() -> None:

@@ -12,7 +12,7 @@ from ari_app.calls.call import Leg, LegState, Role, Stage
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
 from ari_app.calls.routing import Outside
-from tests.support.story import ANNA, BUSY, CALLER, UNREGISTERED, Story, clicked
+from tests.support.story import ANNA, BUSY, CALLER, START, TRUNK, UNREGISTERED, Story, clicked
 
 DESK, SOFT = "PJSIP/101/sip:101@10.0.0.1", "PJSIP/101/sip:101@10.0.0.2"
 SECURE = "PJSIP/101/sips:101@[2001:db8::1]:5061;transport=ws"
@@ -157,6 +157,16 @@ def test_a_number_outside_is_dialled_by_the_line_and_credited_to_whose_telephone
     assert (told.result.code, told.result.waiting, told.result.talking) == ("101", 3, 5)
 
 
+def test_a_caller_who_was_answered_before_hears_ringing_while_a_forwarding_is_followed_and_no_longer() -> (
+    None
+):
+    told = Story().found("101").happens(h.CallerAnswered(START))
+    forwards(told, told.phone("101"), "102")
+    assert told.given(o.PlayRinging) == [o.PlayRinging("c1", "c1-ringing")]
+    told.answers("102")
+    assert told.given(o.StopPlaying) == [o.StopPlaying("c1-ringing")]
+
+
 def test_who_is_rung_already_is_not_rung_twice_by_a_colleagues_forwarding() -> None:
     told = Story(unknown="group:101,102").unknown()
     forwards(told, told.phone("101"), "102")
@@ -234,6 +244,20 @@ def test_a_clicked_call_is_made_by_the_colleague_to_whom_the_telephone_forwards(
     told.happens(h.LegAnswered(told.now, told.phone("102").id)).customer_answers()
     assert told.told == [("102",)]
     assert told.call.talker == "102"
+
+
+def test_a_manager_whose_telephone_forwards_outside_waits_there_until_the_customer_answers() -> None:
+    told = clicked()
+    forwards(told, told.call.caller, MOBILE.number, MOBILE)
+    mobile = told.call.legs[-1]
+    told.happens(h.MemberAnswered(told.now, mobile.far_id, TRUNK, None)).line_dials().wait(3)
+    waits = h.ChannelFact(mobile.id, "Up", True, member=TRUNK)
+    told.pbx_says(waits, h.ChannelFact(told.customer.id, "Ringing", True))
+    assert told.call.stage is Stage.RINGING
+    assert told.given(o.HangUp) == []
+    told.customer_answers().wait(9).customer_ends().stored().settle()
+    assert (told.result.code, told.result.waiting, told.result.talking) == ("101", 3, 9)
+    assert told.call.over
 
 
 # -- what the PBX says ------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from ari_app.calls import happenings as h
@@ -314,6 +316,34 @@ def test_a_called_customer_who_hangs_up_while_others_are_rung_for_them_ends_the_
     assert story.call.over
 
 
+def rung_for(story: Story) -> Story:
+    """Nobody has taken the transfer of a customer who was called: others are rung for them."""
+    return story.happens(h.LegEnded(story.now, "new-1", BUSY))
+
+
+@pytest.mark.parametrize("waits", [lambda story: story, rung_for], ids=["transferred", "rung for"])
+def test_a_called_customer_behind_whom_the_dialplan_plays_a_busy_tone_has_left(
+    waits: Callable[[Story], Story],
+) -> None:
+    story = waits(dialled().line_dials().customer_answers().wait(5).transferred("102"))
+    rung = story.rung
+    story.happens(h.DialplanDoes(story.now, "c1-1-2", Doing.REFUSES))
+    assert story.rung == rung
+    story.stored().settle()
+    assert (story.result.ending, story.result.code, story.result.talking) == (Ending.ANSWERED, "101", 5)
+    assert story.call.over
+
+
+def test_a_called_customer_whose_place_another_takes_while_others_are_rung_for_them_has_left() -> None:
+    story = rung_for(dialled().line_dials().customer_answers().wait(5).transferred("102"))
+    story.caller_hangs_up().replaced("c1-1", "new-2", local=False)
+    assert story.hung_up("new-2") is HangUpReason.NORMAL
+    assert story.hung_up(CALLER) is HangUpReason.NORMAL
+    story.stored().settle()
+    assert (story.result.ending, story.result.code, story.result.talking) == (Ending.ANSWERED, "101", 5)
+    assert story.call.over
+
+
 def test_what_the_line_says_once_more_of_a_customer_who_was_transferred_changes_nothing() -> None:
     story = dialled().line_dials().customer_answers().transferred("102")
     before = story.call
@@ -408,6 +438,8 @@ def test_who_is_handed_over_to_a_call_that_still_rings_waits_in_the_managers_ste
     assert (story.call.stage, story.call.caller.id) == (Stage.RINGING, "new-1")
     assert o.HangUp(manager) in story.last
     assert o.PlayRinging("c1", "c1-ringing") in story.last
+    story.pbx_says(up("new-1"), h.ChannelFact("c1-1", "Ringing", True), up(manager, bridged=False))
+    assert [order.channel for order in story.last if isinstance(order, o.HangUp)] == [manager]
     story.happens(h.LegEnded(story.now, manager, 16))
     assert story.call.stage is Stage.RINGING
     story.happens(h.LegEnded(story.now, "new-1", 16))
