@@ -150,7 +150,8 @@ class Settings(BaseSettings):
     """What the CRM's marketplace and we alone know: with it the module is connected by a click in the CRM."""
     pbx_networks: Annotated[tuple[IPNetwork, ...], NoDecode] = ()
     """The networks of ours in which a PBX may be whose address is typed into the cabinet, such as
-    10.8.0.0/16,127.0.0.1; without it a PBX can be set up there only by `ari-app account apply`."""
+    10.8.0.0/16,127.0.0.1; without it a PBX can be set up there only by `ari-app account apply`. A shop's
+    program (webhook) may be in them, too."""
     clicks_extension_a_minute: int = Field(default=10, ge=1)
     """How many calls a click in the CRM places from one extension within a minute."""
     clicks_a_minute: int = Field(default=60, ge=1)

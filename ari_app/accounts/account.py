@@ -18,6 +18,7 @@ from ari_app.accounts.owners import Owners
 from ari_app.accounts.sections import (
     ACCOUNT_NAME,
     DEFAULT_TIMEZONE,
+    AlertSettings,
     ApiSettings,
     CallSettings,
     ClickSettings,
@@ -28,6 +29,7 @@ from ari_app.accounts.sections import (
     Notify,
     PbxSettings,
     Section,
+    WebhookSettings,
     word,
 )
 from ari_app.calls import (
@@ -49,6 +51,8 @@ class RegisteredAccount(Section):
     clicks: ClickSettings = ClickSettings()
     api: ApiSettings = ApiSettings()
     missed: MissedSettings = MissedSettings()
+    webhook: WebhookSettings = WebhookSettings()
+    alerts: AlertSettings = AlertSettings()
     extensions: tuple[ExtensionOf, ...] = ()
     external_phones: tuple[ExternalPhone, ...] = ()
 
@@ -177,7 +181,9 @@ class Account(RegisteredAccount):
             manager_caller_name=calls.manager_caller_name,
             ignore_manager_status=calls.ignore_manager_status,
             ajam=self.pbx.ami_password is not None,
+            new_customer=calls.new_customers,
             missed_task=self.missed.task,
+            missed_webhook=self.webhook.url is not None,
             missed_notice=self.missed.notify is not Notify.NOBODY,
             telephones=re.fullmatch(r"PJSIP/[^/@]*", self.pbx.channel_format) is not None,
         )

@@ -16,6 +16,7 @@ from ari_app.accounts.sections import (
     EXTENSION_EXPECTED,
     NUMBER_EXPECTED,
     SECRETS,
+    AlertSettings,
     ApiSettings,
     CallSettings,
     ClickSettings,
@@ -24,6 +25,7 @@ from ari_app.accounts.sections import (
     ExternalPhone,
     MissedSettings,
     PbxSettings,
+    WebhookSettings,
     is_shops_number,
 )
 from ari_app.calls import (
@@ -137,6 +139,8 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "clicks": ClickSettings,
     "api": ApiSettings,
     "missed": MissedSettings,
+    "webhook": WebhookSettings,
+    "alerts": AlertSettings,
     "extensions": ExtensionOf,
     "external_phones": ExternalPhone,
 }

@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    ValidationInfo,
     field_validator,
 )
 
@@ -33,7 +34,7 @@ EXAMPLE_URL = "https://shop.retailcrm.ru"
 
 SECRETS = (
     *(("crm", "api_key"), ("crm", "client_id"), ("crm", "cabinet_secret")),
-    *(("pbx", "ari_password"), ("pbx", "ami_password")),
+    *(("pbx", "ari_password"), ("pbx", "ami_password"), ("webhook", "secret")),
 )
 """The fields that are never shown and are encrypted where they are kept."""
 
@@ -224,6 +225,8 @@ class CallSettings(Section):
     """The age in days at which ended calls go, with their recordings; the service may keep them for less."""
     fallback: str = ""
     unknown: str = ""
+    new_customers: Switch = False
+    """Whether a caller whom the CRM doesn't know becomes its customer when somebody answers."""
 
     @field_validator("fallback", "unknown")
     @classmethod
@@ -300,6 +303,54 @@ class MissedSettings(Section):
     notify: Notify = Notify.NOBODY
     notify_group: Annotated[str, word(r"[A-Za-z0-9_.-]{0,80}", "a group's code, such as superadmins")] = ""
     """The code of the CRM's group of users."""
+
+
+GroupCode = Annotated[str, word(r"[A-Za-z0-9_.-]{0,80}", "a group's code, such as superadmins")]
+
+
+class AlertSettings(Section):
+    """When the administrator is told that PBX, CRM, recording or disk fail, and that they are back."""
+
+    minutes: int = Field(default=0, ge=0, le=1440, strict=True)
+    """How long it must fail; 0: nobody is told. A webhook is told where there is one."""
+    group: GroupCode = ""
+    """The CRM's group of users that sees a notice; empty: none."""
+
+
+LONGEST_ADDRESS, SHORTEST_SECRET = 500, 16
+
+
+class WebhookSettings(Section):
+    """A program of the shop's that is told of missed customers by a signed request."""
+
+    url: str | None = Field(default=None, max_length=LONGEST_ADDRESS)
+    """Where it is told; None: nowhere."""
+    secret: Secret | None = Field(default=None, validate_default=True)
+    """What the requests are signed with."""
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        try:
+            parts = urlsplit(url.strip())
+            host, _ = parts.hostname or "", parts.port
+        except ValueError:
+            raise ValueError("expected an address such as https://example.com/missed") from None
+        plain = parts.scheme == "http" and _is_loopback(host)
+        if not (plain or parts.scheme == "https") or not _is_host(host) or parts.username or parts.fragment:
+            raise ValueError("expected an address such as https://example.com/missed")
+        return url.strip()
+
+    @field_validator("secret")
+    @classmethod
+    def _long(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if secret is None and info.data.get("url") is not None:
+            raise ValueError("expected a secret with which the requests are signed")
+        if secret is not None and len(secret.get_secret_value()) < SHORTEST_SECRET:
+            raise ValueError(f"expected at least {SHORTEST_SECRET} characters")
+        return secret
 
 
 class ExtensionOf(Section):

@@ -84,6 +84,14 @@ class Room:
         """What was asked for and is not written yet."""
         self._lock = threading.Lock()
 
+    @property
+    def full(self) -> bool:
+        """Whether there is no room on the disk for another recording."""
+        try:
+            return shutil.disk_usage(self._folder).free < self.keep_free
+        except OSError:
+            return False
+
     def counted(self, account: str) -> bool:
         """Tell whether it is known how much an account takes."""
         return self.limit is None or account in self._taken

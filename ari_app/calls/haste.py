@@ -7,7 +7,7 @@ from enum import Enum, auto
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Stage
 from ari_app.calls.journal import JournalLine
-from ari_app.calls.orders import REPEATABLE, TellHangup, TellResult, TellRinging
+from ari_app.calls.orders import REPEATABLE, TellCustomer, TellHangup, TellResult, TellRinging
 
 
 class Haste(Enum):
@@ -31,7 +31,7 @@ def haste_of(line: JournalLine) -> Haste:
     if not all(isinstance(order, REPEATABLE) for order in line.orders):
         return Haste.FIRST
     if line.after is Stage.ENDED or any(
-        isinstance(order, TellRinging | TellHangup | TellResult) for order in line.orders
+        isinstance(order, TellRinging | TellHangup | TellResult | TellCustomer) for order in line.orders
     ):
         return Haste.AT_ONCE
     if line.before is None:

@@ -329,7 +329,91 @@ class TellNotice:
     name: str | None = None
 
 
-Tell: TypeAlias = TellRinging | TellHangup | TellResult | TellTask | TellTaskDone | TellNotice
+@dataclass(frozen=True, slots=True)
+class TellCustomer:
+    """Let the CRM have a customer with a number that it didn't know, whose manager is who has answered.
+
+    `code` is that manager's extension.
+    """
+
+    at: float
+    phone: str
+    external: str | None
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class TellWebhook:
+    """Tell a program of the shop's what became of a missed customer: a word of `MissedEvent`.
+
+    `at` is when that was, `missed_at` when they called in vain for the first time; `rung` are extensions with
+    blanks between them; `by` is who called back, and `how` a word for that. What isn't known is empty.
+    """
+
+    at: float
+    phone: str
+    event: str
+    missed_at: float = 0.0
+    times: int = 0
+    external: str = ""
+    name: str = ""
+    responsible: str = ""
+    rung: str = ""
+    by: str = ""
+    how: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TellAlert:
+    """Tell the administrator that something fails for long, or that it is back.
+
+    `event` is a word of `AlertEvent`, `way` one of `AlertWay`; `what` names what fails, `since` is when it
+    began to.
+    """
+
+    at: float
+    event: str
+    what: str
+    way: str
+    since: float
+    problem: str = ""
+
+
+class AlertEvent(StrEnum):
+    """What the administrator is told."""
+
+    FAILS = "alert"
+    BACK = "alert_over"
+
+
+class AlertWay(StrEnum):
+    """How the administrator is told."""
+
+    CRM = "crm"
+    WEBHOOK = "webhook"
+
+
+class MissedEvent(StrEnum):
+    """What a program of the shop's is told of a missed customer."""
+
+    MISSED = "missed"
+    CALLED_BACK = "called_back"
+    CLOSED = "closed"
+    """Somebody has closed it in the cabinet, without a call."""
+    LOST = "lost"
+
+
+Tell: TypeAlias = (
+    TellRinging
+    | TellHangup
+    | TellResult
+    | TellTask
+    | TellTaskDone
+    | TellNotice
+    | TellCustomer
+    | TellWebhook
+    | TellAlert
+)
 
 Order: TypeAlias = (
     LookUp
@@ -362,11 +446,14 @@ Order: TypeAlias = (
     | TellTask
     | TellTaskDone
     | TellNotice
+    | TellCustomer
+    | TellWebhook
+    | TellAlert
 )
 
 REPEATABLE = (
     *(LookUp, Watch, Ringback, PassOver, FindTelephones, FindFarHalf, AskPbx),
-    *(HangUp, StopRecording, FetchRecording, CloseBridge, TellRinging, TellHangup, TellResult),
+    *(HangUp, StopRecording, FetchRecording, CloseBridge, TellRinging, TellHangup, TellResult, TellCustomer),
 )
 """Orders by which nothing comes to be on the PBX: they do no harm when they are given twice."""
 
@@ -393,7 +480,9 @@ def targets(order: Order) -> frozenset[str]:
             return frozenset({order.number})
         case PassOver() | FindTelephones() | TellRinging() | TellHangup():
             return frozenset(order.codes)
-        case TellResult() | TellTask() | TellTaskDone() | TellNotice():
+        case TellResult() | TellTask() | TellTaskDone() | TellNotice() | TellCustomer() | TellWebhook():
             return frozenset({order.phone})
+        case TellAlert():
+            return frozenset({order.what})
         case _:
             assert_never(order)

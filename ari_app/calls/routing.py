@@ -98,6 +98,11 @@ class Policy:
     missed_notice: bool = False
     """Let people of the CRM see there that a customer was missed."""
 
+    missed_webhook: bool = False
+    """Tell a program of the shop's of missed customers."""
+    new_customer: bool = False
+    """Let a caller whom the CRM doesn't know become its customer when somebody answers."""
+
     @property
     def through_dialplan(self) -> bool:
         """Whether people are rung by the shop's dialplan, which decides whose telephone rings."""

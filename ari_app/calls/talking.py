@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from ari_app.calls import happenings as h
 from ari_app.calls.behind import became_of, telephones
-from ari_app.calls.call import Leg, LegState, RecordingState, Role, Stage, Way
+from ari_app.calls.call import Direction, Leg, LegState, RecordingState, Role, Stage, Way
 from ari_app.calls.numbers import LONGEST_INTERNAL
-from ari_app.calls.orders import HangUpReason
+from ari_app.calls.orders import HangUpReason, TellCustomer
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.recording import record
 from ari_app.calls.turn import Turn
@@ -38,6 +38,7 @@ def talk(turn: Turn, leg: Leg, code: str | None) -> None:
         tell_out(turn)
     else:
         turn.tell_round(*filter(None, (code,)))
+        _get_acquainted(turn, first=call.first_talker is None)
     turn.change(leg, LegState.UP, result=LegResult.ANSWERED)
     turn.stop_ringing()
     if call.way is Way.ARI:
@@ -64,9 +65,19 @@ def talk_there(turn: Turn, member: Leg, code: str | None) -> None:
     )
     turn.begin_talk()
     turn.tell_round(*filter(None, (code,)))
+    _get_acquainted(turn, first=call.first_talker is None)
     for other in telephones(turn.call, turn.call.caller):
         if other.alive and other.id != member.id:
             turn.change(other, LegState.GONE, result=LegResult.ELSEWHERE)
+
+
+def _get_acquainted(turn: Turn, *, first: bool) -> None:
+    """Let a caller whom the CRM doesn't know become a customer of the `first` manager who talks with them."""
+    call = turn.call
+    if not first or call.known or not call.policy.new_customer or call.direction is not Direction.IN:
+        return
+    if call.number is not None and len(call.number) > LONGEST_INTERNAL and call.first_talker is not None:
+        turn.order(TellCustomer(turn.at, call.number, call.external, call.first_talker))
 
 
 def sent_outside(leg: Leg) -> bool:

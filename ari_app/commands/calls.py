@@ -18,12 +18,15 @@ from rich.text import Text
 from ari_app.calls import (
     Call,
     JournalLine,
+    TellAlert,
+    TellCustomer,
     TellHangup,
     TellNotice,
     TellResult,
     TellRinging,
     TellTask,
     TellTaskDone,
+    TellWebhook,
     dump_call,
     dump_line,
     tagged,
@@ -49,6 +52,9 @@ CRM_MESSAGES = {
     TellTask: "task",
     TellTaskDone: "task done",
     TellNotice: "notice",
+    TellCustomer: "customer",
+    TellWebhook: "webhook",
+    TellAlert: "alert",
 }
 
 

@@ -345,6 +345,9 @@ class LiveCall:
                 | o.TellTask()
                 | o.TellTaskDone()
                 | o.TellNotice()
+                | o.TellCustomer()
+                | o.TellWebhook()
+                | o.TellAlert()
                 | o.PassOver()
             ):
                 pass  # it is in the outbox, or the journal, since the step was kept

@@ -34,6 +34,7 @@ from ari_app.retailcrm.messages import (
     IdBody,
     LookUp,
     ManagerBody,
+    NewCustomer,
     NewTask,
     Notification,
     SettingsBody,
@@ -188,6 +189,25 @@ class RetailCrm:
             if not refusal.error_msg.lower().startswith("not found"):
                 raise
 
+    async def has_customer(self, external_id: str, site: str | None, *, timeout: float = 10.0) -> bool:
+        """Tell whether there is a customer with an external id, in one shop or, without `site`, in any."""
+        params = {"by": "externalId"} | ({"site": site} if site else {})
+        path = f"v5/customers/{external_id}"
+        try:
+            await self._ask("GET", path, DoneBody, Urgency.OTHER, timeout, params=params)
+        except CrmRefused as refusal:
+            if refusal.error_msg.lower().startswith("not found"):
+                return False
+            raise
+        return True
+
+    async def create_customer(
+        self, customer: NewCustomer, site: str | None, *, timeout: float = 10.0
+    ) -> int | None:
+        """Make a customer; their id, when the CRM tells it."""
+        form = {"customer": customer.as_json()} | ({"site": site} if site else {})
+        return await self._ask("POST", "v5/customers/create", IdBody, Urgency.OTHER, timeout, form=form)
+
     async def notify(self, notification: Notification, *, timeout: float = 10.0) -> None:
         """Let people of the CRM see a message there."""
         form = {"notification": notification.as_json()}
@@ -323,9 +343,12 @@ def _kind(problem: CrmError) -> str:
 
 
 def _method(path: str) -> str:
-    """Name a method of the API; whose module is asked for is none of its name."""
+    """Name a method of the API; which module, task or customer is asked for is none of its name."""
     name = path.removeprefix("v5/")
-    return "integration-modules" if name.startswith("integration-modules/") else name
+    first, _, rest = name.partition("/")
+    if first == "integration-modules" or (first in ("tasks", "customers") and rest != "create"):
+        return first
+    return name
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -11,6 +11,9 @@ Set aside, where a person can see it and send it again, is what the CRM refuses 
 and again while others pass (`quarantine.py`), and what another version wanted told and this one can't read.
 One such entry holds up no other call; and of its own call only what means nothing without it.
 
+A program of the shop's (`webhook.py`) is told by a route and in lanes of its own: however it fails, the CRM's
+messages don't wait. What it doesn't take within an hour is set aside, too.
+
 While telephony is switched off in the CRM nothing is sent. What happened then is not told later; what
 happened before, and still waits, is.
 """
@@ -30,23 +33,28 @@ from ari_app import figures
 from ari_app.accounts.current import Current
 from ari_app.calls import (
     LOST_SECONDS,
+    AlertWay,
     OutboxEntry,
     Tell,
+    TellAlert,
+    TellCustomer,
     TellHangup,
     TellNotice,
     TellResult,
     TellRinging,
     TellTask,
-    TellTaskDone,
+    TellWebhook,
     UnreadableEntry,
 )
 from ari_app.errors import StoreUnavailable
 from ari_app.retailcrm.client import CALLS_IN_ONE_UPLOAD, CallEvent, RetailCrm, UploadedCall
 from ari_app.retailcrm.errors import CrmError, CrmLimited, CrmRefused
-from ari_app.retailcrm.messages import NewTask
+from ari_app.retailcrm.messages import NewCustomer, NewTask
+from ari_app.retailcrm.pace import Urgency
 from ari_app.retailcrm.quarantine import Suspect
 from ari_app.retailcrm.route import LAST_RETRY_SECONDS, Route
-from ari_app.retailcrm.waiting import HELD, Waiting
+from ari_app.retailcrm.waiting import HELD, Lane, Waiting, Way, lane_of, way_of
+from ari_app.retailcrm.webhook import Webhook
 from ari_app.retailcrm.wording import Wording
 
 T = TypeVar("T")
@@ -65,7 +73,10 @@ READING_SECONDS = 0.3
 SWEPT_AT_ONCE = 200
 REMEMBERED = 20_000
 OTHERS_AT_ONCE = 2
-"""So many tasks and notices go at once: the CRM takes fewer requests beside those of telephony."""
+"""So many tasks, notices and new customers go at once: beside telephony the CRM takes fewer requests."""
+WEBHOOKS_AT_ONCE = 2
+WEBHOOK_SECONDS = 3600.0
+"""What the shop's program has not taken after so long is set aside."""
 OUTBOX_RETRY_SECONDS = 1.0
 
 
@@ -105,7 +116,8 @@ class _Ready:
     events: list[OutboxEntry] = field(default_factory=list)
     results: list[OutboxEntry] = field(default_factory=list)
     others: list[OutboxEntry] = field(default_factory=list)
-    """Tasks and notices of missed customers."""
+    """Tasks and notices of missed customers, and new customers."""
+    webhooks: list[OutboxEntry] = field(default_factory=list)
     suspects: list[OutboxEntry] = field(default_factory=list)
     """Events that have failed before, and results that have."""
     useless: list[tuple[OutboxEntry, str]] = field(default_factory=list)
@@ -123,16 +135,19 @@ class Delivery:
         current: Current,
         clock: Callable[[], float],
         held: int = HELD,
+        webhook: Webhook | None = None,
     ) -> None:
         self._current = current
         self._outbox = outbox
         self._crm = crm
         self._wording = wording
+        self._webhook = webhook
         self._clock = clock
         self._account = current.account.id
         self._log = log.bind(account=self._account)
         self._waiting = Waiting(held)
-        self._busy: set[str] = set()
+        self._busy: set[Lane] = set()
+        self._one_customer = asyncio.Lock()
         self._sending: dict[asyncio.Task[None], list[OutboxEntry]] = {}
         self._wake = asyncio.Event()
         self._news = True
@@ -156,7 +171,9 @@ class Delivery:
         self._events = Route(1, self._wake.set)
         self._uploads = Route(CALLS_IN_ONE_UPLOAD, self._wake.set)
         self._others = Route(1, self._wake.set)
-        """Tasks and notices: that the key may not give them stops nothing else."""
+        """Tasks, notices, new customers: that the key may not make them stops nothing else."""
+        self._webhooks = Route(1, self._wake.set)
+        """To the shop's own program."""
         self._alarm: asyncio.TimerHandle | None = None
         self._said: str | None = None
         self.unread: str | None = None
@@ -167,6 +184,11 @@ class Delivery:
     def problem(self) -> str | None:
         """What is wrong with the CRM, in words; None when all is well."""
         return self._events.problem or self._uploads.problem
+
+    @property
+    def webhook_problem(self) -> str | None:
+        """What is wrong with the shop's own program, in words; None when all is well."""
+        return self._webhooks.problem
 
     @property
     def backlog(self) -> int:
@@ -351,14 +373,15 @@ class Delivery:
             self._spawn([entry for entry, _ in ready.useless], self._remove_useless(ready.useless))
         self._start_events(ready)
         self._start_uploads(ready)
-        self._start_others(ready)
+        self._start_one_by_one(self._others, ready.others, ready.suspects, OTHERS_AT_ONCE)
+        self._start_one_by_one(self._webhooks, ready.webhooks, ready.suspects, WEBHOOKS_AT_ONCE)
         self._look_again()
 
     def _look_again(self) -> None:
         """Wake when what has failed alone may be tried again."""
         if self._alarm is not None:
             self._alarm.cancel()
-        routes = (self._events, self._uploads, self._others)
+        routes = (self._events, self._uploads, self._others, self._webhooks)
         dues = [due for route in routes if (due := route.suspects.next_due())]
         self._alarm = asyncio.get_running_loop().call_at(min(dues), self._wake.set) if dues else None
 
@@ -366,7 +389,7 @@ class Delivery:
         """Sort what stands first of each call."""
         ready = _Ready()
         for entry in self._waiting.firsts():
-            if entry.call in self._busy:
+            if lane_of(entry) in self._busy:
                 continue
             why = self._useless(entry)
             if why is not None:
@@ -374,7 +397,8 @@ class Delivery:
                     ready.useless.append((entry, why))
                 continue
             suspect = self._route_of(entry).suspects.get(entry)
-            if suspect is not None and not isinstance(entry.tell, TellResult | _OTHERS):
+            way = way_of(entry.tell)
+            if suspect is not None and way is Way.CALLS and not isinstance(entry.tell, TellResult):
                 result = self._waiting.result_behind(entry)
                 free = result is not None and self._uploads.suspects.get(result) is None
                 if result is not None and free and suspect.counted >= COUNTED_TO_BE_PASSED:
@@ -384,8 +408,10 @@ class Delivery:
                 ready.suspects.append(entry)
             elif isinstance(entry.tell, TellResult):
                 ready.results.append(entry)
-            elif isinstance(entry.tell, _OTHERS):
+            elif way is Way.OTHERS:
                 ready.others.append(entry)
+            elif way is Way.WEBHOOK:
+                ready.webhooks.append(entry)
             elif self._is_fresh(entry):
                 ready.fresh.append(entry)
             else:
@@ -432,17 +458,18 @@ class Delivery:
                 self._spawn([entry], self._upload([entry]))
                 return
 
-    def _start_others(self, ready: _Ready) -> None:
-        route = self._others
-        suspects = [entry for entry in ready.suspects if self._route_of(entry) is route]
+    def _start_one_by_one(
+        self, route: Route, never_failed: list[OutboxEntry], suspects: list[OutboxEntry], most: int
+    ) -> None:
+        suspects = [entry for entry in suspects if self._route_of(entry) is route]
         under_way = self._under_way(route)
         if route.resting:
             return
         if route.failing:
-            at_once, entries = 1, [*ready.others, *self._oldest(route, suspects)]
+            at_once, entries = 1, [*never_failed, *self._oldest(route, suspects)]
         else:
             due = (entry for entry in suspects if route.suspects.is_due(entry))
-            at_once, entries = OTHERS_AT_ONCE, [*ready.others, *due]
+            at_once, entries = most, [*never_failed, *due]
         for entry in entries[: max(0, at_once - under_way)]:
             self._spawn([entry], self._send_other(entry))
 
@@ -450,8 +477,9 @@ class Delivery:
         return sum(1 for sent in self._sending.values() if sent and self._route_of(sent[0]) is route)
 
     def _route_of(self, entry: OutboxEntry) -> Route:
-        if isinstance(entry.tell, _OTHERS):
-            return self._others
+        way = way_of(entry.tell)
+        if way is not Way.CALLS:
+            return self._webhooks if way is Way.WEBHOOK else self._others
         return self._uploads if isinstance(entry.tell, TellResult) else self._events
 
     def _oldest(self, route: Route, suspects: list[OutboxEntry]) -> list[OutboxEntry]:
@@ -470,6 +498,10 @@ class Delivery:
             return "not needed: the CRM was never told that the call rings"
         if isinstance(tell, TellTask | TellNotice) and self._clock() - tell.missed_at > LOST_SECONDS:
             return "too late: the customer was missed more than a day ago"
+        if isinstance(tell, TellAlert) and self._clock() - tell.at > LOST_SECONDS:
+            return "too late: it is more than a day ago"
+        if way_of(tell) is Way.WEBHOOK and (self._webhook is None or not self._webhook.wanted):
+            return "not needed: the webhook was switched off"
         return None
 
     def _codes(self, call: str, tell: TellHangup) -> tuple[str, ...]:
@@ -492,14 +524,14 @@ class Delivery:
             await self._remove(entries, why)
 
     def _spawn(self, entries: list[OutboxEntry], sending: Coroutine[Any, Any, None]) -> None:
-        calls = {entry.call for entry in entries}
-        self._busy |= calls
+        lanes = {lane_of(entry) for entry in entries}
+        self._busy |= lanes
         task = asyncio.create_task(sending)
         self._sending[task] = entries
 
         def ended(task: asyncio.Task[None]) -> None:
             del self._sending[task]
-            self._busy.difference_update(calls)
+            self._busy.difference_update(lanes)
             self._wake.set()
             if not task.cancelled() and task.exception() is not None:
                 self._log.error("delivery failed", exc_info=task.exception())
@@ -523,7 +555,7 @@ class Delivery:
         await self._crm.call_event(event)
 
     async def _send_other(self, entry: OutboxEntry) -> None:
-        """Give or close a task, or send a notice; what there is nobody for is taken out."""
+        """Give or close a task, and so on; what there is nobody for is taken out."""
         tell, wording = entry.tell, self._wording
         if isinstance(tell, TellTask):
             task = await self._worded(entry, lambda: (wording.task(entry.call, tell),))
@@ -537,8 +569,38 @@ class Delivery:
                 await self._remove([entry], "nobody of the CRM is there to see the notice")
             elif notice is not None and notice[0] is not None:
                 await self._ask(self._others, [entry], self._crm.notify(notice[0]))
+        elif isinstance(tell, TellCustomer):
+            customer = await self._worded(entry, lambda: wording.customer(tell))
+            if customer is not None:
+                site = self._current.account.site_of(tell.external)
+                await self._ask(self._others, [entry], self._make_customer(customer, site))
+        elif isinstance(tell, TellAlert) and tell.way == AlertWay.CRM:
+            alert = await self._worded(entry, lambda: (wording.alert(tell),))
+            if alert is not None and alert[0] is None:
+                await self._remove([entry], "nobody of the CRM is there to see the alert")
+            elif alert is not None and alert[0] is not None:
+                await self._ask(self._others, [entry], self._crm.notify(alert[0]))
+        elif isinstance(tell, TellWebhook | TellAlert):
+            await self._tell_program(entry, tell)
         else:
             await self._ask(self._others, [entry], self._close_task(entry.call))
+
+    async def _tell_program(self, entry: OutboxEntry, tell: TellWebhook | TellAlert) -> None:
+        """Tell the shop's program; without one it is found useless before."""
+        webhook = self._webhook
+        if webhook is None:
+            return
+
+        def say() -> bytes:
+            return (
+                webhook.alert(entry.call, tell)
+                if isinstance(tell, TellAlert)
+                else webhook.body(entry.call, tell)
+            )
+
+        body = await self._worded(entry, say)
+        if body is not None:
+            await self._ask(self._webhooks, [entry], webhook.send(body, self._clock()))
 
     async def _give_task(self, call: str, task: NewTask) -> None:
         """Give a task, once: one that was given before, though nobody heard of it, is found by its text."""
@@ -546,6 +608,19 @@ class Delivery:
         ident = known[0] if known else await self._crm.create_task(task, task.phone_site)
         if ident is not None:
             await _kept(self._outbox.keep_task(call, ident))
+
+    async def _make_customer(self, customer: NewCustomer, site: str | None) -> None:
+        """Make a customer, once; where there is one with the number, or made of it, nothing is to be done."""
+        crm, (phone,) = self._crm, customer.phones
+        async with self._one_customer:  # two calls of one caller may have been answered at once
+            found = await crm.manager_for(phone.number, timeout=10.0, urgency=Urgency.REPORT)
+            if found.customer_id is not None or await crm.has_customer(customer.external_id, site):
+                return
+            try:
+                await crm.create_customer(customer, site)
+            except CrmRefused:  # perhaps somebody has made one in this moment
+                if not await crm.has_customer(customer.external_id, site):
+                    raise
 
     async def _close_task(self, call: str) -> None:
         """Close the task that a missed call has made; when there is none, nothing is to be done."""
@@ -629,7 +704,17 @@ class Delivery:
             route.suspects.failed(entries[0], error)
             if not bad_alone:
                 route.trouble(error)
+        if route is self._webhooks:
+            await self._put_old_ones_aside(error)
         self._say_how_it_is()
+
+    async def _put_old_ones_aside(self, error: CrmError) -> None:
+        """Set aside what the shop's program could have taken for long."""
+        late = self._clock() - WEBHOOK_SECONDS
+        waiting = [entry for entry in self._waiting.firsts() if way_of(entry.tell) is Way.WEBHOOK]
+        for entry in waiting:
+            if entry.tell.at < late:
+                await self._put_aside(entry, f"it was not taken within an hour: {error}")
 
     # -- what becomes of entries --------------------------------------------------------------------------
 
@@ -716,9 +801,6 @@ class Delivery:
             self._log.info("the CRM is back", waiting=self.backlog)
 
 
-_OTHERS = TellTask | TellTaskDone | TellNotice
-
-
 async def _kept(asking: Coroutine[Any, Any, T]) -> T:
     """Ask Redis in the middle of something that the CRM is told; while it is away that waits, too."""
     try:
@@ -735,12 +817,19 @@ def _what(tell: Tell) -> str:
             return "hangup"
         case TellResult():
             return "result"
+        case TellCustomer():
+            return "customer"
+        case TellWebhook():
+            return "webhook"
+        case TellAlert():
+            return "alert"
         case _:
             return "missed"
 
 
 def _identity(call: str, tell: Tell) -> tuple[object, ...]:
-    return call, type(tell), getattr(tell, "codes", ()), getattr(tell, "again", 0)
+    words = (getattr(tell, "event", ""), getattr(tell, "way", ""))
+    return call, type(tell), getattr(tell, "codes", ()), getattr(tell, "again", 0), *words
 
 
 def _place(ident: str) -> tuple[int, int]:

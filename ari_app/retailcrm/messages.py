@@ -269,6 +269,21 @@ class Notification(Sent):
     user_groups: tuple[str, ...] | None = None
 
 
+class CustomersPhone(Sent):
+    """One of a customer's `phones`."""
+
+    number: str
+
+
+class NewCustomer(Sent):
+    """`customer` of POST customers/create."""
+
+    external_id: str
+    first_name: str
+    phones: tuple[CustomersPhone, ...]
+    manager_id: int | None = None
+
+
 class Received(BaseModel):
     """What the CRM answers."""
 
@@ -381,7 +396,7 @@ class UsersBody(Received):
 
 
 class IdBody(Received):
-    """Answer of POST tasks/create."""
+    """Answer of POST tasks/create and customers/create."""
 
     id: Number = None
 

@@ -24,6 +24,8 @@ PERMISSIONS = {
 """The API's methods that a key must be allowed, as the CRM names them to people, and the scope of each."""
 TASK_METHODS = ("/api/tasks", "/api/tasks/create", "/api/tasks/{id}/edit")
 """What a key must be allowed for the tasks of missed customers; wanted only where these are switched on."""
+CUSTOMER_METHODS = ("/api/customers/create", "/api/customers/{externalId}")
+"""The same for new customers."""
 NOTICE_METHODS = ("/api/notifications/send",)
 """The same for notices of them."""
 MODULE_NAME = "Asterisk"

@@ -10,7 +10,10 @@ from ari_app.accounts.current import Current
 from ari_app.accounts.sections import Notify
 from ari_app.calls import (
     CRM_WORDS,
+    AlertEvent,
     Ending,
+    TellAlert,
+    TellCustomer,
     TellHangup,
     TellNotice,
     TellResult,
@@ -26,8 +29,10 @@ from ari_app.retailcrm.messages import (
     CallResult,
     CallSource,
     Campaign,
+    CustomersPhone,
     EventType,
     HangupStatus,
+    NewCustomer,
     NewTask,
     Notification,
     UploadedCall,
@@ -35,6 +40,12 @@ from ari_app.retailcrm.messages import (
 )
 
 _NOTICE = "api.info"
+_FAILS = {
+    "pbx": "связь с АТС",
+    "crm": "связь с CRM",
+    "recording": "запись разговоров",
+    "disk": "диск: на нём нет места для записей",
+}
 
 
 @dataclass
@@ -112,6 +123,28 @@ class Wording:
         if settings.notify is not Notify.MANAGER or not users:
             return None
         return Notification(type=_NOTICE, message=message, user_ids=users)
+
+    def customer(self, tell: TellCustomer) -> NewCustomer:
+        """Make a customer of a caller: named by their number, by which the CRM knows them again."""
+        return NewCustomer(
+            external_id=f"tel-{tell.phone.lstrip('+')}",
+            first_name=tell.phone,
+            phones=(CustomersPhone(number=tell.phone),),
+            manager_id=self.current.account.user_of(tell.code),
+        )
+
+    def alert(self, tell: TellAlert) -> Notification | None:
+        """Put what fails, or is back, into a message for a group; None when there is none to see it."""
+        group = self.current.account.alerts.group
+        if not group:
+            return None
+        since = datetime.fromtimestamp(tell.since, self.current.zone()).strftime("%d.%m.%Y %H:%M")
+        what = html.escape(_FAILS.get(tell.what, tell.what))
+        if tell.event == AlertEvent.BACK:
+            said = f"Снова в порядке: {what}. Не работало с {since}."
+        else:
+            said = f"Не работает с {since}: {what}. Причина — в кабинете телефонии, вкладка «Информация»."
+        return Notification(type=_NOTICE, message=f"<p>{said}</p>", user_groups=(group,))
 
     def _missed(self, tell: TellTask | TellNotice) -> str:
         """Say it as the CRM's people read it: in Russian."""

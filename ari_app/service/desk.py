@@ -60,6 +60,8 @@ class ShopDesk:
         self._done_with: set[str] = set()
         """Recordings that could not be removed from the PBX so far."""
         self._log = log.bind(account=self.account)
+        self.recorded: bool | None = None
+        """Whether the last recording came; None before the first."""
 
     @property
     def policy(self) -> Policy:
@@ -175,6 +177,9 @@ class ShopDesk:
         """Keep a step of a call."""
         self._changes.note()
         if isinstance(line.event, h.RecordingFailed):
+            self.recorded = False
             figures.RECORDINGS_LOST.labels(self.account).inc()
             self._notes.take(What.RECORDING_LOST, call=call.id, problem=line.event.problem)
+        elif isinstance(line.event, h.RecordingStored):
+            self.recorded = True
         await self._ledger.write(Step(call, line))

@@ -104,11 +104,11 @@ class TroubleWatch:
             self.notes.take(what, **({"problem": problem} if problem else {}))
 
     def _of_pbx(self) -> Iterator[tuple[What, str | None]]:
-        up = _up(self.ari)
+        up = is_up(self.ari)
         if up is not None and up is not self._ari_up:
             self._ari_up = up
             yield (What.PBX_CONNECTED, None) if up else (What.PBX_LOST, self.ari.problem)
-        up = _up(self.ajam) if self.ajam is not None else None
+        up = is_up(self.ajam) if self.ajam is not None else None
         if self.ajam is not None and up is not None and up is not self._ajam_up:
             self._ajam_up = up
             yield (What.AJAM_CONNECTED, None) if up else (What.AJAM_LOST, self.ajam.problem)
@@ -120,6 +120,6 @@ class TroubleWatch:
             yield (What.CRM_BACK, None) if problem is None else (What.CRM_AWAY, problem)
 
 
-def _up(connection: Connection) -> bool | None:
+def is_up(connection: Connection) -> bool | None:
     """Tell whether it is up; None while it isn't known."""
     return True if connection.state is _GOOD else False if connection.state in _BAD else None

@@ -355,6 +355,7 @@ class Service:
             ),
             click_limits=_click_limits(self.settings),
             bounds=_bounds(self.settings),
+            outside=passages.others,
         )
         await shop.open()
         if not self._holding.lease(account.id).held:  # lost meanwhile

@@ -36,14 +36,17 @@ from ari_app.retailcrm.delivery import Delivery
 from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.health import Health
 from ari_app.retailcrm.pace import GOES_ON, Pace, Urgency
+from ari_app.retailcrm.webhook import Webhook
 from ari_app.retailcrm.wording import Wording
+from ari_app.service.alerts import Alerts, State
 from ari_app.service.changes import Changes
 from ari_app.service.click_to_call import LIMITS, MINUTE, ClickLimits, Clicks, NotPlaced
 from ari_app.service.desk import ShopDesk
-from ari_app.service.event_log import Notes, TroubleWatch
+from ari_app.service.event_log import Notes, TroubleWatch, is_up
 from ari_app.service.human_pace import Strangers
 from ari_app.service.reported import ReportedCalls
 from ari_app.service.statuses import Statuses
+from ari_app.store.alerts import AlertStore, Part
 from ari_app.store.calls import CallStore, Step
 from ari_app.store.clicks import AcceptedClick, ClickStore
 from ari_app.store.connection import Redis
@@ -113,8 +116,11 @@ class Shop:
         mark: Mark | None = None,
         click_limits: ClickLimits = LIMITS,
         bounds: Bounds | None = None,
+        outside: Passage | None = None,
     ) -> None:
-        """Build it; `session` reaches its CRM, `passage` its PBX (by default as `session` does).
+        """Build it; `session` reaches its CRM, `passage` its PBX, `outside` a program that the shop names.
+
+        Without them all are reached as the CRM is.
 
         `mark` keeps other installations away from the PBX.
         """
@@ -136,7 +142,9 @@ class Shop:
         key = account.crm.api_key.get_secret_value()
         self._crm = RetailCrm(session, account.crm.url, key, pace, self._may_ask_crm, account.id)
         self.statuses = Statuses(current, StatusStore(redis, account.id), self._crm, clock)
-        self.delivery = Delivery(self.calls, self._crm, Wording(current, recordings_url), current, clock)
+        webhook = Webhook(outside.session if outside is not None else session, current)
+        wording = Wording(current, recordings_url)
+        self.delivery = Delivery(self.calls, self._crm, wording, current, clock, webhook=webhook)
         self.ledger = Ledger(self.calls, account.id, self.delivery.take, bounds.ledger_bytes)
         target, ours = _target(account), lease.still_ours
         pbx = Pbx(
@@ -172,6 +180,8 @@ class Shop:
         )
         clock.tell = self._clock_was_set
         self._watch = TroubleWatch(self.notes, pbx, self.ajam, self.delivery)
+        store = AlertStore(redis, account.id, lease)
+        self._alerts = Alerts(current, store, self._how_it_is, self.delivery.wake, clock)
         self.aside = 0
         """How many messages for the CRM are set aside, for a person to look at."""
         self.led_here = False
@@ -231,6 +241,7 @@ class Shop:
         self._work("CRM", self._ask_a_silent_crm)
         self._work("notes", self.notes.run)
         self._work("watch", self._watch.run)
+        self._work("alerts", self._alerts.run)
 
     def change(self, account: Account) -> None:
         """Take changed settings that need no new connection; calls in progress keep what they began with."""
@@ -507,9 +518,23 @@ class Shop:
                 self.unreadable = tuple(await self.calls.unreadable_live(known))
                 self.led_here = self.led_here or await self.calls.led_here()
             policy = self.current.policy
-            if policy.missed_task or policy.missed_notice:
+            if policy.missed_webhook:
+                with suppress(StoreUnavailable):
+                    await self.calls.missed.tell_lost(self._clock())
+            if policy.missed_task or policy.missed_notice or policy.missed_webhook:
                 self.delivery.wake()  # what is to be told of missed customers is written without a word to it
             await asyncio.sleep(ASIDE_SECONDS)
+
+    def _how_it_is(self) -> dict[Part, State]:
+        """Say how what the account needs is, for its administrator."""
+        pbx, crm = self.line.pbx, self.crm_health
+        answers = None if crm.since is None else crm.problem is None
+        return {
+            Part.PBX: State(is_up(pbx), pbx.problem or ""),
+            Part.CRM: State(answers, crm.problem or ""),
+            Part.RECORDING: State(self.desk.recorded, "the last recording was lost"),
+            Part.DISK: State(not self._recordings.room.full, "there is no room for recordings"),
+        }
 
     async def telephones(self) -> Endpoints | None:
         """Give the state of the PBX's telephones, asked some seconds ago at most; None when it is away."""

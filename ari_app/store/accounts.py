@@ -325,7 +325,7 @@ class Accounts:
         try:
             data = orjson.loads(raw)
             for section, name in SECRETS:
-                sealed = (data[section] or {}).get(name)
+                sealed = (data.get(section) or {}).get(name)
                 if sealed is not None:
                     data[section][name] = self._open(sealed)
             return checked_account(data)

@@ -28,6 +28,7 @@ from ari_app.calls import (
     JournalLine,
     OutboxEntry,
     Tell,
+    TellAlert,
     TellResult,
     TellRinging,
     UnreadableEntry,
@@ -250,6 +251,8 @@ class CallStore:
         entries = list(entries)
         for entry in entries:
             commands.add("XDEL", self._keys.outbox, entry.id)
+            if isinstance(entry.tell, TellAlert):
+                continue  # it is of no call
             told = CrmTold(at, entry.tell, problem)
             self._add_lines(commands, entry.call, [JournalLine(at, entry.call, None, None, told)])
         await self._writer.write(commands)
@@ -271,8 +274,9 @@ class CallStore:
         commands.add("XDEL", self._keys.outbox, entry.id)
         commands.add("HSET", self._keys.refused, entry.id, orjson.dumps(data))
         self._add_event(commands, Event(at, what, {"call": entry.call, "problem": problem}))
-        told = CrmTold(at, entry.tell, problem)
-        self._add_lines(commands, entry.call, [JournalLine(at, entry.call, None, None, told)])
+        if not isinstance(entry.tell, TellAlert):
+            told = CrmTold(at, entry.tell, problem)
+            self._add_lines(commands, entry.call, [JournalLine(at, entry.call, None, None, told)])
         await self._writer.write(commands)
         if isinstance(entry.tell, TellResult):
             self.packing.note(entry.call)

@@ -81,6 +81,10 @@ class Keys:
         """Sorted set: ids of the missed calls that were taken note of in the last days, by their start."""
         self.missed_closed = f"{tag}:missed:closed"
         """Sorted set: how customers were missed and what became of it, by the moment of the first time."""
+        self.missed_lost = f"{tag}:missed:lost"
+        """String: until when missed customers who are lost were told as that."""
+        self.alerts = f"{tag}:alerts"
+        """Hash: what fails -> since when, and whether the administrator was told."""
         self.counted = f"{tag}:statistics:counted"
         """String: it is there when calls from before there were statistics are counted too."""
 

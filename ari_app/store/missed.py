@@ -24,10 +24,12 @@ from redis.asyncio import Redis
 from ari_app.calls import (
     LOST_SECONDS,
     Call,
+    MissedEvent,
     Talked,
     TellNotice,
     TellTask,
     TellTaskDone,
+    TellWebhook,
     meaning_of,
     tagged,
     tells_of,
@@ -63,7 +65,15 @@ end
 local function tell(outbox, record, told)
   if told ~= '' then redis.call('XADD', outbox, '*', 'call', record.opened, 'tell', told) end
 end
-local function was_tried(key, tried, outbox, numbers, calls, task, notice)
+local function tell_hook(outbox, record, told)
+  if not record.hook then return end
+  local hook = cjson.decode(told)
+  hook.phone, hook.missed_at, hook.times = record.number, record.first, record.times
+  hook.external, hook.name = record.line or '', record.name or ''
+  hook.responsible, hook.rung = record.responsible or '', record.rung or ''
+  tell(outbox, record, cjson.encode(hook))
+end
+local function was_tried(key, tried, outbox, numbers, calls, task, notice, hook)
   local known = key .. ':calls'
   redis.call('ZREMRANGEBYSCORE', known, '-inf', '(' .. string.format('%d', tried.at - 604800))
   if redis.call('ZADD', known, 'NX', tried.at, tried.call) == 0 then return end
@@ -73,9 +83,11 @@ local function was_tried(key, tried, outbox, numbers, calls, task, notice)
     if state and string.find(state, '^{"counted":%["[^"]*","[^"]*","[^"]*",1') then return end
   end
   local record = open_record(key, tried.number)
-  if not record then
+  local is_new = not record
+  if is_new then
     record = {number = tried.number, first = tried.at, last = 0, times = 0, opened = tried.call, tries = {}}
     record.task = task ~= '' or nil
+    record.hook = hook ~= '' or nil
     tell(outbox, record, task)
     tell(outbox, record, notice)
   end
@@ -89,9 +101,10 @@ local function was_tried(key, tried, outbox, numbers, calls, task, notice)
       if tried[name] ~= '' then record[name] = tried[name] end
     end
   end
+  if is_new then tell_hook(outbox, record, hook) end
   put_open(key, record)
 end
-local function was_talked(key, talked, outbox, done)
+local function was_talked(key, talked, outbox, done, hook)
   local record = open_record(key, talked.number)
   if not record or record.first > talked['until'] then return end
   local before, later = {}, {}
@@ -114,8 +127,9 @@ local function was_talked(key, talked, outbox, done)
     close_record(key, closed)
   end
   if record.task then tell(outbox, record, done) end
+  tell_hook(outbox, record, hook)
   if #later == 0 then return drop_open(key, talked.number) end
-  record.task = nil
+  record.task, record.hook = nil, nil
   record.tries, record.times, record.first, record.opened = later, #later, later[1].at, later[1].call
   put_open(key, record)
 end
@@ -126,8 +140,9 @@ end
 """
 """Lua: `take_missed(name, key, told, outbox, ...)` takes note of a call that is over. `key` is the hash of
 the open records, from whose name the other keys are made. Then come, of one who was missed, the key of the
-customer's calls, what those of states begin with, and what the CRM is told, or nothing, when it is for the
-first time; of one who was talked with, what it is told when it was told of a task.
+customer's calls, what those of states begin with, and what the CRM and then the shop's program are told, or
+nothing, when it is for the first time; of one who was talked with, what they are told when they were told
+that they were missed.
 """
 
 _CHANGE = (
@@ -141,12 +156,31 @@ if not record.closed then
 else
   drop_open(KEYS[1], record.number)
   if record.task then tell(ARGV[4], record, ARGV[5]) end
+  tell_hook(ARGV[4], record, ARGV[6])
   close_record(KEYS[1], record)
 end
 return 1
 """
 )
 """Lua: change an open record if it is still the one that was seen; with `closed` in the changes it closes."""
+
+_LOST = (
+    TAKE
+    + """
+local told = 0
+local from = redis.call('GET', KEYS[2]) or '-inf'
+for _, number in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1] .. ':since', '(' .. from, ARGV[1])) do
+  local record = open_record(KEYS[1], number)
+  if record and record.hook then
+    tell_hook(KEYS[3], record, ARGV[2])
+    told = told + 1
+  end
+end
+redis.call('SET', KEYS[2], ARGV[1])
+return told
+"""
+)
+"""Lua: tell of those who are lost since it was looked last: who were missed until a moment."""
 
 
 class How(StrEnum):
@@ -236,7 +270,8 @@ def command(keys: Keys, call: Call) -> tuple[str, str, *tuple[str | bytes, ...]]
         how = How.CALLED if meaning.ours else How.CAME
         told |= {"until": round(meaning.until, 3), "by": meaning.by or "", "how": how.value}
         done = TellTaskDone(meaning.until, meaning.number)
-        return CLOSED, keys.missed, orjson.dumps(told), keys.outbox, _tell(done)
+        hook = TellWebhook(meaning.at, meaning.number, MissedEvent.CALLED_BACK, by=meaning.by or "", how=how)
+        return CLOSED, keys.missed, orjson.dumps(told), keys.outbox, _tell(done), _tell(hook)
     told |= {
         "line": meaning.line or "",
         "responsible": meaning.responsible or "",
@@ -244,14 +279,16 @@ def command(keys: Keys, call: Call) -> tuple[str, str, *tuple[str | bytes, ...]]
         "name": meaning.name or "",
     }
     tells = {type(one): _tell(one) for one in tells_of(call, meaning)}
+    missed = TellWebhook(call.ended_at or meaning.at, meaning.number, MissedEvent.MISSED)
     return (
         *(TAKEN, keys.missed, orjson.dumps(told), keys.outbox),
         *(keys.number(meaning.number), keys.call("")),
         *(tells.get(TellTask, b""), tells.get(TellNotice, b"")),
+        _tell(missed) if call.policy.missed_webhook else b"",
     )
 
 
-def _tell(tell: TellTask | TellTaskDone | TellNotice) -> bytes:
+def _tell(tell: TellTask | TellTaskDone | TellNotice | TellWebhook) -> bytes:
     return orjson.dumps(tagged(tell))
 
 
@@ -317,9 +354,18 @@ class MissedStore:
 
     async def _change(self, number: str, opened: str, changes: dict[str, Any], at: float) -> bool:
         keys, done = self._keys, _tell(TellTaskDone(at, number))
+        by, reason = changes.get("by", ""), changes.get("reason", "")
+        hook = _tell(TellWebhook(at, number, MissedEvent.CLOSED, by=by, how=reason))
         changed = orjson.dumps(changes)
-        asked = self._redis.eval(_CHANGE, 1, keys.missed, number, opened, changed, keys.outbox, done)
+        asked = self._redis.eval(_CHANGE, 1, keys.missed, number, opened, changed, keys.outbox, done, hook)
         return bool(await ask(asked))
+
+    async def tell_lost(self, now: float) -> int:
+        """Let the shop's program be told of those who are lost since it was called last; count them."""
+        keys, until = self._keys, f"{now - LOST_SECONDS:.3f}"
+        hook = _tell(TellWebhook(now, "", MissedEvent.LOST))
+        asked = self._redis.eval(_LOST, 3, keys.missed, keys.missed_lost, keys.outbox, until, hook)
+        return int(await ask(asked))
 
     async def keep_task(self, opened: str, task: int) -> None:
         """Remember the CRM's id of the task that a customer's first call has made, for 30 days."""

@@ -434,10 +434,17 @@ def _told(told: o.Tell, problem: str | None) -> Iterator[tuple[Saying, Tone]]:
             text = "task to call back is done"
         case o.TellNotice():
             text = "notice of the missed customer"
+        case o.TellCustomer(code=code):
+            text = f"new customer, {code}'s"
+        case o.TellWebhook(event=event):
+            text = event.replace("_", " ")
+        case o.TellAlert(event=event, what=what):
+            text = f"{event.replace('_', ' ')}, {what}"
+    who = "webhook" if isinstance(told, o.TellWebhook) else "CRM"
     if problem:
-        yield Saying(f"CRM not told ({problem}): {text}"), Tone.BAD
+        yield Saying(f"{who} not told ({problem}): {text}"), Tone.BAD
     else:
-        yield Saying(f"CRM told: {text}"), Tone.CRM
+        yield Saying(f"{who} told: {text}"), Tone.CRM
 
 
 def _orders(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:

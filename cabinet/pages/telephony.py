@@ -18,9 +18,15 @@ from ari_app.accounts.sections import DEFAULT_TIMEZONE, Notify
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.pace import Pace
-from ari_app.retailcrm.registration import COUNTRIES, NOTICE_METHODS, TASK_METHODS, lacking
+from ari_app.retailcrm.registration import (
+    COUNTRIES,
+    CUSTOMER_METHODS,
+    NOTICE_METHODS,
+    TASK_METHODS,
+    lacking,
+)
 from cabinet.forms.destinations import Destinations, read_steps, shown_steps
-from cabinet.forms.form import Filled, Flag, Form, Number, Text, Words, saved
+from cabinet.forms.form import Filled, Flag, Form, Number, Secret, Text, Words, saved
 from cabinet.frame.clients import HTTP
 from cabinet.frame.language import chosen
 from cabinet.frame.people import names_of
@@ -39,6 +45,7 @@ FORM = Form(
     Flag("calls.ignore_manager_status"),
     Destinations("calls.fallback"),
     Destinations("calls.unknown"),
+    Flag("calls.new_customers"),
     Flag("calls.record"),
     Text("calls.recording_format"),
     Number("calls.keep_days"),
@@ -47,6 +54,10 @@ FORM = Form(
     Text("missed.task_for"),
     Text("missed.notify"),
     Text("missed.notify_group"),
+    Text("webhook.url"),
+    Secret("webhook.secret"),
+    Number("alerts.minutes"),
+    Text("alerts.group"),
     Words("clicks.countries"),
     Words("clicks.short_numbers"),
     Flag("clicks.client_id_is_enough"),
@@ -55,7 +66,7 @@ FORM = Form(
     Text("crm.timezone"),
 )
 
-_ALL_METHODS = frozenset((*TASK_METHODS, *NOTICE_METHODS))
+_ALL_METHODS = frozenset((*TASK_METHODS, *NOTICE_METHODS, *CUSTOMER_METHODS))
 _ONCE = {"Europe/Kyiv": "Europe/Kiev"}
 """Time zones that the names of cities are listed for under an older name."""
 
@@ -82,7 +93,9 @@ async def _lacks(request: web.Request, visit: Visit, sent: Sent) -> list[str]:
     before = visit.account.missed
     new = {
         TASK_METHODS: "task" in sent and not before.task,
-        NOTICE_METHODS: bool(sent.get("notify")) and before.notify is Notify.NOBODY,
+        CUSTOMER_METHODS: "new_customers" in sent and not visit.account.calls.new_customers,
+        NOTICE_METHODS: (bool(sent.get("notify")) and before.notify is Notify.NOBODY)
+        or (bool(sent.get("group")) and not visit.account.alerts.group),
     }
     wanted = [method for methods, is_new in new.items() if is_new for method in methods]
     if not wanted:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ari_app.calls import Tell, TellHangup, TellNotice, TellRinging, TellTask, TellTaskDone
+from ari_app.calls import (
+    Tell,
+    TellAlert,
+    TellCustomer,
+    TellHangup,
+    TellNotice,
+    TellRinging,
+    TellTask,
+    TellTaskDone,
+    TellWebhook,
+)
 from ari_app.timeline.saying import Saying, Value
 
 
@@ -45,7 +55,7 @@ class Told:
 
     @property
     def kind(self) -> str:
-        """``ringing``, ``hangup``, ``result``, ``task``, ``task done`` or ``notice``."""
+        """Say what it is in a word: ``ringing``, ``hangup``, ``result``, ``task``, ``notice`` and so on."""
         match self.tell:
             case TellRinging():
                 return "ringing"
@@ -57,5 +67,11 @@ class Told:
                 return "task done"
             case TellNotice():
                 return "notice"
+            case TellCustomer():
+                return "customer"
+            case TellWebhook():
+                return "webhook"
+            case TellAlert():
+                return "alert"
             case _:
                 return "result"

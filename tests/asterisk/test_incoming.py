@@ -80,7 +80,7 @@ async def test_a_recording_that_cant_become_mp3_is_kept_as_wav_and_that_is_said(
     (olga,) = office.managers(1)
     office.customer(ANNA, "Иванова Анна", manager=olga)
     await office.open(recording_format="mp3")
-    async with office.phone(olga, Answers(after=0.1)), office.call(ANNA, talks=0.5) as caller:
+    async with office.phone(olga, Answers(after=0.1)), office.call(ANNA, talks=2) as caller:
         await caller.ended()
     report = await office.report()
     assert (report.upload.record_url or "").endswith(".wav")
@@ -90,6 +90,26 @@ async def test_a_recording_that_cant_become_mp3_is_kept_as_wav_and_that_is_said(
         return next((one.values["call"] for one in found if one.what is What.RECORDING_NOT_CONVERTED), None)
 
     assert await office.eventually(said, "nothing says that it stays WAV") == report.call.id
+
+
+async def test_a_stranger_is_a_customer_of_who_has_answered_and_the_next_call_opens_their_card(
+    office: Office,
+) -> None:
+    (olga,) = office.managers(1)
+    await office.open(unknown=f"group:{olga}", new_customers=True)
+    async with office.phone(olga, Answers(after=0.1)):
+        async with office.call(STRANGER, talks=0.3) as caller:
+            await caller.ended()
+        await office.report()
+        await office.crm_account.wait_until(lambda crm: bool(crm.customers.made), timeout=60)
+        async with office.call(STRANGER, talks=0.3) as caller:
+            await caller.ended()
+    report = await office.report(2)
+    (made,) = office.crm_account.customers.made
+    assert made.manager_id == next(user.user_id for user in office.account.extensions if user.code == olga)
+    cards = [told.customer for told in office.crm_account.events if told.event.type == "in"]
+    assert cards == [None, made]
+    assert report.call.known
 
 
 async def test_a_manager_who_doesnt_answer_leaves_the_caller_to_the_group(office: Office) -> None:

@@ -18,6 +18,7 @@ AS_STORED = {
     "ring_group_seconds": "60",
     "keep_days": "1095",
     "task_minutes": "30",
+    "minutes": "0",
     "record": "yes",
     "recording_format": "wav",
     "country": "RU",

@@ -9,12 +9,14 @@ from redis.asyncio import Redis
 
 from ari_app.accounts.account import RegisteredAccount
 from ari_app.accounts.sections import (
+    AlertSettings,
     CallSettings,
     ClickSettings,
     ExternalPhone,
     MissedSettings,
     Notify,
     RecordingFormat,
+    WebhookSettings,
 )
 from ari_app.calls.routing import Dialplan, People, Queue
 from cabinet.forms.destinations import MOST_STEPS, Step, read_steps
@@ -52,6 +54,7 @@ async def send(reader: Reader, *typed: tuple[str, str]) -> tuple[int, str]:
         "keep_days": "1095",
         "recording_format": "wav",
         "task_minutes": "30",
+        "minutes": "0",
         "country": "RU",
         "timezone": "",
     }
@@ -81,7 +84,8 @@ def place(name: str, kind: str, where: str) -> Typed:
 
 async def test_every_setting_of_calls_is_on_the_page(cabinet: CabinetShop, reader: Reader) -> None:
     page = await reader.text("/telephony")
-    for field in (*CallSettings.model_fields, *MissedSettings.model_fields):
+    sections = (CallSettings, MissedSettings, WebhookSettings, AlertSettings)
+    for field in (name for section in sections for name in section.model_fields):
         assert f'id="{field}"' in page, field
 
 
@@ -146,6 +150,30 @@ async def test_what_the_crm_is_told_of_missed_calls_is_set_there(
     assert re.search(r'<option value="group" selected>', page)
 
 
+async def test_when_the_administrator_is_told_is_set_there(cabinet: CabinetShop, reader: Reader) -> None:
+    cabinet.shop.crm_account.rights.scopes -= {"notification_write"}
+    status, then = await send(reader, ("minutes", "10"), ("group", "superadmins"))
+    assert status == 303
+    assert "/api/notifications/send" in await reader.text(then)
+    assert (await stored(cabinet)).alerts == AlertSettings(minutes=10, group="superadmins")
+
+
+async def test_a_program_of_the_shops_is_set_there_and_its_secret_never_shown(
+    cabinet: CabinetShop, reader: Reader
+) -> None:
+    status, _ = await send(reader, ("url", "https://example.com/missed"))
+    assert status == 422  # there is no secret
+    status, _ = await send(reader, ("url", "ftp://example.com"), ("secret", "s" * 20))
+    assert status == 422
+    status, then = await send(reader, ("url", "https://example.com/missed"), ("secret", "hunter2-" * 3))
+    assert (status, then) == (303, "/telephony?saved=1")
+    stored_now = (await stored(cabinet)).webhook
+    assert stored_now.url == "https://example.com/missed"
+    assert stored_now.secret is not None
+    assert stored_now.secret.get_secret_value() == "hunter2-" * 3
+    assert "hunter2" not in await reader.text("/telephony")
+
+
 async def test_what_the_key_may_not_do_is_said_when_it_is_switched_on(
     cabinet: CabinetShop, reader: Reader
 ) -> None:
@@ -156,6 +184,12 @@ async def test_what_the_key_may_not_do_is_said_when_it_is_switched_on(
     assert "/api/tasks/create" in page
     assert "/api/notifications/send" not in page
     assert (await stored(cabinet)).missed.task
+    cabinet.shop.crm_account.rights.scopes -= {"customer_write"}
+    status, then = await send(reader, ("task", "yes"), ("new_customers", "yes"))
+    page = await reader.text(then)
+    assert "/api/customers/create" in page
+    assert "/api/customers/{externalId}" not in page
+    assert (await stored(cabinet)).calls.new_customers
     status, then = await send(reader, ("task", "yes"), ("notify", "manager"))
     page = await reader.text(then)
     assert "/api/notifications/send" in page

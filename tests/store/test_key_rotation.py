@@ -102,7 +102,8 @@ async def kept(redis: Redis, account: str) -> dict[str, Any]:
 
 
 async def test_every_secret_that_is_kept_is_written_anew(redis: Redis) -> None:
-    stored = await Accounts(redis, OLD).apply(read_account(toml(1)), keep_client_id=True)
+    webhook = '\n[webhook]\nurl = "https://example.com"\nsecret = "hunter2-hunter2-hunter2"\n'
+    stored = await Accounts(redis, OLD).apply(read_account(toml(1) + webhook), keep_client_id=True)
     raw = await kept(redis, stored.id)
     await Accounts(redis, KeyRing(NEW, (OLD,))).reseal(stored.id)
     anew = await kept(redis, stored.id)

@@ -19,9 +19,11 @@ from ari_app.calls.call import Call, Direction
 from ari_app.calls.outcome import Ending
 from ari_app.demo.crm.simulator import AnswerLost, CrmAccount, Manager, SimulatedCrm, Status
 from ari_app.demo.crm.tasks import Task
+from ari_app.reach import ANYWHERE, passage
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.delivery import Delivery
 from ari_app.retailcrm.pace import Pace
+from ari_app.retailcrm.webhook import Webhook
 from ari_app.retailcrm.wording import Wording
 from ari_app.store.calls import CallStore
 from ari_app.store.missed import Reason
@@ -33,12 +35,22 @@ from tests.support.accounts import account_toml
 class Shop:
     """A shop that wants its CRM to hear of missed customers."""
 
-    def __init__(self, redis: Redis, account: CrmAccount, **missed: Any) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        account: CrmAccount,
+        webhook: tuple[str, str] | None = None,
+        more: str = "",
+        **missed: Any,
+    ) -> None:
         self.account = account
+        self.reach = ANYWHERE
         phones = [{"number": "+74951112233", "site": "shop"}]
         toml = account_toml(crm={"url": account.url}, extensions={"101": 1, "102": 2}, phones=phones)
         given = "".join(f"{name} = {value}\n" for name, value in missed.items())
-        self.current = Current(read_account(f"{toml}\n[missed]\n{given}"))
+        if webhook is not None:
+            given += '[webhook]\nurl = "{}"\nsecret = "{}"\n'.format(*webhook)
+        self.current = Current(read_account(f"{toml}\n[missed]\n{given}{more}"))
         self.calls = CallStore(redis, self.current.account.id)
 
     async def write(self, *calls: Call) -> None:
@@ -47,12 +59,13 @@ class Shop:
         await write(self.calls, *(replace(call, policy=policy) for call in calls))
 
     @asynccontextmanager
-    async def telling(self) -> AsyncIterator[Delivery]:
+    async def telling(self, client: type[RetailCrm] = RetailCrm) -> AsyncIterator[Delivery]:
         """Tell the CRM of it all."""
-        async with aiohttp.ClientSession() as session:
-            crm = RetailCrm(session, self.account.url, self.account.key, Pace.unlimited())
+        async with aiohttp.ClientSession() as session, passage(self.reach) as outside:
+            crm = client(session, self.account.url, self.account.key, Pace.unlimited())
             wording = Wording(self.current, "http://localhost/recordings")
-            delivery = Delivery(self.calls, crm, wording, self.current, time.time)
+            webhook = Webhook(outside.session, self.current)
+            delivery = Delivery(self.calls, crm, wording, self.current, time.time, webhook=webhook)
             work = asyncio.create_task(delivery.run())
             try:
                 yield delivery

@@ -70,7 +70,7 @@ class Witness:
         witness.call = call
         for order in orders:
             match order:
-                case o.TellRinging() | o.TellHangup() | o.TellResult():
+                case o.TellRinging() | o.TellHangup() | o.TellResult() | o.TellCustomer():
                     witness._news(order)
                 case o.PlayRinging() | o.StopPlaying() | o.CloseBridge():
                     witness.playing = isinstance(order, o.PlayRinging)
@@ -81,6 +81,7 @@ class Witness:
     def _seen_nothing(self) -> None:
         self.playing = False
         self.told: list[str] = []
+        self.acquainted = False
         self.hangups: list[o.TellHangup] = []
         self.results: list[o.TellResult] = []
         self.given: Counter[tuple[type, str]] = Counter()
@@ -141,7 +142,7 @@ class Witness:
             assert not self.results or not isinstance(order, o.Tell), "the result is the CRM's last news"
             assert self.call.way is Way.ARI or isinstance(order, BY_AJAM), "the dialplan runs this call"
             match order:
-                case o.TellRinging() | o.TellHangup() | o.TellResult():
+                case o.TellRinging() | o.TellHangup() | o.TellResult() | o.TellCustomer():
                     self._news(order)
                 case o.Ring(leg) | o.Originate(leg):
                     self._rung(before, leg, repair, busy)
@@ -168,6 +169,13 @@ class Witness:
                 assert not self.hangups
                 assert list(codes) == self.told != []
                 self.hangups.append(news)
+            case o.TellCustomer(code=code):
+                assert not self.hangups
+                assert self.call.direction is Direction.IN
+                assert not self.call.known
+                assert code == self.call.first_talker, "theirs is who has answered"
+                assert not self.acquainted, "a customer is made once"
+                self.acquainted = True
             case o.TellResult():
                 assert news.direction is self.call.direction
                 assert bool(self.hangups) == bool(self.told), "the hangup is told before the result"
@@ -371,6 +379,7 @@ def random_policy(random: Random) -> Policy:
         ignore_manager_status=random.random() < 0.2,
         ajam=random.random() < 0.7,
         telephones=random.random() < 0.5,
+        new_customer=True,
         missed_task=random.random() < 0.5,
         missed_notice=random.random() < 0.5,
     )

@@ -43,6 +43,7 @@ ring_manager_seconds = 25
 ring_group_seconds = 40
 ignore_manager_status = true
 blank_unknown_caller = true
+new_customers = true
 record = false
 recording_format = "mp3"
 keep_days = 90
@@ -54,6 +55,12 @@ task_minutes = 45
 task_for = "102"
 notify = "group"
 notify_group = "superadmins"
+[alerts]
+minutes = 10
+group = "superadmins"
+[webhook]
+url = "https://example.com/missed?shop=1"
+secret = "hunter2-hunter2-hunter2"
 [[extensions]]
 user_id = 1
 code = "101"
@@ -192,6 +199,10 @@ def test_an_address_that_cannot_be_the_crms_is_refused(url: str) -> None:
         ("missed", "task_minutes = 0", "missed.task_minutes: found 0"),
         ("missed", 'notify = "all"', 'missed.notify: found "all", expected'),
         ("missed", 'notify_group = "a b"', "missed.notify_group: found"),
+        ("alerts", "minutes = -1", "alerts.minutes: found -1"),
+        ("webhook", 'url = "https://a.example"', "webhook.secret: expected a secret"),
+        ("webhook", 'url = "http://a.example"\nsecret = "hunter2-hunter2-hunter2"', "webhook.url: "),
+        ("webhook", 'url = "https://a.example"\nsecret = "hunter2"', "webhook.secret: expected at least 16"),
         ("[extensions]", "user_id = 1\ncode = 101", "extensions[0].code: found 101, expected text in quotes"),
         ("[extensions]", 'user_id = 1\ncode = "1x1"', 'extensions[0].code: found "1x1", expected digits'),
         (
@@ -285,6 +296,7 @@ def test_every_secret_field_is_known_as_one() -> None:
 
     found = {("crm", name) for name in secrets_of(sections.Crm)}
     found |= {("pbx", name) for name in secrets_of(sections.PbxSettings)}
+    found |= {("webhook", name) for name in secrets_of(sections.WebhookSettings)}
     assert found == set(SECRETS)
     assert not secrets_of(sections.CallSettings) | secrets_of(Account)
     assert not secrets_of(sections.ExtensionOf) | secrets_of(sections.ExternalPhone)

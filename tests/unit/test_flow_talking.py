@@ -10,12 +10,14 @@ from ari_app.calls.call import RecordingState, Stage, TimerName
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
 from tests.support.story import (
+    ANNA,
     BUSY,
     CALLER,
     DECLINED,
     LINE_BROKEN,
     NORMAL,
     RECORDER,
+    SHOP,
     START,
     UNREGISTERED,
     Story,
@@ -30,6 +32,30 @@ def test_the_first_answer_wins_and_the_others_are_hung_up_as_answered_elsewhere(
     assert story.hung_up(story.phone("103").id) is HangUpReason.ANSWERED_ELSEWHERE
     assert story.given(o.Answer) == [o.Answer(CALLER)]
     assert story.given(o.Record) == [o.Record("c1", RECORDER)]
+
+
+def test_an_unknown_caller_becomes_a_customer_of_the_first_who_answers() -> None:
+    story = Story(new_customer=True).unknown().wait(4).answers("104")
+    (told,) = story.given(o.TellCustomer)
+    assert (told.phone, told.external, told.code) == (ANNA, SHOP, "104")
+    story.transferred("103", code="103")
+    story.caller_hangs_up()
+    assert story.given(o.TellCustomer) == [told]
+
+
+def test_the_members_of_a_queue_have_their_new_customers_and_its_menu_has_none() -> None:
+    story = Story(new_customer=True, unknown="queue:sales").unknown()
+    story.happens(h.LegAnswered(story.now, story.queue.id))
+    assert story.given(o.TellCustomer) == []
+    story.member_rings("105").member_answers("105")
+    assert [told.code for told in story.given(o.TellCustomer)] == ["105"]
+
+
+def test_no_customer_is_made_without_the_setting_nor_of_a_known_a_withheld_or_an_internal_number() -> None:
+    assert Story().unknown().answers("104").given(o.TellCustomer) == []
+    assert Story(new_customer=True).found("101").answers("101").given(o.TellCustomer) == []
+    assert Story(new_customer=True, number=None).answers("104").given(o.TellCustomer) == []
+    assert Story(new_customer=True, number="105").unknown().answers("104").given(o.TellCustomer) == []
 
 
 def test_a_late_answer_of_a_leg_that_is_being_hung_up_is_ignored() -> None:

@@ -1,13 +1,13 @@
 """One account of the simulated retailCRM: its users and customers, what it was told, and waiting for that."""
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from ari_app.demo.crm.callbacks import CalledBack, ask_config, bring_key, call_back, post_form
+from ari_app.demo.crm.customers import Customers
 from ari_app.demo.crm.faults import Fault, Kind, Route
 from ari_app.demo.crm.people import Customer, Manager
 from ari_app.demo.crm.promises import Promises
@@ -34,6 +34,8 @@ class EventTold:
     account: str
     received: datetime
     event: ToldEvent
+    customer: Customer | None = None
+    """Whose card the popup opens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class CrmAccount:
         self._publish = publish
         self._complain = complain
         self._managers = {manager.id: manager for manager in managers}
-        self._customers: dict[str, Customer] = {}
+        self.customers = Customers()
         for customer in customers:
             self.add_customer(customer)
         self._promises = Promises(timezone)
@@ -118,8 +120,7 @@ class CrmAccount:
 
     def add_customer(self, customer: Customer) -> None:
         """Know one more; of two with the same number the first is found."""
-        for phone in customer.phones:
-            self._customers.setdefault(_last_digits(phone), customer)
+        self.customers.add(customer)
 
     def add_manager(self, manager: Manager) -> None:
         """Hire one more."""
@@ -255,7 +256,7 @@ class CrmAccount:
 
     def look_up(self, query: LookUpQuery) -> Answer:
         """Answer of GET telephony/manager."""
-        customer = self._customers.get(_last_digits(query.phone))
+        customer = self.customers.with_phone(query.phone)
         manager = self._managers.get(customer.manager_id or 0) if customer else None
         if manager and manager.status != "free" and query.ignore_status == "0":
             manager = None
@@ -274,7 +275,8 @@ class CrmAccount:
 
     def take_event(self, event: ToldEvent) -> tuple[Answer, Receipt]:
         """Answer of POST telephony/call/event."""
-        told = EventTold(self.name, datetime.now(UTC), event)
+        card = self.customers.with_phone(event.phone)
+        told = EventTold(self.name, datetime.now(UTC), event, card)
         what = f"{event.type} {event.call_external_id} {'+'.join(event.codes)}"
         receipt, is_new = self._receipt(
             f"event {event.model_dump_json()}", event.model_dump_json(), told, what
@@ -337,10 +339,12 @@ class CrmAccount:
         return answer
 
     def take_for_desk(self, route: Route, path: str, fields: Mapping[str, Any]) -> Answer:
-        """Answer of what concerns tasks and notices; raises `Wrong`."""
+        """Answer of what concerns tasks, notices and new customers; raises `Wrong`."""
         if route == "tasks":
             return self.desk.find(fields)
-        if route == "new task":
+        if route == "new customer":
+            answer = self.customers.create(fields, self._managers, _SITES)
+        elif route == "new task":
             answer = self.desk.create(fields, self._managers, _SITES)
         elif route == "edit task":
             answer = self.desk.edit(int(path.split("/")[-2]), fields, _SITES)
@@ -403,10 +407,6 @@ class CrmAccount:
         self._changed = asyncio.Event()
         if message is not None:
             self._publish(message)
-
-
-def _last_digits(phone: str) -> str:
-    return re.sub(r"\D", "", phone)[-10:]
 
 
 def _person(person: Customer | Manager) -> Answer:

@@ -18,6 +18,8 @@ Route: TypeAlias = Literal[
     "new task",
     "edit task",
     "notify",
+    "customer",
+    "new customer",
 ]
 """The routes' short names, for faults and observations."""
 

@@ -32,3 +32,5 @@ class Customer:
     manager_id: int | None = None
     email: str = ""
     has_orders: bool = False
+    external_id: str | None = None
+    site: str | None = None

@@ -22,12 +22,16 @@ _NEEDED: dict[Route, str] = {
     "new task": "task_write",
     "edit task": "task_write",
     "notify": "notification_write",
+    "customer": "customer_read",
+    "new customer": "customer_write",
 }
 """The permission that a route needs; the others take any key."""
 _METHODS = {
     "/api/users": "user_read",
     "/api/users/{id}": "user_read",
     "/api/customers": "customer_read",
+    "/api/customers/{externalId}": "customer_read",
+    "/api/customers/create": "customer_write",
     "/api/reference/sites": "reference_read",
     "/api/integration-modules/{code}": "integration_read",
     "/api/integration-modules/{code}/edit": "integration_write",

@@ -5,7 +5,7 @@ A simulator that checked requests with the client's own types would share the cl
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
@@ -33,6 +33,7 @@ ROUTES: dict[str, tuple[str, Route]] = {
     "/api/v5/tasks": ("GET", "tasks"),
     "/api/v5/tasks/create": ("POST", "new task"),
     "/api/v5/notifications/send": ("POST", "notify"),
+    "/api/v5/customers/create": ("POST", "new customer"),
     "/api/credentials": ("GET", "credentials"),
     "/api/api-versions": ("GET", "versions"),
 }
@@ -205,6 +206,14 @@ def read_entity(model: type[Entity], form: Fields, name: str) -> Entity:
         return model.model_validate(_json_field(form, name))
     except ValidationError as problem:
         raise Wrong(400, "Errors in the entity format", _errors(problem)) from None
+
+
+def of_site(form: Fields, name: str, model: type[Entity], sites: Collection[str]) -> Entity:
+    """The entity in a field of a form that may name the site to which it belongs; raises `Wrong`."""
+    site = form.get("site")
+    if site is not None and site not in sites:
+        raise Wrong(400, "Errors in the input parameters", {"site": "no such site"})
+    return read_entity(model, {key: value for key, value in form.items() if key != "site"}, name)
 
 
 class CodeOfUser(Told):

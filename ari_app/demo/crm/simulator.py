@@ -35,6 +35,7 @@ from ari_app.demo.crm.account import (
     Receipt,
 )
 from ari_app.demo.crm.callbacks import CalledBack
+from ari_app.demo.crm.customers import CUSTOMERS
 from ari_app.demo.crm.faults import (
     AnswerLost,
     Closed,
@@ -85,7 +86,7 @@ __all__ = [
 ]
 
 _A_TASK = re.compile(r"/api/v5/tasks/[0-9]{1,9}/edit")
-_FOR_THE_DESK = ("tasks", "new task", "edit task", "notify")
+_FOR_THE_DESK = ("tasks", "new task", "edit task", "notify", "new customer")
 TELEPHONY_PER_SECOND, OTHERS_PER_SECOND = 40, 10
 PAGE = "<!DOCTYPE html><html><body><h1>Ведутся технические работы</h1></body></html>"
 Fields: TypeAlias = dict[str, Any]
@@ -253,7 +254,8 @@ class SimulatedCrm:
     async def _serve(
         self, account: CrmAccount, route: Route, fields: Fields, request: web.Request
     ) -> web.StreamResponse:
-        told = str(fields.get("event") or fields.get("calls") or fields.get("task") or "")
+        entities = (fields.get(name) for name in ("event", "calls", "task", "customer"))
+        told = str(next(filter(None, entities), ""))
         fault = first_to_strike(account.faults, route, told) or first_to_strike(self.faults, route, told)
         account.note(route, fault)
         if self.latency:
@@ -265,6 +267,9 @@ class SimulatedCrm:
         if route == "module":
             module = account.rights.module(request.path)
             return _refuse(Wrong(404, "Not found")) if module is None else _json(200, module)
+        if route == "customer":
+            customer = account.customers.find(request.path, fields)
+            return _refuse(Wrong(404, "Not found")) if customer is None else _json(200, customer)
         if route == "edit":
             return _json(201, account.edit_module(read_module(fields, _module_code(request))))
         receipts: list[Receipt] = []
@@ -312,6 +317,8 @@ def _route_of(request: web.Request) -> Route:
         method, route = ("POST", "edit") if edited else ("GET", "module")
     if _A_TASK.fullmatch(request.path):
         method, route = "POST", "edit task"
+    if route is None and request.path.startswith(CUSTOMERS):
+        method, route = "GET", "customer"
     if route is None:
         raise Wrong(404, "API method not found")
     if request.method != method:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ari_app.demo.crm.rules import Entity, Fields, Filled, Phone, Told, Wrong, read_entity, read_query
+from ari_app.demo.crm.rules import Fields, Filled, Phone, Told, Wrong, of_site, read_entity, read_query
 
 
 def _minute(value: str) -> str:
@@ -78,7 +78,7 @@ class Desk:
 
     def create(self, form: Fields, users: Collection[int], sites: Collection[str]) -> dict[str, Any]:
         """Answer of POST tasks/create; raises `Wrong`."""
-        told = _of_site(form, "task", ToldTask, sites)
+        told = of_site(form, "task", ToldTask, sites)
         if told.performer_id not in users:
             raise Wrong(400, "Errors in the entity format", {"performerId": "no such user"})
         if told.phone_site is not None and told.phone_site not in sites:
@@ -88,7 +88,7 @@ class Desk:
 
     def edit(self, ident: int, form: Fields, sites: Collection[str]) -> dict[str, Any]:
         """Answer of POST tasks/{id}/edit; raises `Wrong`."""
-        edited = _of_site(form, "task", EditedTask, sites)
+        edited = of_site(form, "task", EditedTask, sites)
         task = next((task for task in self.tasks if task.id == ident), None)
         if task is None:
             raise Wrong(404, "Not found")
@@ -113,11 +113,3 @@ class Desk:
             raise Wrong(400, "Errors in the entity format", {"userIds": f"no such users: {strangers}"})
         self.notices.append(told)
         return {"success": True}
-
-
-def _of_site(form: Fields, name: str, model: type[Entity], sites: Collection[str]) -> Entity:
-    """Read an entity that may be sent with the site that it belongs to."""
-    site = form.get("site")
-    if site is not None and site not in sites:
-        raise Wrong(400, "Errors in the input parameters", {"site": "no such site"})
-    return read_entity(model, {key: value for key, value in form.items() if key != "site"}, name)
