@@ -125,12 +125,15 @@ async def befall(world: World, happened: Happened) -> None:
 
 
 async def _watch(world: World, happened: Happened) -> None:
-    """Take note until when a PBX was not heard."""
+    """Take note until when a PBX was not heard; one that is handed over is missing for one look at most."""
     happened.unheard = happened.began
+    missing = False
     while True:
-        if not await world.connected():
+        heard = await world.connected()
+        if not heard and missing:
             happened.unheard = time.monotonic()
             happened.unheard_since = min(happened.unheard_since, happened.unheard)
+        missing = not heard
         await asyncio.sleep(LOOK_SECONDS)
 
 

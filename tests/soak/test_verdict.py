@@ -271,6 +271,14 @@ def test_a_caller_who_gives_up_was_not_answered() -> None:
     assert wrong(seen, told()) != []
 
 
+def test_on_a_slow_wire_the_caller_may_leave_before_the_telephone_rings_of_which_the_crm_is_told() -> None:
+    left = talk(Kind.GIVES_UP, shop=[], status=487, answered=None, gave_up=True, ended=BEGAN + 4)
+    missed = {"result": "no answer", "duration": 0, "durationWaiting": 4, "recordUrl": None}
+    said = told(upload=missed, status="cancel")
+    assert wrong(left, said) == [f"told that {OLGA} rings, whose telephone did not"]
+    assert wrong(left, said, (What.WIRE_SLOW, -1.0, 9.0)) == []
+
+
 def test_the_dialplan_serves_calls_only_while_we_are_away() -> None:
     seen = talk(shop=[], reason="Q.850;cause=31", answered=BEGAN)
     assert wrong(seen, Told(), (What.STOPPED, -1.0, 3.0)) == []

@@ -90,7 +90,7 @@ def truth_of(seen: Seen, deaths: Sequence[float], pace: float = 1.0) -> Truth:
     last = talks[-1][2]
     talkers = tuple(one[0] for one in talks) if seen.incoming else (seen.manager,)
     most = sum(until - since for _, since, until in talks)
-    least = sum(max(0.0, min(until, ended) - max(since, answer.last)) for _, since, until in talks)
+    least = _together((max(since, answer.last), min(until, ended)) for _, since, until in talks)
     changes = tuple(since for _, since, _ in talks[1:]) + tuple(until for *_, until in talks[:-1])
     crossed = most < CROSSED_SECONDS * min(pace, CROSSED_AT_MOST)
     talked = Span(min(least, most), max(least, most))
@@ -110,6 +110,15 @@ def _talks(phones: Iterable[Rang], seen: Seen, ended: float) -> Iterator[tuple[s
         too_late = until - since < CROSSED_SECONDS and any(other[2] > until + 0.2 for other in found)
         if not too_late:
             yield extension, since, until
+
+
+def _together(talks: Iterable[tuple[float, float]]) -> float:
+    """Say for how many seconds anybody talked, whoever else did at the same time."""
+    seconds, over = 0.0, 0.0
+    for since, until in sorted(talks):
+        seconds += max(0.0, until - max(since, over))
+        over = max(over, until)
+    return seconds
 
 
 class Judge:
@@ -142,6 +151,10 @@ class Judge:
             for fault in self._faults
             if fault.deaf and any(fault.covers(one) for one in moments)
         )
+
+    def _held_up(self, moment: float) -> float:
+        """Seconds by which what we ordered at a moment may have been carried out later."""
+        return max((one.holds_up(moment) for one in self._faults), default=0.0)
 
     def _deaf_between(self, since: float, until: float) -> bool:
         return any(fault.deaf and fault.overlaps(since, until) for fault in self._faults)
@@ -217,7 +230,8 @@ class Judge:
             return
         rang = {one.extension for one in seen.shop}
         for popup in told.popups:
-            if seen.ended - self._at(popup.received.timestamp()) < CROSSED_SECONDS * pace:
+            told_at = self._at(popup.received.timestamp())
+            if seen.ended - told_at < CROSSED_SECONDS * pace + self._held_up(told_at):
                 continue  # the caller left before it could ring
             if strangers := set(popup.event.codes) - rang:
                 yield f"told that {', '.join(sorted(strangers))} rings, whose telephone did not"
@@ -283,7 +297,7 @@ class Judge:
             and one.overlaps(answer.first, truth.end.last + LINK_SECONDS)
             for one in self._faults
         )
-        late = max((one.holds_up(answer.first) for one in self._faults), default=0.0)
+        late = self._held_up(answer.first)
         if upload.record_url is None:
             lost = lost or any(call.way is Way.AJAM for call in told.calls)  # the dialplan runs it
             if truth.talked.first > max(SHORT_TALK, min(slack, LATEST_RECORDING), late) and not lost:
