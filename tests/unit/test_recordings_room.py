@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,8 +37,10 @@ class SmallDisk:
         self.folder, self.size = folder, size
 
     def usage(self, _: object) -> Disk:
-        used = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
-        return Disk(self.size, used, self.size - used)
+        while True:
+            with suppress(FileNotFoundError):  # a thread has renamed one just now
+                used = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+                return Disk(self.size, used, self.size - used)
 
 
 @pytest.fixture
