@@ -196,7 +196,7 @@ class Ajam:
                 for number, event in enumerate(heard, 1):
                     yield event
                     if number % AT_A_TIME == 0:
-                        await asyncio.sleep(0)
+                        await asyncio.sleep(0)  # other accounts have their turn
                 await asyncio.sleep(max(0.0, SHORTEST_WAIT_SECONDS - (time.monotonic() - began)))
         finally:
             if self._listener is me:

@@ -185,7 +185,7 @@ async def _answers(redis: Redis, server: asyncio.subprocess.Process, words: asyn
                 raise StoreUnavailable(f"the copy can't be read: {last[0]}") from None
             if loop.time() > until:
                 raise StoreUnavailable("the copy is not read in ten minutes") from None
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # it still reads its file: looked at again until it answers
         else:
             return
 

@@ -678,7 +678,7 @@ class CallStore:
         waiting = iter(ids)
         while portion := list(itertools.islice(waiting, _AT_FIRST)):
             yield await self._load(portion)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # others have their turn
 
     async def _load(self, ids: Iterable[bytes]) -> list[Call]:
         keys = [self._keys.call(ident) for ident in self._names(ids)]

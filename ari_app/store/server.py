@@ -151,7 +151,7 @@ class _Server:
                 if not trouble:
                     log.error("the private redis-server can't be started", problem=str(error))
                 trouble = True
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(1.0)  # what keeps it from starting rarely goes at once
             else:
                 log.info("the private redis-server is back")
                 trouble = False
@@ -190,7 +190,7 @@ class _Server:
                     await ask(redis.shutdown())
                 except StoreUnavailable as error:
                     problem = error
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # looked at again until it has ended
         finally:
             await redis.aclose()
 
@@ -289,7 +289,7 @@ async def _wait_for_lock(descriptor: int, kind: int) -> None:
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # a lock that is taken tells nobody when it is free
         else:
             return
 

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -76,6 +77,14 @@ async def cut_from_the_pbx(shared: SharedOffice, holder: Copy) -> None:
 async def cut_from_both(shared: SharedOffice, holder: Copy) -> None:
     shared.to_redis.cut(holder.pid)
     shared.to_pbx.cut(holder.pid)
+
+
+async def cut_off(shared: SharedOffice, **calls: Any) -> tuple[Copy, Copy]:
+    """Start two copies, and cut the holder off from Redis; the other one stands still until it is woken."""
+    one, other = await shared.open_two(**calls)
+    other.send(signal.SIGSTOP)
+    await cut_from_redis(shared, one)
+    return one, other
 
 
 async def come_back(shared: SharedOffice, holder: Copy) -> None:
@@ -172,9 +181,7 @@ async def test_a_call_that_a_copy_had_while_it_was_cut_off_from_redis_is_told_al
 ) -> None:
     (olga,) = shared.managers(1)
     shared.customer(ANNA, "Иванова Анна", manager=olga)
-    one, other = await shared.open_two()
-    other.send(signal.SIGSTOP)  # it shall not come before the call is over
-    await cut_from_redis(shared, one)
+    one, other = await cut_off(shared)
     async with shared.phone(olga, Answers(after=0.1)), shared.call(ANNA, talks=1) as caller:
         await caller.ended()
     assert caller.status == 200
@@ -193,9 +200,7 @@ async def test_a_caller_of_whom_redis_never_heard_and_who_leaves_unseen_is_told_
 ) -> None:
     (olga,) = shared.managers(1)
     shared.customer(ANNA, "Иванова Анна", manager=olga)
-    one, other = await shared.open_two()
-    other.send(signal.SIGSTOP)
-    await cut_from_redis(shared, one)
+    one, other = await cut_off(shared)
     async with shared.phone(olga, Rings()) as phone, shared.call(ANNA) as caller:
         await phone.rings()
         one.send(signal.SIGSTOP)
@@ -215,9 +220,7 @@ async def test_a_caller_of_whom_redis_never_heard_rings_once_more_and_is_told_on
 ) -> None:
     (olga,) = shared.managers(1)
     shared.customer(ANNA, "Иванова Анна", manager=olga)
-    one, other = await shared.open_two()
-    other.send(signal.SIGSTOP)
-    await cut_from_redis(shared, one)
+    one, other = await cut_off(shared)
     async with shared.phone(olga, Rings()) as phone, shared.call(ANNA) as caller:
         await phone.rings()
         other.send(signal.SIGCONT)
@@ -240,9 +243,7 @@ async def test_a_transfer_in_a_call_of_which_redis_never_heard_begins_anew_and_i
 ) -> None:
     olga, boris = shared.managers(2)
     shared.customer(ANNA, "Иванова Анна", manager=olga)
-    one, other = await shared.open_two(record=False)
-    other.send(signal.SIGSTOP)
-    await cut_from_redis(shared, one)
+    one, other = await cut_off(shared, record=False)
     async with (
         shared.phone(olga, Rings()) as hers,
         shared.phone(boris, Rings()) as his,
@@ -270,9 +271,7 @@ async def test_a_transfer_in_a_call_of_which_redis_never_heard_begins_anew_and_i
 async def test_people_who_talk_in_a_call_of_which_redis_never_heard_go_on(shared: SharedOffice) -> None:
     (olga,) = shared.managers(1)
     shared.customer(ANNA, "Иванова Анна", manager=olga)
-    one, other = await shared.open_two()
-    other.send(signal.SIGSTOP)  # it shall not come before they talk
-    await cut_from_redis(shared, one)
+    one, other = await cut_off(shared)
     async with shared.phone(olga, Answers(after=0.1)) as phone, shared.call(ANNA) as caller:
         await caller.answered()
         other.send(signal.SIGCONT)
@@ -297,9 +296,7 @@ async def test_two_who_talk_in_a_call_that_nobody_hands_in_are_parted_when_one_l
 ) -> None:
     (olga,) = shared.managers(1)
     shared.customer(ANNA, "Иванова Анна", manager=olga)
-    one, other = await shared.open_two()
-    other.send(signal.SIGSTOP)
-    await cut_from_redis(shared, one)
+    one, other = await cut_off(shared)
     async with shared.phone(olga, Answers(after=0.1)) as phone, shared.call(ANNA) as caller:
         await caller.answered()
         await killed(shared, one)
