@@ -15,7 +15,8 @@ MINUTES ?= 60
 SEED    ?= 1
 COPIES  ?= 1
 
-.PHONY: help demo test test-fast soak fuzz bench bench-log install install-for-tests pages wheel image-test lint audit lock \
+.PHONY: help demo test test-fast soak fuzz bench bench-log bench-click bench-live bench-idle bench-outbox \
+	bench-requests install install-for-tests pages wheel image-test server-test lint audit lock \
 	catalogue settings clean
 
 help:
@@ -26,6 +27,11 @@ help:
 	@echo "make fuzz       a million altered events and answers, 100000 altered requests: nothing fails (SEED)"
 	@echo "make bench      calls at 20, 60 and 120 a second, through Dial(), Dial() with MixMonitor, and us"
 	@echo "make bench-log  the cabinet's pages over a log of a million calls"
+	@echo "make bench-click     click-to-calls, until the manager's telephone has the INVITE"
+	@echo "make bench-live      a thousand calls at once, on an imitated PBX"
+	@echo "make bench-idle      five hundred shops without calls, and all their connections cut"
+	@echo "make bench-outbox    an outbox of a hundred thousand entries after an outage"
+	@echo "make bench-requests  what one HTTP request costs us"
 	@echo "make lint       ruff, mypy, who may import whom, and bandit"
 	@echo "make audit      asks the package index for known holes in what the locks pin (needs the net)"
 	@echo "make catalogue  takes the cabinet's sentences into locales/ru.po, to be translated there"
@@ -33,6 +39,7 @@ help:
 	@echo "make lock       pins the Python packages anew: requirements.lock, and requirements-dev.lock with our tools"
 	@echo "make wheel      a release in dist: wheel, source, bill of materials (CycloneDX), and what installs it"
 	@echo "make image-test builds the Dockerfile without a container engine (buildah), starts it and asks /healthz"
+	@echo "make server-test installs that release on a Debian that boots with its own systemd, as one does on a server"
 	@echo "make pages      fetches the style and the script of the pages, by npm"
 	@echo "make install    the set-up alone; leaves $(BIN)/ari-app"
 	@echo "make install-for-tests  the same with all that the tests need: two Asterisks, a browser, linphone, promtool ..."
@@ -73,7 +80,7 @@ install: $(VENV)/installed $(PAGES)
 	@$(BIN)/python -m ari_app.demo.pbx.preparation
 
 install-for-tests: $(VENV)/tools-installed $(PAGES)
-	@$(BIN)/python -m ari_app.demo.pbx.preparation 22 16 chromium linphone promtool nginx caddy
+	@$(BIN)/python -m ari_app.demo.pbx.preparation 22 16 chromium linphone promtool nginx caddy systemd
 
 demo: install
 	@exec $(BIN)/ari-app demo $(ARGS)
@@ -108,6 +115,21 @@ bench: install $(VENV)/tools-installed
 bench-log: install $(VENV)/tools-installed
 	@$(BIN)/python -m tests.bench.log $(ARGS)
 
+bench-click: install $(VENV)/tools-installed
+	@$(BIN)/python -m tests.bench.click $(ARGS)
+
+bench-live: install $(VENV)/tools-installed
+	@$(BIN)/python -m tests.bench.live $(ARGS)
+
+bench-idle: install $(VENV)/tools-installed
+	@$(BIN)/python -m tests.bench.idle $(ARGS)
+
+bench-outbox: install $(VENV)/tools-installed
+	@$(BIN)/python -m tests.bench.outbox $(ARGS)
+
+bench-requests: install $(VENV)/tools-installed
+	@$(BIN)/python -m tests.bench.requests $(ARGS)
+
 # The same tree gives the same bytes: hatchling's moments are SOURCE_DATE_EPOCH, or one of its own.
 wheel: $(VENV)/tools-installed $(PAGES)
 	@rm -rf dist
@@ -122,6 +144,13 @@ image-test:
 		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "buildah, debootstrap and npm are needed: install them, or run this as root on Debian."; exit 1; }; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends buildah debootstrap npm >/dev/null; }
 	@tests/image/run
+
+# Nor is this: it makes a Debian, boots it, and needs root.
+server-test: wheel
+	@command -v debootstrap >/dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "debootstrap is needed: install it, or run this as root on Debian."; exit 1; }; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends debootstrap >/dev/null; }
+	@tests/server/run
 
 # In an environment of its own, so that what looks at our packages is none of them. A package of which nobody
 # can say anything fails it, too.

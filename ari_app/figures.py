@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
@@ -180,4 +181,14 @@ def measuring(histogram: Histogram, label: str) -> Iterator[None]:
     try:
         yield
     finally:
-        histogram.labels(label).observe(time.monotonic() - began)
+        measured(histogram, label, time.monotonic() - began)
+
+
+def measured(histogram: Histogram, label: str, seconds: float) -> None:
+    """Note how long something took."""
+    _labelled(histogram, label).observe(seconds)
+
+
+@cache  # there are few labels, and they are looked for under a lock
+def _labelled(histogram: Histogram, label: str) -> Histogram:
+    return histogram.labels(label)

@@ -14,9 +14,10 @@ import asyncio
 import ipaddress
 import re
 import socket
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -27,8 +28,15 @@ IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 AddressInfo: TypeAlias = tuple[int, int, int, str, tuple[Any, ...]]
 """As ``getaddrinfo`` gives it."""
 
+CONNECTED_A_SECOND = 100
+"""So many PBXs are connected to in a second: each costs some milliseconds, for which calls of others wait."""
 KEEP_ALIVE_SECONDS = 10.0
 """Idle connections are closed before Asterisk does (15 s), so that no request meets a closed one."""
+CRM_KEEP_ALIVE_SECONDS = 45.0
+"""The same of CRMs: one that nobody asks anything is asked each 40 s, by a connection that is there already.
+
+So a customer who is looked up doesn't wait until another is made, either.
+"""
 
 _TUNNELS = tuple(map(ipaddress.IPv6Network, ("::/8", "2001::/32", "fec0::/10")))
 """IPv6 addresses that lead to an IPv4 address somewhere (NAT64, Teredo ...), or are a site's own."""
@@ -110,20 +118,39 @@ class Reach:
 ANYWHERE = Reach(anywhere=True)
 
 
+class Turnstile:
+    """Lets so many a second through, each in the turn of its coming: who comes alone doesn't wait."""
+
+    def __init__(self, a_second: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._apart = 1 / a_second
+        self._clock = clock
+        self._next = clock()
+
+    def wait(self) -> float:
+        """Take the next turn; give how many seconds away it is."""
+        now = self._clock()
+        turn = max(now, self._next)
+        self._next = turn + self._apart
+        return turn - now
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """How PBXs are reached: which of their addresses, and by which HTTP session, which keeps no cookies."""
 
     reach: Reach
     session: aiohttp.ClientSession
+    door: Turnstile = field(default_factory=lambda: Turnstile(CONNECTED_A_SECOND))
+    """When many connections are lost at one moment, they are made again one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passages:
-    """The passages to PBXs that the operator named, and to those that somebody else did."""
+    """The passages to PBXs that the operator named, to those that somebody else did, and to CRMs."""
 
     operators: Passage
     others: Passage
+    crms: Passage
 
     def to(self, guarded: bool) -> Passage:
         """Give the passage to a PBX (`PbxSettings.guarded`)."""
@@ -131,11 +158,11 @@ class Passages:
 
 
 @asynccontextmanager
-async def passage(reach: Reach) -> AsyncIterator[Passage]:
-    """Make a passage."""
+async def passage(reach: Reach, keep_alive: float = KEEP_ALIVE_SECONDS) -> AsyncIterator[Passage]:
+    """Make a passage; `keep_alive` is how long its idle connections are kept, in seconds."""
     connector = aiohttp.TCPConnector(
         limit=0,
-        keepalive_timeout=KEEP_ALIVE_SECONDS,
+        keepalive_timeout=keep_alive,
         socket_factory=None if reach.anywhere else reach.socket_to,
     )
     no_cookies = aiohttp.DummyCookieJar()  # AJAM's tell its sessions apart itself; nobody else has any

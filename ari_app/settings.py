@@ -8,16 +8,18 @@ from __future__ import annotations
 import difflib
 import fcntl
 import os
+import re
 import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -28,6 +30,7 @@ from pydantic_settings import (
 )
 
 from ari_app.keyring import KeyRing
+from ari_app.mailbox import mailbox
 from ari_app.reach import IPNetwork, read_networks
 
 PREFIX = "ARI_APP_"
@@ -45,7 +48,20 @@ METRICS_ABOVE = 1000
 """By so much the port for Prometheus is above the service's own, if it isn't set."""
 
 _WEB = ("http://", "https://")
+_MAIL_SERVER = re.compile(r"[A-Za-z0-9_.-]{1,253}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
+
+
+class SmtpTls(StrEnum):
+    """How the connection to the server for e-mail is kept secret."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
+_SMTP_PORTS = {SmtpTls.STARTTLS: 587, SmtpTls.TLS: 465, SmtpTls.NONE: 25}
 
 
 class BadSettings(ValueError):
@@ -152,6 +168,20 @@ class Settings(BaseSettings):
     """The networks of ours in which a PBX may be whose address is typed into the cabinet, such as
     10.8.0.0/16,127.0.0.1; without it a PBX can be set up there only by `ari-app account apply`. A shop's
     program (webhook) may be in them, too."""
+    smtp_host: str | None = None
+    """The server that takes e-mail to the shops' people: alerts and missed calls, for the shops that name
+    addresses. Without it nobody is written to."""
+    smtp_port: int | None = Field(default=None, ge=1, le=65535)
+    """Its port; by default that of ARI_APP_SMTP_TLS: 587, 465 or 25."""
+    smtp_tls: SmtpTls = SmtpTls.STARTTLS
+    """`starttls`, `tls` from the first byte, or `none`, which takes no password unless the server is on this
+    machine. The server's certificate must be trusted here."""
+    smtp_user: str | None = None
+    """With which name it lets us in; without it we don't sign in."""
+    smtp_password: SecretStr | None = Field(default=None, validate_default=True)
+    """The password for that."""
+    smtp_sender: str | None = Field(default=None, validate_default=True)
+    """Whom e-mail comes from, such as calls@example.com; without it nobody is written to."""
     clicks_extension_a_minute: int = Field(default=10, ge=1)
     """How many calls a click in the CRM places from one extension within a minute."""
     clicks_a_minute: int = Field(default=60, ge=1)
@@ -198,6 +228,11 @@ class Settings(BaseSettings):
         return self.port + METRICS_ABOVE if self.port + METRICS_ABOVE < 2**16 else self.port - METRICS_ABOVE
 
     @property
+    def smtp_at(self) -> int:
+        """The port of the server for e-mail."""
+        return self.smtp_port or _SMTP_PORTS[self.smtp_tls]
+
+    @property
     def recordings_dir(self) -> Path:
         """The folder of the recordings."""
         return self.data_dir / "recordings"
@@ -236,6 +271,33 @@ class Settings(BaseSettings):
         if url and (not url.startswith(_WEB) or " " in url):
             raise ValueError("expected an address that begins with https:// or http://")
         return url.rstrip("/")
+
+    @field_validator("smtp_host")
+    @classmethod
+    def _server(cls, host: str | None) -> str | None:
+        if host is not None and _MAIL_SERVER.fullmatch(host) is None:
+            raise ValueError("expected a server's name or address without a port, such as smtp.example.com")
+        return host
+
+    @field_validator("smtp_password")
+    @classmethod
+    def _not_seen(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        host, tls, user = (info.data.get(f"smtp_{name}") for name in ("host", "tls", "user"))
+        if (password is None) != (user is None):
+            raise ValueError(f"expected it together with {PREFIX}SMTP_USER, or neither")
+        if password is not None and tls is SmtpTls.NONE and host not in _THIS_MACHINE:
+            raise ValueError(f"expected {PREFIX}SMTP_TLS to be starttls or tls: others would see it")
+        return password
+
+    @field_validator("smtp_sender")
+    @classmethod
+    def _sender(cls, text: str | None, info: ValidationInfo) -> str | None:
+        address = mailbox(text) if text is not None else None
+        if text is not None and address is None:
+            raise ValueError("expected an e-mail address, such as calls@example.com")
+        if (address is None) != (info.data.get("smtp_host") is None):
+            raise ValueError(f"expected it together with {PREFIX}SMTP_HOST, or neither")
+        return address
 
     @field_validator("data_dir")
     @classmethod

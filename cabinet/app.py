@@ -18,7 +18,7 @@ from cabinet.frame.proxies import FOUND_OUT
 from cabinet.frame.rendering import set_up_templates
 from cabinet.frame.security import add_headers, expected
 from cabinet.frame.visits import SESSIONS
-from cabinet.pages import asterisk, check, findings, live
+from cabinet.pages import asterisk, check, findings, live, statistics
 from cabinet.routes import API, FIGURES, ROUTES
 
 
@@ -35,7 +35,7 @@ def make_app(service: Service) -> web.Application:
     app.cleanup_ctx.append(app[PASSING].at_work)
     app.on_shutdown.append(app[PASSING].close)
     set_up_templates(app)
-    for page in (asterisk, check, findings, live, reference):
+    for page in (asterisk, check, findings, live, reference, statistics):
         page.set_up(app)
     app.add_routes(_expecting(ROUTES))
     app.add_subapp("/api", _make_api(service))

@@ -13,6 +13,7 @@ from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import SOFTPHONE, CannotPrepare, Installation, prepare, prepare_program
 from ari_app.store.connection import connect
 from ari_app.store.server import private_redis
+from tests.support import pace
 from tests.support.office import API_KEY, Office
 
 IN_ASTERISKS_LOOP = {"asterisk", "browser", "faults"}
@@ -31,6 +32,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if (group := _shares_with_its_module(item)) is not None:
             item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
+def pytest_runtest_setup() -> None:
+    """Measure the machine's pace for each test of its own."""
+    pace.begin()
 
 
 def _shares_with_its_module(item: pytest.Item) -> str | None:

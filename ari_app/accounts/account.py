@@ -25,6 +25,7 @@ from ari_app.accounts.sections import (
     Crm,
     ExtensionOf,
     ExternalPhone,
+    MailSettings,
     MissedSettings,
     Notify,
     PbxSettings,
@@ -53,6 +54,7 @@ class RegisteredAccount(Section):
     missed: MissedSettings = MissedSettings()
     webhook: WebhookSettings = WebhookSettings()
     alerts: AlertSettings = AlertSettings()
+    mail: MailSettings = MailSettings()
     extensions: tuple[ExtensionOf, ...] = ()
     external_phones: tuple[ExternalPhone, ...] = ()
 
@@ -185,7 +187,7 @@ class Account(RegisteredAccount):
             missed_task=self.missed.task,
             missed_webhook=self.webhook.url is not None,
             missed_notice=self.missed.notify is not Notify.NOBODY,
-            telephones=re.fullmatch(r"PJSIP/[^/@]*", self.pbx.channel_format) is not None,
+            telephones=re.fullmatch(r"((PJ)?SIP|IAX2)/[^/@]*", self.pbx.channel_format) is not None,
         )
 
     def outside(self, number: str, line: str | None = None) -> Outside:
@@ -202,6 +204,7 @@ class Account(RegisteredAccount):
             {device: one.code for one in self.extensions for device in one.devices},
             {e164(one.mobile, self.crm.country) or "": one.code for one in self.extensions if one.mobile},
             self.crm.country,
+            self.pbx.outside_prefix,
         )
 
 

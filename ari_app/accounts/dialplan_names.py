@@ -12,6 +12,11 @@ AWAY_LABEL = "away"
 """The label behind Stasis() at which FreePBX's dialplan goes on while we are away."""
 
 
+def incoming_context(stasis_app: str) -> str:
+    """Name the context that hands a customer's call to the service, at ``s,1``."""
+    return f"{stasis_app}-incoming"
+
+
 def without_us_context(stasis_app: str) -> str:
     """Name the context in which Asterisk's dialplan goes on, at ``s,1``, while we are away."""
     return f"{stasis_app}-without-us"

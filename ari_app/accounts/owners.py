@@ -19,6 +19,8 @@ class Owners:
     mobiles: Mapping[str, str] = field(default_factory=dict)
     """The extension of a mobile (E.164)."""
     country: str = "RU"
+    outside_prefix: str = ""
+    """What the shop's dialplan dials before a number outside, such as 9."""
 
     def of_device(self, technology: str, name: str) -> str | None:
         """Say whose an endpoint is, None when it is nobody's; one may be named as the extension itself."""
@@ -27,9 +29,9 @@ class Owners:
         return self.devices.get(f"{technology}/{name}") or self.devices.get(name)
 
     def of_number(self, number: str) -> str | None:
-        """Say whose a dialled number is: an extension, or a mobile however it is written."""
+        """Say whose a dialled number is: an extension, or a mobile however it is written and dialled."""
         if number in self.codes:
             return number
         if not self.mobiles or len(number) <= LONGEST_INTERNAL:
             return None
-        return self.mobiles.get(e164(number, self.country) or "")
+        return self.mobiles.get(e164(number, self.country, self.outside_prefix) or "")

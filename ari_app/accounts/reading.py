@@ -23,6 +23,7 @@ from ari_app.accounts.sections import (
     Crm,
     ExtensionOf,
     ExternalPhone,
+    MailSettings,
     MissedSettings,
     PbxSettings,
     WebhookSettings,
@@ -141,6 +142,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "missed": MissedSettings,
     "webhook": WebhookSettings,
     "alerts": AlertSettings,
+    "mail": MailSettings,
     "extensions": ExtensionOf,
     "external_phones": ExternalPhone,
 }

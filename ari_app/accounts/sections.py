@@ -28,6 +28,7 @@ from ari_app.calls import (
     is_extension,
     parse_destinations,
 )
+from ari_app.mailbox import mailbox
 
 DEFAULT_TIMEZONE = "Europe/Moscow"
 EXAMPLE_URL = "https://shop.retailcrm.ru"
@@ -312,9 +313,44 @@ class AlertSettings(Section):
     """When the administrator is told that PBX, CRM, recording or disk fail, and that they are back."""
 
     minutes: int = Field(default=0, ge=0, le=1440, strict=True)
-    """How long it must fail; 0: nobody is told. A webhook is told where there is one."""
+    """How long it must fail; 0: nobody is told. A webhook is told where there is one, and who is named in
+    `MailSettings`."""
     group: GroupCode = ""
     """The CRM's group of users that sees a notice; empty: none."""
+
+
+MOST_MAILBOXES = 10
+
+
+def _mailbox(text: str) -> str:
+    address = mailbox(text)
+    return address if address is not None else _fail("expected an e-mail address, such as anna@example.com")
+
+
+def _few(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    alone = tuple({address.lower(): address for address in reversed(addresses)}.values())[::-1]
+    if len(alone) > MOST_MAILBOXES:
+        raise ValueError(f"expected {MOST_MAILBOXES} addresses at most")
+    return alone
+
+
+Mailboxes = Annotated[tuple[Annotated[str, AfterValidator(_mailbox)], ...], AfterValidator(_few)]
+
+
+class MailSettings(Section):
+    """Who is told by e-mail, of what: each address has each mail to itself. Empty: nobody."""
+
+    missed: Mailboxes = ()
+    """That a customer was missed, once a customer."""
+    lost: Mailboxes = ()
+    """That nobody has called them back within a day."""
+    alerts: Mailboxes = ()
+    """What fails for long, and that it is back: see `AlertSettings`."""
+
+    @property
+    def everybody(self) -> frozenset[str]:
+        """All who are written to."""
+        return frozenset((*self.missed, *self.lost, *self.alerts))
 
 
 LONGEST_ADDRESS, SHORTEST_SECRET = 500, 16

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from ari_app.accounts.extensions import Conflict
+from ari_app.accounts.sections import ExtensionOf
+from ari_app.calls import is_internal, is_persons
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,8 @@ class Person:
     """Whether they weren't there the time before."""
     left: bool = False
     """Whether they are there no longer."""
+    extension: str | None = None
+    """What stands there as their telephone, if it is an extension."""
 
     @property
     def works(self) -> bool:
@@ -69,6 +74,11 @@ class User(Protocol):
         """Whether they aren't blocked."""
         ...
 
+    @property
+    def phone(self) -> str | None:
+        """Their telephone, as it was typed."""
+        ...
+
 
 def compare(known: Mapping[int, Person], users: Iterable[User]) -> dict[int, Person]:
     """Mark the users who are new and who have left; none is new at the first time. None is forgotten."""
@@ -78,6 +88,9 @@ def compare(known: Mapping[int, Person], users: Iterable[User]) -> dict[int, Per
             user.name or (known[user.id].name if user.id in known else None),
             user.active,
             new=bool(known) and (user.id not in known or known[user.id].left),
+            extension=user.phone
+            if user.phone and is_internal(user.phone) and is_persons(user.phone)
+            else None,
         )
         for user in users
     }
@@ -87,3 +100,20 @@ def compare(known: Mapping[int, Person], users: Iterable[User]) -> dict[int, Per
         if ident not in people
     }
     return people | gone
+
+
+def matched(people: Iterable[Person], ours: Iterable[ExtensionOf], there: Collection[str]) -> dict[int, str]:
+    """Give employees without an extension the one that stands in the CRM as their telephone, by their ids.
+
+    `ours` are the account's, `there` are those that the PBX has. What stands in the CRM for two employees,
+    or is another telephone of somebody's, is nobody's.
+    """
+    have = tuple(ours)
+    users, taken = {one.user_id for one in have}, {code for one in have for code in (one.code, *one.devices)}
+    free = {
+        one.id: one.extension
+        for one in people
+        if one.works and one.extension in there and one.id not in users and one.extension not in taken
+    }
+    times = Counter(free.values())
+    return {user: code for user, code in free.items() if code is not None and times[code] == 1}

@@ -8,7 +8,7 @@ from contextlib import suppress
 from ari_app.accounts.dialplan_names import named_context, named_exten
 from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import PbxRefused, PbxUnknown
-from ari_app.asterisk.feature_codes import behind
+from ari_app.asterisk.feature_codes import CALLER_SENT_ON, CALLER_WITHOUT_CODES, behind
 from ari_app.calls import Way, fitting
 from ari_app.calls import orders as o
 
@@ -98,6 +98,9 @@ class Actions:
         shown = f'"{name}" <{ring.number}>'
         # Pickup(101) finds what Dial() has made alone; Pickup(101@PICKUPMARK), FreePBX's **, ours as well.
         pickup = {"PICKUPMARK": ring.code} if ring.code and not ring.endpoint.startswith("Local/") else {}
+        callers = {}
+        if ring.inbound and ring.originator:
+            callers = {**CALLER_WITHOUT_CODES, **({CUSTOMERS_NAME: name} if name else {})}
         try:
             await self._ari(
                 "channels",
@@ -109,7 +112,7 @@ class Actions:
                 variables={
                     "CONNECTEDLINE(all,i)": shown,
                     **pickup,
-                    **({CUSTOMERS_NAME: name} if ring.inbound and ring.originator and name else {}),
+                    **callers,
                     **behind(ring.endpoint, inbound=ring.inbound),
                 },
                 **({"originator": ring.originator} if ring.originator else {}),
@@ -138,10 +141,7 @@ class Actions:
 
     async def _show(self, leg: str, caller: str) -> None:
         """A leg that is gone, or can't be told, shows what it shows: the call goes on all the same."""
-        with suppress(PbxRefused):
-            await self._ari(
-                "channels", "setChannelVar", channelId=leg, variable="CONNECTEDLINE(all)", value=caller
-            )
+        await self._set(leg, "CONNECTEDLINE(all)", caller)
 
     async def _pass_keys(self, bridge: str, channel: str, through: bool) -> None:
         """A channel that is in the bridge already leaves it for a moment and comes back."""
@@ -157,7 +157,8 @@ class Actions:
         """
         place = (send.context, send.exten, send.priority)
         named = (named_context(self._app), named_exten(*place), 1)
-        context, exten, priority = named if await self._has(send.channel, *named) else place
+        has_name, _ = await asyncio.gather(self._has(send.channel, *named), self._without_codes(send.channel))
+        context, exten, priority = named if has_name else place
         await self._ari(
             "channels",
             "continueInDialplan",
@@ -166,6 +167,18 @@ class Actions:
             extension=exten,
             priority=priority,
         )
+
+    async def _without_codes(self, channel: str) -> None:
+        """Keep a caller who goes on in the dialplan from its feature codes, whatever its options say."""
+        await asyncio.gather(*(self._set(channel, *one) for one in CALLER_SENT_ON.items()))
+
+    async def _set(self, channel: str, variable: str, value: str) -> None:
+        """Let the PBX set a variable as it reads ``SET()``, if it can.
+
+        It does so in another thread than the channel's: unlike a variable set by ARI that bars nothing.
+        """
+        with suppress(PbxRefused):
+            await self._read(channel, f"SET({variable}={value})")
 
     async def _has(self, channel: str, context: str, exten: str, priority: int) -> bool:
         function = f"DIALPLAN_EXISTS({context},{exten},{priority})"

@@ -32,6 +32,7 @@ from ari_app.asterisk.ajam_wire import (
 from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable, PbxUnknown, why
 from ari_app.asterisk.feature_codes import NO_FEATURE_CODES
 from ari_app.asterisk.pbx import PbxState
+from ari_app.asterisk.places import Places, read_places
 from ari_app.backoff import BackOff
 from ari_app.calls import Way
 
@@ -174,6 +175,22 @@ class Ajam:
             return read_channels(answer)
         except ValueError as error:
             raise PbxUnknown(Way.AJAM, str(error)) from error
+
+    async def places(self, stasis_app: str) -> Places:
+        """Find the places of the dialplan to which calls may be led, those of our application left out.
+
+        That the PBX doesn't show them, or too many, says nothing of whether AJAM works.
+
+        Raises:
+            PbxError: `PbxRefused` when the user may not see the dialplan.
+        """
+        with self._noting_trouble():
+            await self._actions.open()
+        dialplan = await self._actions.send([("action", "ShowDialPlan")])
+        if dialplan.refused:
+            raise PbxRefused(Way.AJAM, dialplan.message, action="ShowDialPlan")
+        queues = await self._actions.send([("action", "QueueSummary")])  # refused where nothing has a queue
+        return await asyncio.to_thread(read_places, dialplan.events, queues.events, stasis_app)
 
     # -- events -------------------------------------------------------------------------------------------
 

@@ -147,6 +147,8 @@ def _read_block(block: str) -> dict[str, str]:
 def read_channels(answer: Answer) -> list[AjamChannel]:
     """Read the answer to ``CoreShowChannels``.
 
+    A channel that changes meanwhile may be listed twice (Asterisk 22): as it was, and then as it is.
+
     Raises:
         ValueError: it is not whole.
     """
@@ -154,7 +156,7 @@ def read_channels(answer: Answer) -> list[AjamChannel]:
     ends = [event.fields for event in answer.events if event.name == "CoreShowChannelsComplete"]
     if not ends or ends[-1].get("ListItems") != str(len(channels)):
         raise ValueError("the list of channels is not whole")
-    return channels
+    return list({channel.id: channel for channel in channels}.values())
 
 
 def _channel(fields: dict[str, str]) -> AjamChannel:

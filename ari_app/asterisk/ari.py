@@ -8,13 +8,17 @@ limit, and raises our own errors (`ari_app.asterisk.errors`).
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
+from urllib.parse import quote_plus
+from weakref import WeakValueDictionary
 
 import aioari
 import aiohttp
+import orjson
 
 from ari_app import figures
 from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable, PbxUnknown
@@ -36,7 +40,10 @@ MOST_RESOURCES = 50
 LONGEST_PATH = 500
 DESCRIPTION_SECONDS = 30.0
 
+_BASE = "/ari"
+"""In the place of the address that the PBX gives of itself: the transport knows a better one."""
 _BY_SOCKET = "takes requests over the event socket"
+_IS_JSON = {"Content-Type": "application/json"}
 _MAYBE_DONE = frozenset({408, 502, 503, 504})
 
 
@@ -96,11 +103,11 @@ class AriTransport:
         url: str,
         params: Mapping[str, Any] | None = None,
         data: str | bytes | None = None,
-        headers: Mapping[str, str] | None = None,
         longest: int | None = None,
     ) -> Reply:
         """Send one request; an answer has at most `longest` bytes, by default `LONGEST_ANSWER`.
 
+        `data` is JSON.
         The address that the PBX gives of itself may be wrong behind a proxy: only the part after ``/ari/`` is
         taken from `url`.
 
@@ -112,7 +119,7 @@ class AriTransport:
         if self._ours is not None and not await self._ours():
             raise PbxUnavailable(Way.ARI, "another copy of the service holds the account")
         try:
-            return await self._request(method, url, params, data, headers, longest)
+            return await self._request(method, url, params, data, longest)
         except PbxError as error:
             if "/file" not in url:  # where a refusal means that there is none
                 figures.PBX_ERRORS.labels(self._account, _kind(error)).inc()
@@ -124,7 +131,6 @@ class AriTransport:
         url: str,
         params: Mapping[str, Any] | None,
         data: str | bytes | None,
-        headers: Mapping[str, str] | None,
         longest: int | None,
     ) -> Reply:
         path = url.partition("/ari/")[2]
@@ -133,12 +139,12 @@ class AriTransport:
             asked = time.monotonic()
             said = None if self.socket is None else await self.socket.ask(method, path, texts, data)
             if said is not None:
-                figures.PBX_REQUESTS.labels("socket").observe(time.monotonic() - asked)
+                figures.measured(figures.PBX_REQUESTS, "socket", time.monotonic() - asked)
                 reply = Reply(*said)
             else:
                 most = LONGEST_ANSWER if longest is None else longest
                 with figures.measuring(figures.PBX_REQUESTS, "http"):
-                    reply = await self._by_http(method, path, texts, data, headers or {}, most)
+                    reply = await self._by_http(method, path, texts, data, most)
         except aiohttp.ClientConnectorError as error:
             raise PbxUnavailable(Way.ARI, in_words(error)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -159,7 +165,6 @@ class AriTransport:
         path: str,
         params: Mapping[str, str],
         data: str | bytes | None,
-        headers: Mapping[str, str],
         longest: int,
     ) -> Reply:
         async with self._session.request(
@@ -167,7 +172,7 @@ class AriTransport:
             self._ari + path,
             params=params,
             data=data,
-            headers={**headers, "Authorization": self._auth},
+            headers={"Authorization": self._auth, **(_IS_JSON if data else {})},
             timeout=self._timeout,
             allow_redirects=False,  # user and password go to no other host
         ) as response:
@@ -240,13 +245,9 @@ class Ari:
             PbxError: as `AriTransport.request` does.
         """
         transport = AriTransport(session, base_url, username, password, ours, account)
-        client = aioari.Client(base_url, transport)
         try:
             async with asyncio.timeout(DESCRIPTION_SECONDS):
-                client.swagger.url = await _described(transport)
-                await asyncio.to_thread(
-                    asyncio.run, client.init()
-                )  # it asks nothing more, but takes its time
+                client = await _client_of(await _described(transport))
         except PbxError:
             raise
         except Exception as error:  # the description is read by others, who trust it
@@ -261,7 +262,7 @@ class Ari:
         Raises:
             PbxError: as `AriTransport.request` does; what can't be read is `PbxUnknown`.
         """
-        reply = cast(Reply, await self._find(resource, operation)(**arguments))
+        reply = await self.transport.request(*_written(self._find(resource, operation), arguments))
         try:
             return reply.read()
         except ValueError as error:
@@ -279,6 +280,47 @@ class Ari:
 
     def _find(self, resource: str, operation: str) -> Any:
         return self._client.swagger.get_resource(resource).get_operation(operation)
+
+
+def _written(operation: Any, arguments: Mapping[str, Any]) -> tuple[str, str, dict[str, Any], bytes | None]:
+    """Give an operation's method, address, parameters and body, as aioswagger11 does, which logs them, too.
+
+    Raises:
+        TypeError: it lacks an argument, or has no such.
+    """
+    address: str = operation.uri
+    texts: dict[str, Any] = {}
+    body: dict[str, Any] = {}
+    unknown = arguments.keys() - {one["name"] for one in operation.json.get("parameters", ())}
+    if unknown:
+        raise TypeError(f"{operation} has no {', '.join(unknown)}")
+    for one in operation.json.get("parameters", ()):
+        name = one["name"]
+        value = arguments.get(name)
+        if value is None:
+            if one["required"]:
+                raise TypeError(f"{operation} lacks {name}")
+        elif one["paramType"] == "path":
+            address = address.replace(f"{{{name}}}", quote_plus(str(value)))
+        else:
+            (body if one["paramType"] == "body" else texts)[name] = value
+    return operation.json["httpMethod"], address, texts, orjson.dumps(body) if body else None
+
+
+_clients: WeakValueDictionary[bytes, aioari.Client] = WeakValueDictionary()
+"""Those in use, by what was described: PBXs of one version say the same, and each would take 0.4 MB of it."""
+
+
+async def _client_of(described: dict[str, Any]) -> aioari.Client:
+    """Give the client that has the operations described, the same for all PBXs that describe them so."""
+    said = hashlib.sha256(orjson.dumps(described, option=orjson.OPT_SORT_KEYS)).digest()
+    client = _clients.get(said)
+    if client is None:
+        client = aioari.Client("", object())  # `Ari` asks by its PBX's transport
+        client.swagger.url = described
+        await asyncio.to_thread(asyncio.run, client.init())  # it asks nothing more, but takes its time
+        client = _clients.setdefault(said, client)
+    return client
 
 
 async def _described(transport: AriTransport) -> dict[str, Any]:
@@ -306,6 +348,6 @@ async def _described(transport: AriTransport) -> dict[str, Any]:
         paths = [described["basePath"], *(operations["path"] for operations in described["apis"])]
         if max(map(len, paths)) > LONGEST_PATH:  # of two of these each operation's is made
             raise PbxUnavailable(Way.ARI, f"its API description has paths longer than {LONGEST_PATH} bytes")
-        resource["api_declaration"] = {**described, "models": {}}
+        resource["api_declaration"] = {**described, "basePath": _BASE, "models": {}}
         resource[_BY_SOCKET] = "RESTRequest" in described.get("models", ())
-    return listing
+    return {**listing, "basePath": _BASE}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ari_app.accounts.owners import Owners
-from ari_app.calls import ATTENDED, Doing, is_extension
+from ari_app.calls import ATTENDED, Doing, is_extension, says_little
 from ari_app.calls import happenings as h
 
 EVENT_TYPES = (
@@ -45,7 +45,8 @@ _DOING = {
     **dict.fromkeys(("AgentLogin", "AgentRequest", "Bridge", "BridgeAdd", "BridgeWait"), Doing.MEETS),
     **dict.fromkeys(("ConfBridge", "MeetMe", "Park", "ParkAndAnnounce", "ParkedCall"), Doing.MEETS),
     **dict.fromkeys(("Pickup", "PickupChan"), Doing.MEETS),
-    **dict.fromkeys(("Busy", "Congestion"), Doing.REFUSES),
+    "Busy": Doing.BUSY,
+    "Congestion": Doing.REFUSES,
     **dict.fromkeys(("PlayTones", "Playtones", "Wait", "WaitExten"), Doing.WAITS),
     **dict.fromkeys(("AGI", "EAGI", "Authenticate", "BackGround", "BackgroundDetect"), Doing.SPEAKS),
     **dict.fromkeys(("ControlPlayback", "DISA", "Dictate", "Directory"), Doing.SPEAKS),
@@ -68,6 +69,8 @@ class NewCaller:
     name: str
     arguments: tuple[str, ...]
     number: str
+    shown: str = ""
+    """The name that it came with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +89,51 @@ class Replaced:
 Signal: TypeAlias = NewCaller | Heard | Replaced
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A trial by the channels that it begins with: all that is known of it stands in their names.
+
+    `customer` is the half of a Local channel that stands for a customer's telephone, `caller` the other one,
+    which comes to us as their calls do; `code` is the extension to ring, empty in the customer's half.
+    """
+
+    call: str
+    customer: str
+    caller: str
+    code: str
+
+
 class Ids:
     """The ids that we give: ``APP-16 hex digits`` for a call, its bridge and its recording, ``CALL-N`` for a
     leg, ``CALL-N-2`` for the far half of a Local channel, ``CALL-recorder`` for the channel that is recorded.
+    A trial's channels are ``APP-trial-16 hex digits`` and the same with the extension that it rings.
     """
 
     def __init__(self, stasis_app: str) -> None:
         self.prefix = f"{stasis_app}-"
         self._ours = re.compile(rf"({re.escape(self.prefix)}[0-9a-f]{{16}})(-\d+|-recorder)?(-2)?")
+        self._trial = re.compile(rf"{re.escape(self.prefix)}trial-([0-9a-f]{{16}})(?:-(\d+))?")
 
     def new_leg(self) -> str:
         """Name a channel that is of no call."""
         return f"{self.prefix}{secrets.token_hex(8)}-0"
+
+    def new_trial(self, code: str) -> Trial:
+        """Name the channels of a trial that rings an extension, and its call."""
+        mark = secrets.token_hex(8)
+        customer = f"{self.prefix}trial-{mark}"
+        return Trial(f"{self.prefix}{mark}", customer, f"{customer}-{code}", code)
+
+    def trial_of(self, channel: str) -> Trial | None:
+        """Give the trial of whose two halves a channel is one; None when it is of none.
+
+        Only who may choose a channel's id can make one: no customer, and no telephone, can.
+        """
+        match = self._trial.fullmatch(channel)
+        if match is None:
+            return None
+        customer = f"{self.prefix}trial-{match[1]}"
+        return Trial(f"{self.prefix}{match[1]}", customer, channel, match[2] or "")
 
     def call_of(self, ident: str) -> str | None:
         """Give the call that an id belongs to, None when it is not one of ours."""
@@ -162,6 +198,10 @@ class Extensions:
             number = ""
         return self.code_of(str(channel["name"]), number)
 
+    def whom_it_dials(self, number: str) -> str:
+        """Give what a transfer dials as it was dialled, but the extension where it is somebody's mobile."""
+        return (self._owners().of_number(number) if self._owners is not None else None) or number
+
     def _of_local(self, channel_name: str) -> str | None:
         local = _LOCAL_MEMBER.match(channel_name)
         if local is None:
@@ -208,7 +248,7 @@ def read_event(event: dict[str, Any], at: float, ids: Ids, extensions: Extension
         case "BridgeAttendedTransfer":
             return _attended(event, at, extensions)
         case "BridgeBlindTransfer":
-            return _blind(event, at)
+            return _blind(event, at, extensions)
         case "RecordingFinished":
             return Heard(str(event["recording"]["name"]), h.RecordingFinished(at))
         case "RecordingFailed":
@@ -221,7 +261,9 @@ def read_event(event: dict[str, Any], at: float, ids: Ids, extensions: Extension
 
 def new_caller(channel: dict[str, Any], arguments: tuple[str, ...]) -> NewCaller:
     """Read a channel as ARI describes it."""
-    return NewCaller(channel["id"], str(channel["name"]), arguments, str(channel["caller"]["number"]))
+    caller = channel["caller"]
+    number, shown = str(caller["number"]), str(caller.get("name") or "")
+    return NewCaller(channel["id"], str(channel["name"]), arguments, number, shown)
 
 
 def _state_change(channel: dict[str, Any], at: float, ids: Ids, extensions: Extensions) -> Signal | None:
@@ -236,10 +278,10 @@ def _state_change(channel: dict[str, Any], at: float, ids: Ids, extensions: Exte
 
 def _destroyed(event: dict[str, Any], at: float, ids: Ids) -> Signal | None:
     ident, cause = str(event["channel"]["id"]), int(event["cause"])
+    sip, up = int(event.get("tech_cause") or 0) or None, event["channel"].get("state") == "Up"
     if ids.is_far_half(ident):
-        return None
-    sip, up = event.get("tech_cause"), event["channel"].get("state") == "Up"
-    return Heard(ident, h.LegEnded(at, ident, cause, int(sip) if sip else None, up=up))
+        return None if says_little(cause) else Heard(ident, h.FarHalfEnded(at, ident, cause, sip))
+    return Heard(ident, h.LegEnded(at, ident, cause, sip, up=up))
 
 
 def _does(event: dict[str, Any], at: float) -> Signal | None:
@@ -263,12 +305,15 @@ def newcomer(channel: dict[str, Any], at: float, extensions: Extensions, old: st
     code = extensions.direct_code_of(name, number)
     if local is not None:
         code = extensions.known(number or None) if local[1] == ATTENDED else None
+    target = extensions.whom_it_dials(local[1]) if local else None
+    if name.startswith(f"Local/{ATTENDED}@"):  # either half: it joins two calls
+        target = ATTENDED
     return h.PartyReplaced(
         at=at,
         old=old,
         channel=str(channel["id"]),
         local=local is not None,
-        target=local[1] if local else None,
+        target=target,
         code=code,
     )
 
@@ -282,7 +327,7 @@ def _attended(event: dict[str, Any], at: float, extensions: Extensions) -> Signa
     return Heard(leg, h.MemberAnswered(at, leg, member, extensions.code_of_channel(target)))
 
 
-def _blind(event: dict[str, Any], at: float) -> Signal | None:
+def _blind(event: dict[str, Any], at: float, extensions: Extensions) -> Signal | None:
     """A member who talked behind a Local channel of ours has sent its other half on in the dialplan.
 
     The customer's own channel is sent on so only into a parking lot; else a new one stands for it.
@@ -296,16 +341,21 @@ def _blind(event: dict[str, Any], at: float) -> Signal | None:
         ident = str(event["channel"]["id"])
         return Heard(ident, h.OutcomeUnknown(at, "a transfer has led nowhere"))
     leg, member = str(transferee["id"]), str(event["channel"]["name"])
-    return Heard(leg, h.MemberTransferred(at, leg, member, str(event["exten"])))
+    target = extensions.whom_it_dials(str(event["exten"]))
+    return Heard(leg, h.MemberTransferred(at, leg, member, target))
 
 
 def _dial(event: dict[str, Any], at: float, extensions: Extensions) -> Signal | None:
     """Somebody is dialled by a channel in the dialplan: `leg` is that channel."""
     dialler = event.get("caller")
     if dialler is None:
-        return _forwarded(event, at)
-    leg = str(dialler["id"])
-    return _dialled(leg, event["peer"], str(event["dialstatus"]), at, extensions, dialler)
+        return _forwarded(event, at) or _refuses(event, at)
+    leg, status, onward = str(dialler["id"]), str(event["dialstatus"]), event.get("forwarded")
+    if onward is not None and status:
+        name, code = str(onward["name"]), extensions.code_of_channel(onward, dialler)
+        local = str(onward["id"]) if _LOCAL.fullmatch(name) else None
+        return Heard(leg, h.MemberEnded(at, leg, str(event["peer"]["name"]), status, name, code, local))
+    return _dialled(leg, event["peer"], status, at, extensions, dialler)
 
 
 def _dialled(
@@ -341,12 +391,22 @@ def _forwarded(event: dict[str, Any], at: float) -> Signal | None:
     return Heard(str(peer["id"]), h.LegForwarded(at, str(peer["id"]), forward[1], context))
 
 
+def _refuses(event: dict[str, Any], at: float) -> Signal | None:
+    """The dialplan behind a Local leg says that it is busy: by an application, or because it is at its end
+    when all whom it has dialled were tried in vain (``autofallthrough``). It waits for 10 s then.
+    """
+    peer, ident, status = event["peer"], str(event["peer"]["id"]), str(event["dialstatus"])
+    if status not in ("BUSY", "CONGESTION") or not _LOCAL.fullmatch(str(peer["name"])):
+        return None
+    return Heard(ident, h.DialplanDoes(at, ident, _DOING[status.title()]))
+
+
 def dialled_by(
     dialler: dict[str, Any], channels: dict[str, dict[str, Any]], at: float, extensions: Extensions
 ) -> list[h.MemberRung]:
     """List whom a channel in the dialplan dials just now, of those who are rung: what was missed of them."""
     dialplan = dialler["dialplan"]
-    if dialplan.get("app_name") != "Dial":
+    if dialplan.get("app_name") not in ("Dial", "Queue"):
         return []
     dialled = str(dialplan.get("app_data") or "").split(",")[0].split("&")
     names = {one.removesuffix("/n") for one in dialled if one.startswith("Local/") or "@" not in one}
@@ -354,7 +414,9 @@ def dialled_by(
     for channel in channels.values():
         name = str(channel["name"])
         match = _ENDPOINT.fullmatch(name)
-        if match is None or f"{match[1]}/{match[2]}" not in names or name.endswith(";2"):
+        if match is None or name.endswith(";2"):
+            continue
+        if f"{match[1]}/{match[2]}" not in names and not _queue_rings(dialler, channel):
             continue
         status = {"Down": "", "Ringing": "RINGING"}.get(channel["state"])
         if status is not None:
@@ -362,3 +424,12 @@ def dialled_by(
             if isinstance(signal, Heard) and isinstance(signal.happening, h.MemberRung):
                 found.append(signal.happening)
     return found
+
+
+def _queue_rings(dialler: dict[str, Any], channel: dict[str, Any]) -> bool:
+    """Tell whether a queue rings a member for the one who waits in it: they see who that is."""
+    apps = [str((one.get("dialplan") or {}).get("app_name")) for one in (dialler, channel)]
+    if apps != ["Queue", "AppQueue"]:
+        return False
+    number = str((dialler.get("caller") or {}).get("number") or "")
+    return bool(number) and str((channel.get("connected") or {}).get("number")) == number

@@ -17,7 +17,6 @@ from ari_app.asterisk.ari import AriTransport
 from ari_app.asterisk.errors import PbxLost, PbxRefused, PbxTaken
 from ari_app.calls import Way
 
-RENEW_SECONDS = 10.0
 FRESH_SECONDS = 30
 _VARIABLE = "/ari/asterisk/variable"
 
@@ -76,10 +75,11 @@ class Mark:
         """
         return (await self._look(transport))[0]
 
-    async def put(self, transport: AriTransport, *, force: bool = False) -> None:
+    async def put(self, transport: AriTransport, *, force: bool = False, now: float | None = None) -> None:
         """Put our mark there, or renew it; with `force` also in the place of another's.
 
-        A PBX that can't be asked for variables is taken without a mark.
+        `now` is what the PBX's clock has just shown; it is asked when that isn't known. A PBX that can't be
+        asked for variables is taken without a mark.
 
         Raises:
             PbxTaken: the mark of another installation is there, and fresh.
@@ -87,7 +87,7 @@ class Mark:
             PbxError: the PBX does not answer, or not to us.
         """
         try:
-            found, now = await self._look(transport)
+            found, at = await self._look(transport, now)
             if found is not None and found.name != self._name and found.fresh and not force:
                 where = f" ({found.address})" if found.address else ""
                 raise PbxTaken(
@@ -100,7 +100,7 @@ class Mark:
                 if epoch:
                     raise PbxLost(Way.ARI, "another copy of the service has taken the account since")
                 epoch = found.epoch
-            await self._set(transport, f"{self._name} {now} {self._address} {epoch}")
+            await self._set(transport, f"{self._name} {at} {self._address} {epoch}")
         except PbxRefused:
             return
 
@@ -114,9 +114,13 @@ class Mark:
         if found is not None and found.name == self._name:
             await self._set(transport, "")
 
-    async def _look(self, transport: AriTransport) -> tuple[Holder | None, str]:
-        wanted = (self._variable, "EPOCH")
-        mark, clock = await asyncio.gather(*(self._get(transport, variable) for variable in wanted))
+    async def _look(self, transport: AriTransport, now: float | None = None) -> tuple[Holder | None, str]:
+        """Give whose mark is there, and what the PBX's clock shows, in whole seconds."""
+        if now is not None:
+            mark, clock = await self._get(transport, self._variable), str(int(now))
+        else:
+            wanted = (self._variable, "EPOCH")
+            mark, clock = await asyncio.gather(*(self._get(transport, variable) for variable in wanted))
         return read_mark(mark, clock), clock
 
     async def _get(self, transport: AriTransport, variable: str) -> str:

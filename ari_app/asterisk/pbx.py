@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
@@ -26,6 +25,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from ari_app import figures
 from ari_app.accounts.dialplan_names import ring_context
 from ari_app.accounts.owners import Owners
+from ari_app.accounts.sections import PbxSettings
 from ari_app.asterisk.actions import Actions
 from ari_app.asterisk.ari import REQUEST_SECONDS, Ari
 from ari_app.asterisk.errors import (
@@ -45,17 +45,17 @@ from ari_app.asterisk.events import (
     Ids,
     NewCaller,
     Replaced,
-    dialled_by,
-    doing,
     read_event,
 )
-from ari_app.asterisk.installations import RENEW_SECONDS, Mark
+from ari_app.asterisk.installations import Mark
 from ari_app.asterisk.pbx_clock import PbxClock
+from ari_app.asterisk.signs_of_life import PING_SECONDS, PONG_SECONDS, EventSocket, SignsOfLife
+from ari_app.asterisk.snapshot import Snapshot
 from ari_app.asterisk.socket_requests import ANSWER, SocketRequests
 from ari_app.backoff import BackOff, spread
 from ari_app.bounded import Allowance
-from ari_app.calls import NESTING, ChannelFact, Doing, Order, Way
-from ari_app.calls import happenings as h
+from ari_app.calls import Order, Way
+from ari_app.clock import rest
 from ari_app.failures import in_words
 from ari_app.reach import Passage
 from ari_app.steps import begin
@@ -63,17 +63,20 @@ from ari_app.steps import begin
 log = structlog.get_logger(__name__)
 
 OPEN_SECONDS = 5.0
-PING_SECONDS, PONG_SECONDS = 1.0, 2.0
-"""How often the PBX is asked for a sign of life, and how long it may take; then the socket is lost."""
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 15.0
 SOON_SECONDS, A_MOMENT_SECONDS = 2.0, 300.0
 """The longest pause before a PBX is tried again that was connected so shortly ago."""
-TIME_SECONDS = 15.0
-"""How often the PBX is asked the time."""
+ROUND_SECONDS, AGAIN_SECONDS = 10.0, 2.0
+"""How often the PBX is asked the time and our mark there is renewed, and how soon again when that failed.
+
+A mark is fresh for 30 s: two may fail.
+"""
 LONGEST_EVENT = 256 * 1024
 """Bytes; Asterisk's own are below 10 000."""
 EVENTS_A_SECOND, EVENTS_SECONDS = 500, 60.0
 """So many events a second, held over so long, are read as they come; further ones wait."""
+NO_SUCH_RECORDING = "Recording not found"
+"""How ARI says that a recording doesn't exist; a PBX that has just started answers 404 to everything."""
 DOWNLOADS = 8
 """So many recordings are fetched at once; more would hold up what the PBX is asked for calls."""
 AT_A_TIME = 50
@@ -90,22 +93,11 @@ class PbxTarget:
     stasis_app: str
     channel_format: str
 
-
-@dataclass(frozen=True, slots=True)
-class FarHalf:
-    """The half of a Local channel that runs the dialplan; `up` tells whether the near one is up."""
-
-    id: str
-    up: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Telephone:
-    """A telephone's channel; `code` is the extension whose it is, none when it is nobody's of the account."""
-
-    id: str
-    name: str
-    code: str | None
+    @classmethod
+    def of(cls, pbx: PbxSettings) -> PbxTarget:
+        """Give the one that an account's settings name."""
+        password = pbx.ari_password.get_secret_value()
+        return cls(pbx.ari_url, pbx.ari_username, password, pbx.stasis_app, pbx.channel_format)
 
 
 class PbxState(StrEnum):
@@ -136,35 +128,6 @@ class Ears(Protocol):
 
     async def connected(self, startup: str) -> None:
         """The event stream is there (again). `startup` is when the PBX was started, in its own words."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The channels and bridges that exist on the PBX."""
-
-    channels: dict[str, dict[str, Any]]
-    bridges: dict[str, tuple[str, ...]]
-    """The channels in each bridge."""
-    lots: frozenset[str] = frozenset()
-    """The bridges whose channels don't hear one another: parking lots."""
-
-    @cached_property
-    def bridged(self) -> frozenset[str]:
-        """All channels that are in a bridge."""
-        return frozenset(channel for inside in self.bridges.values() for channel in inside)
-
-    def talk_of(self, channel: str) -> tuple[str, ...]:
-        """List the channels of the bridge in which a channel is, itself too; none hears it in a lot."""
-        mixing = (inside for bridge, inside in self.bridges.items() if bridge not in self.lots)
-        return next((those for those in mixing if channel in those), ())
-
-    def fact(self, channel: str) -> ChannelFact | None:
-        """Say what is true of one channel."""
-        found = self.channels.get(channel)
-        if found is None:
-            return None
-        in_stasis = found["dialplan"].get("app_name") == "Stasis"
-        return ChannelFact(channel, str(found["state"]), channel in self.bridged, in_stasis=in_stasis)
 
 
 class Pbx:
@@ -212,6 +175,8 @@ class Pbx:
         self._time = PbxClock(clock)
         self._log = log.bind(account=account, pbx=target.url)
         self._ari: Ari | None = None
+        self._unwanted: dict[str, bool] = {}
+        """Recordings that could not be removed so far, in the order in which that was tried."""
         self._requests: SocketRequests | None = None
         """What is asked over the event socket, while there is one."""
         self._taking: asyncio.Task[Snapshot] | None = None
@@ -244,6 +209,7 @@ class Pbx:
         """Stay connected and say what happens, until cancelled or another process takes the application."""
         back_off = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
         while True:
+            await asyncio.sleep(self._passage.door.wait())
             try:
                 await self._connect_and_listen(ears)
                 back_off.well()
@@ -271,19 +237,23 @@ class Pbx:
             with suppress(OSError):  # it is closed already
                 raw.shutdown(socket.SHUT_RDWR)
 
+    async def reach(self) -> Ari:
+        """Give the REST interface; who hears no events needs no more.
+
+        Raises:
+            PbxError: the PBX can't be reached, or doesn't let us in.
+        """
+        if self._ari is None:
+            target, session = self.target, self._passage.session
+            account, ours = self._account, self._ours
+            self._ari = await Ari.open(session, target.url, target.username, target.password, ours, account)
+        return self._ari
+
     async def _connect_and_listen(self, ears: Ears) -> None:
         target = self.target
-        if self._ari is None:
-            self._ari = await Ari.open(
-                self._passage.session,
-                target.url,
-                target.username,
-                target.password,
-                self._ours,
-                self._account,
-            )
+        ari = await self.reach()
         if self._mark is not None:
-            await self._mark.put(self._ari.transport)
+            await self._mark.put(ari.transport)
         if self._may_take is not None and not await self._may_take():
             raise PbxUnavailable(Way.ARI, "another copy of the service holds the account")
         url = f"ws{target.url.removeprefix('http')}ari/events?app={quote(target.stasis_app)}"
@@ -292,12 +262,12 @@ class Pbx:
             socket = await _Connect(
                 url,
                 sock=self._raw,
-                additional_headers={"Authorization": self._ari.transport.authorization},
+                additional_headers={"Authorization": ari.transport.authorization},
                 compression=None,
                 max_size=LONGEST_EVENT,
                 open_timeout=OPEN_SECONDS,
-                ping_interval=PING_SECONDS,
-                ping_timeout=PONG_SECONDS,
+                ping_interval=None,
+                create_connection=EventSocket,
                 close_timeout=1.0,
                 proxy=None,
             )
@@ -307,24 +277,26 @@ class Pbx:
                     Way.ARI, f"the PBX answers {error.response.status_code} to user and password"
                 ) from error
             raise
+        assert isinstance(socket, EventSocket)
         self._time.connected()
         figures.PBX_CONNECTIONS.labels(self._account).inc()
         requests = self._requests = SocketRequests(socket, REQUEST_SECONDS)
         async with socket:
-            beside = [asyncio.create_task(self._introduce(socket, ears))]
-            if self._mark is not None:
-                beside.append(asyncio.create_task(self._stay_marked(self._mark, socket, ears)))
+            listening = SignsOfLife.here().watching(socket, PONG_SECONDS)
+            beside = [
+                asyncio.create_task(self._introduce(socket, ears)),
+                asyncio.create_task(self._make_rounds(socket, ears)),
+            ]
             unnoticed = 0.0
             try:
-                await self._listen(socket, ears)
+                with listening:
+                    await self._listen(socket, ears)
             except ConnectionClosed as closed:
-                if (
-                    closed.rcvd is None and closed.sent is not None
-                ):  # we closed it: nothing was heard any more
+                if socket.silent or (closed.rcvd is None and closed.sent is not None):  # it was we who closed
                     unnoticed = PING_SECONDS + PONG_SECONDS
                 raise
             finally:
-                self._raw = self._requests = self._ari.transport.socket = None
+                self._raw = self._requests = ari.transport.socket = None
                 for task in beside:
                     task.cancel()
                 if self.connected:
@@ -346,7 +318,7 @@ class Pbx:
             return await self._passage.reach.connect(url.hostname, url.port or 0)
 
     async def _introduce(self, socket: ClientConnection, ears: Ears) -> None:
-        """Ask for the events that we need and find out what was missed; then follow the PBX's clock."""
+        """Ask for the events that we need and find out what was missed."""
         try:
             info, *_ = await asyncio.gather(
                 self.ari("asterisk", "getInfo", only="status"),
@@ -369,10 +341,6 @@ class Pbx:
             self._log.info("the PBX is connected", after=self.problem)
         self.state, self.problem, self.since = PbxState.CONNECTED, None, self._clock()
         self.why = ""
-        while True:
-            await asyncio.sleep(TIME_SECONDS)
-            with suppress(PbxError):
-                await self._ask_the_time()
 
     async def _set_up_the_socket(self) -> None:
         """Ask for the events that we need; and let requests go there, too, if this PBX answers them."""
@@ -386,22 +354,27 @@ class Pbx:
         except OSError as error:
             self._log.info("the PBX answers nothing on the event socket", problem=str(error) or "no answer")
 
-    async def _ask_the_time(self) -> None:
-        """Ask what the PBX's clock shows; one before 16.2 can't be asked, and its events say enough.
+    async def _ask_the_time(self) -> float | None:
+        """Ask what the PBX's clock shows; one before 16.2 can't be asked (None), and its events say enough.
 
         Raises:
             PbxError: the PBX does not answer, or says no.
         """
         asked = self._time.asking()
         with suppress(PbxRefused, LookupError, TypeError, ValueError, AttributeError):
-            self._time.answered(asked, (await self.ari("asterisk", "ping"))["timestamp"])
+            return self._time.answered(asked, (await self.ari("asterisk", "ping"))["timestamp"])
+        return None
 
-    async def _stay_marked(self, mark: Mark, socket: ClientConnection, ears: Ears) -> None:
-        """Renew our mark on the PBX; when another has put its own there, leave the PBX to it."""
+    async def _make_rounds(self, socket: ClientConnection, ears: Ears) -> None:
+        """Follow the PBX's clock, and renew our mark; when another has put its own, leave the PBX to it."""
+        pause = ROUND_SECONDS
         while True:
-            await asyncio.sleep(RENEW_SECONDS)
+            await rest(pause)
             try:
-                await mark.put(self.ari.transport)
+                now = await self._ask_the_time()
+                if self._mark is not None:
+                    await self._mark.put(self.ari.transport, now=now)
+                pause = ROUND_SECONDS
             except PbxTaken as error:
                 self._trouble(PbxState.TAKEN, str(error), "held")
                 await socket.close()
@@ -412,6 +385,7 @@ class Pbx:
                 return
             except PbxError as error:
                 self._log.debug("the mark on the PBX could not be renewed", problem=str(error))
+                pause = AGAIN_SECONDS
 
     async def _filter_events(self) -> None:
         body = orjson.dumps({"allowed": [{"type": kind} for kind in (*EVENT_TYPES, ANSWER)]})
@@ -420,32 +394,38 @@ class Pbx:
             "PUT",
             f"/ari/applications/{app}/eventFilter",
             data=body,
-            headers={"Content-Type": "application/json"},
         )
 
     async def look_who_rings(self) -> None:
         """Find out whether the PBX has the context that rings people; where it can't say, it has none.
+
+        Raises:
+            PbxError: the PBX does not answer.
+        """
+        self.rings_people = await self.has_place(ring_context(self.target.stasis_app), "101")
+
+    async def has_place(self, context: str, exten: str) -> bool:
+        """Tell whether the dialplan has a place; where the PBX can't say, it hasn't.
 
         Only a channel can be asked: one is made for it, and never dialled.
 
         Raises:
             PbxError: the PBX does not answer.
         """
-        context = ring_context(self.target.stasis_app)
         ident = self.ids.new_leg()
         try:
             await self.ari(
                 "channels",
                 "create",
-                endpoint=f"Local/101@{context}",
+                endpoint=f"Local/{exten}@{context}",
                 app=self.target.stasis_app,
                 channelId=ident,
             )
-            function = f"DIALPLAN_EXISTS({context},101,1)"
+            function = f"DIALPLAN_EXISTS({context},{exten},1)"
             said = await self.ari("channels", "getChannelVar", channelId=ident, variable=function)
-            self.rings_people = said["value"] == "1"
+            return bool(said["value"] == "1")
         except PbxRefused:
-            self.rings_people = False
+            return False
         finally:
             with suppress(PbxRefused):
                 await self.ari("channels", "hangup", channelId=ident)
@@ -534,12 +514,22 @@ class Pbx:
         """
         if self._next is None:
             self._next = asyncio.create_task(self._take(self._taking))
+            # whoever has asked may be gone when it fails
+            self._next.add_done_callback(lambda taken: taken.cancelled() or taken.exception())
         return await asyncio.shield(self._next)
 
     async def _take(self, before: asyncio.Task[Snapshot] | None) -> Snapshot:
         if before is not None:
             await asyncio.wait([before])
-        self._taking, self._next = self._next, None
+        taking = self._taking = self._next
+        self._next = None
+        try:
+            return await self._look()
+        finally:
+            if self._taking is taking:
+                self._taking = None  # with a thousand calls it is megabytes, and nobody looks at it any more
+
+    async def _look(self) -> Snapshot:
         channels = await self.ari("channels", "list")
         bridges = await self.ari("bridges", "list")
         try:
@@ -547,45 +537,10 @@ class Pbx:
                 {channel["id"]: channel for channel in channels},
                 {bridge["id"]: tuple(bridge["channels"]) for bridge in bridges},
                 frozenset(bridge["id"] for bridge in bridges if bridge["bridge_type"] == "holding"),
+                self.extensions,
             )
         except (LookupError, TypeError) as error:
             raise PbxUnknown(Way.ARI, "the PBX's list of channels or bridges can't be read") from error
-
-    def far_half(self, snapshot: Snapshot, channel: str) -> FarHalf | None:
-        """Find the half of a Local channel that runs the dialplan."""
-        near = snapshot.channels.get(channel)
-        far = _other_half(snapshot.channels, str(near["name"])) if near is not None else None
-        if near is None or far is None:
-            return None
-        return FarHalf(str(far["id"]), up=near["state"] == "Up")
-
-    def behind(self, snapshot: Snapshot, far: str) -> tuple[Doing | None, list[h.MemberRung]]:
-        """Say what the dialplan does on a channel, and whom it rings."""
-        dialler = snapshot.channels.get(far)
-        if dialler is None:
-            return None, []
-        does = doing(dialler["dialplan"].get("app_name"))
-        return does, dialled_by(dialler, snapshot.channels, self._clock(), self.extensions)
-
-    def telephone_behind(self, snapshot: Snapshot, far: str) -> Telephone | None:
-        """Name the telephone that talks to the far half of a Local channel, and say whose it is.
-
-        Another Local channel is followed, down to a telephone; None while there is none.
-        """
-        for _ in range(NESTING):
-            inside = snapshot.talk_of(far)
-            others = [snapshot.channels[one] for one in inside if one != far and one in snapshot.channels]
-            if len(others) != 1:
-                return None
-            name = str(others[0]["name"])
-            if not name.startswith("Local/"):
-                code = self.extensions.code_of_channel(others[0], snapshot.channels.get(far))
-                return Telephone(str(others[0]["id"]), name, code)
-            other = _other_half(snapshot.channels, name)
-            if other is None:
-                return None
-            far = str(other["id"])
-        return None
 
     def began(self, channel: dict[str, Any]) -> float:
         """Say when a channel began that ARI describes; now, when that can't be read."""
@@ -634,13 +589,22 @@ class Pbx:
         return [name for name in names if self.ids.call_of(name) == name]
 
     async def remove_recording(self, name: str) -> None:
-        """Remove a recording, if it is there still.
+        """Remove a recording; what can't be removed goes with the next, or when we are connected again."""
+        self._unwanted[name] = True
+        await self.remove_unwanted()
 
-        Raises:
-            PbxError: the PBX does not answer.
-        """
-        with suppress(PbxRefused):
-            await self.ari("recordings", "deleteStored", recordingName=name)
+    async def remove_unwanted(self) -> None:
+        """Remove the recordings that could not be removed so far; the newest first."""
+        for name in tuple(reversed(self._unwanted)):
+            if self._unwanted.pop(name, None) is None:
+                continue  # whoever removes another one beside us has taken it
+            try:
+                await self.ari("recordings", "deleteStored", recordingName=name)
+            except PbxRefused as refusal:
+                if NO_SUCH_RECORDING not in refusal.said:
+                    self._unwanted[name] = True
+            except PbxError:
+                self._unwanted[name] = True
 
     async def has_recording(self, name: str) -> bool:
         """Tell whether the PBX has a recording that we haven't fetched, or makes it now.
@@ -653,14 +617,6 @@ class Pbx:
         except PbxRefused:
             return await self.is_recording(name)
         return True
-
-
-def _other_half(channels: dict[str, dict[str, Any]], near: str) -> dict[str, Any] | None:
-    """Find the other half of a Local channel, by the near one's name."""
-    name = f"{near[:-1]}2"
-    if not near.endswith(";1"):
-        return None
-    return next((one for one in channels.values() if one["name"] == name), None)
 
 
 class _Connect(connect):

@@ -38,8 +38,8 @@ class PbxClock:
         """Say when it is that the PBX is asked the time: for `answered`."""
         return self._steady()
 
-    def answered(self, asked: float, stamp: object) -> None:
-        """Take the PBX's time, for which we asked at a moment.
+    def answered(self, asked: float, stamp: object) -> float:
+        """Take the PBX's time, for which we asked at a moment; give what its clock shows.
 
         Raises:
             ValueError: the stamp can't be read.
@@ -49,6 +49,7 @@ class PbxClock:
         if asked - told > self._ahead:  # it can't have been so late: its clock was set back
             self._ahead = math.inf
         self._ahead = min(self._ahead, self._steady() - told)
+        return told
 
     def moment(self, stamp: object) -> float:
         """Say when something happened that is read just now; without a stamp that can be read, now."""

@@ -14,7 +14,10 @@ from ari_app.calls import Way
 LIST_SECONDS = 2.0
 MOST_TELEPHONES = 10
 """Of one extension; more are not rung."""
-_ENDPOINT = re.compile(r"PJSIP/([A-Za-z0-9_.*#+-]{1,80})")
+_ENDPOINT = re.compile(r"(PJSIP|SIP|IAX2)/([A-Za-z0-9_.*#+-]{1,80})")
+_NONE = {"PJSIP": ("UNAVAILABLE", "INVALID")}
+"""The states of a device that can't be rung. What the older drivers call invalid may be in a database."""
+_CONTACT = re.compile(r"sips?:[!#-;=?-~]{1,250}")
 
 Endpoints = Mapping[str, Mapping[str, str]]
 """The state of each endpoint (``online``, ``offline``, ``unknown``), by technology and name."""
@@ -37,7 +40,8 @@ async def telephones(ari: Ari, channel: str, endpoint: str) -> tuple[str, ...] |
     """Ask, by a channel that exists, for the telephones behind ``PJSIP/101``, as channels that can be made.
 
     They are those that are registered (or written down) and not known to be away; empty when there are none,
-    and None when the PBX can't say.
+    and None when the PBX can't say. Those of other drivers than PJSIP it can't list, but it says when there
+    are none.
 
     Raises:
         PbxError
@@ -45,13 +49,22 @@ async def telephones(ari: Ari, channel: str, endpoint: str) -> tuple[str, ...] |
     named = _ENDPOINT.fullmatch(endpoint)
     if named is None:
         return None
-    function = f"PJSIP_DIAL_CONTACTS({named[1]})"
+    technology, name = named.groups()
+    if technology == "PJSIP":
+        listed = await _value(ari, channel, f"PJSIP_DIAL_CONTACTS({name})")
+        found = read_contacts(listed, endpoint) if listed is not None else None
+        if found is not None:
+            return found
+    state = await _value(ari, channel, f"DEVICE_STATE({endpoint})")
+    return () if state in _NONE.get(technology, ("UNAVAILABLE",)) else None
+
+
+async def _value(ari: Ari, channel: str, function: str) -> str | None:
     try:
         said = await ari("channels", "getChannelVar", channelId=channel, variable=function)
-        listed = str(said["value"])
+        return str(said["value"])
     except (PbxRefused, LookupError, TypeError):  # no such function, or no such endpoint
         return None
-    return read_contacts(listed, endpoint)
 
 
 def read_contacts(listed: str, endpoint: str) -> tuple[str, ...] | None:
@@ -61,9 +74,8 @@ def read_contacts(listed: str, endpoint: str) -> tuple[str, ...] | None:
     """
     if not listed:
         return ()
-    contact = re.compile(rf"{re.escape(endpoint)}/sips?:[!#-;=?-~]{{1,250}}")
-    each = re.split(rf"&(?={re.escape(endpoint)}/)", listed)
-    found = tuple(dict.fromkeys(one for one in each if contact.fullmatch(one)))
+    _others, *addresses = f"&{listed}".split(f"&{endpoint}/")
+    found = tuple(f"{endpoint}/{one}" for one in dict.fromkeys(filter(_CONTACT.fullmatch, addresses)))
     return found[:MOST_TELEPHONES] or None
 
 

@@ -22,7 +22,7 @@ import tenacity
 from ari_app.asterisk import mp3
 from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnknown
-from ari_app.asterisk.pbx import Pbx
+from ari_app.asterisk.pbx import NO_SUCH_RECORDING, Pbx
 from ari_app.asterisk.room import KEEP_FREE, Marks, NoRoom, Room, Writing
 from ari_app.calls import Way
 from ari_app.keyring import KeyRing
@@ -42,10 +42,6 @@ FETCH_SECONDS = 600.0
 """How long a recording that can't be fetched is asked for again."""
 PIECE = 1 << 20
 """Bytes that are written at once, by a thread: a minute of talk. So much of a file is in memory at most."""
-
-
-_NOT_FOUND = "Recording not found"
-"""How ARI says that a recording doesn't exist; a PBX that has just started answers 404 to everything."""
 
 
 class NoRecording(Exception):
@@ -328,41 +324,24 @@ class _Part:
 
 
 async def fetch_recording(
-    pbx: Pbx, store: RecordingStore, account: str, name: str, done_with: set[str], *, closed: bool
+    pbx: Pbx, store: RecordingStore, account: str, name: str, *, closed: bool
 ) -> StoredFile:
     """Fetch the recording `name` (a call's id) and remove it from the PBX.
 
     Unless it is known to be `closed`, the PBX is asked whether it still writes it. While the PBX can't be
-    asked it is asked again, for ten minutes. What can't be removed stays among those that we are `done_with`,
-    and goes with the next one.
+    asked it is asked again, for ten minutes.
 
     Raises:
         NoRecording: the PBX has none, or an empty one, or could not be asked in that time.
         NoRoom: there is no room for it here; it stays on the PBX.
     """
-    wanted = True
     try:
-        return store.find(name) or await _fetch(pbx, store, account, name, closed)
-    except NoRoom:
-        wanted = False
+        stored = store.find(name) or await _fetch(pbx, store, account, name, closed)
+    except NoRecording:
+        await pbx.remove_recording(name)
         raise
-    finally:
-        left = tuple(done_with)
-        done_with.clear()  # another fetch, beside this one, leaves them to this one
-        if wanted:
-            left = (name, *left)
-        done_with |= {one for one in left if not await _removed(pbx, one)}
-
-
-async def _removed(pbx: Pbx, name: str) -> bool:
-    """Remove a recording from the PBX; tell whether it is gone."""
-    try:
-        await pbx.ari("recordings", "deleteStored", recordingName=name)
-    except PbxRefused as refusal:
-        return _NOT_FOUND in refusal.said
-    except PbxError:
-        return False
-    return True
+    await pbx.remove_recording(name)
+    return stored
 
 
 async def _fetch(pbx: Pbx, store: RecordingStore, account: str, name: str, closed: bool) -> StoredFile:
@@ -390,7 +369,7 @@ async def _download(ari: Ari, store: RecordingStore, account: str, name: str, cl
         await _close(ari, name)
     response = await ari.transport.download(f"recordings/stored/{name}/file")
     async with response:
-        if response.status == 404 and _NOT_FOUND in await response.text():
+        if response.status == 404 and NO_SUCH_RECORDING in await response.text():
             raise NoRecording("the PBX has no such recording")
         if response.status != 200:
             raise PbxUnknown(Way.ARI, f"the PBX answers {response.status} instead of the recording")

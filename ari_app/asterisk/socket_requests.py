@@ -9,23 +9,32 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, TypeAlias
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 import orjson
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
 LONGEST_REQUEST = 32 * 1024
 """Bytes. Asterisk reads frames of up to 65 535."""
 MOST_UNDER_WAY = 4
 """So many wait for their answers at most: one more would stand behind them, and goes by HTTP beside them."""
+_SHORT = ("/variable", "asterisk/ping")
 ANSWER = "RESTResponse"
 """The type of the event that answers; the event filter must let it through."""
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
 
 _Answer: TypeAlias = tuple[int, bytes] | OSError
+
+
+def _query(params: Mapping[str, str]) -> str:
+    """Write parameters for an address; nearly all their values may stand there as they are."""
+    return "&".join(
+        f"{name}={value if _PLAIN.fullmatch(value) else quote_plus(value)}" for name, value in params.items()
+    )
 
 
 class SocketRequests:
@@ -51,7 +60,7 @@ class SocketRequests:
             OSError: the request may have been carried out: the socket broke off, or there was no answer in
                 time, or one that can't be read.
         """
-        if method == "GET" and not path.endswith("/variable"):
+        if method == "GET" and not path.endswith(_SHORT):
             return None  # a list, or a file
         if self.late or len(self._under_way) >= MOST_UNDER_WAY or self._socket.state is not State.OPEN:
             return None
@@ -60,7 +69,7 @@ class SocketRequests:
             "type": "RESTRequest",
             "request_id": ident,
             "method": method,
-            "uri": f"{path}?{urlencode(params)}" if params else path,
+            "uri": f"{path}?{_query(params)}" if params else path,
         }
         if data:
             request["content_type"] = "application/json"
@@ -73,10 +82,9 @@ class SocketRequests:
         if self._sweep is None:
             self._sweep = self._loop.call_later(self._seconds, self._give_up)
         try:
-            await self._socket.send(message, text=True)
+            self._socket.protocol.send_text(message)  # `send` waits for room, which so few requests have
+            self._socket.send_data()
             said = await answer
-        except ConnectionClosed as closed:
-            raise ConnectionError("the event stream has broken off") from closed
         finally:
             del self._under_way[ident]
         if isinstance(said, OSError):

@@ -66,6 +66,7 @@ from ari_app.calls.orders import (
     TellAlert,
     TellCustomer,
     TellHangup,
+    TellMail,
     TellNotice,
     TellResult,
     TellRinging,
@@ -74,7 +75,7 @@ from ari_app.calls.orders import (
     TellWebhook,
     WebAnalytics,
 )
-from ari_app.calls.outcome import CRM_WORDS, Ending, LegResult, whole_seconds
+from ari_app.calls.outcome import CRM_WORDS, Ending, LegResult, says_little, whole_seconds
 from ari_app.calls.parking import has_stayed
 from ari_app.calls.recovery import taken_up
 from ari_app.calls.reported import (
@@ -95,12 +96,14 @@ from ari_app.calls.routing import (
     Policy,
     Queue,
     is_extension,
+    is_internal,
     is_persons,
     parse_destinations,
 )
-from ari_app.calls.stored import brief_call, dump_call, load_call
-from ari_app.calls.transfer import ATTENDED
-from ari_app.calls.turn import whose
+from ari_app.calls.stored import brief_call, dump_call, load_call, read_call
+from ari_app.calls.talking import ATTENDED
+from ari_app.calls.trial import RING_SECONDS as TRIAL_RING_SECONDS
+from ari_app.calls.turn import managers_of, whose
 from ari_app.calls.waiting import LOOK_UP_SECONDS
 
 __all__ = [
@@ -112,6 +115,7 @@ __all__ = [
     "LOST_SECONDS",
     "NESTING",
     "NOT_KNOWN",
+    "TRIAL_RING_SECONDS",
     "AlertEvent",
     "AlertWay",
     "AsGiven",
@@ -154,6 +158,7 @@ __all__ = [
     "TellAlert",
     "TellCustomer",
     "TellHangup",
+    "TellMail",
     "TellNotice",
     "TellResult",
     "TellRinging",
@@ -183,20 +188,24 @@ __all__ = [
     "has_stayed",
     "haste_of",
     "is_extension",
+    "is_internal",
     "is_persons",
     "is_withheld",
     "kind_of",
     "known_as",
     "line_at",
     "load_call",
+    "managers_of",
     "masked",
     "meaning_of",
     "member_id",
     "order_from",
     "orders",
     "parse_destinations",
+    "read_call",
     "read_lines",
     "reported",
+    "says_little",
     "tagged",
     "taken_up",
     "tellable",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 from ari_app.calls import happenings as h
-from ari_app.calls.call import Call, Leg, LegState, Role
-from ari_app.calls.outcome import NORMAL_CAUSES, LegResult, leg_result
+from ari_app.calls.call import Call, Doing, Leg, LegState, Role
+from ari_app.calls.outcome import LegResult, leg_result, says_little
 from ari_app.calls.turn import Turn
+from ari_app.calls.values import replace
 
 NESTING = 5
 """How many Local channels behind one another are followed."""
@@ -43,6 +43,21 @@ def rung_in_vain(call: Call, leg: Leg) -> bool:
     return bool(members) and not any(member.alive for member in members)
 
 
+def put_through(call: Call, leg_id: str) -> bool:
+    """Tell whether all Local channels behind a leg of ours are up, down to this one."""
+    between = (one for one in call.legs if one.local is not None and f"{leg_id}/".startswith(f"{one.id}/"))
+    return all(one.state is LegState.UP for one in between)
+
+
+def speaks_behind(call: Call, leg: Leg, says: tuple[Doing, ...]) -> bool:
+    """Tell whether a dialplan that a leg's own has dialled is through to it, and does one of these."""
+    return any(
+        one.local is not None and one.does in says and put_through(call, one.id)
+        for one in call.members(leg)
+        if one.alive
+    )
+
+
 def owner(call: Call, member: Leg, own: Callable[[str | None], str | None]) -> str | None:
     """Say whose a telephone is: its own extension's, or that of the nearest leg that leads to it.
 
@@ -65,6 +80,21 @@ def end_members(turn: Turn, leg: Leg, result: LegResult) -> None:
     for member in turn.call.members(leg):
         if member.alive:
             turn.change(member, LegState.GONE, result=result)
+
+
+def why_ended(leg: Leg, ended: h.LegEnded | h.CallerEnded) -> LegResult:
+    """Say why a leg has ended that nobody had answered, by its own cause, else by its far half's."""
+    if leg.refusal is not None and says_little(ended.cause):
+        return leg.refusal
+    return leg_result(ended.cause, ended.sip, leg.rang)
+
+
+def far_half_ended(turn: Turn, ended: h.FarHalfEnded) -> None:
+    """Why it ended is noted for the near half, which ends with it."""
+    leg = local_leg(turn.call, ended.leg)
+    if leg is not None and leg.id == ended.leg:
+        leg = replace(leg, refusal=leg_result(ended.cause, ended.sip, leg.rang))
+        turn.call = replace(turn.call, caller=leg) if leg.role is Role.CALLER else turn.call.with_leg(leg)
 
 
 def member_id(leg_id: str, member: str) -> str:
@@ -100,6 +130,6 @@ def became_of(call: Call, leg: Leg, ended: h.LegEnded) -> LegResult:
         return LegResult.NO_ANSWER
     results = (member.result for member in call.members(leg))
     known = [result for result in results if result not in (None, LegResult.ANSWERED)]
-    if known and (ended.cause == 0 or ended.cause in NORMAL_CAUSES):
+    if known and says_little(ended.cause) and leg.refusal is None:
         return known[-1]
-    return leg_result(ended.cause, ended.sip, leg.rang)
+    return why_ended(leg, ended)

@@ -5,26 +5,40 @@ So whoever gives a field another default changes what is stored: calls from befo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeAlias
 
-_DEFAULTS: dict[type, tuple[tuple[str, Any], ...]] = {}
-"""The fields of each kind of value that was stored, with their defaults."""
+_Reader: TypeAlias = Callable[[Any], tuple[Any, ...]]
+_KINDS: dict[type, tuple[_Reader, tuple[tuple[str, Any], ...]]] = {}
+"""Of each kind of value that was stored what reads its fields, and these with their defaults."""
 
 
 def brief(value: Any) -> dict[str, Any]:
     """Give the fields of a dataclass that don't have their defaults; what is within them stays as it is."""
     kind = type(value)
-    known = _DEFAULTS.get(kind)
-    if known is None:
-        known = _DEFAULTS[kind] = tuple((one.name, _default(one)) for one in fields(value))
+    read, known = _KINDS.get(kind) or _learn(kind)
     found = {}
-    for name, default in known:
-        inner = getattr(value, name)
+    for (name, default), inner in zip(known, read(value), strict=True):
         if inner is default or (inner == default and type(inner) is type(default)):
             continue
         found[name] = inner
     return found
+
+
+def _learn(kind: type) -> tuple[_Reader, tuple[tuple[str, Any], ...]]:
+    known = tuple((one.name, _default(one)) for one in fields(kind))
+    names = [name for name, _ in known]
+    if len(names) > 1:
+        read: _Reader = attrgetter(*names)
+    else:
+
+        def read(value: Any) -> tuple[Any, ...]:
+            return tuple(getattr(value, name) for name in names)
+
+    _KINDS[kind] = read, known
+    return _KINDS[kind]
 
 
 def _default(one: Field[Any]) -> Any:

@@ -7,11 +7,12 @@ could be read as such; ``code`` is a manager's extension.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.routing import Destination, Dialplan, Outside, People, Policy
+from ari_app.calls.values import replace
 
 
 class Stage(StrEnum):
@@ -84,8 +85,10 @@ class Doing(StrEnum):
     WAITS = "waits"
     MEETS = "meets"
     """It brings together who are there already: a conference, a parking lot."""
-    REFUSES = "refuses"
+    BUSY = "busy"
     """It plays a busy tone until the other side hangs up."""
+    REFUSES = "refuses"
+    """It plays the tone of a network that has no way there."""
 
 
 class LegState(StrEnum):
@@ -124,6 +127,8 @@ class Leg:
     """Of a member that is no telephone but a Local channel: its channel, as it was dialled last."""
     does: Doing | None = None
     """What the dialplan does behind it, as far as it is known."""
+    refusal: LegResult | None = None
+    """Why the dialplan behind it has ended the call, where the leg itself may not tell."""
     endpoint: str | None = None
     """What is rung, where that is more than the extension says: one of its telephones, or a way outside."""
     via: tuple[str, ...] = ()
@@ -212,6 +217,7 @@ class TimerName(StrEnum):
     KEYS = "keys"
     VAIN = "vain"
     PARKER = "parker"
+    TRIAL = "trial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +348,8 @@ class Call:
     retold: int = 0
     """How often a reported call's result was told and then corrected."""
     timers: tuple[Timer, ...] = ()
+    trial: str | None = None
+    """The extension that an administrator tries out: no customer calls, and nothing of it counts."""
 
     @property
     def over(self) -> bool:
@@ -493,9 +501,9 @@ class Call:
         return tuple(timer for timer in self.timers if timer.name is not name)
 
     @property
-    def recorder_timer(self) -> tuple[Timer, ...]:
-        """The only timer that goes on when the call comes to another stage before its end."""
-        return tuple(timer for timer in self.timers if timer.name is TimerName.RECORDER)
+    def lasting_timers(self) -> tuple[Timer, ...]:
+        """The timers that go on when the call comes to another stage before its end."""
+        return tuple(timer for timer in self.timers if timer.name in (TimerName.RECORDER, TimerName.TRIAL))
 
     def is_due(self, name: TimerName, at: float) -> bool:
         """Tell whether a deadline is set and has passed."""

@@ -7,21 +7,25 @@ whose voicemail has answered.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ari_app.calls import happenings as h
-from ari_app.calls.behind import end_members, is_rung, local_leg, rung_in_vain, telephones
+from ari_app.calls.behind import end_members, is_rung, local_leg, rung_in_vain, speaks_behind, telephones
 from ari_app.calls.call import Doing, Leg, LegState, Role, Stage, TimerName
 from ari_app.calls.orders import AskPbx, HangUpReason
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.talking import wait_for
 from ari_app.calls.trying import fallback, ring_again, try_next_when_done
 from ari_app.calls.turn import Turn
+from ari_app.calls.values import replace
 
 VAIN_SECONDS = 1.0
 """How long the dialplan may be silent after whom it has tried in vain, before it is taken to be done."""
 _SPEAKS = (Doing.SPEAKS, Doing.MEETS)
 _SAYS = (*_SPEAKS, Doing.WAITS)
+_REFUSALS: dict[Doing | None, LegResult] = {
+    Doing.BUSY: LegResult.BUSY,
+    Doing.REFUSES: LegResult.UNREACHABLE,
+}
+"""What the dialplan plays a tone of, and what that means where it has rung nobody."""
 
 
 def dialplan_answered(turn: Turn, leg: Leg) -> None:
@@ -38,7 +42,8 @@ def dialplan_does(turn: Turn, said: h.DialplanDoes) -> None:
     """Noted; who waits hears what the dialplan says, and a busy tone after all were tried is the end."""
     leg = local_leg(turn.call, said.leg)
     if leg is None or leg.id != said.leg:
-        return  # one behind it: whoever it dials tells of it
+        _does_behind(turn, leg, said)
+        return
     if turn.call.away:  # a parked customer goes on there: nobody of ours has to do anything
         if turn.call.stage is Stage.TALKING:
             end_members(turn, leg, LegResult.ANSWERED)
@@ -57,26 +62,51 @@ def dialplan_does(turn: Turn, said: h.DialplanDoes) -> None:
     if leg.state is LegState.UP and (said.does in _SPEAKS or before is not None):
         _speaks(turn, leg)
     leg = turn.call.party(leg.id) or leg
-    if rung_in_vain(turn.call, leg) or said.does is Doing.REFUSES:
+    if rung_in_vain(turn.call, leg) or said.does in _REFUSALS:
         nobody_rings(turn, leg)
+
+
+def _does_behind(turn: Turn, leg: Leg | None, said: h.DialplanDoes) -> None:
+    """Note what the dialplan does behind a Local channel behind ours; whoever it dials tells of it."""
+    member = turn.call.leg(said.leg)
+    if leg is not None and member is not None and member.local is not None:
+        turn.call = turn.call.with_leg(replace(member, does=said.does))
+        answered_behind(turn, leg)
+
+
+def answered_behind(turn: Turn, leg: Leg) -> None:
+    """Where a dialplan that ours has dialled has answered and speaks, who waits hears it."""
+    waits = turn.call.stage in (Stage.RINGING, Stage.TRANSFERRING) and not turn.call.away
+    if waits and leg.role in (Role.QUEUE, Role.TARGET) and speaks_behind(turn.call, leg, _SAYS):
+        _speaks(turn, leg)
 
 
 def _speaks(turn: Turn, leg: Leg) -> None:
     """The dialplan speaks instead of a person, unless it still rings somebody."""
     if is_rung(turn.call, leg):
         return
+    if _is_transferred_by(turn, leg):
+        turn.stop_ringing()
+        if leg.does in _SAYS and leg.role is Role.TARGET:
+            turn.pass_keys(through=True)
+        return
     match leg.role:
-        case Role.QUEUE if leg.does in _SAYS and turn.call.stage is Stage.RINGING:
+        case Role.QUEUE if turn.call.stage is Stage.RINGING and (
+            leg.does in _SAYS or speaks_behind(turn.call, leg, _SAYS)
+        ):
             turn.stop_ringing()
             turn.answer(turn.call.waiter)
             turn.join(turn.call.waiter, leg)
             turn.call = replace(turn.call, left_to_dialplan=True)
-        case Role.TARGET | Role.QUEUE if turn.call.stage is Stage.TRANSFERRING:
-            turn.stop_ringing()
-            if leg.does in _SAYS and leg.role is Role.TARGET:
-                turn.pass_keys(through=True)
         case Role.MANAGER | Role.CALLER if leg.does in _SAYS or telephones(turn.call, leg):
             _give_up(turn, leg)
+
+
+def _is_transferred_by(turn: Turn, leg: Leg) -> bool:
+    """Tell whether the customer waits behind a leg, be it a manager's, for whom they were transferred to."""
+    if turn.call.stage is not Stage.TRANSFERRING:
+        return False
+    return leg.role in (Role.TARGET, Role.QUEUE) or leg.id == turn.call.talker_leg
 
 
 def nobody_rings(turn: Turn, leg: Leg) -> None:
@@ -86,15 +116,14 @@ def nobody_rings(turn: Turn, leg: Leg) -> None:
     """
     if turn.call.away:
         return
-    if leg.role in (Role.MANAGER, Role.CALLER, Role.FORWARDED):
-        refused = leg.role is Role.FORWARDED and leg.does is Doing.REFUSES
-        if leg.state is LegState.UP or refused:
+    if leg.role in (Role.MANAGER, Role.CALLER, Role.FORWARDED) and not _is_transferred_by(turn, leg):
+        if leg.state is LegState.UP or leg.does in _REFUSALS:
             _give_up(turn, leg)
         return
-    if leg.role is Role.QUEUE and turn.call.stage is Stage.RINGING:
-        return
-    if leg.does is Doing.REFUSES:
+    if leg.does in _REFUSALS:
         _give_up(turn, leg)
+    elif leg.role is Role.QUEUE and turn.call.stage is Stage.RINGING:
+        return
     elif leg.does is not Doing.QUEUES:
         if leg.does is Doing.DIALS:
             turn.call = turn.call.with_leg(replace(leg, does=None))
@@ -120,7 +149,11 @@ def _give_up(turn: Turn, leg: Leg) -> None:
     """Hang a leg up behind which nobody will answer, and go on as if it had ended by itself."""
     members = sorted(telephones(turn.call, leg), key=lambda one: one.ended_at or 0.0)
     results = [one.result for one in members if one.result not in (None, LegResult.ANSWERED)]
-    result = results[-1] if results else LegResult.NO_ANSWER
+    result: LegResult = results[-1] if results else LegResult.NO_ANSWER
+    if leg.role is Role.CUSTOMER and leg.does in _REFUSALS and not any(one.rang for one in members):
+        result = LegResult.UNREACHABLE if result is LegResult.NO_ANSWER else result  # a number that isn't one
+    elif not results:
+        result = _REFUSALS.get(leg.does, result)
     turn.clear_timer(TimerName.VAIN)
     if leg.id == turn.call.waiter.id and turn.call.stage is not Stage.CALLING:
         turn.finish(Ending.GAVE_UP)  # who waits behind it has left

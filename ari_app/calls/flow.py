@@ -8,11 +8,11 @@ set or not due; nothing ever raises on a late or repeated happening.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 from ari_app.calls import (
     afterwards,
+    behind,
     dialplan,
     keys,
     members,
@@ -29,9 +29,11 @@ from ari_app.calls import (
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call, Direction, Leg, LegState, RecordingState, Role, Stage, Way
 from ari_app.calls.happenings import Happening
+from ari_app.calls.names import clean_name
 from ari_app.calls.orders import HangUp, Order
 from ari_app.calls.routing import Policy
 from ari_app.calls.turn import Turn
+from ari_app.calls.values import replace
 
 Move: TypeAlias = Callable[[Turn, Any], None]
 First: TypeAlias = h.CallArrived | h.CallDialled | h.CallClicked
@@ -71,7 +73,7 @@ def begin(
     turn = Turn(call, first.at, busy, now=now)
     match first:
         case h.CallArrived():
-            turn.call = replace(call, direction=Direction.IN)
+            turn.call = replace(call, direction=Direction.IN, trial=first.trial, name=clean_name(first.name))
             waiting.greet(turn, first)
         case h.CallDialled():
             outgoing.dialled(turn, first)
@@ -116,7 +118,14 @@ def known_as(call: Call, happening: Happening) -> Happening:
             return h.CallerAnswered(at, code)
         case h.LegEnded(at, leg, cause, sip, known_up_at) if leg == call.caller.id:
             return h.CallerEnded(at, cause, known_up_at, sip)
-        case h.MemberRung() | h.MemberAnswered() | h.MemberTransferred() | h.MemberEnded() | h.DialplanDoes():
+        case (
+            h.MemberRung()
+            | h.MemberAnswered()
+            | h.MemberTransferred()
+            | h.MemberEnded()
+            | h.DialplanDoes()
+            | h.FarHalfEnded()
+        ):
             if isinstance(happening, h.MemberTransferred):
                 customer = call.customer
                 ours = customer is not None and customer.far != customer.id
@@ -172,6 +181,7 @@ _CALLING: dict[type, Move] = {
     h.MemberAnswered: members.member_answered,
     h.MemberEnded: members.member_ended,
     h.DialplanDoes: dialplan.dialplan_does,
+    h.FarHalfEnded: behind.far_half_ended,
     h.CallerEnded: outgoing.manager_ended,
     h.LegAnswered: outgoing.other_answered,
     h.LegEnded: outgoing.other_ended,
@@ -196,6 +206,7 @@ _RINGING: dict[type, Move] = {
     h.MemberAnswered: members.member_answered,
     h.MemberEnded: members.member_ended,
     h.DialplanDoes: dialplan.dialplan_does,
+    h.FarHalfEnded: behind.far_half_ended,
     h.PartyReplaced: transfer.replaced_while_ringing,
     h.TimerExpired: waiting.ring_expired,
     h.CallerAnswered: talking.caller_up,
@@ -243,10 +254,12 @@ _TRANSFERRING: dict[type, Move] = {
     h.CallerReturned: parking.customer_returned,
     h.FarHalfFound: members.far_half_found,
     h.DialplanDoes: dialplan.dialplan_does,
+    h.FarHalfEnded: behind.far_half_ended,
     h.LegReady: waiting.stray_leg,
     h.LegRinging: transfer.target_ringing,
     h.LegAnswered: transfer.target_answered,
     h.LegEnded: transfer.target_ended,
+    h.MemberTransferred: members.told_whereto,
     h.MemberRung: members.member_rung,
     h.MemberAnswered: members.member_answered,
     h.MemberEnded: members.member_ended,

@@ -17,6 +17,10 @@ class CallArrived:
     channel: str
     number: str | None
     external: str | None
+    trial: str | None = None
+    """The extension that an administrator tries out by a channel of ours; none when a customer calls."""
+    name: str | None = None
+    """What a trial shows as the caller's name, unless the CRM knows a better one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,12 +288,19 @@ class CustomerStayed:
 
 @dataclass(frozen=True, slots=True)
 class MemberEnded:
-    """Somebody behind a Local leg is no longer rung. `status` is the ``Dial`` status, such as BUSY."""
+    """Somebody behind a Local leg is no longer rung. `status` is the ``Dial`` status, such as BUSY.
+
+    `forwarded` is the channel that the PBX rings in their place, because their telephone forwards its calls;
+    `code` and `local` are that channel's.
+    """
 
     at: float
     leg: str
     member: str
     status: str
+    forwarded: str = ""
+    code: str | None = None
+    local: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +310,20 @@ class DialplanDoes:
     at: float
     leg: str
     does: Doing
+
+
+@dataclass(frozen=True, slots=True)
+class FarHalfEnded:
+    """The half of a Local leg that runs the dialplan is gone, with a cause that tells more than that.
+
+    The near half has the same cause, unless Asterisk 16 loses it: where the dialplan refuses at once, the
+    near half may be gone before it has read the cause, and says 16 (normal clearing).
+    """
+
+    at: float
+    leg: str
+    cause: int
+    sip: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -460,6 +485,7 @@ Happening: TypeAlias = (
     | CustomerStayed
     | MemberEnded
     | DialplanDoes
+    | FarHalfEnded
     | KeyPressed
     | TimerExpired
     | RecorderReady

@@ -23,7 +23,10 @@ class Haste(Enum):
     """With the next one, or a little later: a note, which the PBX, or the CRM, would say again."""
 
 
-_NOTES = (h.LegRinging, h.CallerAnswered, h.CustomerFound, h.CustomerUnknown)
+_NOTES = (
+    *(h.LegRinging, h.CallerAnswered, h.CustomerFound, h.CustomerUnknown),
+    *(h.RecorderEnded, h.RecordingFinished),
+)
 
 
 def haste_of(line: JournalLine) -> Haste:
@@ -37,5 +40,7 @@ def haste_of(line: JournalLine) -> Haste:
     if line.before is None:
         return Haste.SHORTLY
     if isinstance(line.event, _NOTES) or line.before is line.after is Stage.ENDING:
+        return Haste.SOMETIME
+    if isinstance(line.event, h.TelephonesFound) and not line.orders:  # there are no more: it is asked again
         return Haste.SOMETIME
     return Haste.AT_ONCE

@@ -117,7 +117,10 @@ def dump_line(line: JournalLine) -> bytes:
 
 def brief_line(line: JournalLine) -> bytes:
     """Write the same without the fields of what happened, and was ordered, that have their defaults."""
-    event = tagged(line.event) if isinstance(line.event, CrmTold) else brief_tagged(line.event)
+    if isinstance(line.event, CrmTold):
+        event = tagged(line.event) | {"tell": brief_tagged(line.event.tell)}
+    else:
+        event = brief_tagged(line.event)
     return orjson.dumps(
         {
             "at": line.at,

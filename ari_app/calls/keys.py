@@ -6,15 +6,15 @@ number is complete after 3 s without another key, or with ``#``.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ari_app.calls import happenings as h
 from ari_app.calls.call import TimerName
 from ari_app.calls.orders import HangUpReason
+from ari_app.calls.outcome import Ending
 from ari_app.calls.recording import record_again
 from ari_app.calls.routing import People
 from ari_app.calls.trying import fallback, ring_again
 from ari_app.calls.turn import Turn
+from ari_app.calls.values import replace
 
 TRANSFER_CODE = "##"
 KEY_SECONDS = 3.0
@@ -38,9 +38,14 @@ def key_pressed(turn: Turn, pressed: h.KeyPressed) -> None:
 
 
 def keys_done(turn: Turn, expired: h.TimerExpired) -> None:
-    """The extension is complete: the customer is handed over to it. A recording that broke off goes on."""
+    """The extension is complete: the customer is handed over to it. A recording that broke off goes on.
+
+    A trial has lasted long enough.
+    """
     if expired.timer is TimerName.RECORDER:
         record_again(turn)
+    elif expired.timer is TimerName.TRIAL:
+        turn.finish(Ending.ANSWERED)
     elif expired.timer is TimerName.KEYS:
         _hand_over(turn, turn.call.keys[len(TRANSFER_CODE) :])
 

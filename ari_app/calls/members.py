@@ -6,8 +6,6 @@ announcement, a menu, a PIN prompt (`ari_app.calls.dialplan`).
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ari_app.calls import happenings as h
 from ari_app.calls.behind import (
     end_members,
@@ -16,17 +14,19 @@ from ari_app.calls.behind import (
     member_id,
     member_leg,
     owner,
+    put_through,
     rung_in_vain,
     telephones,
 )
-from ari_app.calls.call import Call, Leg, LegState, Role, Stage, TimerName
-from ari_app.calls.dialplan import dialplan_does, nobody_rings
+from ari_app.calls.call import Call, Doing, Leg, LegState, Role, Stage, TimerName
+from ari_app.calls.dialplan import answered_behind, dialplan_does, nobody_rings
 from ari_app.calls.orders import AskPbx
 from ari_app.calls.outcome import LegResult, member_result
 from ari_app.calls.outgoing import manager_answered, stand_for_the_manager
 from ari_app.calls.parking import picked_up
 from ari_app.calls.talking import sent_outside, talk, talk_there, tell_out, wait_for
 from ari_app.calls.turn import Turn
+from ari_app.calls.values import replace
 
 ROUND_SECONDS = 0.2
 """How long the members that a queue rings in one round are gathered for one event."""
@@ -80,10 +80,20 @@ def _gather(turn: Turn, member: Leg, rings: bool) -> None:
     if member.local is not None and (not rings or any(one.code for one in turn.call.members(member))):
         return
     code = owner(turn.call, member, turn.own)
+    if code is not None:
+        passed_on = _forwarding(turn.call, member) - {code}
+        turn.call = replace(turn.call, round=tuple(one for one in turn.call.round if one not in passed_on))
     if code is not None and code not in (*turn.call.told, *turn.call.round):
         turn.call = replace(turn.call, round=(*turn.call.round, code))
         if not any(timer.name is TimerName.ROUND for timer in turn.call.timers):
             turn.set_timer(TimerName.ROUND, ROUND_SECONDS)
+
+
+def _forwarding(call: Call, member: Leg) -> frozenset[str]:
+    """List those whose Local channels lead to a member, and of whose own telephones none is rung."""
+    through = {leg.code for leg in call.legs if leg.local is not None and member.id.startswith(f"{leg.id}/")}
+    rung = {leg.code for leg in call.legs if leg.role is Role.MEMBER and leg.local is None and leg.alive}
+    return frozenset(code for code in through - rung if code is not None)
 
 
 def member_answered(turn: Turn, answered: h.MemberAnswered) -> None:
@@ -100,18 +110,12 @@ def member_answered(turn: Turn, answered: h.MemberAnswered) -> None:
         return  # they have answered before: the customer's own line, or who has parked them
     if answered.local is not None:
         _local_answered(turn, leg, answered)
-    elif _put_through(turn.call, answered.leg) and _with_the_customer(turn.call, leg):
+    elif put_through(turn.call, answered.leg) and _with_the_customer(turn.call, leg):
         _talks(turn, leg, answered)
     else:
         member = turn.change(member, LegState.UP, code=answered.code)
         if turn.call.away:
             _gather(turn, member, rings=True)
-
-
-def _put_through(call: Call, leg_id: str) -> bool:
-    """Tell whether all Local channels behind a leg of ours are up, down to this one."""
-    between = (one for one in call.legs if one.local is not None and f"{leg_id}/".startswith(f"{one.id}/"))
-    return all(one.state is LegState.UP for one in between)
 
 
 def _with_the_customer(call: Call, leg: Leg) -> bool:
@@ -154,12 +158,13 @@ def _local_answered(turn: Turn, leg: Leg, answered: h.MemberAnswered) -> None:
     member = turn.change(member, LegState.UP)
     for one in telephones(turn.call, member):
         dialler, *name = one.id.rsplit("/", 2)  # such as PJSIP/101
-        there = _put_through(turn.call, dialler) and _with_the_customer(turn.call, leg)
+        there = put_through(turn.call, dialler) and _with_the_customer(turn.call, leg)
         if one.state is LegState.UP and there:
             if one.result is not LegResult.ANSWERED:
                 _talks(turn, leg, h.MemberAnswered(answered.at, dialler, "/".join(name), one.code))
             return
     turn.order(AskPbx((leg.id,)))
+    answered_behind(turn, leg)
 
 
 def _takes_the_call(turn: Turn, answered: h.MemberAnswered) -> tuple[str | None, Leg]:
@@ -169,21 +174,41 @@ def _takes_the_call(turn: Turn, answered: h.MemberAnswered) -> tuple[str | None,
         member = replace(member, code=answered.code)
     top = turn.call.party(answered.leg.partition("/")[0])
     outside = top is not None and turn.call.leads_outside(top)
-    code = None if outside else owner(turn.call, member, turn.own)
+    code = None if outside else owner(turn.call, member, turn.own) or _led_to(turn.call, answered.leg, member)
     return code, turn.change(member, LegState.UP, code=code, result=LegResult.ANSWERED)
 
 
+def _led_to(call: Call, leg_id: str, member: Leg) -> str | None:
+    """Say whose a telephone is that nobody heard ring: the only Local channel that is there has led to it."""
+    behind = (one for one in call.legs if one.local is not None and one.id.startswith(f"{leg_id}/"))
+    codes = {one.code for one in behind if one.alive}
+    return codes.pop() if call.leg(member.id) is None and len(codes) == 1 else None
+
+
 def member_ended(turn: Turn, ended: h.MemberEnded) -> None:
-    """Noted, with what became of the member; the dialplan may try another, until it has nobody to try."""
+    """Noted, with what became of the member; the dialplan may try another, until it has nobody to try.
+
+    Where a member's telephone forwards its calls to stands for the member.
+    """
     member = turn.call.leg(member_id(ended.leg, ended.member))
     if member is None or not member.alive:
         return
     leg = local_leg(turn.call, ended.leg)
     cancelled = leg is not None and turn.call.leads_outside(leg) and ended.status == "CANCEL"
     result = LegResult.CALLER_LEFT if cancelled else member_result(ended.status)
+    if ended.forwarded:
+        result = LegResult.FORWARDED
+        _forwarded(turn, member, ended)
     turn.change(member, LegState.GONE, result=result)
     if leg is not None and turn.call.stage not in _NOT_OURS_TO_END and rung_in_vain(turn.call, leg):
         nobody_rings(turn, leg)
+
+
+def _forwarded(turn: Turn, member: Leg, ended: h.MemberEnded) -> None:
+    """Put the channel to which a member's telephone has forwarded the call in the member's place."""
+    code = ended.code or owner(turn.call, member, turn.own)
+    onward = h.MemberRung(ended.at, ended.leg, ended.forwarded, code, rings=False, local=ended.local)
+    turn.change(member_leg(turn.call, onward), LegState.PLACED)
 
 
 def member_transferred(turn: Turn, transferred: h.MemberTransferred) -> None:
@@ -198,11 +223,24 @@ def member_transferred(turn: Turn, transferred: h.MemberTransferred) -> None:
 
 
 def _transferred(turn: Turn, leg: Leg, target: str | None) -> None:
+    """Let the customer wait there; what the dialplan does there may have been heard first."""
     end_members(turn, leg, LegResult.ANSWERED)
+    does = leg.does if leg.does not in (Doing.DIALS, Doing.QUEUES) else None
     if not turn.call.away:
         leg = replace(leg, target=target, does=None)
     turn.call = replace(turn.call, caller=leg) if leg.role is Role.CALLER else turn.call.with_leg(leg)
     wait_for(turn, leg)
+    if does is not None and not turn.call.away:
+        dialplan_does(turn, h.DialplanDoes(turn.at, leg.id, does))
+
+
+def told_whereto(turn: Turn, transferred: h.MemberTransferred) -> None:
+    """Noted whereto the customer was transferred: who is rung there may be heard of first."""
+    leg = local_leg(turn.call, transferred.leg)
+    if leg is None or leg.id != turn.call.talker_leg or leg.target is not None or turn.call.away:
+        return
+    leg = replace(leg, target=transferred.target)
+    turn.call = replace(turn.call, caller=leg) if leg.role is Role.CALLER else turn.call.with_leg(leg)
 
 
 def next_rung(turn: Turn, rung: h.MemberRung) -> None:

@@ -52,7 +52,7 @@ class Talked:
 def meaning_of(call: Call) -> Tried | Talked | None:
     """Say what a call means for the customer's being called back; None: nothing, or not yet."""
     number = call.number
-    if not call.over or number is None or len(number) <= LONGEST_INTERNAL:
+    if not call.over or number is None or len(number) <= LONGEST_INTERNAL or call.trial is not None:
         return None
     if call.ending in (None, Ending.UNKNOWN):
         return None

@@ -146,7 +146,7 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class ShowCustomer:
-    """Let a leg that we didn't make show the customer, as those do which we ring (`Ring`)."""
+    """Let a channel show the customer, as those do which we ring (`Ring`)."""
 
     leg: str
     name: str
@@ -364,11 +364,30 @@ class TellWebhook:
 
 
 @dataclass(frozen=True, slots=True)
+class TellMail:
+    """Write to somebody, at the address `to`, what became of a missed customer.
+
+    The other fields are those of `TellWebhook`; of its events only `missed` and `lost` are written.
+    """
+
+    at: float
+    phone: str
+    event: str
+    to: str
+    missed_at: float = 0.0
+    times: int = 0
+    external: str = ""
+    name: str = ""
+    responsible: str = ""
+    rung: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TellAlert:
     """Tell the administrator that something fails for long, or that it is back.
 
     `event` is a word of `AlertEvent`, `way` one of `AlertWay`; `what` names what fails, `since` is when it
-    began to.
+    began to. By e-mail it goes to one address, `to`.
     """
 
     at: float
@@ -377,6 +396,7 @@ class TellAlert:
     way: str
     since: float
     problem: str = ""
+    to: str = ""
 
 
 class AlertEvent(StrEnum):
@@ -391,6 +411,7 @@ class AlertWay(StrEnum):
 
     CRM = "crm"
     WEBHOOK = "webhook"
+    MAIL = "mail"
 
 
 class MissedEvent(StrEnum):
@@ -412,6 +433,7 @@ Tell: TypeAlias = (
     | TellNotice
     | TellCustomer
     | TellWebhook
+    | TellMail
     | TellAlert
 )
 
@@ -440,15 +462,7 @@ Order: TypeAlias = (
     | CloseBridge
     | SendToDialplan
     | AskPbx
-    | TellRinging
-    | TellHangup
-    | TellResult
-    | TellTask
-    | TellTaskDone
-    | TellNotice
-    | TellCustomer
-    | TellWebhook
-    | TellAlert
+    | Tell
 )
 
 REPEATABLE = (
@@ -482,6 +496,8 @@ def targets(order: Order) -> frozenset[str]:
             return frozenset(order.codes)
         case TellResult() | TellTask() | TellTaskDone() | TellNotice() | TellCustomer() | TellWebhook():
             return frozenset({order.phone})
+        case TellMail():
+            return frozenset({order.to})
         case TellAlert():
             return frozenset({order.what})
         case _:

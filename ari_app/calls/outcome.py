@@ -73,6 +73,11 @@ def whole_seconds(seconds: float) -> int:
     return int(seconds + 0.5)
 
 
+def says_little(cause: int) -> bool:
+    """Tell whether a cause (Q.931) says no more than that a channel is gone."""
+    return cause == 0 or cause in NORMAL_CAUSES
+
+
 def leg_result(cause: int, sip: int | None, rang: bool) -> LegResult:
     """Say why a leg died that nobody had answered.
 
@@ -87,7 +92,7 @@ def leg_result(cause: int, sip: int | None, rang: bool) -> LegResult:
         return LegResult.NO_ANSWER
     if cause == ANSWERED_ELSEWHERE:
         return LegResult.ELSEWHERE
-    if cause == 0 or cause in NORMAL_CAUSES:
+    if says_little(cause):
         return LegResult.NO_ANSWER if rang else LegResult.UNREACHABLE
     return LegResult.UNREACHABLE
 

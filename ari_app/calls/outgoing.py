@@ -5,15 +5,13 @@ From then on it is a call like any other: the customer's leg rings (`ari_app.cal
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ari_app.calls import happenings as h
-from ari_app.calls.behind import became_of
+from ari_app.calls.behind import became_of, why_ended
 from ari_app.calls.call import Call, Leg, LegState, Role, Sought, Stage, TimerName, Way
 from ari_app.calls.dialplan import dialplan_answered
 from ari_app.calls.names import clean_name
 from ari_app.calls.orders import FindTelephones, HangUp, HangUpReason, Originate, Watch
-from ari_app.calls.outcome import Ending, LegResult, leg_result
+from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.telephones import is_rung, may_follow, outside_leg, via
 from ari_app.calls.trying import (
     DIAL_MARGIN_SECONDS,
@@ -23,6 +21,7 @@ from ari_app.calls.trying import (
     try_next,
 )
 from ari_app.calls.turn import Turn
+from ari_app.calls.values import replace
 
 
 def dialled(turn: Turn, dialled: h.CallDialled) -> None:
@@ -213,7 +212,7 @@ def stand_for_the_manager(turn: Turn, leg: Leg) -> None:
 def manager_ended(turn: Turn, ended: h.CallerEnded) -> None:
     """The manager could not be had: the call ends, and the customer was never rung."""
     manager = turn.call.caller
-    turn.change(manager, LegState.GONE, result=leg_result(ended.cause, ended.sip, manager.rang))
+    turn.change(manager, LegState.GONE, result=why_ended(manager, ended))
     _give_up_when_nobody_is_left(turn, ended.known_up_at)
     doubt_the_silent(turn, _telephones(turn.call))
 

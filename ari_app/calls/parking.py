@@ -9,8 +9,6 @@ behind a Local channel of ours is followed as any other transfer is.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ari_app.calls import happenings as h
 from ari_app.calls.behind import end_members
 from ari_app.calls.call import Call, Direction, Leg, LegState, Role, Stage, TimerName
@@ -19,6 +17,7 @@ from ari_app.calls.outcome import LegResult
 from ari_app.calls.talking import talk, wait_for
 from ari_app.calls.trying import fallback, ring_again
 from ari_app.calls.turn import Turn
+from ari_app.calls.values import replace
 
 PARKER_SECONDS = 30.0
 """How long who has parked the customer may listen to where; telephones hang up by themselves."""
@@ -29,7 +28,10 @@ STAYS_SECONDS = 5.0
 def customer_parked(turn: Turn, _: h.CustomerParked) -> None:
     """The customer waits, not in our bridge: nobody of ours joins them or hangs them up."""
     call, customer = turn.call, turn.call.customer
-    if customer is None or call.away or customer.state in (LegState.LEAVING, LegState.GONE):
+    if customer is None or customer.state in (LegState.LEAVING, LegState.GONE):
+        return
+    if call.away:
+        _parked_again(turn, customer)
         return
     turn.stop_ringing()
     parked = turn.change(replace(customer, far=customer.id, joined=False, does=None), LegState.UP)
@@ -37,6 +39,13 @@ def customer_parked(turn: Turn, _: h.CustomerParked) -> None:
     wait_for(turn, parked)
     turn.order(Watch(parked.id))
     turn.set_timer(TimerName.PARKER, PARKER_SECONDS)
+
+
+def _parked_again(turn: Turn, customer: Leg) -> None:
+    """Whoever had taken the customer out of the lot has put them back; of a feature code no event tells."""
+    if turn.call.stage is Stage.TALKING:
+        end_members(turn, customer, LegResult.ANSWERED)
+        wait_for(turn, turn.call.customer or customer)
 
 
 def customer_stayed(turn: Turn, _: h.CustomerStayed) -> None:
@@ -100,7 +109,7 @@ def picked_up(turn: Turn, code: str | None) -> None:
         stage=Stage.TALKING,
         talker=code,
         first_talker=call.first_talker or code,
-        timers=call.recorder_timer,
+        timers=call.lasting_timers,
         keys="",
     )
     turn.begin_talk()

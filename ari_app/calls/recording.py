@@ -10,12 +10,11 @@ and goes on as any other when it breaks off.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Leg, LegState, Recording, RecordingState, Role, TimerName
 from ari_app.calls.orders import AskPbx, FetchRecording, HangUp, HangUpReason, Listen, Record
 from ari_app.calls.turn import FETCH_SECONDS, Turn
+from ari_app.calls.values import replace
 
 NOTED_SECONDS = 2.0
 """By so much the last moment at which a call is said to be up may be late."""

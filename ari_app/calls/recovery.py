@@ -5,7 +5,6 @@ have told it, and the orders of which the PBX shows no trace.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from ari_app.calls import happenings as h
 from ari_app.calls import outgoing, trying
@@ -32,6 +31,7 @@ from ari_app.calls.orders import (
 from ari_app.calls.outcome import LINE_FAILURES
 from ari_app.calls.parking import has_stayed
 from ari_app.calls.turn import FETCH_SECONDS, RECORDING_SECONDS, Turn, farewell
+from ari_app.calls.values import replace
 
 ORIGINATE_SECONDS = 5.0
 """A channel that AJAM doesn't show so long after it was asked for has come and gone, or never comes."""
@@ -200,6 +200,8 @@ def _missed_of(call: Call, leg: Leg, fact: h.ChannelFact | None, said: h.PbxSaid
         unseen = h.LegEnded(at, leg.id, cause, known_up_at=max(said.known_up_at, _left_at(call, said)))
         yield _end_of(leg, said) or unseen
     elif fact.member is not None:
+        if any(one.state is LegState.UP and one.at > said.at for one in call.members(leg)):
+            return  # somebody else has taken over since
         if said.deaf and call.stage is Stage.DIALPLAN:  # they talk there without us
             at = said.known_up_at
         at = fact.answered_at or at

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ari_app.calls.call import (
@@ -32,6 +32,7 @@ from ari_app.calls.happenings import TimerExpired
 from ari_app.calls.orders import Order, TellHangup, TellResult, TellRinging, WebAnalytics
 from ari_app.calls.outcome import Ending, whole_seconds
 from ari_app.calls.routing import Policy
+from ari_app.calls.values import replace
 
 FILE_SECONDS = 600.0
 """How long the report of a call waits for its recording's file."""
@@ -124,7 +125,6 @@ ENDINGS: dict[str, Ending] = {
     "LEAVEUNAVAIL": Ending.NOT_ANSWERED,
     "FULL": Ending.NOT_ANSWERED,
     "WITHDRAW": Ending.NOT_ANSWERED,
-    "CONTINUE": Ending.NOT_ANSWERED,
     "DONTCALL": Ending.NOT_ANSWERED,
     "TORTURE": Ending.NOT_ANSWERED,
     "CONGESTION": Ending.FAILED,
@@ -134,6 +134,8 @@ ENDINGS: dict[str, Ending] = {
     "UNKNOWN": Ending.UNKNOWN,
 }
 """The words of DIALSTATUS, QUEUESTATUS, CDR(disposition), queue_log and the CRM itself, without blanks."""
+BY_TALK = frozenset({"", "CONTINUE"})
+"""No word; and that of a queue whose caller goes on in the dialplan, as after the member's hang-up."""
 
 
 def ending_of(word: str, talking: int) -> tuple[Ending, bool]:
@@ -145,7 +147,8 @@ def ending_of(word: str, talking: int) -> tuple[Ending, bool]:
     plain = re.sub(r"[\s_-]", "", word).upper()
     by_talk = Ending.ANSWERED if talking else Ending.NOT_ANSWERED
     ending = ENDINGS.get(plain, by_talk)
-    return by_talk if talking and ending is Ending.UNKNOWN else ending, not plain or plain in ENDINGS
+    known = plain in ENDINGS or plain in BY_TALK
+    return by_talk if talking and ending is Ending.UNKNOWN else ending, known
 
 
 def begin(call_id: str, account: str, policy: Policy, report: Report) -> Call:

@@ -91,7 +91,7 @@ class Policy:
     ajam: bool = False
     """Whether there is a second way to place a call."""
     telephones: bool = False
-    """Whether the PBX can say which telephones an extension has."""
+    """Whether the PBX can say which telephones an extension has, or that it has none."""
 
     missed_task: bool = False
     """Give whose a missed customer is the task, in the CRM, to call them back."""

@@ -7,8 +7,6 @@ or from a parking lot, nobody can know whether they did.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ari_app.calls import happenings as h
 from ari_app.calls.behind import end_members, local_leg, member_leg
 from ari_app.calls.call import Doing, LegState, Stage, TimerName
@@ -19,6 +17,7 @@ from ari_app.calls.recording import record_again
 from ari_app.calls.routing import plan
 from ari_app.calls.trying import try_next, without_dialplan
 from ari_app.calls.turn import Turn
+from ari_app.calls.values import replace
 
 
 def dialplan_answered(turn: Turn, _: h.CallerAnswered) -> None:
@@ -68,6 +67,8 @@ def round_told(turn: Turn, expired: h.TimerExpired) -> None:
         turn.tell_round()
     elif expired.timer is TimerName.RECORDER:
         record_again(turn)
+    elif expired.timer is TimerName.TRIAL:
+        turn.finish(Ending.ANSWERED)
 
 
 def caller_returned(turn: Turn, _: h.CallerReturned) -> None:

@@ -39,6 +39,7 @@ CHANGES: dict[tuple[Stage | None, Stage], str] = {
     (Stage.TRANSFERRING, Stage.RINGING): "nobody takes the transfer: the fallback is rung",
     (Stage.TRANSFERRING, Stage.DIALPLAN): "nobody takes it, and the fallback is in the dialplan",
     (Stage.TRANSFERRING, Stage.ENDING): "the customer hangs up, or nobody takes it and there is no fallback",
+    (Stage.TRANSFERRING, Stage.ENDED): "the customer hangs up, and no channel is left",
     (Stage.DIALPLAN, Stage.RINGING): "the caller comes back",
     (Stage.DIALPLAN, Stage.ENDING): "the caller is gone, a phone's channel not yet; or came back to nobody",
     (Stage.DIALPLAN, Stage.ENDED): "the caller is gone",

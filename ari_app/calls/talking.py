@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ari_app.calls import happenings as h
 from ari_app.calls.behind import became_of, telephones
-from ari_app.calls.call import Direction, Leg, LegState, RecordingState, Role, Stage, Way
+from ari_app.calls.call import Direction, Leg, LegState, RecordingState, Role, Stage, TimerName, Way
 from ari_app.calls.numbers import LONGEST_INTERNAL
-from ari_app.calls.orders import HangUpReason, TellCustomer
+from ari_app.calls.orders import HangUpReason, ShowCustomer, TellCustomer
 from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.recording import record
+from ari_app.calls.trial import TALK_SECONDS
 from ari_app.calls.turn import Turn
+from ari_app.calls.values import replace
+
+ATTENDED = "_attended"
+"""What Asterisk's Local channel dials when a manager transfers to somebody called before by hand. It is
+answered at once; when that phone still rings, only what goes on behind the channel tells of the answer.
+"""
 
 
 def talk(turn: Turn, leg: Leg, code: str | None) -> None:
@@ -29,11 +34,13 @@ def talk(turn: Turn, leg: Leg, code: str | None) -> None:
         talker=call.talker if code is None and sent_outside(leg) else code,
         first_talker=call.first_talker or code,
         answered_at=turn.moment if call.answered_at is None else call.answered_at,
-        timers=call.recorder_timer,
+        timers=call.lasting_timers,
         sought=(),
         keys="",
     )
     turn.begin_talk()
+    if call.trial is not None and call.answered_at is None:
+        turn.set_timer(TimerName.TRIAL, TALK_SECONDS)
     if leg.role is Role.CUSTOMER:
         tell_out(turn)
     else:
@@ -44,9 +51,11 @@ def talk(turn: Turn, leg: Leg, code: str | None) -> None:
     if call.way is Way.ARI:
         if call.answered_at is None:
             turn.answer(waiter)
-        if call.policy.record and call.recording.state is RecordingState.NONE:
-            record(turn)
+        _record(turn)
         turn.join(waiter, turn.call.leg(leg.id) or leg)
+        if leg.role is Role.CUSTOMER and leg.leads_on and call.number:
+            # Asterisk names who is dialled by the dialplan's extension: in a subroutine that is s.
+            turn.order(ShowCustomer(waiter.id, call.name or "", call.number))
         turn.pass_keys(through=leg.role is not Role.TARGET)
     for other in turn.call.our_legs:
         if other.id not in (leg.id, waiter.id):
@@ -66,9 +75,15 @@ def talk_there(turn: Turn, member: Leg, code: str | None) -> None:
     turn.begin_talk()
     turn.tell_round(*filter(None, (code,)))
     _get_acquainted(turn, first=call.first_talker is None)
+    _record(turn)
     for other in telephones(turn.call, turn.call.caller):
         if other.alive and other.id != member.id:
             turn.change(other, LegState.GONE, result=LegResult.ELSEWHERE)
+
+
+def _record(turn: Turn) -> None:
+    if turn.call.policy.record and turn.call.recording.state is RecordingState.NONE:
+        record(turn)
 
 
 def _get_acquainted(turn: Turn, *, first: bool) -> None:
@@ -76,21 +91,28 @@ def _get_acquainted(turn: Turn, *, first: bool) -> None:
     call = turn.call
     if not first or call.known or not call.policy.new_customer or call.direction is not Direction.IN:
         return
+    if call.trial is not None:
+        return
     if call.number is not None and len(call.number) > LONGEST_INTERNAL and call.first_talker is not None:
         turn.order(TellCustomer(turn.at, call.number, call.external, call.first_talker))
 
 
 def sent_outside(leg: Leg) -> bool:
-    """Tell whether a transfer leads to a number outside, as the manager has dialled it."""
+    """Tell whether a transfer leads outside: to a number as the manager dialled it, or to whom they asked.
+
+    Whoever was asked first is outside as long as no extension is known of them.
+    """
     target = leg.target or ""
-    return leg.role is Role.TARGET and len(target) > LONGEST_INTERNAL and target.lstrip("+").isdecimal()
+    if leg.role not in (Role.TARGET, Role.MANAGER, Role.QUEUE):
+        return False
+    return target == ATTENDED or (len(target) > LONGEST_INTERNAL and target.lstrip("+").isdecimal())
 
 
 def wait_for(turn: Turn, leg: Leg) -> None:
     """Let the customer wait for whom a leg leads to."""
     turn.end_talk()
     call = turn.call
-    timers = call.recorder_timer
+    timers = call.lasting_timers
     turn.call = replace(call, stage=Stage.TRANSFERRING, talker_leg=leg.id, timers=timers, keys="")
 
 

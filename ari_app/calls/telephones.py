@@ -8,7 +8,6 @@ say which there are, it is asked to ring the extension, and chooses one.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Call, Leg, LegState, Role, Sought
@@ -16,6 +15,7 @@ from ari_app.calls.outcome import LegResult
 from ari_app.calls.routing import Outside
 from ari_app.calls.trying import free_of, make_leg, new_leg, ring_telephones, seek, try_next_when_done
 from ari_app.calls.turn import Turn
+from ari_app.calls.values import replace
 
 MOST_FORWARDS = 5
 """How often a call is forwarded on, from one telephone to the next."""

@@ -7,8 +7,6 @@ telephone's own channel talks at once.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ari_app.calls import happenings as h
 from ari_app.calls.behind import became_of, is_rung
 from ari_app.calls.call import Direction, Leg, LegState, Role, TimerName
@@ -19,14 +17,10 @@ from ari_app.calls.outcome import Ending, LegResult
 from ari_app.calls.outgoing import manager_answered, stand_for_the_manager
 from ari_app.calls.parking import let_the_parker_go, parker_of
 from ari_app.calls.recording import record_again
-from ari_app.calls.talking import leg_hung_up, talk, wait_for
+from ari_app.calls.talking import ATTENDED, leg_hung_up, talk, wait_for
 from ari_app.calls.trying import fallback, ring_again
 from ari_app.calls.turn import Turn
-
-ATTENDED = "_attended"
-"""What Asterisk's Local channel dials when a manager transfers to a colleague called before by hand. It is
-answered at once; when that phone still rings, only what goes on behind the channel tells of the answer.
-"""
+from ari_app.calls.values import replace
 
 # -- somebody takes another's place -----------------------------------------------------------------------
 
@@ -200,5 +194,7 @@ def waited(turn: Turn, expired: h.TimerExpired) -> None:
         given_up_in_vain(turn)
     elif expired.timer is TimerName.RECORDER:
         record_again(turn)
+    elif expired.timer is TimerName.TRIAL:
+        turn.finish(Ending.ANSWERED)
     elif expired.timer is TimerName.PARKER:
         let_the_parker_go(turn)

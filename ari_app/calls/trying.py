@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 
 from ari_app.calls.call import Call, Direction, Leg, LegState, Role, Sought, Stage, TimerName, Way
 from ari_app.calls.names import shown_name
@@ -11,6 +10,7 @@ from ari_app.calls.orders import FindTelephones, HangUpReason, PassOver, SendToD
 from ari_app.calls.outcome import Ending, LegResult, unanswered
 from ari_app.calls.routing import Destination, Dialplan, Outside, People, Queue
 from ari_app.calls.turn import Turn
+from ari_app.calls.values import replace
 
 DIAL_MARGIN_SECONDS = 5.0
 """The PBX's own limit on ringing comes this much after ours: it matters only when we are gone for good."""
@@ -250,7 +250,7 @@ def send_to_dialplan(turn: Turn, place: Dialplan) -> None:
         stage=Stage.DIALPLAN,
         handed_on=True,
         sent_to=place,
-        timers=turn.call.recorder_timer,
+        timers=turn.call.lasting_timers,
         sought=(),
         caller=replace(turn.call.caller, far=turn.call.caller.id),  # it runs the dialplan from now on
     )

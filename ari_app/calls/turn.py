@@ -5,8 +5,6 @@ A `Turn` lives for the length of one `advance`; nothing of it leaves but its two
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ari_app.calls.call import (
     Call,
     Direction,
@@ -41,6 +39,7 @@ from ari_app.calls.orders import (
 )
 from ari_app.calls.outcome import Ending, LegResult, whole_seconds
 from ari_app.calls.routing import is_extension, is_internal
+from ari_app.calls.values import replace
 
 RECORDING_SECONDS = 8.0
 """How long after a call's end the PBX has to say that its recording is finished."""
@@ -265,7 +264,7 @@ class Turn:
         if call.reported:
             return
         self.call = replace(call, reported=True).without_timer(TimerName.RECORDING)
-        if call.number is None or call.ending is None:
+        if call.number is None or call.ending is None or call.trial is not None:
             return
         answered = call.ending is Ending.ANSWERED
         self.order(
@@ -366,8 +365,18 @@ def whose(call: Call) -> str | None:
         return None
     if call.direction is Direction.OUT:
         return call.caller.code
-    should = (call.responsible, *call.told, *call.passed_over, *call.absent)
+    tried = (leg.code for leg in call.legs if leg.role is Role.MANAGER)
+    should = (call.responsible, *call.told, *call.passed_over, *call.absent, *tried)
     return None if call.handed_on or call.left_to_dialplan else next(filter(None, should), None)
+
+
+def managers_of(call: Call) -> frozenset[str]:
+    """Name those whose call it was: who talked or called, or else who was rung or should have been."""
+    talked = {call.talker, call.first_talker}
+    if call.direction is Direction.OUT:
+        talked.add(call.caller.code)
+    named = {code for code in talked if code}
+    return frozenset(named or {code for code in (whose(call), *call.told) if code})
 
 
 _FAREWELL = {Ending.ANSWERED: HangUpReason.NORMAL, Ending.BUSY: HangUpReason.BUSY}

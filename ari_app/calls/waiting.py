@@ -4,9 +4,8 @@ thing that can happen; the first line of its docstring is its line in the state 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ari_app.calls import happenings as h
+from ari_app.calls import trial
 from ari_app.calls.behind import became_of
 from ari_app.calls.call import Direction, Leg, LegState, Role, Stage, TimerName, Way
 from ari_app.calls.dialplan import dialplan_answered, given_up_in_vain
@@ -27,6 +26,7 @@ from ari_app.calls.trying import (
     try_next_when_done,
 )
 from ari_app.calls.turn import Turn
+from ari_app.calls.values import replace
 
 LOOK_UP_SECONDS = 2.0
 """How long a caller waits for the CRM to say who they are."""
@@ -48,7 +48,8 @@ def greet(turn: Turn, _: h.CallArrived) -> None:
 def customer_found(turn: Turn, found: h.CustomerFound) -> None:
     """The responsible manager is rung, else the fallback."""
     responsible = found.responsible if found.responsible and is_extension(found.responsible) else None
-    turn.call = replace(turn.call, name=clean_name(found.name), responsible=responsible)
+    name = clean_name(found.name) or turn.call.name
+    turn.call = replace(turn.call, name=name, responsible=responsible)
     _route(turn, known=True)
 
 
@@ -66,6 +67,8 @@ def look_up_expired(turn: Turn, expired: h.TimerExpired) -> None:
 def _route(turn: Turn, known: bool) -> None:
     turn.clear_timer(TimerName.LOOK_UP)
     destinations = plan(turn.call.policy, known, turn.call.responsible)
+    if turn.call.trial is not None:
+        destinations = trial.destinations(turn.call.trial)
     turn.call = replace(turn.call, stage=Stage.RINGING, known=known, destinations=destinations)
     try_next(turn)
 
@@ -162,6 +165,8 @@ def ring_expired(turn: Turn, expired: h.TimerExpired) -> None:
         given_up_in_vain(turn)
     elif expired.timer is TimerName.RECORDER:
         record_again(turn)
+    elif expired.timer is TimerName.TRIAL:
+        turn.finish(Ending.ANSWERED)
     elif expired.timer is TimerName.TELEPHONES:
         turn.clear_timer(TimerName.TELEPHONES)
         ring_telephones(turn, dict.fromkeys(one.code for one in turn.call.sought))
@@ -194,10 +199,13 @@ def _gave_up(turn: Turn, leg: Leg, cause: int, known_up_at: float | None) -> Non
 
 
 def stopping(turn: Turn, _: h.ServiceStopping) -> None:
-    """A caller who waits is sent on to the queue or dialplan destination, where the account has one."""
+    """A caller who waits is sent on to the account's queue or dialplan destination, if any; a trial ends."""
     call = turn.call
     if call.direction is Direction.OUT:
         return  # the PBX joins manager and customer without us
+    if call.trial is not None:  # nobody else is to hear of it
+        turn.finish(Ending.GAVE_UP)
+        return
     ahead = call.destinations[max(call.attempt, 0) :]
     way = way_out(ahead) or way_out(call.policy.fallback) or way_out(call.policy.unknown)
     if way is not None:

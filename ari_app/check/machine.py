@@ -186,7 +186,7 @@ async def set_aside(client: Redis, account: str) -> Findings:
     calls = CallStore(client, account)
     try:
         live = {call.id for call in await calls.live()}
-        messages, unreadable = await calls.refused_count(), await calls.unreadable_live(live)
+        messages, unreadable = await calls.outbox.refused_count(), await calls.unreadable_live(live)
     except StoreUnavailable as problem:
         yield unknown("set aside", f"whether anything is isn't known: {problem}", "look at Redis first")
         return

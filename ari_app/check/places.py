@@ -132,9 +132,11 @@ def sample_numbers(country: str) -> list[str]:
 async def _line(pbx: Pbx, field: str, line: Outside, numbers: list[str]) -> list[Finding]:
     where = f"[{line.context}]" + (f" at priority {line.priority}" if line.priority != 1 else "")
     look = f"asterisk -rx 'dialplan show {line.context}'"
+    routed = numbers
     if numbers and line.context.startswith(_FREEPBX):
         try:
-            if not await _has_routes(pbx, numbers):
+            routed = await _routed(pbx, numbers)
+            if not routed:
                 return [
                     bad(
                         "lines",
@@ -149,7 +151,7 @@ async def _line(pbx: Pbx, field: str, line: Outside, numbers: list[str]) -> list
     if not numbers:
         return [unknown("lines", f"{field}: we know no number of this country to try {where} with", look)]
     try:
-        taken = [number for number in numbers if await pbx.has_place(line.context, number, line.priority)]
+        taken = [number for number in routed if await pbx.has_place(line.context, number, line.priority)]
         led = line.priority == 1 or await pbx.has_place(line.local, numbers[0])
     except CannotRead as problem:
         return [unknown("lines", f"{field}: whether {where} takes numbers isn't known: {problem}", look)]
@@ -184,8 +186,8 @@ async def _line(pbx: Pbx, field: str, line: Outside, numbers: list[str]) -> list
     return found
 
 
-async def _has_routes(pbx: Pbx, numbers: list[str]) -> bool:
-    """Tell whether FreePBX lets numbers out: that its phones' context takes them, by our line, is no proof.
+async def _routed(pbx: Pbx, numbers: list[str]) -> list[str]:
+    """Give those that FreePBX lets out: that its phones' context takes them, by our line, is no proof.
 
     A context of that name on another PBX is looked at as any other.
 
@@ -194,8 +196,8 @@ async def _has_routes(pbx: Pbx, numbers: list[str]) -> bool:
     """
     ours = f"{pbx.settings.stasis_app}-outgoing"
     if not (await pbx.has_context(_ROUTES) or await pbx.has_place(ours, numbers[0])):
-        return True
-    return any([await pbx.has_place(_ROUTES, number) for number in numbers])
+        return numbers
+    return [number for number in numbers if await pbx.has_place(_ROUTES, number)]
 
 
 async def destinations(pbx: Pbx, account: Account) -> Findings:

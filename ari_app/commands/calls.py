@@ -21,6 +21,7 @@ from ari_app.calls import (
     TellAlert,
     TellCustomer,
     TellHangup,
+    TellMail,
     TellNotice,
     TellResult,
     TellRinging,
@@ -35,8 +36,9 @@ from ari_app.commands import fail, run, store
 from ari_app.keyring import KeyRing
 from ari_app.settings import load_secret_key, read_settings
 from ari_app.store.accounts import Accounts
-from ari_app.store.calls import CallStore, Refusal
+from ari_app.store.calls import CallStore
 from ari_app.store.connection import Redis
+from ari_app.store.outbox import Refusal
 from ari_app.timeline.colours import COLOURS
 from ari_app.timeline.timeline import Sentence, narrate, summary
 
@@ -54,6 +56,7 @@ CRM_MESSAGES = {
     TellNotice: "notice",
     TellCustomer: "customer",
     TellWebhook: "webhook",
+    TellMail: "e-mail",
     TellAlert: "alert",
 }
 
@@ -144,7 +147,7 @@ def refused(account: AccountOption = None, as_json: JsonOption = False) -> None:
 
     async def work() -> list[Refusal]:
         async with _stores(account) as stores:
-            return [refusal for calls in stores for refusal in await calls.refusals()]
+            return [refusal for calls in stores for refusal in await calls.outbox.refusals()]
 
     refusals = run(work())
     if as_json:

@@ -13,10 +13,12 @@ import orjson
 import structlog
 import typer
 
-from ari_app.accounts.account import RegisteredAccount
+from ari_app.accounts.account import Account, RegisteredAccount
+from ari_app.calls import e164
 from ari_app.check import everything
 from ari_app.check.findings import Finding, Findings, State, bad
 from ari_app.commands import fail, run, store
+from ari_app.commands.call_me import try_out
 from ari_app.errors import StoreUnavailable
 from ari_app.keyring import KeyRing
 from ari_app.settings import SECRET_KEY_LENGTH, Settings, existing_secret_key, read_settings
@@ -40,6 +42,22 @@ def check(
         str | None, typer.Argument(help="The shop, as `account list` names it; all of them without it.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object a line, for programs.")] = False,
+    call: Annotated[
+        str | None,
+        typer.Option(
+            metavar="EXTENSION",
+            help="Instead, let this extension of the shop ring as a customer's call would, and say step by "
+            "step what works, as “Call me now” in the cabinet does.",
+        ),
+    ] = None,
+    number: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="NUMBER",
+            help="Whose call that is to be: a customer's number, by default the shop's first one.",
+        ),
+    ] = None,
 ) -> None:
     """Look the set-up over, line by line: what is right, what is wrong, how to mend it.
 
@@ -47,7 +65,7 @@ def check(
     """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     report = _Report(as_json)
-    run(_check(account, report))
+    run(_check(account, report) if call is None else _call(account, call, number, report))
     report.end()
 
 
@@ -122,6 +140,23 @@ async def _check(account: str | None, report: _Report) -> None:
         report.add(MACHINE, bad("Redis", str(problem), remedy))
     except WrongSecretKey as problem:
         report.add(MACHINE, bad("secret key", "it doesn't open the accounts", str(problem)))
+
+
+async def _call(account: str | None, code: str, number: str | None, report: _Report) -> None:
+    if account is None:
+        fail("Name the shop whose extension is to ring; ari-app account list names those that there are.")
+    settings = read_settings()
+    async with store(settings) as redis:
+        (shop,) = await _shops(account, redis, settings)
+        if not isinstance(shop, Account):
+            fail(f"{shop.id} has no PBX yet: enter it in the cabinet, under “Asterisk settings”.")
+        if code not in shop.codes:
+            fail(f"{shop.id} has no extension {code}; it has {', '.join(sorted(shop.codes)) or 'none'}.")
+        caller = e164(number, shop.crm.country) if number else next(iter(shop.numbers), None)
+        if number and (caller is None or not caller.startswith("+")):
+            fail(f"{number} is no telephone number.")
+        calls = CallStore(redis, shop.id)
+        await report.all(shop.id, try_out(shop, code, caller, calls, settings.pbx_networks))
 
 
 async def _shops(account: str | None, redis: Redis, settings: Settings) -> list[RegisteredAccount]:

@@ -10,6 +10,7 @@ import typer
 
 from ari_app.accounts.account import Account
 from ari_app.commands import fail, run, store
+from ari_app.seen_from import seen_from
 from ari_app.settings import load_secret_key, read_settings
 from ari_app.store.accounts import Accounts
 from stasis_dialplan import CannotRender, Settings, render
@@ -34,14 +35,20 @@ def dialplan(
         Path | None, typer.Option(help="Write the files into this folder instead of printing them.")
     ] = None,
     service_address: Annotated[
-        str | None, typer.Option("--from", help="The IP address from which the service reaches the PBX.")
+        str | None,
+        typer.Option(
+            "--from",
+            help="The IP address from which the service reaches the PBX.",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
 ) -> None:
     """Write the dialplan and the configuration of a shop's PBX. They hold its passwords."""
     public_url = str(read_settings().public_url)
     try:
-        settings = Settings.of(run(_find(account)), public_url, service_address)
+        found = run(_find(account))
+        address = service_address or run(seen_from(found.pbx.host, public_url))
+        settings = Settings.of(found, public_url, address)
         files = render(kind.value, settings)
     except CannotRender as problem:
         fail(str(problem))

@@ -22,15 +22,23 @@ from ari_app.settings import load_secret_key, read_settings
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore
 from ari_app.store.connection import Redis
+from ari_app.store.events import EventStore
+from ari_app.store.missed import MissedCustomer, MissedStore
 from ari_app.store.module import ModuleStore
 from ari_app.store.statistics import Statistics, StatisticsStore
 from cabinet.pages.spreadsheet import BEGINNING, line
 
 FIRST_DAY = date(2020, 1, 1)
 """No call of ours is older."""
+_NEVER, _ALL = 4e9, 1_000_000
+"""Seconds since the epoch, and more than is kept of missed customers and events."""
 _CALLS = (
     *("id", "started at", "direction", "number", "name", "shop's number", "result", "manager"),
     *("waiting, s", "talking, s", "recording"),
+)
+_MISSED = (
+    *("number", "name", "shop's number", "missed at", "last call at", "calls", "responsible", "rung"),
+    *("closed at", "how", "by", "reason", "note"),
 )
 _DAYS = ("day", "direction", "answered", "missed", "waiting, s", "talking, s")
 
@@ -39,7 +47,8 @@ def export(
     account: Annotated[str, typer.Argument(help="The account, as `account list` names it.")],
     folder: Annotated[Path, typer.Argument(help="A folder for it, made if need be.")],
 ) -> None:
-    """Write all that a shop has into a folder: settings, calls as CSV and JSON, statistics, recordings.
+    """Write all that a shop has into a folder: settings, calls as CSV and JSON, statistics, missed customers,
+    the EventLog, recordings.
 
     Passwords and keys are not in it. The calls are those that are over.
     """
@@ -48,7 +57,10 @@ def export(
         calls, files = run(_export(account, folder))
     except OSError as error:
         fail(f"It can't be written: {error.strerror or error}")
-    typer.echo(f"{folder} holds the settings, {calls} calls, their statistics, and {files} recordings.")
+    typer.echo(
+        f"{folder} holds the settings, {calls} calls, their statistics, {files} recordings, "
+        "missed customers and the EventLog."
+    )
 
 
 async def _export(name: str, folder: Path) -> tuple[int, int]:
@@ -61,7 +73,38 @@ async def _export(name: str, folder: Path) -> tuple[int, int]:
         zone = (await ModuleStore(redis, name).settings()).zone or ZoneInfo(account.timezone_name)
         statistics = await StatisticsStore(redis, name).read(FIRST_DAY, datetime.now(zone).date())
         await asyncio.to_thread(_write_rest, folder, account, statistics)
+        await _write_missed(folder, MissedStore(redis, name), zone)
+        await _write_events(folder, EventStore(redis, name))
         return await _write_calls(folder, redis, name, zone, RecordingStore(settings.recordings_dir, keys))
+
+
+async def _write_missed(folder: Path, store: MissedStore, zone: ZoneInfo) -> None:
+    """Write those who wait to be called back, then those who don't any more, the newest first."""
+    with (folder / "missed.csv").open("wb") as table:
+        table.write(BEGINNING + line(_MISSED))
+        for one in await store.open(0.0, _NEVER, _ALL):
+            table.write(_missed(one, zone))
+        async for one in store.closed(0.0, _NEVER):
+            table.write(_missed(one, zone))
+
+
+def _missed(one: MissedCustomer, zone: ZoneInfo) -> bytes:
+    closed = None if one.closed is None else _when(one.closed, zone)
+    return line(
+        (
+            *(one.number, one.name, one.line, _when(one.first, zone), _when(one.last, zone), one.times),
+            *(one.responsible, one.rung, closed, one.how, one.by, one.reason, one.note),
+        )
+    )
+
+
+async def _write_events(folder: Path, store: EventStore) -> None:
+    """Write the EventLog, the newest first: an event a line, with its moment in UTC."""
+    events, _ = await store.newest(_ALL)
+    with (folder / "events.jsonl").open("wb") as objects:
+        for event in events:
+            at = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds")
+            objects.write(orjson.dumps({"at": at, "what": event.what, "values": dict(event.values)}) + b"\n")
 
 
 async def _write_calls(
@@ -91,7 +134,7 @@ def _write_call(
     recordings: RecordingStore,
 ) -> bool:
     file = _copy_recording(folder, call, zone, recordings)
-    began = datetime.fromtimestamp(call.started_at, zone).isoformat(timespec="seconds")
+    began = _when(call.started_at, zone)
     ending = call.ending.value if call.ending else None
     table.write(
         line(
@@ -106,6 +149,10 @@ def _write_call(
         orjson.dumps({"call": orjson.loads(dump_call(call)), "journal": lines, "file": file}) + b"\n"
     )
     return file is not None
+
+
+def _when(at: float, zone: ZoneInfo) -> str:
+    return datetime.fromtimestamp(at, zone).isoformat(timespec="seconds")
 
 
 def _copy_recording(folder: Path, call: Call, zone: ZoneInfo, recordings: RecordingStore) -> str | None:

@@ -91,8 +91,20 @@ class AjamLine:
             PbxError: AJAM does not answer, or not to us.
         """
         at = self._clock()
-        channels = {channel.id: channel for channel in await self._ajam.channels()}
-        return self._facts(call, asked, channels, at)
+        return self._facts(call, asked, await self._channels([call]), at)
+
+    async def _channels(self, live: list[Call]) -> dict[str, AjamChannel]:
+        """List the PBX's channels by their ids; the list may lack one that changes just then (Asterisk 22).
+
+        So only one that isn't in a second list either is gone.
+
+        Raises:
+            PbxError: AJAM does not answer, or not to us.
+        """
+        found = {channel.id: channel for channel in await self._ajam.channels()}
+        if any(call.caller.id not in found for call in live):
+            found |= {channel.id: channel for channel in await self._ajam.channels()}
+        return found
 
     def look_again(self) -> None:
         """Find out soon whether AJAM works: ARI does not."""
@@ -124,7 +136,7 @@ class AjamLine:
                 return
             at = self._clock()
             try:
-                channels = {channel.id: channel for channel in await self._ajam.channels()}
+                channels = await self._channels(live)
             except PbxError:
                 continue  # Ajam itself says what is wrong
             for call in live:

@@ -37,6 +37,7 @@ from ari_app.calls import (
 )
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
+from ari_app.control.mailbox import Mailbox
 from ari_app.steps import begin
 
 log = structlog.get_logger(__name__)
@@ -113,18 +114,11 @@ class Desk(Protocol):
         """Keep a step of a call."""
 
 
-class Around(Protocol):
-    """What a call needs around it: its line."""
+class Asker(Protocol):
+    """Asks the PBX about calls."""
 
-    desk: Desk
-    clock: Callable[[], float]
-    listening: bool
-
-    async def carry_out(self, call: Call, order: Order) -> None:
-        """Let the PBX carry out an order, in the way that the call goes; raises `PbxError`."""
-
-    def busy(self, call: Call) -> frozenset[str]:
-        """Give the extensions that can't be rung now for this call."""
+    async def of(self, call: Call, channels: tuple[str, ...]) -> h.PbxSaid:
+        """Say what is true of some channels of a call; raises `PbxError`."""
 
     async def far_half(self, call: Call, leg_id: str, channel: str | None) -> h.FarHalfFound | None:
         """Find and watch the half of a Local channel that runs the dialplan; raises `PbxError`."""
@@ -132,8 +126,26 @@ class Around(Protocol):
     async def telephones(self, call: Call, order: o.FindTelephones) -> h.TelephonesFound:
         """Ask the PBX which telephones some extensions have; never raises."""
 
-    async def facts(self, call: Call, channels: tuple[str, ...]) -> h.PbxSaid:
-        """Say what is true of some channels of a call; raises `PbxError`."""
+
+class Around(Protocol):
+    """What a call needs around it: its line."""
+
+    desk: Desk
+    clock: Callable[[], float]
+    listening: bool
+
+    @property
+    def facts(self) -> Asker:
+        """What the PBX is asked by."""
+
+    async def carry_out(self, call: Call, order: Order) -> None:
+        """Let the PBX carry out an order, in the way that the call goes; raises `PbxError`."""
+
+    def busy(self, call: Call) -> frozenset[str]:
+        """Give the extensions that can't be rung now for this call."""
+
+    def stepped(self, call: Call) -> None:
+        """Take note of what has become of a call."""
 
 
 def _tells_who_talks(errand: str) -> bool:
@@ -147,8 +159,10 @@ def _measure(here: float, orders: tuple[Order, ...]) -> None:
 
 
 def _count(call: Call, before: Stage, at: float) -> None:
-    """Count a call that has come to another stage."""
+    """Count a call that has come to another stage; a trial is none."""
     direction = call.direction.value
+    if call.trial is not None:
+        return
     if call.stage is Stage.RINGING and before is Stage.ARRIVING:
         figures.RING.labels(direction).observe(max(0.0, at - call.started_at))
     if call.over and call.ending is not None:
@@ -168,8 +182,7 @@ class LiveCall:
         self._ends: list[h.LegEnded] = []
         """What has ended while it was deaf: that means something only with what the PBX says is true."""
         self._line = line
-        self._mailbox: asyncio.Queue[tuple[float, h.Happening]] = asyncio.Queue()
-        """What has happened, each with the moment at which it was put here (monotonic seconds)."""
+        self._mailbox = Mailbox()
         self._begun = time.monotonic()
         self._errands: dict[str, asyncio.Task[None]] = {}
         self.task: asyncio.Task[None]
@@ -190,7 +203,7 @@ class LiveCall:
         """Let something happen to the call, when its turn comes."""
         if isinstance(happening, h.ClockSet):
             self._set_by += happening.by
-        elif self._mailbox.qsize() + len(self._ends) >= MOST_WAITING:
+        elif len(self._mailbox) + len(self._ends) >= MOST_WAITING:
             if self._overflown:
                 return
             self._overflown = True
@@ -199,7 +212,7 @@ class LiveCall:
         if isinstance(happening, h.LegEnded) and self._waits_for_the_pbx:
             self._ends.append(happening)
         else:
-            self._mailbox.put_nowait((time.monotonic(), happening))
+            self._mailbox.put((time.monotonic(), happening))
 
     @property
     def _waits_for_the_pbx(self) -> bool:
@@ -212,7 +225,7 @@ class LiveCall:
 
     async def settled(self) -> None:
         """Wait until all that has happened so far is dealt with, or the call is over."""
-        dealt_with = asyncio.create_task(self._mailbox.join())
+        dealt_with = asyncio.create_task(self._mailbox.settled())
         await asyncio.wait([dealt_with, self.task], return_when=asyncio.FIRST_COMPLETED)
         dealt_with.cancel()
 
@@ -241,18 +254,18 @@ class LiveCall:
             await asyncio.sleep(BREATH_SECONDS)
         finally:
             if here is not None:
-                self._mailbox.task_done()
+                self._mailbox.dealt_with()
 
     async def _next(self) -> tuple[float | None, h.Happening]:
         """Wait for what happens next: a letter in the mailbox, with the moment since which it is there, or a
         timer, without one.
         """
-        while self._mailbox.empty():
+        while not self._mailbox:
             timer = self.call.next_timer
             if timer is None or not self._may_expire(timer.name):
-                return await self._mailbox.get()
+                return await self._mailbox.take()
             now = self._line.clock()
-            if not self._mailbox.empty():
+            if self._mailbox:
                 break  # the clock was set
             remaining = timer.due - now
             if remaining <= 0:
@@ -263,10 +276,10 @@ class LiveCall:
                 continue
             try:
                 async with asyncio.timeout(remaining):
-                    return await self._mailbox.get()
+                    return await self._mailbox.take()
             except TimeoutError:
                 continue
-        return self._mailbox.get_nowait()
+        return await self._mailbox.take()
 
     def _may_expire(self, timer: TimerName) -> bool:
         """Nobody is given up while we don't hear the PBX, or have yet to learn what we missed."""
@@ -285,6 +298,7 @@ class LiveCall:
         happening = known_as(before, happening)
         now = self._line.clock() - self._set_by
         self.call, orders = advance(before, happening, self._line.busy(before), self._line.desk.codes, now)
+        self._line.stepped(self.call)
         if isinstance(happening, h.ClockSet):
             self._set_by -= happening.by
         if isinstance(happening, h.RecorderReady):  # nothing waits; a repair finds a recording by its name
@@ -318,11 +332,12 @@ class LiveCall:
     async def _carry_out(self, orders: tuple[Order, ...]) -> None:
         """Carry orders out one after the other, but at once those that don't depend on one another."""
         for at_once, some in itertools.groupby(orders, lambda order: _AT_ONCE.get(type(order))):
-            if at_once is None:
-                for order in some:
-                    await self._carry_out_one(order)
-            else:
-                await asyncio.gather(*map(self._carry_out_one, some))
+            first, *others = some
+            if at_once is not None and others:
+                await asyncio.gather(*map(self._carry_out_one, (first, *others)))
+                continue
+            for order in (first, *others):
+                await self._carry_out_one(order)
 
     async def _carry_out_one(self, order: Order) -> None:
         desk, clock = self._line.desk, self._line.clock
@@ -334,23 +349,14 @@ class LiveCall:
             case o.FindFarHalf(leg, channel):
                 self._send(f"{_FAR_HALF} of {channel or leg}", self._find_far_half(leg, channel))
             case o.FindTelephones():
-                self._send(f"telephones for {order}", self._line.telephones(self.call, order))
+                self._send(f"telephones for {order}", self._line.facts.telephones(self.call, order))
             case o.AskPbx(channels):
                 self._asking += 1
                 self._send(f"{_FACTS} {next(self._questions)}", self._ask(channels))
-            case (
-                o.TellRinging()
-                | o.TellHangup()
-                | o.TellResult()
-                | o.TellTask()
-                | o.TellTaskDone()
-                | o.TellNotice()
-                | o.TellCustomer()
-                | o.TellWebhook()
-                | o.TellAlert()
-                | o.PassOver()
-            ):
-                pass  # it is in the outbox, or the journal, since the step was kept
+            case o.PassOver():
+                pass  # it is in the journal since the step was kept
+            case _ if isinstance(order, o.Tell):
+                pass  # it is in the outbox since then
             case _:
                 await self._at_the_pbx(order)
 
@@ -380,11 +386,11 @@ class LiveCall:
         if not self._waits_for_the_pbx:
             ends, self._ends = self._ends, []
             for end in ends:
-                self._mailbox.put_nowait((time.monotonic(), end))
+                self._mailbox.put((time.monotonic(), end))
 
     async def _find_far_half(self, leg: str, channel: str | None) -> h.Happening | None:
         try:
-            return await self._line.far_half(self.call, leg, channel)
+            return await self._line.facts.far_half(self.call, leg, channel)
         except PbxRefused:
             return None  # it is gone
         except PbxError as error:
@@ -394,7 +400,7 @@ class LiveCall:
     async def _ask(self, channels: tuple[str, ...]) -> h.Happening | None:
         try:
             await self._watch_again()
-            said = await self._line.facts(self.call, channels)
+            said = await self._line.facts.of(self.call, channels)
         except PbxError as error:
             self._doubt(f"the PBX could not be asked: {error}")
             return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -19,21 +19,17 @@ import structlog
 from ari_app import figures
 from ari_app.accounts.dialplan_names import AWAY_LABEL, ring_format, without_us_context
 from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnavailable
-from ari_app.asterisk.events import Heard, NewCaller, new_caller, newcomer
-from ari_app.asterisk.pbx import Pbx, Snapshot
-from ari_app.asterisk.phones import telephones
+from ari_app.asterisk.events import Heard, NewCaller, Trial, new_caller
+from ari_app.asterisk.pbx import Pbx
 from ari_app.calls import (
     LONGEST_INTERNAL,
     Call,
-    Direction,
     First,
-    LegState,
     Order,
     Outside,
     Stage,
     Way,
     begin,
-    has_stayed,
     is_withheld,
     taken_up,
     tellable,
@@ -41,34 +37,23 @@ from ari_app.calls import (
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
 from ari_app.control.ajam_line import AjamLine
+from ari_app.control.busy import Busy
+from ari_app.control.facts import Facts, they_talk
 from ari_app.control.live_call import Desk, LiveCall
+from ari_app.control.trials import Trials
 
 log = structlog.get_logger(__name__)
 
-LOT_SECONDS = 0.5
-"""How often it is looked who has taken a parked customer out of the lot: no event tells."""
 APART_SECONDS = 10.0
 """How long after a transfer that has led nowhere the PBX may yet take who asked for it out of the bridge."""
-AUDIT_SECONDS = 30.0
-"""How often the live calls are compared with what the PBX says, in case an event was lost."""
-SWEEP_SECONDS, LATER_SECONDS = 40.0, 600.0
-"""How often it is looked for recordings that nobody fetches: twice when we have begun, and then.
-
-Who had the account before us has handed in by the second time what we can't know.
-"""
-
 _DIALLED = re.compile(r"\+?[0-9*#]{1,32}")
 _CONTEXT = re.compile(r"[A-Za-z0-9_.-]{1,79}")
-_RECORDER = ("Recorder/", "Announcer/")
 _MAY_RING = frozenset({Stage.ARRIVING, Stage.RINGING, Stage.TRANSFERRING, Stage.DIALPLAN})
 """The stages of a call in which it may come to ring somebody."""
 
 MOST_CALLS = 2_000
 """So many calls at once are ours, by default; further callers go on in the dialplan."""
 FULL_SAID_SECONDS = 60.0
-
-_AWAITS_AN_ANSWER = frozenset({Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING, Stage.DIALPLAN})
-"""The stages in which somebody may have answered behind a leg into the dialplan."""
 
 
 class Line:
@@ -91,32 +76,40 @@ class Line:
         self.pbx = pbx
         self.ajam = ajam
         self.listening = False
+        self.turned = asyncio.Event()
+        """Set when it is heard what happens, and when it isn't any more; whoever waits for it clears it."""
         self.ours = True
         """Whether the calls are ours to run; what is heard of another copy's calls is nothing to us."""
         self.on_replaced: Callable[[], None] = lambda: None
         """Called when another process has taken the PBX over; it must not wait."""
         self._may_act = may_act
         self.most = most
+        self.trials = Trials(self)
         self.turned_away = 0
         """How many callers went on in the dialplan because there was no room for their calls."""
         self._full_said_at = float("-inf")
-        self._calls: dict[str, LiveCall] = {}
+        self.live: dict[str, LiveCall] = {}
+        """The live calls, by their ids."""
+        self._busy = Busy()
+        self.something = asyncio.Event()
+        """Set while there is a call, or people talk in one that isn't ours."""
         self._strangers: dict[str, list[LiveCall]] = {}
         self.unknown_talks: set[str] = set()
         """Bridges of ours in which people talk, of whose calls we have not heard."""
-        self._led_nowhere: dict[str, float] = {}
+        self.led_nowhere: dict[str, float] = {}
         """Calls in which a transfer has led nowhere, and how long they are looked after."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._startup: str | None = None
-        self._restart_seen_at = 0.0
-        self._heard_until = 0.0
+        self.restart_seen_at = 0.0
+        self.heard_until = 0.0
         """The last moment that is known to be heard, of a time when nothing is heard."""
+        self.facts = Facts(self)
         self._log = log.bind(account=desk.account)
 
     @property
     def calls(self) -> tuple[Call, ...]:
         """The live calls."""
-        return tuple(live.call for live in self._calls.values())
+        return tuple(live.call for live in self.live.values())
 
     @property
     def startup(self) -> str | None:
@@ -126,13 +119,13 @@ class Line:
     def resume(self, calls: list[Call], seen: tuple[float, str] | None) -> None:
         """Take calls up again that were live when the service ended."""
         if seen is not None:
-            self._heard_until, self._startup = min(seen[0], self.clock()), seen[1]
+            self.heard_until, self._startup = min(seen[0], self.clock()), seen[1]
         for call in calls:
             self.take_up(call)
 
     def take_up(self, call: Call) -> None:
         """Take a call up that is live, and of which nothing was heard for a while."""
-        if call.id in self._calls:
+        if call.id in self.live:
             return
         elsewhere = call.caller.alive and call.caller.id in self._strangers
         live = LiveCall(self, taken_up(call, self.clock()))
@@ -148,7 +141,7 @@ class Line:
 
     def put(self, call_id: str, happening: h.Happening) -> None:
         """Put what happened to a call into its mailbox, if it is live."""
-        live = self._calls.get(call_id)
+        live = self.live.get(call_id)
         if live is not None:
             live.put(happening)
 
@@ -165,15 +158,15 @@ class Line:
         if not self.ours:
             return
         known = self._strangers.get(heard.key, [])
-        live = known[-1] if known else self._calls.get(self.pbx.ids.call_of(heard.key) or "")
+        live = known[-1] if known else self.live.get(self.pbx.ids.call_of(heard.key) or "")
         if live is None:
             return
         if isinstance(heard.happening, h.OutcomeUnknown):
-            self._led_nowhere[live.call.id] = self.clock() + APART_SECONDS
+            self.led_nowhere[live.call.id] = self.clock() + APART_SECONDS
             return
         happening = heard.happening
         if isinstance(happening, h.PartyReplaced):
-            self._know(happening.channel, live)
+            self.know(happening.channel, live)
         if isinstance(happening, h.LegEnded):
             for other in known[:-1]:
                 other.put(happening)
@@ -203,6 +196,10 @@ class Line:
         if known is not None:
             known[-1].put(h.CallerReturned(at))
             return
+        trial = self.pbx.ids.trial_of(caller.channel)
+        if trial is not None:
+            self._try_out(trial, caller, at)
+            return
         if (
             self.full is not None
             and caller.arguments[0:1] in (("incoming",), ("outgoing",))
@@ -226,29 +223,41 @@ class Line:
                 )
                 self._send_on(caller.channel)
 
+    def _try_out(self, trial: Trial, caller: NewCaller, at: float) -> None:
+        """Take a trial's call, or the half of it that stands for the customer: that one was answered."""
+        if not trial.code:
+            self._beside(self.trials.let_hear(trial.customer))
+        elif trial.call in self.live or not self.desk.is_extension(trial.code) or self.full is not None:
+            self._beside(self.remove(o.HangUp(caller.channel)))
+        else:
+            number, name = self.desk.normal_form(caller.number), caller.shown or None
+            first = h.CallArrived(at, caller.channel, number, None, trial=trial.code, name=name)
+            self._begin(first, trial.call)
+            self.trials.came(trial.call)
+
     def replaced(self) -> None:
         """Another process has taken the PBX over."""
         self.on_replaced()
 
     def clock_was_set(self, by: float) -> None:
         """Let the calls know, before anything else happens to them by the new time."""
-        self._log.warning("the clock was set", seconds=round(by, 3), calls_in_progress=len(self._calls))
-        self._heard_until += by
-        self._restart_seen_at += by
-        for live in self._calls.values():
+        self._log.warning("the clock was set", seconds=round(by, 3), calls_in_progress=len(self.live))
+        self.heard_until += by
+        self.restart_seen_at += by
+        for live in self.live.values():
             live.put(h.ClockSet(self.clock(), by))
 
     @property
     def full(self) -> str | None:
         """Why no further call is taken; None when there is room."""
-        if len(self._calls) >= self.most:
-            return f"{len(self._calls)} calls go on at once"
+        if len(self.live) >= self.most:
+            return f"{len(self.live)} calls go on at once"
         return self.desk.full
 
     @property
     def room_taken(self) -> float:
         """How much of the room for calls at once is taken, from 0 to 1."""
-        return len(self._calls) / self.most
+        return len(self.live) / self.most
 
     def _turn_away(self, caller: NewCaller) -> None:
         """Let a caller go on in the dialplan, as if we weren't there."""
@@ -261,12 +270,13 @@ class Line:
                 why=self.full,
                 turned_away=self.turned_away,
             )
+        self._let_pass(caller)
+
+    def _let_pass(self, caller: NewCaller) -> None:
         if caller.arguments[0] == "outgoing":
             self._send_on(caller.channel, self.desk.outside(caller.arguments[1]))
-            return
-        task = asyncio.create_task(self._send_on_without_us(caller.channel))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        else:
+            self._beside(self._send_on_without_us(caller.channel))
 
     async def _send_on_without_us(self, channel: str) -> None:
         """Send a caller where the dialplan sends them while we are away: after Stasis() it would hang up."""
@@ -295,9 +305,10 @@ class Line:
     def lost(self, unnoticed: float = 0.0) -> None:
         """Nothing is heard any more, for at most so many seconds."""
         if self.listening:
-            self._heard_until = self.clock() - unnoticed
+            self.heard_until = self.clock() - unnoticed
         self.listening = False
-        for live in self._calls.values():
+        self.turned.set()
+        for live in self.live.values():
             live.deaf = True  # it may ask what is true before the event stream is back
         if self.ajam is not None:
             self.ajam.look_again()
@@ -305,14 +316,16 @@ class Line:
     async def connected(self, startup: str) -> None:
         """Make up for what was missed: every live call asks what is true; see `adopt` for the rest."""
         if self._startup is not None and startup != self._startup:
-            self._restart_seen_at = self.clock()
-            self._log.warning("the PBX was restarted", calls_in_progress=len(self._calls))
+            self.restart_seen_at = self.clock()
+            self._log.warning("the PBX was restarted", calls_in_progress=len(self.live))
         self._startup = startup
-        missed = tuple(self._calls.values())
+        missed = tuple(self.live.values())
         for live in missed:
             live.deaf = True
         await self.adopt()
         self.listening = True
+        self.turned.set()
+        self._beside(self.pbx.remove_unwanted())
         for live in missed:
             live.put(h.OutcomeUnknown(self.clock(), "the PBX is connected again"))
 
@@ -327,159 +340,38 @@ class Line:
         """
         snapshot = await self.pbx.snapshot()
         ids, at = self.pbx.ids, self.clock()
-        in_calls = {channel for call in self._calls for channel in snapshot.bridges.get(call, ())}
+        in_calls = {channel for call in self.live for channel in snapshot.bridges.get(call, ())}
         self.unknown_talks = {
             bridge
             for bridge, inside in snapshot.bridges.items()
-            if ids.call_of(bridge) == bridge and bridge not in self._calls and _they_talk(inside, snapshot)
+            if ids.call_of(bridge) == bridge and bridge not in self.live and they_talk(inside, snapshot)
         }
+        if self.unknown_talks:
+            self.something.set()
         talk = {channel for bridge in self.unknown_talks for channel in snapshot.bridges[bridge]}
         for ident, channel in snapshot.channels.items():
             if ident in talk or ids.call_of(ident) in self.unknown_talks:
                 continue
             leg = ids.leg_of(ident)
             if leg is not None and not self._is_known(leg, leg in in_calls):
-                await self._remove(o.HangUp(ident))
+                await self.remove(o.HangUp(ident))
             elif leg is None and ident not in self._strangers:
                 arguments = _stasis_arguments(channel, self.pbx.target.stasis_app)
                 if arguments:
-                    began = max(self.pbx.began(channel), self._heard_until)
+                    began = max(self.pbx.began(channel), self.heard_until)
                     self.arrived(new_caller(channel, arguments), min(at, began))
                 elif arguments is not None and ident not in in_calls:
-                    await self._remove(o.HangUp(ident))  # it took the place of one whose call is over
+                    await self.remove(o.HangUp(ident))  # it took the place of one whose call is over
         for bridge in snapshot.bridges:
-            if ids.call_of(bridge) == bridge and bridge not in self._calls.keys() | self.unknown_talks:
-                await self._remove(o.CloseBridge(bridge))
+            if ids.call_of(bridge) == bridge and bridge not in self.live.keys() | self.unknown_talks:
+                await self.remove(o.CloseBridge(bridge))
 
     def _is_known(self, leg: str, bridged: bool) -> bool:
         """Tell whether a leg is of a call of ours; who held the account before us may have made more."""
-        live = self._calls.get(self.pbx.ids.call_of(leg) or "")
+        live = self.live.get(self.pbx.ids.call_of(leg) or "")
         if live is None:
             return False
         return bridged or live.call.party(leg) is not None or leg == live.call.recorder_id
-
-    async def facts(self, call: Call, channels: tuple[str, ...]) -> h.PbxSaid:
-        """Say what is true of some channels of a call.
-
-        Raises:
-            PbxError: the PBX does not answer, or says no.
-        """
-        if call.way is Way.AJAM and self.ajam is not None:
-            return await self.ajam.facts(call, channels)
-        at = self.clock()
-        snapshot = await self.pbx.snapshot()
-        live = self._calls[call.id]
-        deaf = live.deaf
-        found = await asyncio.gather(*(self._fact(call, snapshot, channel, deaf) for channel in channels))
-        known_up_at = max(call.known_at, self._heard_until if deaf else at - AUDIT_SECONDS)
-        recording = call.recording.awaited and await self.pbx.is_recording(call.recording_name)
-        recorded = deaf and not call.recording.awaited and await self._was_recorded(call, snapshot)
-        newcomers = await self._newcomers(call, snapshot, known_up_at if deaf else None)
-        if self.listening and {leg.id for leg in (call.caller, *call.our_legs) if leg.alive} <= set(channels):
-            live.deaf = False
-        return h.PbxSaid(
-            at=at,
-            asked=channels,
-            channels=tuple(fact for fact in found if fact is not None),
-            recording=recording,
-            newcomers=newcomers,
-            known_up_at=known_up_at,
-            restarted=call.started_at < self._restart_seen_at,
-            deaf=deaf,
-            recorded=recorded,
-        )
-
-    async def _was_recorded(self, call: Call, snapshot: Snapshot) -> bool:
-        """Tell whether a call of which nothing is left was answered, by whoever held the account before."""
-        if call.answered_at is not None or not call.policy.record or call.waiter.id in snapshot.channels:
-            return False
-        return self.desk.has_recording(call.id) or await self.pbx.has_recording(call.recording_name)
-
-    async def _newcomers(
-        self, call: Call, snapshot: Snapshot, deaf_since: float | None
-    ) -> tuple[h.PartyReplaced, ...]:
-        """Find those in the bridge of whom we had not heard; a telephone came since it was answered."""
-        known = {call.caller.id, *(leg.id for leg in call.legs)}
-        strangers = (
-            snapshot.channels[ident]
-            for ident in snapshot.bridges.get(call.bridge_id, ())
-            if ident not in known and ident in snapshot.channels
-        )
-        found = []
-        for stranger in strangers:
-            if not str(stranger["name"]).startswith(_RECORDER):
-                self._know(str(stranger["id"]), self._calls[call.id])
-                came = newcomer(stranger, self.clock(), self.pbx.extensions)
-                if deaf_since is not None and not came.local:
-                    answered_at, _ = await self.pbx.talk_of(came.channel)
-                    came = replace(came, at=max(answered_at or came.at, deaf_since))
-                found.append(came)
-        return tuple(found)
-
-    async def far_half(self, call: Call, leg_id: str, channel: str | None = None) -> h.FarHalfFound | None:
-        """Find and watch the half of a Local channel that runs the dialplan; None when it is gone.
-
-        Whom it rings already is told as if it had been heard.
-
-        Raises:
-            PbxError: the PBX does not answer, or says no.
-        """
-        found = self.pbx.far_half(await self.pbx.snapshot(), channel or leg_id)
-        live = self._calls.get(call.id)
-        if found is None or live is None:
-            return None
-        self._know(found.id, live)
-        live.put(h.FarHalfFound(self.clock(), leg_id, found.id, found.up))  # what is heard next concerns it
-        await self.pbx.carry_out(o.Watch(found.id))
-        snapshot = await self.pbx.snapshot()
-        talks = self.pbx.telephone_behind(snapshot, found.id)  # who answered before we watched
-        does, rung = self.pbx.behind(snapshot, found.id)
-        member, code, at = None, None, self.clock()
-        if talks is not None:
-            member, code = talks.name, talks.code
-            at = (await self.pbx.talk_of(talks.id))[0] or at
-        told = h.FarHalfFound(at, leg_id, found.id, found.up, member, code, does)
-        if talks is None and rung:
-            live.put(told)
-            for one in rung:
-                live.put(one)
-            return None
-        return told
-
-    async def telephones(self, call: Call, order: o.FindTelephones) -> h.TelephonesFound:
-        """Ask the PBX, for all at once, which telephones some extensions have; never raises."""
-        return h.TelephonesFound(
-            self.clock(),
-            order.attempt,
-            tuple(await asyncio.gather(*(self._telephones(call, order, code) for code in order.codes))),
-        )
-
-    async def _telephones(self, call: Call, order: o.FindTelephones, code: str) -> h.Telephones:
-        try:
-            found = await telephones(self.pbx.ari, order.channel, call.policy.endpoint(code))
-        except PbxError as error:
-            self._log.debug("the telephones could not be found", call=call.id, code=code, problem=str(error))
-            found = None
-        return h.Telephones(code, found)
-
-    async def _fact(self, call: Call, snapshot: Snapshot, channel: str, deaf: bool) -> h.ChannelFact | None:
-        """Say what is true of a channel; and when it was answered, if we may have missed that."""
-        fact, leg = snapshot.fact(channel), call.party(channel)
-        if fact is not None and call.customer is not None and channel == call.customer.id:
-            fact = replace(fact, away=_is_away(call, snapshot, fact))
-        if fact is None or leg is None:
-            return fact
-        talks = None
-        if leg.leads_on and (call.stage in _AWAITS_AN_ANSWER or (deaf and call.stage is Stage.TALKING)):
-            found = self.pbx.far_half(snapshot, channel) if leg.far is None else None
-            talks = self.pbx.telephone_behind(snapshot, leg.far_id if found is None else found.id)
-        if talks is not None:
-            fact = replace(fact, member=talks.name, code=talks.code)
-        was_up = deaf and fact.state == "Up" and (leg.pending or leg.id == call.caller.id)
-        if was_up or talks is not None:
-            answered_at, left_at = await self.pbx.talk_of(talks.id if talks is not None else channel)
-            fact = replace(fact, answered_at=answered_at, left_at=left_at if leg is call.caller else None)
-        return fact
 
     async def listen(self) -> None:
         """Hear what the PBX says, until another process takes the application over."""
@@ -490,96 +382,6 @@ class Line:
         if self.ajam is not None:
             await self.ajam.run(self)
 
-    async def audit(self) -> None:
-        """Compare the live calls with what the PBX says, for ever, in case an event was lost."""
-        while True:
-            await asyncio.sleep(AUDIT_SECONDS)
-            if not self.listening:
-                continue
-            with suppress(PbxError):
-                await self.pbx.look_who_rings()
-            if not self._calls:
-                continue
-            before = self.clock() - AUDIT_SECONDS / 2
-            with suppress(PbxError):
-                exist = (await self.pbx.snapshot()).channels
-                for live in [live for live in self._calls.values() if live.call.way is Way.ARI]:
-                    legs = [live.call.caller, *live.call.our_legs]
-                    if live.call.recorder is not None:
-                        legs.append(live.call.recorder)
-                    if any(leg.alive and leg.at < before and leg.id not in exist for leg in legs):
-                        live.put(h.OutcomeUnknown(self.clock(), "a channel of the call is gone"))
-
-    async def sweep(self) -> None:
-        """Remove recordings, for ever, that are of no call of ours any more: nobody fetches them."""
-        left: frozenset[str] = frozenset()
-        looks = 0
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS if looks < 2 or left else LATER_SECONDS)
-            if not self.listening:
-                continue
-            with suppress(PbxError):
-                there = frozenset(await self.pbx.recordings()) - self._calls.keys()
-                for name in there & left:
-                    self._log.info("a recording of a call that is over is removed", call=name)
-                    await self.pbx.remove_recording(name)
-                looks, left = looks + 1, there - left
-
-    async def watch_the_lots(self) -> None:
-        """Look, for ever, who has taken customers out of the parking lots in which they wait.
-
-        And whether those still talk in whose call nobody else tells us of their end.
-        """
-        while True:
-            await asyncio.sleep(LOT_SECONDS)
-            waiting = [live for live in self._calls.values() if _may_be_parked(live.call)]
-            self.unknown_talks -= self._calls.keys()
-            if not self.listening or not (waiting or self._led_nowhere or self.unknown_talks):
-                continue
-            with suppress(PbxError):
-                snapshot = await self.pbx.snapshot()
-                for bridge in tuple(self.unknown_talks):
-                    await self._end_together(bridge, snapshot)
-                for live in waiting:
-                    await self._look_into_the_lot(live, snapshot)
-                for call_id in tuple(self._led_nowhere):
-                    self._keep_together(call_id, snapshot)
-
-    async def _end_together(self, bridge: str, snapshot: Snapshot) -> None:
-        """When one of two who talk in a call that nobody has told us of has left, end it for the other."""
-        if bridge in self._calls or _they_talk(snapshot.bridges.get(bridge, ()), snapshot):
-            return
-        self.unknown_talks.discard(bridge)
-        for channel in snapshot.channels:
-            if channel in snapshot.bridges.get(bridge, ()) or self.pbx.ids.call_of(channel) == bridge:
-                await self._remove(o.HangUp(channel))
-        if bridge in snapshot.bridges:
-            await self._remove(o.CloseBridge(bridge))
-
-    def _keep_together(self, call_id: str, snapshot: Snapshot) -> None:
-        """Let the two talk on of whom the PBX has taken one out of the bridge."""
-        live = self._calls.get(call_id)
-        if live is None or self.clock() > self._led_nowhere[call_id]:
-            del self._led_nowhere[call_id]
-        elif live.call.stage is Stage.TALKING and not live.call.away:
-            customer = live.call.customer
-            two = {live.call.talker_leg, customer.id if customer is not None else None}
-            if not two <= set(snapshot.bridges.get(live.call.bridge_id, ())):
-                live.put(h.OutcomeUnknown(self.clock(), "one of the two is not in the bridge"))
-
-    async def _look_into_the_lot(self, live: LiveCall, snapshot: Snapshot) -> None:
-        leg = live.call.party(live.call.talker_leg or "")
-        if leg is None or not _may_be_parked(live.call):
-            return
-        if live.call.away and leg.id in snapshot.bridges.get(live.call.bridge_id, ()):
-            if has_stayed(live.call, self.clock()):
-                live.put(h.CustomerStayed(self.clock()))
-            return
-        talks = self.pbx.telephone_behind(snapshot, leg.far_id)
-        if talks is not None:
-            answered_at, _ = await self.pbx.talk_of(talks.id)  # it may be long ago, on a slow wire
-            live.put(h.MemberAnswered(answered_at or self.clock(), leg.id, talks.name, talks.code))
-
     # -- the end of the service ---------------------------------------------------------------------------
 
     async def drain(self, seconds: float) -> None:
@@ -587,19 +389,44 @@ class Line:
         with suppress(PbxError, TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.adopt()
-        for live in self._calls.values():
+        for live in self.live.values():
             live.put(h.ServiceStopping(self.clock()))
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await asyncio.gather(*(live.settled() for live in self._calls.values()))
+                await asyncio.gather(*(live.settled() for live in self.live.values()))
+
+    async def see_off(self, seconds: float) -> None:
+        """Send all on who wait in our application, in at most so many seconds; who talks is left alone.
+
+        For an account that is no more, when nothing of its PBX is heard any more: nobody would find them.
+        """
+        with suppress(PbxError, TimeoutError):
+            async with asyncio.timeout(seconds):
+                snapshot = await self.pbx.snapshot()
+                talks = {
+                    one: inside for one, inside in snapshot.bridges.items() if they_talk(inside, snapshot)
+                }
+                talk = {channel for inside in talks.values() for channel in inside}
+                for ident, channel in snapshot.channels.items():
+                    arguments = _stasis_arguments(channel, self.pbx.target.stasis_app)
+                    if ident in talk:
+                        continue
+                    if self.pbx.ids.leg_of(ident) is not None:
+                        await self.remove(o.HangUp(ident))
+                    elif arguments is not None and len(arguments) > 1:
+                        self._let_pass(new_caller(channel, arguments))
+                for bridge in snapshot.bridges.keys() - talks.keys():
+                    if self.pbx.ids.call_of(bridge) == bridge:
+                        await self.remove(o.CloseBridge(bridge))
+                await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def stand_still(self, seconds: float) -> None:
         """Take nothing more that happens; let what has happened be dealt with, at most so many seconds."""
         self.ours = False
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await asyncio.gather(*(live.settled() for live in self._calls.values()))
-        for live in self._calls.values():
+                await asyncio.gather(*(live.settled() for live in self.live.values()))
+        for live in self.live.values():
             live.task.cancel()
 
     def let_go(self) -> None:
@@ -662,8 +489,11 @@ class Line:
         """Give the extensions that can't be rung for a call: their managers are away, or talk in another."""
         if call.stage not in _MAY_RING or call.policy.ignore_manager_status:
             return frozenset()
-        others = (live.call for ident, live in self._calls.items() if ident != call.id)
-        return self.desk.away.union(*map(kept_busy, others))
+        return self.desk.away | self._busy.but_for(call.id)
+
+    def stepped(self, call: Call) -> None:
+        """Take note of what has become of a call."""
+        self._busy.take(call)
 
     async def carry_out(self, call: Call, order: Order) -> None:
         """Let the PBX carry out an order, in the way that the call goes.
@@ -680,8 +510,8 @@ class Line:
         else:
             raise PbxUnavailable(Way.AJAM, "the account has no AJAM any more")
 
-    def _begin(self, first: First) -> str:
-        call_id = f"{self.pbx.ids.prefix}{secrets.token_hex(8)}"
+    def _begin(self, first: First, call_id: str | None = None) -> str:
+        call_id = call_id or f"{self.pbx.ids.prefix}{secrets.token_hex(8)}"
         desk, policy = self.desk, self.desk.policy
         if self.pbx.rings_people:
             policy = policy.through(ring_format(self.pbx.target.stasis_app))
@@ -693,29 +523,32 @@ class Line:
     def _busy_for_a_new_call(self) -> frozenset[str]:
         if self.desk.policy.ignore_manager_status:
             return frozenset()
-        return self.desk.away.union(*map(kept_busy, self.calls))
+        return self.desk.away | self._busy.but_for()
 
     def _start(self, live: LiveCall, first: First | None, orders: tuple[Order, ...]) -> None:
         call = live.call
-        self._calls[call.id] = live
+        self.live[call.id] = live
+        self.something.set()
+        self._busy.take(call)
         for ident in _channels(call):
-            self._know(ident, live)
+            self.know(ident, live)
         task = live.task = asyncio.create_task(live.run(first, orders), name=f"call {call.id}")
         self._tasks.add(task)
 
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
-            self._calls.pop(call.id, None)
+            self.live.pop(live.call.id, None)
+            self._busy.drop(live.call.id)
             for ident in live.strangers:
                 self._strangers[ident].remove(live)
                 if not self._strangers[ident]:
                     del self._strangers[ident]
             if not task.cancelled() and task.exception() is not None:
-                self._log.error("a call's task failed", call=call.id, exc_info=task.exception())
+                self._log.error("a call's task failed", call=live.call.id, exc_info=task.exception())
 
         task.add_done_callback(ended)
 
-    def _know(self, channel: str, live: LiveCall) -> None:
+    def know(self, channel: str, live: LiveCall) -> None:
         """A channel is of two calls where a customer was handed over to the other party of a second one.
 
         Who knew it last hears what happens to it, both that it ends.
@@ -732,15 +565,22 @@ class Line:
         if place is not None:
             where = {"context": place.context, "extension": place.number, "priority": place.priority}
 
+        self._beside(self.pbx.ari("channels", "continueInDialplan", channelId=channel, **where))
+
+    def _beside(self, request: Coroutine[Any, Any, Any]) -> None:
+        """Let the PBX carry something out of no call of ours; what it refuses is left undone."""
+
         async def go() -> None:
             with suppress(PbxError):
-                await self.pbx.ari("channels", "continueInDialplan", channelId=channel, **where)
+                await request
 
         task = asyncio.create_task(go())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: request.close())  # it may be cancelled before it begins
 
-    async def _remove(self, order: o.HangUp | o.CloseBridge) -> None:
+    async def remove(self, order: o.HangUp | o.CloseBridge) -> None:
+        """Remove what is of a call that is over."""
         self._log.info("something of a call that is over is removed", what=str(order))
         with suppress(PbxRefused):
             await self.pbx.carry_out(order)
@@ -765,35 +605,3 @@ def _channels(call: Call) -> Iterator[str]:
         yield leg.id
         if leg.far is not None:
             yield leg.far
-
-
-def _they_talk(inside: tuple[str, ...], snapshot: Snapshot) -> bool:
-    """Tell whether two in a bridge of ours talk to one another."""
-    names = [str(snapshot.channels[one]["name"]) for one in inside if one in snapshot.channels]
-    up = [one for one in inside if snapshot.channels.get(one, {}).get("state") == "Up"]
-    return len(up) - sum(name.startswith(_RECORDER) for name in names) >= 2
-
-
-def _is_away(call: Call, snapshot: Snapshot, fact: h.ChannelFact) -> bool:
-    """Tell whether a customer who has talked is in a bridge that isn't the call's, or in the dialplan."""
-    if call.answered_at is None or call.stage not in (Stage.TALKING, Stage.TRANSFERRING):
-        return False
-    if fact.bridged:
-        return fact.id not in snapshot.bridges.get(call.bridge_id, ())
-    return not fact.in_stasis
-
-
-def _may_be_parked(call: Call) -> bool:
-    """Tell whether a customer waits of whom no event would tell that somebody takes them."""
-    leg = call.party(call.talker_leg or "") if call.stage is Stage.TRANSFERRING else None
-    if leg is None or leg.state is not LegState.UP or not leg.leads_on:
-        return False
-    return not any(member.pending for member in call.members(leg))
-
-
-def kept_busy(call: Call) -> frozenset[str]:
-    """Give the extensions that a call keeps busy: those that talk in it, and the one that makes it."""
-    busy = {leg.code for leg in call.legs if leg.state is LegState.UP and leg.local is None}
-    if call.direction is Direction.OUT and call.caller.alive:
-        busy.add(call.caller.code)
-    return frozenset(code for code in busy if code is not None)

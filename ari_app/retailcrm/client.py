@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
+from urllib.parse import urlencode
 
 import aiohttp
 import structlog
@@ -78,6 +79,9 @@ PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 NOT_OURS_SECONDS = 1.0
 """How long nothing is asked while it isn't certain which copy of the service holds the account."""
+_NO_LIMIT = aiohttp.ClientTimeout(total=None)
+"""Ours covers all of a request."""
+_IS_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _LONGEST_ANSWER = 4 * 1024 * 1024  # bytes; a page of 100 users is far below
 _MOST_VALUES = 50_000  # of JSON, in one answer
 
@@ -315,9 +319,9 @@ class RetailCrm:
             method,
             self._url / "api" / path,
             params=params,
-            data=form,
-            headers={"X-API-KEY": self._key},
-            timeout=aiohttp.ClientTimeout(total=None),  # ours covers all of it
+            data=None if form is None else urlencode(form).encode(),
+            headers={"X-API-KEY": self._key} | ({} if form is None else _IS_FORM),
+            timeout=_NO_LIMIT,
             allow_redirects=False,  # the key goes to no other host
         ) as response:
             retry_after = _seconds(response.headers.get("Retry-After"))

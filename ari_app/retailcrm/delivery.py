@@ -1,8 +1,5 @@
 """The outbox's consumer: tells the CRM what calls have to say, in order per call, at least once.
 
-What has just been put into the outbox is handed over (`Delivery.take`); the outbox itself is read at the
-start, when others may have put something into it or Redis was away, and when there is no room in memory.
-
 While the CRM is away, limits us or answers nonsense, everything stays in the outbox and is tried again, at
 first soon and then every half minute. A popup that is 30 s old is worth nothing any more and is not sent; a
 result always is. What has just happened goes before what has waited for long.
@@ -12,10 +9,11 @@ and again while others pass (`quarantine.py`), and what another version wanted t
 One such entry holds up no other call; and of its own call only what means nothing without it.
 
 A program of the shop's (`webhook.py`) is told by a route and in lanes of its own: however it fails, the CRM's
-messages don't wait. What it doesn't take within an hour is set aside, too.
+messages don't wait. What it doesn't take within an hour is set aside, too. So are people written to by e-mail
+(`letters.py`), each address in a lane of its own; what is a day old is not written any more.
 
-While telephony is switched off in the CRM nothing is sent. What happened then is not told later; what
-happened before, and still waits, is.
+While telephony is switched off in the CRM nothing is sent but alerts that don't go there. What happened then
+is not told later; what happened before, and still waits, is.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -33,12 +31,12 @@ from ari_app import figures
 from ari_app.accounts.current import Current
 from ari_app.calls import (
     LOST_SECONDS,
-    AlertWay,
     OutboxEntry,
     Tell,
     TellAlert,
     TellCustomer,
     TellHangup,
+    TellMail,
     TellNotice,
     TellResult,
     TellRinging,
@@ -47,13 +45,15 @@ from ari_app.calls import (
     UnreadableEntry,
 )
 from ari_app.errors import StoreUnavailable
-from ari_app.retailcrm.client import CALLS_IN_ONE_UPLOAD, CallEvent, RetailCrm, UploadedCall
+from ari_app.retailcrm.client import CALLS_IN_ONE_UPLOAD, RetailCrm
 from ari_app.retailcrm.errors import CrmError, CrmLimited, CrmRefused
-from ari_app.retailcrm.messages import NewCustomer, NewTask
-from ari_app.retailcrm.pace import Urgency
-from ari_app.retailcrm.quarantine import Suspect
+from ari_app.retailcrm.intake import POPUP_SECONDS, REDIS_RETRY_SECONDS, Entries, Intake, place
+from ari_app.retailcrm.letters import Letters
+from ari_app.retailcrm.quarantine import MAIL_PAUSES_SECONDS, Suspect
+from ari_app.retailcrm.requests import NobodyToTellError, Requests, Tasks
 from ari_app.retailcrm.route import LAST_RETRY_SECONDS, Route
-from ari_app.retailcrm.waiting import HELD, Lane, Waiting, Way, lane_of, way_of
+from ari_app.retailcrm.troubles import Trouble, Troubles
+from ari_app.retailcrm.waiting import HELD, Lane, Waiting, Way, is_told_anyway, lane_of, way_of
 from ari_app.retailcrm.webhook import Webhook
 from ari_app.retailcrm.wording import Wording
 
@@ -61,39 +61,26 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
-POPUP_SECONDS = 30.0
 EVENTS_AT_ONCE = 8
 FRESH_AT_ONCE = 8
 """So many events that have just happened go besides those that have waited."""
 COUNTED_TO_BE_PASSED = 2
 """Failures that count, after which a call's result no longer waits for what stands before it."""
-READ_AT_ONCE = 500
-READING_SECONDS = 0.3
-"""So long new entries are read before what waits has its turn: a popup of now may be the last of them."""
 SWEPT_AT_ONCE = 200
 REMEMBERED = 20_000
 OTHERS_AT_ONCE = 2
 """So many tasks, notices and new customers go at once: beside telephony the CRM takes fewer requests."""
 WEBHOOKS_AT_ONCE = 2
+MAILS_AT_ONCE = 2
 WEBHOOK_SECONDS = 3600.0
 """What the shop's program has not taken after so long is set aside."""
-OUTBOX_RETRY_SECONDS = 1.0
 
 
-class Outbox(Protocol):
+class Outbox(Entries, Protocol):
     """Where entries wait; its methods raise `StoreUnavailable`."""
-
-    async def outbox(self, after: str = "0", limit: int = 500) -> list[OutboxEntry | UnreadableEntry]:
-        """Give entries behind an id, oldest first."""
 
     async def popups_not_sent(self, call: str) -> frozenset[str]:
         """Give the extensions whose popups of a call were taken out without the CRM's being told."""
-
-    async def keep_task(self, call: str, task: int) -> None:
-        """Remember the CRM's id of the task that a missed call has made."""
-
-    async def task_of(self, call: str) -> int | None:
-        """Give the id of the task that a missed call has made; None when there is none."""
 
     async def told(self, entries: Iterable[OutboxEntry], at: float, problem: str | None = None) -> None:
         """Take entries out."""
@@ -118,6 +105,7 @@ class _Ready:
     others: list[OutboxEntry] = field(default_factory=list)
     """Tasks and notices of missed customers, and new customers."""
     webhooks: list[OutboxEntry] = field(default_factory=list)
+    mails: list[OutboxEntry] = field(default_factory=list)
     suspects: list[OutboxEntry] = field(default_factory=list)
     """Events that have failed before, and results that have."""
     useless: list[tuple[OutboxEntry, str]] = field(default_factory=list)
@@ -130,54 +118,46 @@ class Delivery:
     def __init__(
         self,
         outbox: Outbox,
+        tasks: Tasks,
         crm: RetailCrm,
         wording: Wording,
         current: Current,
         clock: Callable[[], float],
         held: int = HELD,
         webhook: Webhook | None = None,
+        letters: Letters | None = None,
     ) -> None:
         self._current = current
         self._outbox = outbox
         self._crm = crm
         self._wording = wording
-        self._webhook = webhook
+        self._webhook, self._letters = webhook, letters
+        self._requests = Requests(tasks, crm, wording, current, clock, webhook, letters)
+        self._troubles = Troubles(current, clock)
         self._clock = clock
         self._account = current.account.id
         self._log = log.bind(account=self._account)
         self._waiting = Waiting(held)
         self._busy: set[Lane] = set()
-        self._one_customer = asyncio.Lock()
         self._sending: dict[asyncio.Task[None], list[OutboxEntry]] = {}
         self._wake = asyncio.Event()
-        self._news = True
-        """There may be entries in the outbox that weren't handed over."""
-        self._reading = False
-        self._arrived: deque[OutboxEntry] = deque()
-        self._handed_over: set[str] = set()
-        """Entries of the outbox that reading it would find again."""
-        self._taken_out: set[str] = set()
-        """Those of them that were taken out of it while it was read."""
-        self._seen_until = self._called_back_until = "0"
-        self._early_until = "0"
-        self._early: set[str] = set()
+        self.intake = Intake(outbox, self._waiting, clock, self._wake.set, self._line_up, self._set_aside)
         self._remembered: dict[tuple[object, ...], str] = {}
         self._never_told: dict[str, set[str]] = {}
         self._rang: dict[str, None] = {}
         """The calls whose popups went through our hands, and whose end didn't yet."""
         self._unsettled: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
         self._finishing = False
-        self._going: set[str] = set()
         self._events = Route(1, self._wake.set)
         self._uploads = Route(CALLS_IN_ONE_UPLOAD, self._wake.set)
         self._others = Route(1, self._wake.set)
         """Tasks, notices, new customers: that the key may not make them stops nothing else."""
         self._webhooks = Route(1, self._wake.set)
         """To the shop's own program."""
+        self._mails = Route(1, self._wake.set, MAIL_PAUSES_SECONDS)
+        """To the server for e-mail."""
         self._alarm: asyncio.TimerHandle | None = None
         self._said: str | None = None
-        self.unread: str | None = None
-        """Why the outbox can't be read; None when it can."""
         self.since = clock()
 
     @property
@@ -186,9 +166,9 @@ class Delivery:
         return self._events.problem or self._uploads.problem
 
     @property
-    def webhook_problem(self) -> str | None:
-        """What is wrong with the shop's own program, in words; None when all is well."""
-        return self._webhooks.problem
+    def troubles(self) -> list[Trouble]:
+        """What doesn't work of what the shop has switched on beside telephony."""
+        return self._troubles.all
 
     @property
     def backlog(self) -> int:
@@ -198,7 +178,7 @@ class Delivery:
     @property
     def age(self) -> float:
         """How long the oldest entry that is in memory has waited, in seconds; 0 when none waits."""
-        oldest = min((_place(entry.id) for entry in self._waiting.firsts()), default=None)
+        oldest = min((place(entry.id) for entry in self._waiting.firsts()), default=None)
         return max(0.0, self._clock() - oldest[0] / 1000) if oldest is not None else 0.0
 
     @property
@@ -206,28 +186,18 @@ class Delivery:
         """How many of them are in memory."""
         return len(self._waiting)
 
+    @property
+    def unread(self) -> str | None:
+        """Why the outbox can't be read; None when it can."""
+        return self.intake.unread
+
     def take(self, entries: Sequence[OutboxEntry] | None) -> None:
         """Take what was just put into the outbox; None when it isn't known what that was."""
-        if entries is not None:
-            entries = [entry for entry in entries if not self._was_read(entry)]
-            if not entries:
-                return
-        room = self._waiting.room - len(self._arrived)
-        if entries is None or self._news or self._reading or self._waiting.left or room < len(entries):
-            self.wake()
-            return
-        self._arrived += entries
-        self._handed_over.update(entry.id for entry in entries)
-        self._wake.set()
-
-    def _was_read(self, entry: OutboxEntry) -> bool:
-        """Tell whether reading has found an entry already, before Redis' answer came that it is written."""
-        return entry.id in self._early or _place(entry.id) <= _place(self._seen_until)
+        self.intake.take(entries)
 
     def wake(self) -> None:
         """Say that there is something new in the outbox, which is to be read."""
-        self._news = True
-        self._wake.set()
+        self.intake.expect_news()
 
     async def finish(self, seconds: float) -> None:
         """Begin nothing more; let what is being told be told, at most so many seconds."""
@@ -237,12 +207,12 @@ class Delivery:
 
     async def run(self) -> None:
         """Deliver for ever."""
-        self._news = True
+        self.wake()
         try:
             while True:
                 self._wake.clear()
                 await self._settle_rest()
-                await self._read()
+                await self.intake.read()
                 self._start()
                 await self._wake.wait()
         finally:
@@ -252,82 +222,9 @@ class Delivery:
 
     # -- what waits ---------------------------------------------------------------------------------------
 
-    async def _read(self) -> None:
-        """Read what is new, in portions, and a portion of what was left, when there is room for it."""
-        try:
-            while self._arrived:
-                await self._remember_popups(self._arrived[0])
-                await self._take_in(self._arrived.popleft())
-            if self._news:
-                await self._read_news()
-                if self._news:
-                    await self._read_popups_of_now()
-            if self._waiting.left and self._waiting.has_room:
-                await self._call_back()
-        except StoreUnavailable as error:
-            self._news = True
-            self.unread = str(error)
-            asyncio.get_running_loop().call_later(OUTBOX_RETRY_SECONDS, self._wake.set)
-        else:
-            self.unread = None
-
-    async def _read_news(self) -> None:
-        self._news, self._reading = False, True
-        try:
-            await self._read_on()
-        finally:
-            self._reading = False
-            self._handed_over -= self._taken_out
-            self._taken_out.clear()
-
-    async def _read_on(self) -> None:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + READING_SECONDS
-        while True:
-            entries = await self._outbox.outbox(self._seen_until, READ_AT_ONCE)
-            for entry in entries:
-                if entry.id in self._early:
-                    self._early.discard(entry.id)
-                elif entry.id in self._handed_over:
-                    pass
-                elif isinstance(entry, UnreadableEntry):
-                    await self._set_aside(entry)
-                else:
-                    await self._remember_popups(entry)
-                    await self._take_in(entry)
-                self._seen_until = entry.id
-            if len(entries) < READ_AT_ONCE:
-                return
-            if loop.time() > until:
-                self.wake()
-                return
-
-    async def _read_popups_of_now(self) -> None:
-        """Take popups of now first, while much stands before them that isn't read yet."""
-        after = f"{int((self._clock() - POPUP_SECONDS) * 1000)}-0"
-        after = max(after, self._early_until, self._seen_until, key=_place)
-        for entry in await self._outbox.outbox(after, READ_AT_ONCE):
-            self._early_until = entry.id
-            new = isinstance(entry, OutboxEntry) and entry.id not in self._handed_over
-            if new and isinstance(entry.tell, TellRinging):
-                self._early.add(entry.id)
-                await self._remember_popups(entry)
-                await self._take_in(entry)
-
-    async def _call_back(self) -> None:
-        """Read on in what was left in Redis; all of it stands before what was seen last."""
-        entries = await self._outbox.outbox(self._called_back_until, READ_AT_ONCE)
-        for entry in entries:
-            if _place(entry.id) > _place(self._seen_until):
-                entries = []
-                break
-            known = isinstance(entry, UnreadableEntry) or entry.id in self._going
-            if not known and isinstance(entry, OutboxEntry) and not self._waiting.call_back(entry):
-                return
-            self._called_back_until = entry.id
-        if not entries:
-            self._waiting.all_called_back()
-        self._wake.set()
+    async def _line_up(self, entry: OutboxEntry) -> None:
+        await self._remember_popups(entry)
+        await self._take_in(entry)
 
     async def _remember_popups(self, entry: OutboxEntry) -> None:
         """Know of a call that ends which popups were never sent, also those from before we were started."""
@@ -346,7 +243,7 @@ class Delivery:
             await self._remove([entry], "written twice")
             return
         self._remembered[key] = entry.id
-        if not self._current.activity.covers(entry.tell.at):
+        if not self._current.activity.covers(entry.tell.at) and not is_told_anyway(entry.tell):
             self._leave_out(entry)
             await self._remove([entry], "not told: telephony was switched off in the CRM")
             return
@@ -366,7 +263,7 @@ class Delivery:
 
     def _start(self) -> None:
         """Send what can be sent now; after a failure one request at a time, to see whether it passes."""
-        if self._finishing or not self._current.activity.on:
+        if self._finishing:
             return
         ready = self._ready()
         if ready.useless:
@@ -375,13 +272,14 @@ class Delivery:
         self._start_uploads(ready)
         self._start_one_by_one(self._others, ready.others, ready.suspects, OTHERS_AT_ONCE)
         self._start_one_by_one(self._webhooks, ready.webhooks, ready.suspects, WEBHOOKS_AT_ONCE)
+        self._start_one_by_one(self._mails, ready.mails, ready.suspects, MAILS_AT_ONCE)
         self._look_again()
 
     def _look_again(self) -> None:
         """Wake when what has failed alone may be tried again."""
         if self._alarm is not None:
             self._alarm.cancel()
-        routes = (self._events, self._uploads, self._others, self._webhooks)
+        routes = (self._events, self._uploads, self._others, self._webhooks, self._mails)
         dues = [due for route in routes if (due := route.suspects.next_due())]
         self._alarm = asyncio.get_running_loop().call_at(min(dues), self._wake.set) if dues else None
 
@@ -389,7 +287,7 @@ class Delivery:
         """Sort what stands first of each call."""
         ready = _Ready()
         for entry in self._waiting.firsts():
-            if lane_of(entry) in self._busy:
+            if lane_of(entry) in self._busy or not self._may_go(entry):
                 continue
             why = self._useless(entry)
             if why is not None:
@@ -412,11 +310,17 @@ class Delivery:
                 ready.others.append(entry)
             elif way is Way.WEBHOOK:
                 ready.webhooks.append(entry)
+            elif way is Way.MAIL:
+                ready.mails.append(entry)
             elif self._is_fresh(entry):
                 ready.fresh.append(entry)
             else:
                 ready.events.append(entry)
         return ready
+
+    def _may_go(self, entry: OutboxEntry) -> bool:
+        """Tell whether it doesn't wait until telephony is on again in the CRM."""
+        return self._current.activity.on or is_told_anyway(entry.tell)
 
     def _start_events(self, ready: _Ready) -> None:
         route, events = self._events, [*ready.fresh, *ready.events]
@@ -427,7 +331,7 @@ class Delivery:
         if route.failing:
             if not under_way:
                 for entry in [*events, *self._oldest(route, suspects)][:1]:
-                    self._spawn([entry], self._send_event(entry))
+                    self._spawn([entry], self._send(entry))
             return
         due = [entry for entry in suspects if route.suspects.is_due(entry)]
         fresh = {entry.id for entry in ready.fresh}
@@ -435,7 +339,7 @@ class Delivery:
             if under_way >= EVENTS_AT_ONCE + (FRESH_AT_ONCE if entry.id in fresh else 0):
                 continue
             under_way += 1
-            self._spawn([entry], self._send_event(entry))
+            self._spawn([entry], self._send(entry))
 
     def _start_uploads(self, ready: _Ready) -> None:
         """Send results that never failed together, and one that has failed alone."""
@@ -471,16 +375,21 @@ class Delivery:
             due = (entry for entry in suspects if route.suspects.is_due(entry))
             at_once, entries = most, [*never_failed, *due]
         for entry in entries[: max(0, at_once - under_way)]:
-            self._spawn([entry], self._send_other(entry))
+            self._spawn([entry], self._send(entry))
 
     def _under_way(self, route: Route) -> int:
         return sum(1 for sent in self._sending.values() if sent and self._route_of(sent[0]) is route)
 
     def _route_of(self, entry: OutboxEntry) -> Route:
-        way = way_of(entry.tell)
-        if way is not Way.CALLS:
-            return self._webhooks if way is Way.WEBHOOK else self._others
-        return self._uploads if isinstance(entry.tell, TellResult) else self._events
+        match way_of(entry.tell):
+            case Way.CALLS:
+                return self._uploads if isinstance(entry.tell, TellResult) else self._events
+            case Way.OTHERS:
+                return self._others
+            case Way.WEBHOOK:
+                return self._webhooks
+            case Way.MAIL:
+                return self._mails
 
     def _oldest(self, route: Route, suspects: list[OutboxEntry]) -> list[OutboxEntry]:
         def failed_at(entry: OutboxEntry) -> float:
@@ -498,11 +407,18 @@ class Delivery:
             return "not needed: the CRM was never told that the call rings"
         if isinstance(tell, TellTask | TellNotice) and self._clock() - tell.missed_at > LOST_SECONDS:
             return "too late: the customer was missed more than a day ago"
-        if isinstance(tell, TellAlert) and self._clock() - tell.at > LOST_SECONDS:
+        if isinstance(tell, TellAlert | TellMail) and self._clock() - tell.at > LOST_SECONDS:
             return "too late: it is more than a day ago"
         if way_of(tell) is Way.WEBHOOK and (self._webhook is None or not self._webhook.wanted):
             return "not needed: the webhook was switched off"
+        if isinstance(tell, TellMail | TellAlert) and way_of(tell) is Way.MAIL:
+            return self._why_not_written(tell)
         return None
+
+    def _why_not_written(self, tell: TellMail | TellAlert) -> str | None:
+        if self._letters is None:
+            return "not needed: no e-mail can be sent"
+        return None if self._letters.wanted(tell) else "not needed: this address is not written to any more"
 
     def _codes(self, call: str, tell: TellHangup) -> tuple[str, ...]:
         """Give the extensions for which a call's end is told: those of which the CRM knows that they rang."""
@@ -541,120 +457,41 @@ class Delivery:
 
     # -- sending ------------------------------------------------------------------------------------------
 
-    async def _send_event(self, entry: OutboxEntry) -> None:
+    async def _send(self, entry: OutboxEntry) -> None:
+        """Tell one entry that isn't a call's result; what there is nobody for is taken out."""
         tell = entry.tell
-        assert isinstance(tell, TellRinging | TellHangup)
         if isinstance(tell, TellHangup):
-            codes = self._codes(entry.call, tell)
-            tell = TellHangup(tell.at, tell.phone, tell.external, codes, tell.ending)
-        event = await self._worded(entry, lambda: self._wording.event(entry.call, tell))
-        if event is not None:
-            await self._ask(self._events, [entry], self._tell(event))
-
-    async def _tell(self, event: CallEvent) -> None:
-        await self._crm.call_event(event)
-
-    async def _send_other(self, entry: OutboxEntry) -> None:
-        """Give or close a task, and so on; what there is nobody for is taken out."""
-        tell, wording = entry.tell, self._wording
-        if isinstance(tell, TellTask):
-            task = await self._worded(entry, lambda: (wording.task(entry.call, tell),))
-            if task is not None and task[0] is None:
-                await self._remove([entry], "nobody of the CRM is there to have the task")
-            elif task is not None and task[0] is not None:
-                await self._ask(self._others, [entry], self._give_task(entry.call, task[0]))
-        elif isinstance(tell, TellNotice):
-            notice = await self._worded(entry, lambda: (wording.notification(tell),))
-            if notice is not None and notice[0] is None:
-                await self._remove([entry], "nobody of the CRM is there to see the notice")
-            elif notice is not None and notice[0] is not None:
-                await self._ask(self._others, [entry], self._crm.notify(notice[0]))
-        elif isinstance(tell, TellCustomer):
-            customer = await self._worded(entry, lambda: wording.customer(tell))
-            if customer is not None:
-                site = self._current.account.site_of(tell.external)
-                await self._ask(self._others, [entry], self._make_customer(customer, site))
-        elif isinstance(tell, TellAlert) and tell.way == AlertWay.CRM:
-            alert = await self._worded(entry, lambda: (wording.alert(tell),))
-            if alert is not None and alert[0] is None:
-                await self._remove([entry], "nobody of the CRM is there to see the alert")
-            elif alert is not None and alert[0] is not None:
-                await self._ask(self._others, [entry], self._crm.notify(alert[0]))
-        elif isinstance(tell, TellWebhook | TellAlert):
-            await self._tell_program(entry, tell)
-        else:
-            await self._ask(self._others, [entry], self._close_task(entry.call))
-
-    async def _tell_program(self, entry: OutboxEntry, tell: TellWebhook | TellAlert) -> None:
-        """Tell the shop's program; without one it is found useless before."""
-        webhook = self._webhook
-        if webhook is None:
-            return
-
-        def say() -> bytes:
-            return (
-                webhook.alert(entry.call, tell)
-                if isinstance(tell, TellAlert)
-                else webhook.body(entry.call, tell)
-            )
-
-        body = await self._worded(entry, say)
-        if body is not None:
-            await self._ask(self._webhooks, [entry], webhook.send(body, self._clock()))
-
-    async def _give_task(self, call: str, task: NewTask) -> None:
-        """Give a task, once: one that was given before, though nobody heard of it, is found by its text."""
-        known = await self._crm.tasks_with(call)
-        ident = known[0] if known else await self._crm.create_task(task, task.phone_site)
-        if ident is not None:
-            await _kept(self._outbox.keep_task(call, ident))
-
-    async def _make_customer(self, customer: NewCustomer, site: str | None) -> None:
-        """Make a customer, once; where there is one with the number, or made of it, nothing is to be done."""
-        crm, (phone,) = self._crm, customer.phones
-        async with self._one_customer:  # two calls of one caller may have been answered at once
-            found = await crm.manager_for(phone.number, timeout=10.0, urgency=Urgency.REPORT)
-            if found.customer_id is not None or await crm.has_customer(customer.external_id, site):
-                return
-            try:
-                await crm.create_customer(customer, site)
-            except CrmRefused:  # perhaps somebody has made one in this moment
-                if not await crm.has_customer(customer.external_id, site):
-                    raise
-
-    async def _close_task(self, call: str) -> None:
-        """Close the task that a missed call has made; when there is none, nothing is to be done."""
-        ident = await _kept(self._outbox.task_of(call))
-        if ident is not None:
-            await self._crm.complete_task(ident)
+            tell = replace(tell, codes=self._codes(entry.call, tell))
+        request = await self._worded(entry, lambda: self._requests.of(entry.call, tell))
+        if request is not None:
+            await self._ask(self._route_of(entry), [entry], request())
 
     async def _upload(self, entries: list[OutboxEntry]) -> None:
         sent, calls = [], []
         for entry in entries:
-            call = await self._worded(entry, partial(self._uploaded_call, entry))
+            assert isinstance(entry.tell, TellResult)
+            call = await self._worded(entry, partial(self._wording.uploaded_call, entry.call, entry.tell))
             if call is not None:
                 sent.append(entry)
                 calls.append(call)
         if sent:
-            await self._ask(self._uploads, sent, self._tell_results(calls))
-
-    async def _tell_results(self, calls: list[UploadedCall]) -> None:
-        await self._crm.upload_calls(calls)
-
-    def _uploaded_call(self, entry: OutboxEntry) -> UploadedCall:
-        assert isinstance(entry.tell, TellResult)
-        return self._wording.uploaded_call(entry.call, entry.tell)
+            await self._ask(self._uploads, sent, self._requests.upload(calls))
 
     async def _worded(self, entry: OutboxEntry, put: Callable[[], T]) -> T | None:
         """Put an entry into the CRM's words; one for which there are none goes aside."""
         try:
             return put()
+        except NobodyToTellError as nobody:
+            await self._remove([entry], str(nobody))
+            return None
         except Exception as error:  # one entry that can't be said keeps no other waiting
             self._log.exception("there are no words of the CRM's for an entry", call=entry.call)
             await self._put_aside(entry, f"it can't be put into the CRM's words: {type(error).__name__}")
             return None
 
-    async def _ask(self, route: Route, entries: list[OutboxEntry], asking: Coroutine[Any, Any, None]) -> None:
+    async def _ask(
+        self, route: Route, entries: list[OutboxEntry], asking: Coroutine[Any, Any, object]
+    ) -> None:
         """Send a request with some entries, and see what becomes of them."""
         try:
             await asking
@@ -669,6 +506,7 @@ class Delivery:
         route.passed()
         for entry in entries:
             route.suspects.forget(entry)
+            self._troubles.passed(entry.tell)
             if isinstance(entry.tell, TellHangup):
                 self._never_told.pop(entry.call, None)
         self._say_how_it_is()
@@ -686,6 +524,8 @@ class Delivery:
             figures.TOLD_LATE.labels(what).observe(max(0.0, now - entry.tell.at))
 
     async def _failed(self, route: Route, entries: list[OutboxEntry], error: CrmError) -> None:
+        if len(entries) == 1:
+            self._troubles.failed(entries[0].tell, error)
         if isinstance(error, CrmLimited) and error.retry_after is not None:
             route.rest(min(error.retry_after, LAST_RETRY_SECONDS))
         elif isinstance(error, CrmRefused):
@@ -713,7 +553,7 @@ class Delivery:
         late = self._clock() - WEBHOOK_SECONDS
         waiting = [entry for entry in self._waiting.firsts() if way_of(entry.tell) is Way.WEBHOOK]
         for entry in waiting:
-            if entry.tell.at < late:
+            if entry.tell.at < late and self._may_go(entry):
                 await self._put_aside(entry, f"it was not taken within an hour: {error}")
 
     # -- what becomes of entries --------------------------------------------------------------------------
@@ -759,32 +599,25 @@ class Delivery:
     ) -> None:
         """Change the outbox; until that is done, `entries` are not read again."""
         going = {entry.id for entry in entries}
-        self._going |= going
+        self.intake.leaving(going)
         try:
             await change()
         except StoreUnavailable:
             self._unsettled.append(lambda: self._settled_late(change, going))
-            asyncio.get_running_loop().call_later(OUTBOX_RETRY_SECONDS, self._wake.set)
+            asyncio.get_running_loop().call_later(REDIS_RETRY_SECONDS, self._wake.set)
         else:
-            self._gone_from_the_outbox(going)
+            self.intake.gone(going)
 
     async def _settled_late(self, change: Callable[[], Coroutine[Any, Any, None]], going: set[str]) -> None:
         await change()
-        self._gone_from_the_outbox(going)
-
-    def _gone_from_the_outbox(self, going: set[str]) -> None:
-        self._going -= going
-        if self._reading:  # what is read at this moment may have them still
-            self._taken_out |= going
-        else:
-            self._handed_over -= going
+        self.intake.gone(going)
 
     async def _settle_rest(self) -> None:
         while self._unsettled:
             try:
                 await self._unsettled[0]()
             except StoreUnavailable:
-                asyncio.get_running_loop().call_later(OUTBOX_RETRY_SECONDS, self._wake.set)
+                asyncio.get_running_loop().call_later(REDIS_RETRY_SECONDS, self._wake.set)
                 return
             self._unsettled.popleft()
 
@@ -801,14 +634,6 @@ class Delivery:
             self._log.info("the CRM is back", waiting=self.backlog)
 
 
-async def _kept(asking: Coroutine[Any, Any, T]) -> T:
-    """Ask Redis in the middle of something that the CRM is told; while it is away that waits, too."""
-    try:
-        return await asking
-    except StoreUnavailable as problem:
-        raise CrmLimited(f"Redis is away: {problem}", OUTBOX_RETRY_SECONDS) from None
-
-
 def _what(tell: Tell) -> str:
     match tell:
         case TellRinging():
@@ -821,6 +646,8 @@ def _what(tell: Tell) -> str:
             return "customer"
         case TellWebhook():
             return "webhook"
+        case TellMail():
+            return "mail"
         case TellAlert():
             return "alert"
         case _:
@@ -828,11 +655,5 @@ def _what(tell: Tell) -> str:
 
 
 def _identity(call: str, tell: Tell) -> tuple[object, ...]:
-    words = (getattr(tell, "event", ""), getattr(tell, "way", ""))
+    words = (getattr(tell, "event", ""), getattr(tell, "way", ""), getattr(tell, "to", ""))
     return call, type(tell), getattr(tell, "codes", ()), getattr(tell, "again", 0), *words
-
-
-def _place(ident: str) -> tuple[int, int]:
-    """Give the place of a stream's entry in the order in which they were written."""
-    at, _, number = ident.partition("-")
-    return int(at), int(number or 0)

@@ -170,12 +170,13 @@ class UploadAnswer:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user of the CRM; `status` is free, busy, dinner or break."""
+    """A user of the CRM; `status` is free, busy, dinner or break, `phone` as it was typed there."""
 
     id: int
     name: str | None
     active: bool
     status: str | None
+    phone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +370,7 @@ class _UserBody(_Person):
     id: int
     active: Flag = False
     status: Text = None
+    phone: Text = None
 
 
 class _Pagination(Received):
@@ -390,7 +392,7 @@ class UsersBody(Received):
     def read(self) -> UsersPage:
         """In our words."""
         pagination = self.pagination or _Pagination()
-        users = tuple(User(user.id, user.name, user.active, user.status) for user in self.users)
+        users = tuple(User(user.id, user.name, user.active, user.status, user.phone) for user in self.users)
         page = pagination.current_page or 1
         return UsersPage(users, page, pagination.total_page_count or page)
 

@@ -57,6 +57,9 @@ GOES_ON = frozenset({Urgency.LOOK_UP, Urgency.ASKED})
 """What isn't held back by a pause: somebody waits on the line."""
 
 
+_NONE = dict.fromkeys(Urgency, 0)
+
+
 @dataclass(slots=True, eq=False)
 class _Place:
     free_at: float
@@ -70,7 +73,7 @@ class _Lane:
         self._limit = places
         self._window = window
         self._taken: list[_Place] = []
-        self._count = dict.fromkeys(Urgency, 0)
+        self._count = _NONE.copy()
         """How many of the taken places each kind has."""
         self._waiting: dict[Urgency, deque[asyncio.Future[_Place]]] = {
             urgency: deque() for urgency in Urgency
@@ -113,7 +116,7 @@ class _Lane:
             self._alarm.cancel()
             self._alarm = None
         self._taken = [place for place in self._taken if place.free_at > now]
-        self._count = dict.fromkeys(Urgency, 0)
+        self._count = _NONE.copy()
         for place in self._taken:
             self._count[place.urgency] += 1
         paused = now < self._paused_until

@@ -7,7 +7,7 @@ goes where a person can see it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ari_app.calls import OutboxEntry
@@ -16,6 +16,8 @@ from ari_app.retailcrm.errors import CrmError
 TRIES = 5
 PAUSES_SECONDS = (1.0, 5.0, 20.0, 60.0)
 """How long a suspect is left alone after each failure that counts; the last for all that follow."""
+MAIL_PAUSES_SECONDS = (60.0, 300.0, 900.0, 3600.0)
+"""The same of an e-mail: a server that doesn't know us yet lets us come again after minutes (greylisting)."""
 
 
 @dataclass(slots=True)
@@ -36,8 +38,9 @@ class Suspect:
 class Suspects:
     """The entries on one route that have failed and wait to be tried again."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], pauses: Sequence[float] | None = None) -> None:
         self._clock = clock
+        self._pauses = pauses
         self._suspects: dict[str, Suspect] = {}
 
     def get(self, entry: OutboxEntry) -> Suspect | None:
@@ -55,7 +58,8 @@ class Suspects:
         if suspect is None:
             suspect = self._suspects[entry.id] = Suspect(entry, str(error), now, now)
         suspect.problem, suspect.failed_at, suspect.judged = str(error), now, False
-        suspect.due = now + PAUSES_SECONDS[min(suspect.counted, len(PAUSES_SECONDS) - 1)]
+        pauses = self._pauses or PAUSES_SECONDS
+        suspect.due = now + pauses[min(suspect.counted, len(pauses) - 1)]
         return suspect
 
     def next_due(self) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ari_app.backoff import BackOff, spread
 from ari_app.retailcrm.errors import CrmDenied, CrmError
@@ -17,14 +17,15 @@ class Route:
     """A route of one account's CRM.
 
     `most` entries go in one request. After a failure it is tried with one request at a time, to see whether
-    the CRM is back; `wake` is called when it is time for one.
+    the CRM is back; `wake` is called when it is time for one. `pauses`, in seconds, are those of what fails
+    alone.
     """
 
-    def __init__(self, most: int, wake: Callable[[], None]) -> None:
+    def __init__(self, most: int, wake: Callable[[], None], pauses: Sequence[float] | None = None) -> None:
         self._most = most
         self._wake = wake
         self._back_off = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
-        self.suspects = Suspects(lambda: asyncio.get_running_loop().time())
+        self.suspects = Suspects(lambda: asyncio.get_running_loop().time(), pauses)
         self.at_once = most
         """How many entries go in one request now."""
         self.failures = 0

@@ -18,6 +18,7 @@ from ari_app.calls import (
     Tell,
     TellAlert,
     TellCustomer,
+    TellMail,
     TellNotice,
     TellResult,
     TellTask,
@@ -35,17 +36,23 @@ class Way(StrEnum):
     """To the rest of the CRM: tasks, notices, customers."""
     WEBHOOK = "webhook"
     """To a program of the shop's."""
+    MAIL = "mail"
+    """To people of the shop, by e-mail."""
 
 
 Lane: TypeAlias = tuple[str, Way]
-"""A call's id, and the way that something of it goes."""
+"""A call's id, and the way that something of it goes; of an e-mail, also to whom."""
 HELD = 2_000
 """So many entries are in memory at most, and as many again of what has just happened."""
 
 
+_ALERTS = {AlertWay.WEBHOOK.value: Way.WEBHOOK, AlertWay.MAIL.value: Way.MAIL}
+
+
 def lane_of(entry: OutboxEntry) -> Lane:
     """Give the lane of an entry."""
-    return entry.call, way_of(entry.tell)
+    to = getattr(entry.tell, "to", "")
+    return f"{entry.call} {to}" if to else entry.call, way_of(entry.tell)
 
 
 def way_of(tell: Tell) -> Way:
@@ -53,12 +60,19 @@ def way_of(tell: Tell) -> Way:
     match tell:
         case TellWebhook():
             return Way.WEBHOOK
+        case TellMail():
+            return Way.MAIL
         case TellAlert():
-            return Way.WEBHOOK if tell.way == AlertWay.WEBHOOK else Way.OTHERS
+            return _ALERTS.get(tell.way, Way.OTHERS)
         case TellTask() | TellTaskDone() | TellNotice() | TellCustomer():
             return Way.OTHERS
         case _:
             return Way.CALLS
+
+
+def is_told_anyway(tell: Tell) -> bool:
+    """Tell whether it goes though telephony is switched off in the CRM: an alert that doesn't go there."""
+    return isinstance(tell, TellAlert) and way_of(tell) is not Way.OTHERS
 
 
 class Waiting:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from ari_app.accounts.current import Current
 from ari_app.calls import AlertEvent, AlertWay, TellAlert
+from ari_app.clock import rest, rest_until
 from ari_app.errors import StoreUnavailable
 from ari_app.store.alerts import AlertStore, Failing, Part
 
@@ -35,11 +35,12 @@ class Alerts:
     _failing: dict[Part, Failing] | None = field(default=None, init=False)
 
     async def run(self) -> None:
-        """Look every few seconds, for ever."""
+        """Look every few seconds, for ever; not while nobody is to be told."""
         while True:
+            await rest_until(lambda: bool(self.current.account.alerts.minutes))
             with suppress(StoreUnavailable):
                 await self.look()
-            await asyncio.sleep(LOOK_SECONDS)
+            await rest(LOOK_SECONDS)
 
     async def look(self) -> None:
         """Take note of what fails and what is back.
@@ -81,13 +82,10 @@ class Alerts:
     def _tells(self, event: AlertEvent, part: Part, failing: Failing, problem: str) -> list[TellAlert]:
         """Give what is told, by each way that there is; a dead CRM isn't told that it is dead."""
         account = self.current.account
-        ways = {
-            AlertWay.WEBHOOK: account.webhook.url is not None,
-            AlertWay.CRM: bool(account.alerts.group) and part is not Part.CRM,
-        }
+        ways = [(AlertWay.MAIL, to) for to in self.current.mail.alerts]
+        if account.webhook.url is not None:
+            ways.append((AlertWay.WEBHOOK, ""))
+        if account.alerts.group and part is not Part.CRM:
+            ways.append((AlertWay.CRM, ""))
         about = (event.value, part.value)
-        return [
-            TellAlert(self.clock(), *about, way.value, failing.since, problem)
-            for way, wanted in ways.items()
-            if wanted
-        ]
+        return [TellAlert(self.clock(), *about, way.value, failing.since, problem, to) for way, to in ways]

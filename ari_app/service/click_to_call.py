@@ -171,6 +171,16 @@ class Clicks:
         self._tell_accepted(extension, known)
         return placed
 
+    def admit(self, extension: str) -> None:
+        """Count a call to an extension that somebody asks for in the cabinet.
+
+        Raises:
+            TooMany: there were too many lately.
+        """
+        self._see_limits(extension, True)
+        self._count(extension, True, self._clock())
+        self._tell_accepted(extension, True)
+
     def take_up(self, clicks: Iterable[tuple[float, str, bool]]) -> None:
         """Count what was accepted before, the oldest first: how many seconds ago, extension, and `known`."""
         now = self._clock()

@@ -26,7 +26,7 @@ from ari_app.retailcrm.registration import IntegrationModule, describe
 from ari_app.service.changes import Changes
 from ari_app.store.accounts import Accounts, WrongSecretKey
 from ari_app.store.connection import Redis
-from ari_app.store.staff import StaffStore
+from ari_app.store.staff import StaffStore, untold_of
 
 log = structlog.get_logger(__name__)
 
@@ -166,23 +166,28 @@ class Informing:
         """Tell what couldn't be told before, and what another version of ours or the command line changed."""
         turns = asyncio.Semaphore(AT_ONCE)
         accounts = await self._service.accounts.registered()
-        await asyncio.gather(*(self._inform_if_needed(account, turns) for account in accounts))
+        found = await untold_of(self._service.redis, [account.id for account in accounts])
+        due = [
+            self._inform_if_needed(account, *untold, turns)
+            for account, untold in zip(accounts, found, strict=True)
+            if untold is not None and (untold != (False, None) or account.id not in self._unregistered)
+        ]
+        await asyncio.gather(*due)
 
-    async def _inform_if_needed(self, account: RegisteredAccount, turns: asyncio.Semaphore) -> None:
-        store = StaffStore(self._service.redis, account.id)
+    async def _inform_if_needed(
+        self, account: RegisteredAccount, to_tell: bool, told: str | None, turns: asyncio.Semaphore
+    ) -> None:
         async with turns:
             try:
-                if await store.to_tell() or await self._differs(account, await store.told_digest()):
+                if to_tell or await self._differs(account, told):
                     await self._try(account.id)
-            except StoreUnavailable:
-                pass  # the ledger says that Redis is away
             except Exception:  # the other accounts are told all the same
                 log.exception("the CRM can't be told", account=account.id)
 
     async def _differs(self, account: RegisteredAccount, told: str | None) -> bool:
         """Say whether the CRM knows us otherwise than we are. One that doesn't know us isn't told."""
         secret = account.crm.cabinet_secret
-        if secret is None or (told is None and account.id in self._unregistered):
+        if secret is None:
             return False
         if told is not None:
             return told != _digest(self._service, account)

@@ -57,8 +57,6 @@ class ShopDesk:
         self._notes = notes
         self._changes = changes
         self._asked = Asked(self._ask_for_others, self.account)
-        self._done_with: set[str] = set()
-        """Recordings that could not be removed from the PBX so far."""
         self._log = log.bind(account=self.account)
         self.recorded: bool | None = None
         """Whether the last recording came; None before the first."""
@@ -151,7 +149,7 @@ class ShopDesk:
         """Bring a call's recording into our store."""
         new, place = not self.has_recording(name), (self._recordings, self.account)
         try:
-            stored = await fetch_recording(self._pbx, *place, name, self._done_with, closed=closed)
+            stored = await fetch_recording(self._pbx, *place, name, closed=closed)
             figures.RECORDINGS_STORED.labels(self.account).inc(new)
             if self._current.account.calls.recording_format is RecordingFormat.MP3:
                 stored = await self._as_mp3(name, stored)

@@ -19,7 +19,6 @@ from ari_app.store.events import Event, EventStore, What
 
 WAITING = 200
 """So many notes wait for Redis; then the oldest go."""
-LOOK_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 
 _LONGEST = 500
@@ -88,18 +87,18 @@ class TroubleWatch:
     ari: Connection
     ajam: Connection | None
     delivery: Messenger
+    _found: tuple[PbxState, PbxState | None, bool] | None = None
     _ari_up: bool | None = None
     _ajam_up: bool | None = None
     _crm_well: bool = True
 
-    async def run(self) -> None:
-        """Look every second, for ever."""
-        while True:
-            self.look()
-            await asyncio.sleep(LOOK_SECONDS)
-
     def look(self) -> None:
-        """Note what has changed since the last look."""
+        """Note what has changed since the last look: it is looked each second, and seldom anything has."""
+        ajam = self.ajam.state if self.ajam is not None else None
+        found = (self.ari.state, ajam, self.delivery.problem is None)
+        if found == self._found:
+            return
+        self._found = found
         for what, problem in (*self._of_pbx(), *self._of_crm()):
             self.notes.take(what, **({"problem": problem} if problem else {}))
 

@@ -17,7 +17,15 @@ from ari_app.backoff import BackOff
 from ari_app.errors import StoreUnavailable
 from ari_app.reach import Passages
 from ari_app.store.connection import Redis
-from ari_app.store.leases import Held, Lease, Precedence, awake, installation
+from ari_app.store.leases import (
+    RENEW_SECONDS,
+    Held,
+    Lease,
+    Precedence,
+    awake,
+    installation,
+    renew_soon,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -25,7 +33,7 @@ PROBE_SECONDS = 2.0
 """How long a PBX may take to answer a copy that might take it."""
 FIRST_PROBE_SECONDS, LAST_PROBE_SECONDS = 0.5, 15.0
 """How long one is left alone that did not."""
-REACHED_SECONDS = 5.0
+REACHED_SECONDS = 1.0
 """How long one that did is believed to do so, while its account is handed over to us."""
 FIRST_REST_SECONDS, LAST_REST_SECONDS = 1.0, 30.0
 """How long an account is left alone whose PBX somebody has taken who holds no lease."""
@@ -36,7 +44,6 @@ SHORTEST_PAUSE = 0.05
 @dataclass
 class _Claim:
     lease: Lease
-    keeping: asyncio.Task[None] | None = None
     rests: BackOff = field(default_factory=lambda: BackOff(FIRST_REST_SECONDS, LAST_REST_SECONDS))
     rests_until: float = 0.0
     probes: BackOff = field(default_factory=lambda: BackOff(FIRST_PROBE_SECONDS, LAST_PROBE_SECONDS))
@@ -58,6 +65,7 @@ class Holding:
         self._claims: dict[str, _Claim] = {}
         self._precedence = Precedence()
         self._installation: str | None = None
+        self._keeping: asyncio.Task[None] | None = None
 
     def lease(self, account: str) -> Lease:
         """Give an account's lease, ours or not."""
@@ -112,10 +120,15 @@ class Holding:
         figures.LEASES_TAKEN.labels(account.id).inc()
         log.info("the account is ours", account=account.id, epoch=lease.epoch)
         claim.other = None
-        if claim.keeping is not None:
-            claim.keeping.cancel()
-        claim.keeping = asyncio.create_task(lease.keep(), name=f"{account.id} lease is kept")
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.create_task(self._keep(), name="leases are kept")
         return True
+
+    async def _keep(self) -> None:
+        """Renew our leases, all together, until we hold none."""
+        while held := [claim.lease for claim in self._claims.values() if claim.lease.held]:
+            renew_soon(held)
+            await asyncio.sleep(RENEW_SECONDS)
 
     def soonest(self) -> float:
         """Say in how many seconds the next lease of another copy is over if it isn't renewed."""

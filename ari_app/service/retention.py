@@ -24,6 +24,8 @@ FIRST_SECONDS = 30.0
 """How long after the start it begins: the CRM's time zone is known by then."""
 LOOK_SECONDS = 3600.0
 DAY_SECONDS = 86_400
+TRIALS_SECONDS = 2 * DAY_SECONDS
+"""How long a trial is kept: nobody looks for one later."""
 PORTION = 100
 PAUSE_SECONDS = 0.05
 
@@ -109,6 +111,7 @@ class Keeping:
                 portion = []
                 await asyncio.sleep(self._pause)
         gone += await self._let_go(store, portion, now)
+        gone += await self._let_go(store, await store.trials(PORTION, now - TRIALS_SECONDS), now)
         await store.missed.forget(until)
         unreadable = await store.forget_unreadable(until, before=now - DAY_SECONDS)
         await asyncio.to_thread(self._remove_files, store.account, dict.fromkeys(unreadable))

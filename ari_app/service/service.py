@@ -18,7 +18,8 @@ from ari_app.asterisk.pbx import PbxState
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.errors import StoreUnavailable
 from ari_app.keyring import KeyRing
-from ari_app.reach import ANYWHERE, Passages, Reach, passage
+from ari_app.reach import ANYWHERE, CRM_KEEP_ALIVE_SECONDS, Passages, Reach, passage
+from ari_app.retailcrm.mail import MailServer
 from ari_app.retailcrm.pace import Pace
 from ari_app.service.changes import Changes
 from ari_app.service.click_to_call import ClickLimits
@@ -74,6 +75,8 @@ class Service:
         self.public_url = settings.public_url
         """Where the CRM, people and PBXs reach us."""
         self.settings = settings
+        self.mail_server = MailServer.of(settings)
+        """By which people are written to; None when the operator has named none."""
         self.accounts = Accounts(redis, secret_key)
         self.keys = KeyRing.of(secret_key)
         """The secret key, and those before it."""
@@ -173,10 +176,14 @@ class Service:
         problem = await check_persistence(self.redis)
         if problem:
             log.warning(problem)
-        async with passage(ANYWHERE) as operators, passage(Reach(self.settings.pbx_networks)) as others:
+        async with (
+            passage(ANYWHERE) as operators,
+            passage(Reach(self.settings.pbx_networks)) as others,
+            passage(ANYWHERE, CRM_KEEP_ALIVE_SECONDS) as crms,
+        ):
             try:
                 with self._watchdog.at_work(), self.slow_steps.at_work():
-                    await self._follow_accounts(Passages(operators, others))
+                    await self._follow_accounts(Passages(operators, others, crms))
             finally:
                 await asyncio.shield(self._stop())
                 for task in (running, keeping, room):
@@ -285,14 +292,15 @@ class Service:
         self.loaded.set()
 
     async def _forget(self, account: str) -> None:
-        """End what there is of an account that is gone; that its lease went with it may be seen before."""
+        """End what there is of an account that is gone."""
         shop = self.shops.pop(account, None)
         try:
             if shop is not None:
                 log.info("account removed", account=account)
-                await shop.stop(drain_seconds=None)
+                await shop.end()
                 await shop.unmark()
                 await self._holding.leave(account)
+                await self.accounts.forget(account)
                 self.changes_of(account).note()
         finally:
             figures.forget(account)
@@ -320,7 +328,8 @@ class Service:
             log.info("account changed", account=account.id)
             return
         if shop is not None:
-            if account.pbx.identity != shop.settings.pbx.identity and shop.line.listening and shop.line.calls:
+            leaves = account.pbx.identity != shop.settings.pbx.identity and shop.line.listening
+            if leaves and shop.line.calls:
                 if account.id not in self._reopening:
                     log.info(
                         "the other PBX is taken when the calls in progress have ended", account=account.id
@@ -328,7 +337,7 @@ class Service:
                 self._reopening.add(account.id)
                 return
             self._absent.add(account.id)
-            await self.shops.pop(account.id).stop(drain_seconds=None)
+            await self.shops.pop(account.id).stop(DRAIN_SECONDS if leaves else None)
             log.info("account changed", account=account.id)
         if not await self._may_open(account, passages):
             self._absent.add(account.id)
@@ -340,7 +349,7 @@ class Service:
             account,
             self.redis,
             self._holding.lease(account.id),
-            passages.operators.session,
+            passages.crms.session,
             self.recordings,
             self.settings.recordings_url,
             self.pace_of(account.crm.api_key.get_secret_value()),
@@ -356,6 +365,8 @@ class Service:
             click_limits=_click_limits(self.settings),
             bounds=_bounds(self.settings),
             outside=passages.others,
+            mail_server=self.mail_server,
+            cabinet_url=self.public_url,
         )
         await shop.open()
         if not self._holding.lease(account.id).held:  # lost meanwhile

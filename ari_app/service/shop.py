@@ -22,12 +22,14 @@ from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.installations import Mark
 from ari_app.asterisk.pbx import EVENTS_A_SECOND, Pbx, PbxTarget
 from ari_app.asterisk.phones import Endpoints, endpoints
+from ari_app.asterisk.places import Places
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import forget_drafts
 from ari_app.bounded import Allowance
 from ari_app.calls import Call, Policy, Stage
-from ari_app.clock import WatchedClock
+from ari_app.clock import WatchedClock, rest, rest_until
 from ari_app.control.ajam_line import AjamLine
+from ari_app.control.rounds import Rounds
 from ari_app.control.switchboard import MOST_CALLS, Line
 from ari_app.errors import StoreUnavailable
 from ari_app.reach import ANYWHERE, Passage
@@ -35,6 +37,8 @@ from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.delivery import Delivery
 from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.health import Health
+from ari_app.retailcrm.letters import Letters
+from ari_app.retailcrm.mail import MailServer
 from ari_app.retailcrm.pace import GOES_ON, Pace, Urgency
 from ari_app.retailcrm.webhook import Webhook
 from ari_app.retailcrm.wording import Wording
@@ -76,11 +80,13 @@ DAY_SECONDS = 86_400.0
 LATE_SECONDS, LATE_FOR_SECONDS = 1.0, 90.0
 """How often, and how long after we have taken the account, it is looked whether calls are handed in."""
 ASIDE_SECONDS = 10.0
-"""How often it is counted what is set aside."""
-CRM_SILENT_SECONDS, CRM_LOOK_SECONDS = 40.0, 5.0
-"""After how long without a question the CRM is asked whether it answers, and how often that is looked at."""
+"""How often that is looked at later, and what is set aside."""
+CRM_SILENT_SECONDS, CRM_FIRST_SECONDS = 40.0, 5.0
+"""After how long without a question the CRM is asked whether it answers, and how long after we have begun."""
 TELEPHONES_SECONDS = 20.0
 """How long it is believed which telephones are registered."""
+PLACES_SECONDS, PLACES_LATE_SECONDS = 20.0, 2.0
+"""How long it is believed which queues there are, and how long a page waits for that."""
 ZONE_SECONDS = 3600.0
 ZONE_RETRY_SECONDS = 60.0
 _LONGEST_WORD, _MOST_WORDS = 40, 100
@@ -117,10 +123,13 @@ class Shop:
         click_limits: ClickLimits = LIMITS,
         bounds: Bounds | None = None,
         outside: Passage | None = None,
+        mail_server: MailServer | None = None,
+        cabinet_url: str = "",
     ) -> None:
         """Build it; `session` reaches its CRM, `passage` its PBX, `outside` a program that the shop names.
 
-        Without them all are reached as the CRM is.
+        Without them all are reached as the CRM is. Its people are written to by `mail_server`, with links to
+        the cabinet at `cabinet_url`.
 
         `mark` keeps other installations away from the PBX.
         """
@@ -128,6 +137,7 @@ class Shop:
         passage = passage or Passage(ANYWHERE, session)
         self.account = account.id
         self.current = current = Current(account)
+        current.writes = mail_server is not None
         self.changes = changes or Changes()
         """What wakes those who show its calls."""
         self._log = log.bind(account=account.id)
@@ -137,16 +147,20 @@ class Shop:
         self.lease = lease
         self._mark = mark
         written = Allowance(bounds.written_bytes / DAY_SECONDS, DAY_SECONDS)
-        self.calls = CallStore(redis, account.id, current.zone, lease, written)
+        self.calls = CallStore(redis, account.id, current.zone, lease, written, lambda: current.mail)
         self.notes = Notes(EventStore(redis, account.id), clock)
         key = account.crm.api_key.get_secret_value()
         self._crm = RetailCrm(session, account.crm.url, key, pace, self._may_ask_crm, account.id)
         self.statuses = Statuses(current, StatusStore(redis, account.id), self._crm, clock)
         webhook = Webhook(outside.session if outside is not None else session, current)
         wording = Wording(current, recordings_url)
-        self.delivery = Delivery(self.calls, self._crm, wording, current, clock, webhook=webhook)
+        letters = Letters(current, cabinet_url, mail_server) if mail_server is not None else None
+        outbox, missed = self.calls.outbox, self.calls.missed
+        self.delivery = Delivery(
+            outbox, missed, self._crm, wording, current, clock, webhook=webhook, letters=letters
+        )
         self.ledger = Ledger(self.calls, account.id, self.delivery.take, bounds.ledger_bytes)
-        target, ours = _target(account), lease.still_ours
+        target, ours = PbxTarget.of(account.pbx), lease.still_ours
         pbx = Pbx(
             target,
             passage,
@@ -188,6 +202,8 @@ class Shop:
         """Whether the dialplan leads here: a customer's call has come by this PBX, or a check has seen it."""
         self._telephones: Endpoints | None = None
         self._telephones_at = -math.inf
+        self._places: Places | None = None
+        self._places_at = -math.inf
         self.unreadable: tuple[str, ...] = ()
         """The live calls that another version has stored and this one can't read: they are left alone."""
         self._unknown_words: set[str] = set()
@@ -228,19 +244,18 @@ class Shop:
         self._work("offer", self._offer_when_deaf)
         self._work("ajam", self.line.follow_ajam)
         self._work("reported calls", self.reported.run)
-        self._work("audit", self.line.audit)
-        self._work("lots", self.line.watch_the_lots)
-        self._work("recordings", self.line.sweep)
+        rounds = Rounds(self.line)
+        self._work("audit", rounds.audit)
+        self._work("lots", rounds.watch_the_lots)
+        self._work("recordings", rounds.sweep)
         self._work("statuses", self.statuses.run)
         self._work("seen", self._note_when_seen)
-        self._work("late", self._take_late)
         self._work("packing", self.calls.packing.run)
-        self._work("set aside", self._count_what_is_aside)
+        self._work("counts", self._look_at_counts)
         self._work("zone", self._follow_crm_zone)
         self._work("clicks", self._keep_clicks)
         self._work("CRM", self._ask_a_silent_crm)
         self._work("notes", self.notes.run)
-        self._work("watch", self._watch.run)
         self._work("alerts", self._alerts.run)
 
     def change(self, account: Account) -> None:
@@ -268,18 +283,31 @@ class Shop:
     def take_crm_settings(self, settings: CrmSettings) -> None:
         """Take the settings that the CRM tells of itself."""
         self.current.take_zone(settings.zone)
+        self.current.take_language(settings.language)
 
     async def stop(self, drain_seconds: float | None) -> None:
         """End the work; with `drain_seconds` callers who wait are sent on first."""
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.gather(self._listening, return_exceptions=True)
+        await self._hear_no_more()
         if drain_seconds is not None:
             await self.line.drain(drain_seconds)
         await self.line.close()
         if not await self.ledger.flush(2.0):
             self._log.error("steps of calls could not be written to Redis", steps=self.ledger.backlog)
         await self._end_tasks()
+
+    async def end(self) -> None:
+        """Leave the PBX of an account that is no more: who waits goes on in the dialplan."""
+        await self._hear_no_more()
+        await self.line.stand_still(STILL_SECONDS)
+        await self.line.see_off(OVER_SECONDS)
+        await self.line.close()
+        await self._end_tasks()
+
+    async def _hear_no_more(self) -> None:
+        """Leave the PBX, and wait until it knows: who calls after that doesn't come to us."""
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
 
     def let_go(self) -> None:
         """Do nothing more, from this moment on: another copy of the service has the account."""
@@ -459,6 +487,18 @@ class Shop:
         """A call doesn't wait for Redis; what is told of calls can."""
         return await (self.lease.still_ours() if urgency in GOES_ON else self.lease.certain())
 
+    async def try_out(self, code: str, number: str | None, name: str) -> str:
+        """Have an extension rung as a customer's call would ring it; give the call's id when it is here.
+
+        `number` is in E.164, `name` what the telephone shows unless the CRM knows the number.
+
+        Raises:
+            TooMany: so many calls were asked for lately.
+            NotTried: nobody is rung.
+        """
+        self.clicks.admit(code)
+        return await self.line.trials.begin(code, number, name)
+
     def note_refused_click(self, code: str, refused: NotPlaced) -> None:
         """Take note that a click isn't placed: of the same reason at most once a minute."""
         self._log.info("a click-to-call isn't placed", why=refused.sentence)
@@ -486,14 +526,22 @@ class Shop:
                 self._clicked.set()
 
     async def _note_when_seen(self) -> None:
+        """Keep the moment at which the PBX was last heard; and note what is lost or found."""
+        line = self.line
         noted: str | None = None
+
+        def is_news() -> bool:
+            self._watch.look()
+            return bool(line.live or line.startup != noted) and line.startup is not None and line.listening
+
         while True:
-            startup = self.line.startup
-            if startup is not None and self.line.listening and (self.line.calls or startup != noted):
+            await rest_until(is_news)
+            startup = line.startup
+            if startup is not None:
                 with suppress(StoreUnavailable):
                     await self.calls.seen(self._clock(), startup)
                     noted = startup
-            await asyncio.sleep(SEEN_SECONDS)
+            await rest(SEEN_SECONDS)
 
     async def _offer_when_deaf(self) -> None:
         """Offer the account to a copy that reaches the PBX, while we don't."""
@@ -505,25 +553,42 @@ class Shop:
                 self.changes.note()  # whoever is shown the calls is shown that they are known, or aren't
             if self.line.listening:
                 deaf, patience = 0.0, DEAF_SECONDS
+                self.lease.offer(False)
+                await self.line.turned.wait()
+                self.line.turned.clear()
             else:
+                self.lease.offer(deaf > patience)
+                await asyncio.sleep(DEAF_SECONDS / 2)
                 deaf += DEAF_SECONDS / 2
-            self.lease.offer(deaf > patience)
-            await asyncio.sleep(DEAF_SECONDS / 2)
 
-    async def _count_what_is_aside(self) -> None:
+    async def _look_at_counts(self) -> None:
+        """Look what has come without us: calls that are handed in, what is set aside, missed customers."""
+        looks, ended = 0, -1
         while True:
             with suppress(StoreUnavailable):
-                self.aside = await self.calls.refused_count()
-                known = {call.id for call in self.line.calls}
-                self.unreadable = tuple(await self.calls.unreadable_live(known))
-                self.led_here = self.led_here or await self.calls.led_here()
-            policy = self.current.policy
-            if policy.missed_webhook:
-                with suppress(StoreUnavailable):
-                    await self.calls.missed.tell_lost(self._clock())
-            if policy.missed_task or policy.missed_notice or policy.missed_webhook:
-                self.delivery.wake()  # what is to be told of missed customers is written without a word to it
-            await asyncio.sleep(ASIDE_SECONDS)
+                counts = await self.calls.counts()
+                self.aside = counts.aside
+                if counts.late:
+                    await self._take_late()
+                known = {call.id for call in self.line.calls} if counts.live else set()
+                self.unreadable = tuple(await self.calls.unreadable_live(known)) if counts.live else ()
+                if not self.led_here and counts.ended != ended:
+                    self.led_here = await self.calls.led_here()
+                ended = counts.ended
+            often = looks * LATE_SECONDS < LATE_FOR_SECONDS or self.line.unknown_talks
+            if not often or looks % max(1, round(ASIDE_SECONDS / LATE_SECONDS)) == 0:
+                await self._look_for_missed()
+            looks += 1
+            await rest(LATE_SECONDS if often else ASIDE_SECONDS)
+
+    async def _look_for_missed(self) -> None:
+        policy, mail = self.current.policy, self.current.mail
+        if policy.missed_webhook or mail.lost:
+            with suppress(StoreUnavailable):
+                await self.calls.missed.tell_lost(self._clock(), mail)
+        in_the_crm = policy.missed_task or policy.missed_notice
+        if in_the_crm or policy.missed_webhook or mail.missed or mail.lost:
+            self.delivery.wake()  # what is to be told of missed customers is written without a word to it
 
     def _how_it_is(self) -> dict[Part, State]:
         """Say how what the account needs is, for its administrator."""
@@ -550,30 +615,44 @@ class Shop:
             self._telephones_at = time.monotonic()
         return self._telephones
 
+    async def places(self) -> Places | None:
+        """Give the queues, menus and lines of the PBX's dialplan, asked some seconds ago at most.
+
+        None where the PBX doesn't show it, which it does by AJAM alone.
+        """
+        if self.ajam is None or not self.ajam.usable:
+            return None
+        if time.monotonic() - self._places_at > PLACES_SECONDS:
+            try:
+                async with asyncio.timeout(PLACES_LATE_SECONDS):
+                    self._places = await self.ajam.places(self.settings.pbx.stasis_app)
+            except (PbxError, TimeoutError):
+                self._places = None
+            self._places_at = time.monotonic()
+        return self._places
+
     async def _ask_a_silent_crm(self) -> None:
         """Find out within a minute whether the CRM answers, while nobody asks it anything."""
         asked = -math.inf
+
+        def is_silent() -> bool:  # one that is asked too much says nothing, and is asked no more often
+            rested = time.monotonic() - asked >= CRM_SILENT_SECONDS
+            return rested and self.crm_health.silent_for(CRM_SILENT_SECONDS)
+
+        await rest(CRM_FIRST_SECONDS)
         while True:
-            await asyncio.sleep(CRM_LOOK_SECONDS)
-            rested = time.monotonic() - asked >= CRM_SILENT_SECONDS  # one that is asked too much says nothing
-            if rested and self.crm_health.silent_for(CRM_SILENT_SECONDS):
-                asked = time.monotonic()
-                with suppress(CrmError):
-                    await self._crm.credentials()
+            await rest_until(is_silent)
+            asked = time.monotonic()
+            with suppress(CrmError):
+                await self._crm.credentials()
 
     async def _take_late(self) -> None:
         """Take up the calls that a copy has handed in which was cut off from Redis and lost the account."""
-        looks = 0
-        while True:
-            with suppress(StoreUnavailable):
-                for call in await self.calls.take_late():
-                    self._log.info("a call is taken up that another copy has handed in", call=call.id)
-                    if not call.over:
-                        self.line.take_up(call)
-                    self.delivery.wake()
-            looks += 1
-            often = looks * LATE_SECONDS < LATE_FOR_SECONDS or self.line.unknown_talks
-            await asyncio.sleep(LATE_SECONDS if often else ASIDE_SECONDS)
+        for call in await self.calls.take_late():
+            self._log.info("a call is taken up that another copy has handed in", call=call.id)
+            if not call.over:
+                self.line.take_up(call)
+            self.delivery.wake()
 
     async def _follow_crm_zone(self) -> None:
         """The CRM's own time zone wins, when it can be read."""
@@ -604,14 +683,3 @@ def _ajam(account: Account, passage: Passage, clock: Callable[[], float]) -> Aja
         return None
     target = AjamTarget(account.pbx.ari_url, account.pbx.ami_username, password.get_secret_value())
     return Ajam(target, passage.session, account.id, clock)
-
-
-def _target(account: Account) -> PbxTarget:
-    pbx = account.pbx
-    return PbxTarget(
-        url=pbx.ari_url,
-        username=pbx.ari_username,
-        password=pbx.ari_password.get_secret_value(),
-        stasis_app=pbx.stasis_app,
-        channel_format=pbx.channel_format,
-    )

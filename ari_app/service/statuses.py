@@ -45,6 +45,8 @@ class Statuses:
         self._crm = crm
         self._clock = clock
         self._known: dict[str, Status] = {}
+        self._away: frozenset[str] = frozenset()
+        """Those of them who are away: each step of a call asks."""
         self._unwritten: dict[str, Status] = {}
         self._to_write = asyncio.Event()
         self._to_ask = asyncio.Event()
@@ -55,7 +57,7 @@ class Statuses:
     @property
     def away(self) -> frozenset[str]:
         """The extensions whose managers are busy, at dinner or on a break."""
-        return frozenset(code for code in self._current.account.codes if self.is_away(code))
+        return self._away & self._current.account.codes
 
     def is_away(self, code: str) -> bool:
         """Tell whether the manager with an extension is busy, at dinner or on a break."""
@@ -83,6 +85,7 @@ class Statuses:
             StoreUnavailable: Redis can't be reached, or does not answer.
         """
         self._known = await self._store.load() | self._known
+        self._away = frozenset(filter(self.is_away, self._known))
 
     async def run(self) -> None:
         """Follow the CRM's users, and keep what is known, for ever."""
@@ -92,6 +95,7 @@ class Statuses:
 
     def _take(self, code: str, status: Status) -> None:
         self._known[code] = self._unwritten[code] = status
+        self._away = self._away | {code} if self.is_away(code) else self._away - {code}
         self._to_write.set()
 
     # -- the CRM's list of users --------------------------------------------------------------------------

@@ -17,8 +17,9 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import WatchError
 
-from ari_app.accounts.account import Account, RegisteredAccount, checked_account
+from ari_app.accounts.account import Account, RegisteredAccount
 from ari_app.accounts.sections import SECRETS
+from ari_app.accounts.stored import stored_account
 from ari_app.keyring import KeyRing
 from ari_app.store.connection import ask, asking
 from ari_app.store.keys import ACCOUNTS, REMOVED, REVISION, Keys
@@ -160,8 +161,19 @@ class Accounts:
 
         removed: bool = await self._transaction(change)
         if removed:
-            await self._forget(Keys(account_id).all)
+            await self.forget(account_id)
         return removed
+
+    async def forget(self, account_id: str) -> None:
+        """Remove all that is kept of a removed account, but its lease: its holder has yet to leave the PBX.
+
+        What that one still writes until then goes when it calls this, too.
+
+        Raises:
+            StoreUnavailable: Redis can't be reached, or does not answer.
+        """
+        if account_id in await self.removed():
+            await self._forget(Keys(account_id).all, but=Keys(account_id).lease)
 
     async def names(self) -> list[str]:
         """Give the names of all accounts, also of those that can't be read."""
@@ -296,10 +308,11 @@ class Accounts:
                         continue
                     return result
 
-    async def _forget(self, pattern: str) -> None:
+    async def _forget(self, pattern: str, but: str = "") -> None:
         with asking():
             async for key in self._redis.scan_iter(match=pattern, count=500):
-                await self._redis.unlink(key)
+                if _text(key) != but:
+                    await self._redis.unlink(key)
 
     def _write(self, account: RegisteredAccount) -> bytes:
         data = account.model_dump(mode="json")
@@ -328,10 +341,15 @@ class Accounts:
                 sealed = (data.get(section) or {}).get(name)
                 if sealed is not None:
                     data[section][name] = self._open(sealed)
-            return checked_account(data)
+            account, left_out = stored_account(data)
         except (ValueError, LookupError, TypeError, AttributeError):
             log.error("an account can't be read and is left out: apply its file again", account=ident)
             return None
+        if left_out:
+            log.warning(
+                "of an account is left out what another version has stored", account=ident, what=left_out
+            )
+        return account
 
     def _open(self, sealed: str) -> str:
         try:

@@ -43,6 +43,8 @@ class Keys:
         """Set: ids of the calls that are not over."""
         self.ended = f"{tag}:calls:ended"
         """Sorted set: ids of the calls that are over, by the moment of their start."""
+        self.trials = f"{tag}:calls:trials"
+        """Sorted set: ids of the trials that are over, by the moment of their start; they are in no log."""
         self.reported = f"{tag}:calls:reported"
         """Set: ids of the calls that a dialplan of the shop's own reports, and that are not over."""
         self.late = f"{tag}:calls:late"

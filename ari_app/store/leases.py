@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 LEASE_SECONDS = 4.0
 RENEW_SECONDS = 1.0
+LEASES_AT_ONCE = 100
+"""So many leases are renewed by one script call at most: Redis does nothing else meanwhile."""
 FRESH_SECONDS = 2.5
 """So long after it was renewed nobody else can hold the account; then its holder asks before it acts."""
 WAITS_SECONDS = 3.0
@@ -98,15 +100,27 @@ return ready and 1 or 0
 """
 )
 """Lua. Holder, length (ms), epoch, heir. Says whether the heir waits for it and reaches the PBX."""
-_RENEW = (
-    _NOW
-    + _MINE
-    + NEEDS_NO_ROOM
-    + """
-redis.call('HSET', KEYS[1], 'until', now + length, 'offered', ARGV[4])
-return 1
+_RENEW = """
+local time = redis.call('TIME')
+local ends = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[2])
+local function renew(key, epoch, offered)
+  local found = redis.call('HMGET', key, 'holder', 'epoch')
+  if found[1] ~= ARGV[1] or found[2] ~= epoch then return 0 end
+  redis.call('HDEL', key, '')
+  redis.call('HSET', key, 'until', ends, 'offered', offered)
+  return 1
+end
+local answers = {}
+for index, key in ipairs(KEYS) do
+  local done, ours = pcall(renew, key, ARGV[2 * index + 1], ARGV[2 * index + 2])
+  answers[index] = done and ours or -1
+end
+return answers
 """
-)
+"""Lua. Holder, length (ms), then for each lease (the keys) its epoch, and whether it is offered. For each it
+gives 1 if it is renewed, 0 if it is another's, -1 if Redis could not say: one that it can't read, or write,
+is in no other's way. `HDEL` is `NEEDS_NO_ROOM`.
+"""
 _LEAVE = (
     _NOW
     + _MINE
@@ -117,6 +131,7 @@ redis.call('HSET', KEYS[1], 'holder', '', 'until', '0', 'offered', '0', 'heir', 
 return 1
 """
 )
+_RENEWED, _ANOTHERS = 1, 0
 _WANTED = _NOW + "return {now - tonumber(found[6] or '0'), redis.call('HGET', KEYS[1], 'wanted_by') or ''}"
 
 
@@ -166,7 +181,6 @@ class Lease:
         """By how many seconds Redis' clock is ahead of ours."""
         self._renewal: asyncio.Task[None] | None = None
         self._offered = False
-        self._now = asyncio.Event()
         self._log = log.bind(account=account)
 
     # -- to have and to lose it -----------------------------------------------------------------------------
@@ -202,24 +216,11 @@ class Lease:
         self.epoch, self.held, self._asked, self._offered = int(said[0]), True, asked, False
         return None
 
-    async def keep(self) -> None:
-        """Renew it until it is lost."""
-        while self.held:
-            self._now.clear()
-            try:
-                async with asyncio.timeout(RENEW_SECONDS):
-                    await self._now.wait()
-            except TimeoutError:
-                pass
-            if self.held:
-                await self.renew()
-
     def lose(self, why: str) -> None:
         """Know that it is another's: all that is done for the account ends here."""
         if not self.held:
             return
         self.held = False
-        self._now.set()
         self._log.warning("the account is let go", why=why)
         self.on_loss()
 
@@ -239,7 +240,6 @@ class Lease:
             StoreUnavailable: it may be ours still, until it is over.
         """
         self.held = False
-        self._now.set()
         lengths = (int(LEASE_SECONDS * 1000), int(RESERVED_SECONDS * 1000))
         args = (self.holder, lengths[0], self.epoch, heir, lengths[1])
         await ask(self._leave(keys=[self._key], args=args))
@@ -257,7 +257,8 @@ class Lease:
         """Let whoever can reach the PBX take it: we can't, or can again."""
         if offered is not self._offered:
             self._offered = offered
-            self._now.set()
+            if self.held:
+                renew_soon([self])
 
     # -- whether it is ours ----------------------------------------------------------------------------------
 
@@ -299,29 +300,58 @@ class Lease:
 
     async def renew(self) -> None:
         """Renew it now, whoever else asks for that at the same time; never raises."""
-        if self._renewal is None:
-            self._renewal = asyncio.create_task(self._renew_once(), name=f"{self.account} lease")
-        await asyncio.shield(self._renewal)
+        renew_soon([self])
+        if self._renewal is not None:
+            await asyncio.shield(self._renewal)
 
-    async def _renew_once(self) -> None:
-        asked, epoch = self._clock(), self.epoch
-        args = (self.holder, int(LEASE_SECONDS * 1000), epoch, "1" if self._offered else "0")
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                ours = await ask(self._renew(keys=[self._key], args=args))
-        except (StoreUnavailable, TimeoutError):
-            now = self._clock()
-            if now - asked < ANSWER_SECONDS + 0.5:  # else we were asleep, not Redis away
-                self._failed = now
+    def _answered(self, asked: float, epoch: int, answer: int) -> None:
+        if not self.held or epoch != self.epoch:
+            return
+        if answer == _RENEWED:
+            self._asked = asked
+        elif answer == _ANOTHERS:
+            self.lose("another copy holds it")
         else:
-            if not self.held or epoch != self.epoch:
-                return
-            if ours:
-                self._asked = asked
-            else:
-                self.lose("another copy holds it")
-        finally:
-            self._renewal = None
+            self._unanswered(asked)
+
+    def _unanswered(self, asked: float) -> None:
+        now = self._clock()
+        if now - asked < ANSWER_SECONDS + 0.5:  # else we were asleep, not Redis away
+            self._failed = now
+
+
+def renew_soon(leases: Iterable[Lease]) -> None:
+    """Begin to renew leases of one copy, many in one script call, but for those that are being renewed."""
+    due = [lease for lease in leases if lease._renewal is None]
+    for begin in range(0, len(due), LEASES_AT_ONCE):
+        together = due[begin : begin + LEASES_AT_ONCE]
+        task = asyncio.create_task(_renew(together), name="leases are renewed")
+        for lease in together:
+            lease._renewal = task
+
+
+async def _renew(leases: Sequence[Lease]) -> None:
+    one = leases[0]
+    asked, epochs = one._clock(), [lease.epoch for lease in leases]
+    offers = [lease._offered for lease in leases]
+    args: list[str | int] = [one.holder, int(LEASE_SECONDS * 1000)]
+    for epoch, offered in zip(epochs, offers, strict=True):
+        args += (epoch, "1" if offered else "0")
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            answers = await ask(one._renew(keys=[lease._key for lease in leases], args=args))
+    except (StoreUnavailable, TimeoutError):
+        for lease in leases:
+            lease._unanswered(asked)
+    else:
+        told = sorted(zip(answers, leases, epochs, strict=True), key=lambda one: one[0] == _ANOTHERS)
+        for answer, lease, epoch in told:  # those that are lost come last: others do something at that
+            lease._answered(asked, epoch, answer)
+    finally:
+        for lease in leases:
+            lease._renewal = None
+        changed = zip(leases, offers, strict=True)
+        renew_soon([lease for lease, offered in changed if lease.held and lease._offered is not offered])
 
 
 class Precedence:

@@ -11,7 +11,8 @@ has talked with the customer, or has closed it in the cabinet. Only whole millis
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -21,11 +22,14 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 
+from ari_app.accounts.current import NO_MAIL
+from ari_app.accounts.sections import MailSettings
 from ari_app.calls import (
     LOST_SECONDS,
     Call,
     MissedEvent,
     Talked,
+    TellMail,
     TellNotice,
     TellTask,
     TellTaskDone,
@@ -65,15 +69,20 @@ end
 local function tell(outbox, record, told)
   if told ~= '' then redis.call('XADD', outbox, '*', 'call', record.opened, 'tell', told) end
 end
-local function tell_hook(outbox, record, told)
-  if not record.hook then return end
-  local hook = cjson.decode(told)
-  hook.phone, hook.missed_at, hook.times = record.number, record.first, record.times
-  hook.external, hook.name = record.line or '', record.name or ''
-  hook.responsible, hook.rung = record.responsible or '', record.rung or ''
-  tell(outbox, record, cjson.encode(hook))
+local function tell_about(outbox, record, about)
+  about.phone, about.missed_at, about.times = record.number, record.first, record.times
+  about.external, about.name = record.line or '', record.name or ''
+  about.responsible, about.rung = record.responsible or '', record.rung or ''
+  tell(outbox, record, cjson.encode(about))
 end
-local function was_tried(key, tried, outbox, numbers, calls, task, notice, hook)
+local function tell_hook(outbox, record, told)
+  if record.hook then tell_about(outbox, record, cjson.decode(told)) end
+end
+local function tell_mails(outbox, record, told)
+  if told == '' then return end
+  for _, mail in ipairs(cjson.decode(told)) do tell_about(outbox, record, mail) end
+end
+local function was_tried(key, tried, outbox, numbers, calls, task, notice, hook, mails, lost)
   local known = key .. ':calls'
   redis.call('ZREMRANGEBYSCORE', known, '-inf', '(' .. string.format('%d', tried.at - 604800))
   if redis.call('ZADD', known, 'NX', tried.at, tried.call) == 0 then return end
@@ -88,6 +97,7 @@ local function was_tried(key, tried, outbox, numbers, calls, task, notice, hook)
     record = {number = tried.number, first = tried.at, last = 0, times = 0, opened = tried.call, tries = {}}
     record.task = task ~= '' or nil
     record.hook = hook ~= '' or nil
+    record.mail = lost ~= '' or nil
     tell(outbox, record, task)
     tell(outbox, record, notice)
   end
@@ -101,7 +111,10 @@ local function was_tried(key, tried, outbox, numbers, calls, task, notice, hook)
       if tried[name] ~= '' then record[name] = tried[name] end
     end
   end
-  if is_new then tell_hook(outbox, record, hook) end
+  if is_new then
+    tell_hook(outbox, record, hook)
+    tell_mails(outbox, record, mails)
+  end
   put_open(key, record)
 end
 local function was_talked(key, talked, outbox, done, hook)
@@ -129,7 +142,7 @@ local function was_talked(key, talked, outbox, done, hook)
   if record.task then tell(outbox, record, done) end
   tell_hook(outbox, record, hook)
   if #later == 0 then return drop_open(key, talked.number) end
-  record.task, record.hook = nil, nil
+  record.task, record.hook, record.mail = nil, nil, nil
   record.tries, record.times, record.first, record.opened = later, #later, later[1].at, later[1].call
   put_open(key, record)
 end
@@ -140,9 +153,10 @@ end
 """
 """Lua: `take_missed(name, key, told, outbox, ...)` takes note of a call that is over. `key` is the hash of
 the open records, from whose name the other keys are made. Then come, of one who was missed, the key of the
-customer's calls, what those of states begin with, and what the CRM and then the shop's program are told, or
-nothing, when it is for the first time; of one who was talked with, what they are told when they were told
-that they were missed.
+customer's calls, what those of states begin with, and what the CRM, the shop's program and then its people
+(by e-mail) are told, or nothing, when it is for the first time, and a word if these are written to when
+nobody calls back; of one who was talked with, what CRM and program are told when they were told that they
+were missed.
 """
 
 _CHANGE = (
@@ -171,8 +185,9 @@ local told = 0
 local from = redis.call('GET', KEYS[2]) or '-inf'
 for _, number in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1] .. ':since', '(' .. from, ARGV[1])) do
   local record = open_record(KEYS[1], number)
-  if record and record.hook then
+  if record and (record.hook or record.mail) then
     tell_hook(KEYS[3], record, ARGV[2])
+    if record.mail then tell_mails(KEYS[3], record, ARGV[3]) end
     told = told + 1
   end
 end
@@ -257,11 +272,34 @@ class MissedCustomer:
         return (now if self.closed is None else self.closed) - self.first >= LOST_SECONDS
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which missed customers are looked for, by manager and line; what is empty leaves nobody out."""
+
+    manager: str = ""
+    """Whose they are, or who called back or closed it."""
+    line: str = ""
+
+    def lets_through(self, record: Mapping[str, Any]) -> bool:
+        """Tell whether a record, as it is stored, is wanted."""
+        if self.line and record.get("line", "") != self.line:
+            return False
+        responsible, rung = record.get("responsible", ""), str(record.get("rung", ""))
+        owners = (responsible,) if responsible else rung.split()
+        return not self.manager or self.manager in (*owners, record.get("by", ""))
+
+
+ALL = Wanted()
 _RECORD = TypeAdapter(MissedCustomer)
 
 
-def command(keys: Keys, call: Call) -> tuple[str, str, *tuple[str | bytes, ...]] | None:
-    """Give the command that takes note of a call with the step that writes it; None when there is nothing."""
+def command(
+    keys: Keys, call: Call, mail: MailSettings = NO_MAIL
+) -> tuple[str, str, *tuple[str | bytes, ...]] | None:
+    """Give the command that takes note of a call with the step that writes it; None when there is nothing.
+
+    `mail` says who is written to.
+    """
     meaning = meaning_of(call)
     if meaning is None:
         return None
@@ -285,6 +323,8 @@ def command(keys: Keys, call: Call) -> tuple[str, str, *tuple[str | bytes, ...]]
         *(keys.number(meaning.number), keys.call("")),
         *(tells.get(TellTask, b""), tells.get(TellNotice, b"")),
         _tell(missed) if call.policy.missed_webhook else b"",
+        _mails(missed.at, MissedEvent.MISSED, mail.missed),
+        b"lost" if mail.lost else b"",
     )
 
 
@@ -292,10 +332,17 @@ def _tell(tell: TellTask | TellTaskDone | TellNotice | TellWebhook) -> bytes:
     return orjson.dumps(tagged(tell))
 
 
+def _mails(at: float, event: MissedEvent, mailboxes: Sequence[str]) -> bytes:
+    """Give what is written to some addresses, without what the record knows; nothing for none."""
+    mails = [tagged(TellMail(at, "", event, to)) for to in mailboxes]
+    return orjson.dumps(mails) if mails else b""
+
+
 class MissedStore:
     """The missed customers of one account. Every method may raise `StoreUnavailable`."""
 
     def __init__(self, redis: Redis, account: str) -> None:
+        self.account = account
         self._redis = redis
         self._keys = Keys(account)
         self._log = log.bind(account=account)
@@ -307,35 +354,76 @@ class MissedStore:
 
     async def open(self, since: float, until: float, limit: int) -> list[MissedCustomer]:
         """Give those whom nobody has called back and who were missed in a period, the oldest first."""
-        found = await ask(
-            self._redis.zrangebyscore(self._keys.missed_since, since, f"({until!r}", start=0, num=limit)
-        )
-        if not found:
-            return []
-        return self._read(
-            record for record in await ask(self._redis.hmget(self._keys.missed, found)) if record
-        )
+        found: list[MissedCustomer] = []
+        async for portion in self._stored_open(since, until, limit):
+            found += self.read(portion)
+        return found
 
     async def get(self, number: str) -> MissedCustomer | None:
         """Give an open one."""
         stored = await ask(self._redis.hget(self._keys.missed, number))
-        found = self._read([stored]) if stored else []
+        found = self.read([stored]) if stored else []
         return found[0] if found else None
 
     async def closed(self, since: float, until: float) -> AsyncIterator[MissedCustomer]:
         """Give those who were closed and missed in a period, the newest first, some at a time."""
-        skip = 0
+        async with aclosing(self._stored_closed(since, until)) as portions:
+            async for portion in portions:
+                for record in self.read(portion):
+                    yield record
+
+    async def stored(self, spans: Sequence[tuple[float, float]]) -> list[tuple[int, list[bytes]]]:
+        """Say of each of some periods how many were closed who were missed in it, and give the open ones as
+        they are stored, to be read by `read`.
+        """
+        pipe: Any = self._redis.pipeline(transaction=False)
+        for since, until in spans:
+            pipe.zcount(self._keys.missed_closed, since, f"({until!r}")
+            pipe.zrangebyscore(self._keys.missed_since, since, f"({until!r}")
+        found = await ask(pipe.execute())
+        for numbers in filter(None, found[1::2]):
+            pipe.hmget(self._keys.missed, numbers)
+        records = iter(await ask(pipe.execute()) if any(found[1::2]) else ())
+        return [
+            (count, [one for one in next(records) if one] if numbers else [])
+            for count, numbers in zip(found[::2], found[1::2], strict=True)
+        ]
+
+    async def _stored_closed(self, since: float, until: float) -> AsyncGenerator[list[bytes], None]:
+        key, skip = self._keys.missed_closed, 0
         while True:
             found = await ask(
-                self._redis.zrevrangebyscore(
-                    self._keys.missed_closed, f"({until!r}", since, start=skip, num=_AT_ONCE
-                )
+                self._redis.zrevrangebyscore(key, f"({until!r}", since, start=skip, num=_AT_ONCE)
             )
-            for record in self._read(found):
-                yield record
+            yield found
             if len(found) < _AT_ONCE:
                 return
             skip += len(found)
+
+    async def _stored_open(self, since: float, until: float, limit: int) -> AsyncGenerator[list[bytes], None]:
+        numbers = await ask(
+            self._redis.zrangebyscore(self._keys.missed_since, since, f"({until!r}", start=0, num=limit)
+        )
+        for start in range(0, len(numbers), _AT_ONCE):
+            portion = numbers[start : start + _AT_ONCE]
+            yield [one for one in await ask(self._redis.hmget(self._keys.missed, portion)) if one]
+
+    async def find(
+        self, *, is_open: bool, since: float, until: float, wanted: Wanted, most: int, look_at: int
+    ) -> tuple[list[MissedCustomer], bool]:
+        """Give the first wanted ones who were missed in a period: open ones, the oldest first, or closed
+        ones, the newest first. True with them: not all of the period were looked at, for so many were enough.
+        """
+        found: list[MissedCustomer] = []
+        looked_at = 0
+        stored = self._stored_open(since, until, look_at) if is_open else self._stored_closed(since, until)
+        async with aclosing(stored) as portions:
+            async for portion in portions:
+                looked_at += len(portion)
+                found += self.read(portion, wanted)
+                if len(found) >= most or looked_at >= look_at:
+                    break
+        return found[:most], looked_at >= look_at and len(found) < most
 
     async def note(self, number: str, opened: str, note: str) -> bool:
         """Keep a note; False when the customer isn't missed any more."""
@@ -360,11 +448,14 @@ class MissedStore:
         asked = self._redis.eval(_CHANGE, 1, keys.missed, number, opened, changed, keys.outbox, done, hook)
         return bool(await ask(asked))
 
-    async def tell_lost(self, now: float) -> int:
-        """Let the shop's program be told of those who are lost since it was called last; count them."""
+    async def tell_lost(self, now: float, mail: MailSettings = NO_MAIL) -> int:
+        """Let the shop's program, and who is to be written to, be told of those who are lost since it was
+        called last; count them.
+        """
         keys, until = self._keys, f"{now - LOST_SECONDS:.3f}"
         hook = _tell(TellWebhook(now, "", MissedEvent.LOST))
-        asked = self._redis.eval(_LOST, 3, keys.missed, keys.missed_lost, keys.outbox, until, hook)
+        mails = _mails(now, MissedEvent.LOST, mail.lost)
+        asked = self._redis.eval(_LOST, 3, keys.missed, keys.missed_lost, keys.outbox, until, hook, mails)
         return int(await ask(asked))
 
     async def keep_task(self, opened: str, task: int) -> None:
@@ -388,17 +479,20 @@ class MissedStore:
         pipe.zremrangebyscore(self._keys.missed_closed, "-inf", until)
         await ask(pipe.execute())
 
-    def _read(self, stored: Iterable[bytes]) -> list[MissedCustomer]:
+    def read(self, stored: Iterable[bytes], wanted: Wanted = ALL) -> list[MissedCustomer]:
+        """Read records as they are stored; what can't be read is left out."""
         found = []
         for record in stored:
             try:
-                found.append(_read(record))
-            except (ValueError, ValidationError):
+                known = orjson.loads(record)
+                if wanted.lets_through(known):
+                    found.append(_read(known))
+            except (ValueError, ValidationError, AttributeError):
                 self._log.error("of a missed customer can't be read what another version wrote")
         return found
 
 
-def _read(stored: bytes) -> MissedCustomer:
+def _read(stored: Mapping[str, Any]) -> MissedCustomer:
     known = MissedCustomer.__slots__
-    record = _RECORD.validate_python({n: v for n, v in orjson.loads(stored).items() if n in known})
+    record = _RECORD.validate_python({n: v for n, v in stored.items() if n in known})
     return replace(record, tries=tuple(sorted(record.tries, key=lambda one: one.at)))

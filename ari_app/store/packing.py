@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import Any
 
 import structlog
 from redis.asyncio import Redis
 
-from ari_app.calls import NOT_KNOWN, Ending, load_call
+from ari_app.calls import NOT_KNOWN, Ending, load_call, managers_of
+from ari_app.clock import rest, rest_until
 from ari_app.errors import StoreUnavailable
 from ari_app.store.connection import ask
 from ari_app.store.keys import Keys
-from ari_app.store.packed import is_packed, pack, state_in, unpack
+from ari_app.store.packed import HEAD, NAMED, is_named, is_packed, pack, state_in, unpack
 from ari_app.store.statistics import is_counted
 from ari_app.store.writing import Commands, Writer
 
@@ -26,8 +25,10 @@ log = structlog.get_logger(__name__)
 REST_SECONDS = 10.0
 """So long nothing was written of a call before it is packed."""
 CALLS_AT_ONCE = 50
-LOOKS_BACK = 200
-"""So many of the newest calls that are over are looked at when the account is taken."""
+LOOKS_BACK = 2000
+"""So many of the newest calls that are over are looked at when the account is taken: as many as a page of the
+log looks at. An earlier version has packed them in another way, or not at all.
+"""
 
 _READ = """
 local time = redis.call('TIME')
@@ -40,6 +41,22 @@ return found
 """
 """Lua. The keys: of each call its state, what was packed before, its journal. It gives ms, and these."""
 
+_UNPACKED = """
+local found = {}
+for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, ARGV[2] - 1)) do
+  local stored = redis.pcall('GETRANGE', ARGV[1] .. id, 0, ARGV[3] - 1)
+  if type(stored) == 'string' and stored ~= '' then
+    local head = string.match(stored, '^[^\\n]*\\n')
+    if not head or not string.find(head, ARGV[4], 1, true) then found[#found + 1] = id end
+  end
+end
+return found
+"""
+"""Lua. The key: of the calls that are over. The arguments: what the keys of calls begin with, how many are
+looked at, how long a head may be, what stands in it. It gives those that are to be packed, the
+newest first.
+"""
+
 
 class Packing:
     """The calls of one account that are to be packed."""
@@ -49,6 +66,7 @@ class Packing:
         self._keys = Keys(account)
         self._writer = writer
         self._read = redis.register_script(_READ)
+        self._unpacked = redis.register_script(_UNPACKED)
         self._resting: dict[str, float] = {}
         """When something was written last of calls that are over; oldest first."""
         self._log = log.bind(account=account)
@@ -62,7 +80,9 @@ class Packing:
         """Pack what has rested, for ever; at first also what was over when the service ended."""
         looked = False
         while True:
-            await asyncio.sleep(REST_SECONDS / 2)
+            if looked:
+                await rest_until(lambda: bool(self._resting))
+            await rest(REST_SECONDS / 2)
             with suppress(StoreUnavailable):  # they wait; the ledger says that Redis is away
                 if not looked:
                     await self._look_back()
@@ -70,7 +90,8 @@ class Packing:
                 await self.pack(time.monotonic() - REST_SECONDS)
 
     async def _look_back(self) -> None:
-        newest = await ask(self._redis.zrevrange(self._keys.ended, 0, LOOKS_BACK - 1))
+        asked = (self._keys.call(""), LOOKS_BACK, HEAD, NAMED)
+        newest = await ask(self._unpacked(keys=[self._keys.ended], args=asked))
         known = (ident.decode(errors="replace") for ident in reversed(newest))
         self._resting = dict.fromkeys(known, -math.inf) | self._resting
 
@@ -106,16 +127,16 @@ class Packing:
     ) -> bytes | None:
         """Give a call as it is packed; None for one that isn't over, or is to stay as it is."""
         later: list[bytes] = list(lines)
-        if stored is None or (is_packed(stored) and not later):
+        if stored is None or (is_packed(stored) and is_named(stored) and not later):
             return None
         try:
             state = state_in(stored)
-            call: Any = load_call(state)
+            call = load_call(state)
             counts = call.ending not in (None, Ending.UNKNOWN)
             if not call.over or (counts and not is_counted(state)):
                 return None
             before = [unpack(one).lines for one in (older, stored) if one is not None and is_packed(one)]
-            return pack(state, [*(line for some in before for line in some), *later], now)
+            return pack(state, [*(line for some in before for line in some), *later], now, managers_of(call))
         except NOT_KNOWN as error:
             self._log.debug("a call is not packed", key=key, problem=type(error).__name__)
             return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
@@ -21,6 +21,37 @@ _PERSON: TypeAdapter[Person | None] = TypeAdapter(Person)
 _SYNC: TypeAdapter[Synchronisation | None] = TypeAdapter(Synchronisation)
 _TEXTS = TypeAdapter(dict[str, str])
 _CODES = TypeAdapter(dict[int, str])
+
+
+Untold: TypeAlias = tuple[bool, str | None]
+"""Whether there is something that the CRM wasn't told yet, and what stands for all that it was told last."""
+_UNTOLD = ("changes", "told", "digest")
+
+
+async def untold_of(redis: Redis, accounts: Sequence[str]) -> list[Untold | None]:
+    """Say of many accounts at once what `StaffStore.untold` does; None where it can't be read.
+
+    Raises:
+        StoreUnavailable: Redis can't be reached, or does not answer.
+    """
+    async with redis.pipeline(transaction=False) as pipe:
+        for account in accounts:
+            pipe.hmget(Keys(account).staff_about, _UNTOLD)
+        found = await ask(pipe.execute(raise_on_error=False))
+    return [_read_untold(account, one) for account, one in zip(accounts, found, strict=True)]
+
+
+def _read_untold(account: str, found: Any) -> Untold | None:
+    try:
+        return _untold(found)
+    except (TypeError, ValueError):
+        log.warning("what a CRM was told can't be read in Redis", account=account)
+        return None
+
+
+def _untold(found: Sequence[Any]) -> Untold:
+    changes, told, digest = found
+    return int(changes or 0) > int(told or 0), None if digest is None else digest.decode()
 
 
 class StaffStore:
@@ -84,13 +115,15 @@ class StaffStore:
 
     async def told_digest(self) -> str | None:
         """Give what stands for all that the CRM was told last; None if it is from before that was noted."""
-        found = await self._get("digest")
-        return None if found is None else found.decode()
+        return (await self.untold())[1]
 
     async def to_tell(self) -> bool:
         """Say whether there is something that the CRM wasn't told yet."""
-        changes, told = await ask(self._redis.hmget(self._about, ["changes", "told"]))
-        return int(changes or 0) > int(told or 0)
+        return (await self.untold())[0]
+
+    async def untold(self) -> Untold:
+        """Say what `to_tell` and `told_digest` do, at once."""
+        return _untold(await ask(self._redis.hmget(self._about, _UNTOLD)))
 
     async def _get(self, name: str) -> Any:
         return await ask(self._redis.hget(self._about, name))

@@ -12,11 +12,11 @@ Manager and line are empty where nobody and no number of the shop's is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -27,7 +27,9 @@ from ari_app.store.connection import ask, asking
 from ari_app.store.keys import Keys
 from ari_app.store.packed import state_in
 
-_Key = TypeVar("_Key")
+_Four: TypeAlias = tuple[float, float, float, float]
+"""Calls answered and missed, seconds waited and talked."""
+_NOTHING: _Four = (0.0, 0.0, 0.0, 0.0)
 
 _DAYS_AT_ONCE = 10
 """So many are read and added up before others have their turn."""
@@ -68,11 +70,29 @@ end
 PUT = (
     _COUNT
     + """
+local function alike(before, state)
+  if not before or #before > #state or string.find(before, '\\n', 1, true) then return 0 end
+  local same, most = 0, #before
+  while same < most do
+    local middle = math.floor((same + most + 1) / 2)
+    if string.sub(before, same + 1, middle) == string.sub(state, same + 1, middle) then
+      same = middle
+    else
+      most = middle - 1
+    end
+  end
+  return same
+end
 local function put(key, days, state)
   local before = redis.call('GET', key)
   if before and string.find(before, '\\n', 1, true) then redis.call('SET', key .. ':packed', before) end
   local was, is = counted(before), counted(state)
-  redis.call('SET', key, state)
+  local same = alike(before, state)
+  if same > 0 then
+    redis.call('SETRANGE', key, same, string.sub(state, same + 1))
+  else
+    redis.call('SET', key, state)
+  end
   if was then pcall(count, days, was, -1) end
   if is then pcall(count, days, is, 1) end
 end
@@ -80,8 +100,8 @@ end
 )
 """Lua: `put(key, days, state)` puts a call's state in place of the one before, and counts it. `days` is what
 the keys of days begin with; they are in the slot of the call's key. One that was packed is kept beside it
-(`Keys.packed`). A counter that can't be counted keeps no
-call from being written.
+(`Keys.packed`). Of a state that begins as the one before only the rest is written: that is what Redis
+appends to its file. A counter that can't be counted keeps no call from being written.
 """
 
 COUNT_OLD = (
@@ -153,19 +173,29 @@ class Statistics:
 
 
 class _Sums:
-    """Counters of days on their way to be statistics. There are tens of thousands, so it is done plainly."""
+    """Counters of days on their way to be statistics. There are tens of thousands: each counter's numbers of
+    some days are read and summed at once.
+    """
 
     def __init__(self) -> None:
-        self._days: dict[tuple[str, date], list[float]] = {}
-        self._fields: dict[bytes, list[float]] = {}
+        self._days: dict[tuple[str, date], _Four] = {}
+        self._fields: dict[bytes, _Four] = {}
 
-    def take(self, day: date, fields: dict[bytes, bytes]) -> None:
-        """Add a day's counters."""
-        for name, value in fields.items():
-            some = [float(number) for number in value.split()]
-            _add(self._fields, name, some)
-            if name.startswith(b"hour|"):
-                _add(self._days, (name.rpartition(b"|")[2].decode(), day), some)
+    def take(self, some: Iterable[tuple[date, dict[bytes, bytes]]]) -> None:
+        """Add the counters of some days."""
+        fields: dict[bytes, list[bytes]] = {}
+        for day, counters in some:
+            hours: dict[str, list[bytes]] = {}
+            for name, value in counters.items():
+                fields.setdefault(name, []).append(value)
+                if name.startswith(b"hour|"):
+                    hours.setdefault(name.rpartition(b"|")[2].decode(), []).append(value)
+            for way, values in hours.items():
+                self._days[way, day] = _sum(values)
+        for name, values in fields.items():
+            answered, missed, waiting, talking = self._fields.get(name, _NOTHING)
+            more = _sum(values)
+            self._fields[name] = (answered + more[0], missed + more[1], waiting + more[2], talking + more[3])
 
     def statistics(self) -> Statistics:
         """Give what they add up to."""
@@ -179,17 +209,14 @@ class _Sums:
         return found
 
 
+def _sum(values: Iterable[bytes]) -> _Four:
+    """Add up counters, each four numbers."""
+    numbers = [float(number) for number in b" ".join(values).split()]
+    return sum(numbers[::4]), sum(numbers[1::4]), sum(numbers[2::4]), sum(numbers[3::4])
+
+
 def _figures(answered: float, missed: float, waiting: float, talking: float) -> Figures:
     return Figures(int(answered), int(missed), round(waiting, 1), round(talking, 1))
-
-
-def _add(sums: dict[_Key, list[float]], key: _Key, some: list[float]) -> None:
-    known = sums.get(key)
-    if known is None:
-        sums[key] = some.copy()
-    else:
-        for index in range(4):
-            known[index] += some[index]
 
 
 def days(first: date, last: date) -> Iterator[date]:
@@ -199,12 +226,12 @@ def days(first: date, last: date) -> Iterator[date]:
 
 
 def counted_as(call: Call, zone: ZoneInfo) -> list[str | float] | None:
-    """Say what a call counts as; None while it isn't over, and when nobody knows how it ended.
+    """Say what a call counts as; None while it isn't over, when nobody knows how it ended, and for a trial.
 
     These are its day, hour and direction, 1 for an answered one, seconds of waiting and talking, the
     extension of who talked last or should have answered, and the shop's number.
     """
-    if not call.over or call.ending in (None, Ending.UNKNOWN):
+    if not call.over or call.ending in (None, Ending.UNKNOWN) or call.trial is not None:
         return None
     began = datetime.fromtimestamp(call.started_at, zone)
     others = call.way is Way.REPORTED
@@ -244,8 +271,7 @@ class StatisticsStore:
         found, sums = list(days(first, last)), _Sums()
         for start in range(0, len(found), _DAYS_AT_ONCE):
             some = found[start : start + _DAYS_AT_ONCE]
-            for day, fields in zip(some, await self._read(some), strict=True):
-                sums.take(day, fields)
+            sums.take(zip(some, await self._read(some), strict=True))
         return sums.statistics()
 
     async def complete(self) -> bool:

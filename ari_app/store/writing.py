@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 from weakref import WeakValueDictionary
 
+from pydantic import ValidationError
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 from redis.exceptions import NoScriptError, RedisError
 
+from ari_app.calls import JournalLine, brief_line
 from ari_app.errors import LeaseLost
-from ari_app.store.connection import ask
+from ari_app.store.connection import ask, ask_together
+from ari_app.store.events import KEPT, Event
 from ari_app.store.keys import Keys
 from ari_app.store.leases import Lease
 from ari_app.store.missed import TAKE
@@ -48,8 +51,8 @@ for index = 2, #KEYS do
     entries[#entries + 1] = redis.call('XADD', KEYS[index], '*', unpack(ARGV, at + 2, last))
   elseif name == 'lines' then
     local length = redis.call('RPUSH', KEYS[index], unpack(ARGV, at + 4, last))
-    redis.call('XADD', ARGV[at + 2], 'MAXLEN', '~', 10000, '*', 'call', ARGV[at + 3], 'last', length,
-      'count', last - at - 3)
+    redis.call('XADD', ARGV[at + 2], '*', 'call', ARGV[at + 3], 'last', length, 'count', last - at - 3)
+    if length == last - at - 3 then redis.call('XTRIM', ARGV[at + 2], 'MAXLEN', '~', 10000) end
   elseif name == 'pack' then
     local same = redis.call('LLEN', ARGV[at + 2]) == tonumber(ARGV[at + 4])
     if same and redis.call('STRLEN', KEYS[index]) == tonumber(ARGV[at + 5]) then
@@ -101,6 +104,15 @@ class Commands:
     def lines(self, journal: str, watched: str, call: str, lines: Sequence[bytes]) -> None:
         """Add lines to a call's journal, and say in the watched stream which these are."""
         self.add(_LINES, journal, watched, call, *lines)
+
+    def journal(self, keys: Keys, call: str, lines: Sequence[JournalLine]) -> None:
+        """Add lines to a call's journal, in a few words."""
+        self.lines(keys.journal(call), keys.watched, call, [brief_line(line) for line in lines])
+
+    def event(self, keys: Keys, event: Event) -> None:
+        """Add to what happened beside the calls."""
+        fields = (part for pair in event.fields().items() for part in pair)
+        self.add("XADD", keys.events, "MAXLEN", "~", KEPT, "*", *fields)
 
     def pack(self, call: str, journal: str, before: str, lines: int, length: int, packed: bytes) -> None:
         """Put a packed call in place of its state, its journal of so many lines, and what was packed before.
@@ -195,11 +207,9 @@ class Together:
         return answers
 
     async def _evaluate(self, batch: Sequence[_Asked]) -> list[Any]:
-        pipe: Any = self._redis.pipeline(transaction=False)
-        for asked in batch:
-            pipe.execute_command("EVALSHA", asked.script.sha, *asked.words)
-        answers: list[Any] = await pipe.execute(raise_on_error=False)
-        return answers
+        return await ask_together(
+            self._redis, [("EVALSHA", asked.script.sha, *asked.words) for asked in batch]
+        )
 
 
 class Writer:
@@ -228,3 +238,11 @@ class Writer:
             lease.lose("Redis refuses what it writes: another copy holds it")
             raise LeaseLost("another copy of the service holds the account")
         return [ident.decode() for ident in written[1:]] if written else []
+
+
+def why(error: Exception) -> str:
+    """Say what is wrong with something that was stored, but not what stands there: it may be anybody's."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_input=False, include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['type']}"
+    return "not known" if isinstance(error, KeyError) else "no JSON of ours"

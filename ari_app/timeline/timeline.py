@@ -121,6 +121,9 @@ def _summary(call: Call, ending: Ending) -> Saying:
 
 def _event(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
     match line.event:
+        case h.CallArrived(number=number, trial=str(code)):
+            who = number or say("withheld number")
+            yield say("a trial by an administrator: %(who)s calls %(code)s", who=who, code=code), Tone.CALLER
         case h.CallArrived(_, _, number, external):
             who, whom = number or say("withheld number"), external or say("us")
             yield say("%(who)s calls %(whom)s", who=who, whom=whom), Tone.CALLER
@@ -413,6 +416,8 @@ def _timer(timer: TimerName) -> Iterator[tuple[Saying, Tone]]:
             yield say("who parked the customer is hung up"), Tone.QUIET
         case TimerName.RECORDER:
             yield say("the recording had broken off: it goes on"), Tone.BAD
+        case TimerName.TRIAL:
+            yield say("the trial hangs up by itself"), Tone.QUIET
         case TimerName.ROUND | TimerName.VAIN:
             pass
 
@@ -438,9 +443,17 @@ def _told(told: o.Tell, problem: str | None) -> Iterator[tuple[Saying, Tone]]:
             text = f"new customer, {code}'s"
         case o.TellWebhook(event=event):
             text = event.replace("_", " ")
+        case o.TellMail(event=event):
+            text = event.replace("_", " ")
         case o.TellAlert(event=event, what=what):
             text = f"{event.replace('_', ' ')}, {what}"
-    who = "webhook" if isinstance(told, o.TellWebhook) else "CRM"
+    match told:
+        case o.TellWebhook():
+            who = "webhook"
+        case o.TellMail(to=to):
+            who = f"{to} by e-mail"
+        case _:
+            who = "CRM"
     if problem:
         yield Saying(f"{who} not told ({problem}): {text}"), Tone.BAD
     else:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from ari_app.calls import Call, Leg, is_extension, whole_seconds, whose
-from ari_app.store.calls import Place
+from ari_app.store.reading import Place
 from ari_app.store.tokens import Tokens
 from cabinet.api.answers import Wrong, refusal
 from cabinet.forms.call_filter import DIRECTIONS, PERIODS, RESULTS, CallFilter, find

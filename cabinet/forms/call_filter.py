@@ -13,8 +13,10 @@ from datetime import date, datetime, time, timedelta
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from ari_app.calls import Call, Direction, Ending, e164, whose
-from ari_app.store.calls import CallStore, Place
+from ari_app.calls import Call, Direction, Ending, e164, managers_of
+from ari_app.store.calls import CallStore
+from ari_app.store.reading import Place
+from ari_app.store.sieve import Sieve
 
 LOOKED_AT = 2000
 """So many calls are looked at for one page; then the reader is asked whether to go on."""
@@ -111,6 +113,14 @@ class CallFilter:
         since = _midnight(first, zone) if first else 0.0
         return since, _midnight(last + timedelta(days=1), zone) if last else math.inf
 
+    @property
+    def sieve(self) -> Sieve:
+        """Give what leaves most calls out that aren't wanted, before they are read."""
+        doubtful = self.result in ("", Ending.UNKNOWN.value)
+        answered = None if doubtful else self.result == Ending.ANSWERED.value
+        ending = "" if self.result in ("missed", Ending.ANSWERED.value) else self.result
+        return Sieve(self.direction, answered, self.line, self.manager, ending)
+
     def lets_through(self, call: Call) -> bool:
         """Tell whether a call of the period and the number is wanted."""
         if self.direction and call.direction.value != self.direction:
@@ -153,12 +163,13 @@ async def find(
     """
     calls: list[Call] = []
     looked_at, last = 0, behind
-    async for call in store.walk(*span, number, behind=behind):
-        if len(calls) == most or looked_at == LOOKED_AT:
+    sifted = store.sift(wanted.sieve, *span, number, behind=behind, look_at=LOOKED_AT)
+    async for place, count, call in sifted:
+        if len(calls) == most or looked_at >= LOOKED_AT:
             return Found(tuple(calls), last, looked_at, gave_up=len(calls) < most)
-        looked_at += 1
-        last = Place.of(call)
-        if wanted.lets_through(call):
+        looked_at += count
+        last = place
+        if call is not None and wanted.lets_through(call):
             calls.append(call)
     return Found(tuple(calls), None, looked_at)
 
@@ -171,18 +182,9 @@ async def find_all(
     Raises:
         StoreUnavailable: Redis can't be reached, or does not answer.
     """
-    async for call in store.walk(*span, number):
-        if wanted.lets_through(call):
+    async for _, _, call in store.sift(wanted.sieve, *span, number):
+        if call is not None and wanted.lets_through(call):
             yield call
-
-
-def managers_of(call: Call) -> frozenset[str]:
-    """Name those whose call it was: who talked or called, or else who was rung or should have been."""
-    talked = {call.talker, call.first_talker}
-    if call.direction is Direction.OUT:
-        talked.add(call.caller.code)
-    named = {code for code in talked if code}
-    return frozenset(named or {code for code in (whose(call), *call.told) if code})
 
 
 def _with_plus(sent: str, given: str) -> str:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 from babel import Locale
-from babel.dates import format_date, format_datetime, format_time, format_timedelta
+from babel.dates import format_date, format_timedelta
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
@@ -49,13 +49,12 @@ class Speech:
     def moment(self, at: float, zone: ZoneInfo) -> str:
         """Write a moment, to the second: today's without its date."""
         when, now = datetime.fromtimestamp(at, zone), datetime.now(zone)
-        if when.date() == now.date():
-            return format_time(when, "HH:mm:ss", locale=self._locale)
-        return format_datetime(when, "d MMM y, HH:mm:ss", locale=self._locale)
+        clock = f"{when:%H:%M:%S}"
+        return clock if when.date() == now.date() else f"{_short_day(self.language, when.date())}, {clock}"
 
     def clock(self, at: float, zone: ZoneInfo) -> str:
         """Write the time of day, to the second."""
-        return format_time(datetime.fromtimestamp(at, zone), "HH:mm:ss", locale=self._locale)
+        return f"{datetime.fromtimestamp(at, zone):%H:%M:%S}"
 
     def day(self, at: float, zone: ZoneInfo) -> str:
         """Write a day in full."""
@@ -90,6 +89,11 @@ class Speech:
     def percent(self, share: float) -> str:
         """Write a share, 0 to 1, in whole percent."""
         return _percent(self.language, round(share, 4))
+
+
+@lru_cache(maxsize=4096)
+def _short_day(language: str, day: date) -> str:
+    return str(format_date(day, "d MMM y", locale=language))
 
 
 @lru_cache(maxsize=4096)

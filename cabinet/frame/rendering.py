@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import aiohttp_jinja2
 import phonenumbers
 from aiohttp import web
-from jinja2 import FileSystemBytecodeCache, PackageLoader, StrictUndefined, pass_context
-from jinja2.runtime import Context
+from jinja2 import FileSystemBytecodeCache, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cabinet.frame.assets import ASSETS
-from cabinet.frame.language import LANGUAGES, chosen
+from cabinet.frame.language import LANGUAGES, chosen, speech_of
 from cabinet.frame.security import TOKEN_FIELD, form_token, welcome
 from cabinet.frame.visits import Visit
 
@@ -30,7 +30,6 @@ def set_up_templates(app: web.Application) -> None:
         lstrip_blocks=True,
     )
     environment.newstyle_gettext = True  # type: ignore[attr-defined]  # the extension's own attribute
-    environment.globals.update(_=_gettext, gettext=_gettext, ngettext=_ngettext)
     environment.filters["phone"] = shown_number
 
 
@@ -54,7 +53,7 @@ def page(
 ) -> web.Response:
     """Render a page, or a part of one."""
     context = {
-        "speech": chosen(request),
+        **_said_in(chosen(request).language),
         "languages": LANGUAGES,
         "visit": visit,
         "path": request.path,
@@ -70,11 +69,11 @@ def page(
 
 def text_of(request: web.Request, template: str, visit: Visit, **more: Any) -> str:
     """Render a part of a page that is sent by itself."""
-    return aiohttp_jinja2.render_string(
-        template, request, {"speech": chosen(request), "visit": visit, **more}
-    )
+    context = {**_said_in(chosen(request).language), "visit": visit, **more}
+    return aiohttp_jinja2.render_string(template, request, context)
 
 
+@lru_cache(maxsize=10_000)
 def shown_number(number: str | None) -> str:
     """Write a number in groups, as people read it: +7 916 123-45-67."""
     try:
@@ -84,14 +83,22 @@ def shown_number(number: str | None) -> str:
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
-@pass_context
-def _gettext(context: Context, text: str, **values: Any) -> Markup:
-    return _said(context["speech"].gettext(text), values)
+@cache
+def _said_in(language: str) -> dict[str, Any]:
+    """Give what templates say in a language: a page says hundreds of texts, and most hold no values."""
+    speech = speech_of(language)
 
+    @cache
+    def alone(text: str) -> Markup:
+        return _said(speech.gettext(text), {})
 
-@pass_context
-def _ngettext(context: Context, one: str, many: str, num: int, **values: Any) -> Markup:
-    return _said(context["speech"].ngettext(one, many, num), {"num": num, **values})
+    def gettext(text: str, **values: Any) -> Markup:
+        return _said(speech.gettext(text), values) if values else alone(text)
+
+    def ngettext(one: str, many: str, num: int, **values: Any) -> Markup:
+        return _said(speech.ngettext(one, many, num), {"num": num, **values})
+
+    return {"speech": speech, "_": gettext, "gettext": gettext, "ngettext": ngettext}
 
 
 def _said(text: str, values: dict[str, Any]) -> Markup:

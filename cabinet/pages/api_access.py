@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from ari_app.accounts.account import Account, RegisteredAccount
 from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.registration import call_address, status_address
+from ari_app.seen_from import seen_from
 from ari_app.service.doors import with_new_address
 from ari_app.store.events import What
 from ari_app.store.tokens import LONGEST_NAME, MOST, Tokens, TooManyTokens
@@ -99,14 +100,15 @@ async def dialplan(request: web.Request, visit: Visit) -> web.Response:
     if kind is None or not isinstance(visit.account, Account):
         raise web.HTTPNotFound
     try:
-        files = _files(kind, visit.account, request.app[SERVICE].public_url)
+        url = request.app[SERVICE].public_url
+        files = _files(kind, visit.account, url, await seen_from(visit.account.pbx.host, url))
     except CannotRender:
         raise web.HTTPNotFound from None  # the page says why, and has no link
     return packed(f"retailcrm-{kind}", files)
 
 
-def _files(kind: Kind, account: Account, public_url: str) -> dict[str, str]:
-    files = render(kind, Settings.of(account, public_url))
+def _files(kind: Kind, account: Account, public_url: str, address: str | None = None) -> dict[str, str]:
+    files = render(kind, Settings.of(account, public_url, address))
     if kind == "old":
         files["event2.sh"] = event2(account.crm.client_id.get_secret_value(), public_url)
     return files

@@ -14,6 +14,8 @@ from pydantic import SecretStr
 from ari_app.accounts.account import Account, RegisteredAccount
 from ari_app.accounts.sections import PbxSettings
 from ari_app.check.pbx_door import Tried, try_pbx
+from ari_app.seen_from import seen_from
+from ari_app.service.service import Service
 from ari_app.store.accounts import AccountConflict
 from ari_app.store.sessions import Attempts
 from cabinet.forms.form import Filled, Flag, Form, Number, Secret, Text, saved
@@ -44,6 +46,7 @@ FORM = Form(
 KINDS: tuple[Kind, ...] = ("asterisk", "freepbx")
 """The PBXs for which files are given; a shop that keeps its own dialplan finds its files in the tab API."""
 SECRETS = ("ari_password", "ami_password")
+_PASSWORD_DIGITS = 24
 
 AT_ONCE = 8
 """So many PBXs are tried at the same time, for all accounts: one that answers without end holds memory."""
@@ -70,28 +73,39 @@ def set_up(app: web.Application) -> None:
 
 
 async def show(request: web.Request, visit: Visit) -> web.Response:
-    """Show the settings."""
-    return _page(request, visit, Attempt(FORM.show(request, visit.account)))
+    """Show the settings; who has no PBX yet finds passwords made for them, the same each time."""
+    shown = FORM.show(request, visit.account)
+    if visit.account.pbx is None:
+        shown = replace(shown, texts={**shown.texts, **_made(request.app[SERVICE], visit.account.id)})
+    url = request.app[SERVICE].public_url
+    return await _page(request, visit, Attempt(shown), seen_from=await seen_from(shown.texts["host"], url))
+
+
+def _made(service: Service, account: str) -> dict[str, str]:
+    """Make a password for each field that needs one: nobody can guess it, and nothing is stored for it."""
+    keys = {name: service.key_for(f"{name} of the first PBX of {account}") for name in SECRETS}
+    return {name: key.hex()[:_PASSWORD_DIGITS] for name, key in keys.items()}
 
 
 async def check(request: web.Request, visit: Visit) -> web.Response:
     """Try what was typed, and store nothing. The page is the answer to a question, so it is no error."""
     attempt = await _try(request, visit.account, await form_of(request))
-    return _page(request, visit, attempt, status=200, only_tried=True)
+    return await _page(request, visit, attempt, status=200, only_tried=True)
 
 
 async def files(request: web.Request, visit: Visit) -> web.Response:
     """Give the PBX's files for what was typed, and store nothing: it lets us in only when it has them."""
     filled = _read(request, visit.account, await form_of(request))
     if filled.bad:
-        return _page(request, visit, Attempt(filled))
+        return await _page(request, visit, Attempt(filled))
     account = filled.onto(visit.account)
     assert isinstance(account, Account)  # a form that isn't bad has a PBX
     try:
-        settings = Settings.of(account, request.app[SERVICE].public_url)
+        url = request.app[SERVICE].public_url
+        settings = Settings.of(account, url, await seen_from(account.pbx.host, url))
         written = {f"{kind}/{name}": text for kind in KINDS for name, text in render(kind, settings).items()}
     except CannotRender as problem:
-        return _page(request, visit, Attempt(filled.refused("files")), detail=str(problem))
+        return await _page(request, visit, Attempt(filled.refused("files")), detail=str(problem))
     return packed("retailcrm", written)
 
 
@@ -100,13 +114,13 @@ async def save(request: web.Request, visit: Visit) -> web.Response:
     sent = await form_of(request)
     attempt = await _try(request, visit.account, sent)
     if attempt.filled.bad:
-        return _page(request, visit, attempt)
+        return await _page(request, visit, attempt)
     try:
         filled = await FORM.put(request, visit.account.id, lambda account: _read(request, account, sent))
     except AccountConflict:  # it names the other account, which is nobody's business here
-        return _page(request, visit, Attempt(attempt.filled.refused(stasis_app="taken"), attempt.tried))
+        return await _page(request, visit, Attempt(attempt.filled.refused(stasis_app="taken"), attempt.tried))
     if filled.bad:
-        return _page(request, visit, Attempt(filled))
+        return await _page(request, visit, Attempt(filled))
     log.info("the PBX was set up", account=visit.account.id)
     return saved("/asterisk")
 
@@ -164,10 +178,11 @@ def _place(pbx: PbxSettings) -> tuple[str, int]:
     return pbx.host.lower(), pbx.http_port
 
 
-def _page(
+async def _page(
     request: web.Request, visit: Visit, attempt: Attempt, status: int | None = None, **more: Any
 ) -> web.Response:
     filled = attempt.filled
+    offered = await visit.shop.places() if visit.shop is not None else None
     return page(
         request,
         "asterisk.html",
@@ -176,6 +191,7 @@ def _page(
         form=filled,
         tried=attempt.tried,
         minutes=attempt.minutes,
-        **{"detail": "", "only_tried": False, **more},
+        lines=offered.lines if offered is not None else (),
+        **{"detail": "", "only_tried": False, "seen_from": None, **more},
         networks=request.app[SERVICE].settings.pbx_networks,
     )

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from ari_app.calls import Call, CrmTold, JournalLine, Leg, Role, whose
-from ari_app.store.calls import Place
+from ari_app.store.reading import Place
 from ari_app.timeline.timeline import Sentence, narrate
 from cabinet.forms.call_filter import DIRECTIONS, PERIODS, RESULTS, CallFilter, Found, find, find_all
 from cabinet.frame.clients import SERVICE
@@ -91,7 +91,7 @@ async def show_one(request: web.Request, visit: Visit) -> web.Response:
     if call is None:
         raise web.HTTPNotFound
     journal = await visit.calls.journal(call.id)
-    outbox = [entry for entry in await visit.calls.outbox() if entry.call == call.id]
+    outbox = [entry for entry in await visit.calls.outbox.read() if entry.call == call.id]
     waiting = [Told(entry.tell) for entry in outbox if entry.tell is not None]
     names = await names_of(visit)
     return page(

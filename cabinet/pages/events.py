@@ -64,7 +64,7 @@ async def show(request: web.Request, visit: Visit) -> web.Response:
 
 
 async def _refused(visit: Visit, sent: str) -> dict[str, Any]:
-    refusals = list(reversed(await visit.calls.refusals()))
+    refusals = list(reversed(await visit.calls.outbox.refusals()))
     return {
         "refusals": [
             (refusal, Told(refusal.tell) if refusal.tell is not None else None)
@@ -79,8 +79,9 @@ async def send_again(request: web.Request, visit: Visit) -> web.Response:
     """Let the CRM be told again what it refused: one entry, or all; what was pressed twice is sent once."""
     form = await form_of(request)
     wanted = form.get("refusal", "")
-    idents = [refusal.id for refusal in await visit.calls.refusals()] if wanted == _ALL else [wanted[:40]]
-    calls = [call for ident in idents if (call := await visit.calls.send_again(ident)) is not None]
+    outbox = visit.calls.outbox
+    idents = [refusal.id for refusal in await outbox.refusals()] if wanted == _ALL else [wanted[:40]]
+    calls = [call for ident in idents if (call := await outbox.send_again(ident)) is not None]
     if visit.shop is not None and calls:
         visit.shop.delivery.wake()
     for call in calls:

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from ari_app.accounts.account import RegisteredAccount
 from ari_app.accounts.extensions import recoded, with_everybody
 from ari_app.accounts.sections import ExtensionOf
-from ari_app.accounts.staff import Person
+from ari_app.accounts.staff import Person, matched
 from ari_app.asterisk.phones import Endpoints, state_of
 from ari_app.calls import is_persons
-from ari_app.control.switchboard import kept_busy
+from ari_app.control.busy import kept_busy
 from ari_app.service.shop import Shop
 from cabinet.forms.rows import NotTaken, Row, put, read_row
 from cabinet.frame.clients import SERVICE
@@ -31,6 +31,8 @@ ROWS = 100
 """Employees on a page."""
 _LONGEST = 100
 """Characters that are read of what is typed."""
+_MOST_FREE = 200
+"""Extensions of the PBX that are offered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,32 @@ async def progress(request: web.Request, visit: Visit) -> web.Response:
     sync = await request.app[SERVICE].synchronising.of(visit.account.id)
     names = {one.id: one.name for one in (await visit.staff.people()).values()}
     return page(request, "parts/synchronisation.html", visit, sync=sync, names=names, came=True)
+
+
+async def match(request: web.Request, visit: Visit) -> web.Response:
+    """Give each employee without an extension the one that stands in the CRM as their telephone."""
+    await form_of(request)
+    people = (await visit.staff.people()).values()
+    known = await visit.shop.telephones() if visit.shop else None
+    given: list[int] = []
+
+    def alter(now: RegisteredAccount) -> RegisteredAccount:
+        pairs = _matched(now, people, known)
+        given[:] = pairs
+        if not pairs:
+            return now
+        new = (ExtensionOf(user_id=user, code=code) for user, code in pairs.items())
+        extensions = [one.model_dump() for one in (*now.extensions, *new)]
+        return with_everybody(now, now.altered(extensions=extensions))
+
+    await put(request, visit.account.id, alter)
+    query = urlencode({"matched": len(given)})
+    return web.Response(status=303, headers={"Location": f"{PATH}?{query}"})
+
+
+def _matched(account: RegisteredAccount, people: Iterable[Person], known: Endpoints | None) -> dict[int, str]:
+    """Say who is given which extension in one press; nobody while the PBX isn't heard."""
+    return matched(people, account.extensions, free_at_pbx(account, known)) if known is not None else {}
 
 
 async def save(request: web.Request, visit: Visit) -> web.Response:
@@ -175,13 +203,23 @@ async def _page(request: web.Request, visit: Visit, typed: Row | None = None) ->
         editing=editing,
         typed=typed,
         saved=_number(request.query.get("saved", "")),
+        matched=_number(request.query.get("matched", "")),
+        pairs=_matched(account, people.values(), known),
         names={one.id: one.name for one in everybody},
         sync=await request.app[SERVICE].synchronising.of(account.id),
         came=False,
         to_tell=await visit.staff.to_tell(),
         seen=known is not None,
+        free=free_at_pbx(account, known)[:_MOST_FREE] if known is not None else [],
         to_edit=urlencode(({"q": query} if query else {}) | {"page": at}),
     )
+
+
+def free_at_pbx(account: RegisteredAccount, known: Endpoints) -> list[str]:
+    """Give the extensions that the PBX has and nobody, the shortest first."""
+    technology = account.pbx.channel_format.partition("/")[0] if account.pbx is not None else ""
+    codes = {code for code in known.get(technology, {}) if is_persons(code)} - set(_codes(account).values())
+    return sorted(codes, key=lambda code: (len(code), code))
 
 
 def _with_telephones(employee: Employee, account: RegisteredAccount) -> Employee:

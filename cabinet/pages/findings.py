@@ -63,6 +63,7 @@ def _linked(context: Context, text: str) -> Markup:
 
 
 TABS = {
+    "/": "Information",
     "/extensions": "Extensions",
     "/numbers": "External numbers",
     "/asterisk": "Asterisk settings",

@@ -42,6 +42,8 @@ class Health:
     """When it last did what it was asked."""
     aside: int = 0
     """How much of it is set aside, for a person to look at."""
+    to: tuple[str, ...] = ()
+    """The addresses that it is about, of messages to several."""
 
 
 async def show(request: web.Request, visit: Visit) -> web.Response:
@@ -93,7 +95,7 @@ _PBX_STANDS = {PbxState.CONNECTED: True, PbxState.CONNECTING: None}
 
 
 def _comes(shop: Shop) -> bool:
-    return any(call.direction is Direction.IN for call in shop.line.calls)
+    return any(call.direction is Direction.IN and call.trial is None for call in shop.line.calls)
 
 
 async def _of_newcomer(visit: Visit) -> list[Health]:
@@ -116,9 +118,24 @@ async def _of_shop(visit: Visit, shop: Shop) -> list[Health]:
         Health("ajam", _state(ajam.state), ajam.since, ajam.problem, ajam.why)
         if ajam
         else Health("ajam", "off"),
-        _of_outbox(shop, await visit.calls.refused_count()),
+        _of_outbox(shop, await visit.calls.outbox.refused_count()),
+        *_of_messages(shop),
         *_of_room(shop),
     ]
+
+
+def _of_messages(shop: Shop) -> list[Health]:
+    """Say what does not work of what the shop has switched on beside telephony; else nothing.
+
+    Addresses that are not written to for one reason stand together.
+    """
+    parts: dict[tuple[str, str], Health] = {}
+    for one in shop.delivery.troubles:
+        before = parts.get((one.what, one.problem))
+        to = (*before.to, one.to) if before is not None else (one.to,) if one.to else ()
+        since = min(before.since or one.since, one.since) if before is not None else one.since
+        parts[one.what, one.problem] = Health(one.what, "bad", since, one.problem, one.kind, to=to)
+    return list(parts.values())
 
 
 def _of_room(shop: Shop) -> list[Health]:

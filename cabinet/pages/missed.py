@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlencode
@@ -17,7 +17,7 @@ from aiohttp import web
 
 from ari_app.calls import LOST_SECONDS, Call, Ending
 from ari_app.service.click_to_call import NotAllowed, NotPlaced, NoWay, TooMany
-from ari_app.store.missed import MissedCustomer, Reason
+from ari_app.store.missed import MissedCustomer, Reason, Wanted
 from cabinet.forms.call_filter import PERIODS, CallFilter
 from cabinet.frame.language import KEPT_SECONDS
 from cabinet.frame.people import names_of
@@ -164,36 +164,16 @@ async def _find(visit: Visit, view: View, wanted: CallFilter, now: float, skip: 
         since = max(since, math.nextafter(day_ago, math.inf))
     elif view is View.LOST:
         until = min(until, math.nextafter(day_ago, math.inf))
-    customers: list[MissedCustomer] = []
-    looked_at = 0
-    async for customer in _all(visit, view, since, until):
-        looked_at += 1
-        if _is_wanted(customer, wanted):
-            customers.append(customer)
-        if len(customers) > skip + ON_A_PAGE:
-            return Shown(tuple(customers[skip : skip + ON_A_PAGE]), more=True)
-    return Shown(tuple(customers[skip:]), gave_up=looked_at >= LOOKED_AT)
-
-
-async def _all(visit: Visit, view: View, since: float, until: float) -> AsyncIterator[MissedCustomer]:
-    """Give those of a view: open ones, the oldest first; the others, the newest first."""
-    store = visit.calls.missed
-    if view is not View.DONE:
-        for customer in await store.open(since, until, LOOKED_AT):
-            yield customer
-        return
-    seen = 0
-    async for customer in store.closed(since, until):
-        seen += 1
-        yield customer
-        if seen == LOOKED_AT:
-            return
-
-
-def _is_wanted(customer: MissedCustomer, wanted: CallFilter) -> bool:
-    if wanted.manager and wanted.manager not in (*customer.owners, customer.by):
-        return False
-    return not wanted.line or customer.line == wanted.line
+    customers, gave_up = await visit.calls.missed.find(
+        is_open=view is not View.DONE,
+        since=since,
+        until=until,
+        wanted=Wanted(wanted.manager, wanted.line),
+        most=skip + ON_A_PAGE + 1,
+        look_at=LOOKED_AT,
+    )
+    shown = tuple(customers[skip : skip + ON_A_PAGE])
+    return Shown(shown, more=len(customers) > skip + ON_A_PAGE, gave_up=gave_up)
 
 
 def _under_way(visit: Visit) -> Mapping[str, Call]:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from ari_app.calls import Direction, whole_seconds
-from ari_app.store.missed_figures import MissedFigures, MissedStatistics, missed_statistics
+from ari_app.store.missed_figures import MissedFigures, MissedStatistics, Remembered, missed_statistics
 from ari_app.store.statistics import By, Figures, Statistics, StatisticsStore, days
 from cabinet.frame.clients import SERVICE
 from cabinet.frame.language import Speech, chosen
@@ -70,6 +70,14 @@ class MissedRow:
     figures: MissedFigures
 
 
+REMEMBERED = web.AppKey("missed figures", Remembered)
+
+
+def set_up(app: web.Application) -> None:
+    """Remember what days that are over add up to."""
+    app[REMEMBERED] = Remembered()
+
+
 async def show(request: web.Request, visit: Visit) -> web.Response:
     """Show a period."""
     asked = read(request.query, datetime.fromtimestamp(time.time(), visit.zone).date())
@@ -79,7 +87,7 @@ async def show(request: web.Request, visit: Visit) -> web.Response:
     by_week = len(days_) > DAYS_ONE_BY_ONE
     days_ = _weeks(days_) if by_week else days_
     hours = _hours(found, asked)
-    missed = await _missed(visit, asked)
+    missed = await _missed(request, visit, asked)
     return page(
         request,
         "statistics.html",
@@ -150,7 +158,7 @@ async def _found(request: web.Request, visit: Visit, asked: Asked) -> Statistics
     return await _store(request, visit).read(*asked.days)
 
 
-async def _missed(visit: Visit, asked: Asked) -> MissedStatistics:
+async def _missed(request: web.Request, visit: Visit, asked: Asked) -> MissedStatistics:
     """Add up the customers who were first missed in the period; none where only outgoing calls count."""
     if asked.days is None or Direction.IN not in asked.directions:
         return MissedStatistics()
@@ -158,7 +166,8 @@ async def _missed(visit: Visit, asked: Asked) -> MissedStatistics:
     since, until = (
         datetime.combine(day, clock(), visit.zone).timestamp() for day in (first, last + timedelta(days=1))
     )
-    return await missed_statistics(visit.calls.missed, since, until, visit.zone, time.time())
+    remembered = request.config_dict[REMEMBERED]
+    return await missed_statistics(visit.calls.missed, since, until, visit.zone, time.time(), remembered)
 
 
 async def _missed_rows(missed: MissedStatistics, visit: Visit) -> dict[str, list[MissedRow]]:

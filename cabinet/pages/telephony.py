@@ -27,7 +27,7 @@ from ari_app.retailcrm.registration import (
 )
 from cabinet.forms.destinations import Destinations, read_steps, shown_steps
 from cabinet.forms.form import Filled, Flag, Form, Number, Secret, Text, Words, saved
-from cabinet.frame.clients import HTTP
+from cabinet.frame.clients import HTTP, SERVICE
 from cabinet.frame.language import chosen
 from cabinet.frame.people import names_of
 from cabinet.frame.rendering import page
@@ -58,6 +58,9 @@ FORM = Form(
     Secret("webhook.secret"),
     Number("alerts.minutes"),
     Text("alerts.group"),
+    Words("mail.missed"),
+    Words("mail.lost"),
+    Words("mail.alerts"),
     Words("clicks.countries"),
     Words("clicks.short_numbers"),
     Flag("clicks.client_id_is_enough"),
@@ -125,6 +128,9 @@ class Choice(NamedTuple):
 async def _page(request: web.Request, visit: Visit, filled: Filled[RegisteredAccount]) -> web.Response:
     locale, names = Locale.parse(chosen(request).language), await names_of(visit)
     texts = (filled.texts["fallback"], filled.texts["unknown"])
+    offered = await visit.shop.places() if visit.shop is not None else None
+    stored = {step.place for text in texts for step in read_steps(text) if step.place}
+    there = (*offered.queues, *offered.menus) if offered is not None else ()
     return page(
         request,
         "telephony.html",
@@ -137,12 +143,15 @@ async def _page(request: web.Request, visit: Visit, filled: Filled[RegisteredAcc
             Choice(code, named(code, names))
             for code in sorted(extension.code for extension in visit.account.extensions)
         ],
-        places=sorted({step.place for text in texts for step in read_steps(text) if step.place}),
+        places=list(dict.fromkeys((*sorted(stored), *there))),
+        offered=offered,
         shown_steps=shown_steps,
         countries=_countries(locale),
         own_countries=sorted(about(visit.account.crm.country)),
         zones=_zones(locale),
         default_zone=DEFAULT_TIMEZONE,
+        mail_server=request.app[SERVICE].mail_server is not None,
+        troubles=visit.shop.delivery.troubles if visit.shop is not None else [],
         lacks=[one for one in request.query.get("lacks", "").split(",") if one in _ALL_METHODS],
     )
 

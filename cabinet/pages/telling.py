@@ -10,6 +10,7 @@ from ari_app.calls import (
     TellAlert,
     TellCustomer,
     TellHangup,
+    TellMail,
     TellNotice,
     TellRinging,
     TellTask,
@@ -71,6 +72,8 @@ class Told:
                 return "customer"
             case TellWebhook():
                 return "webhook"
+            case TellMail():
+                return "mail"
             case TellAlert():
                 return "alert"
             case _:

@@ -65,3 +65,15 @@ async def test_an_account_that_is_removed_leaves_its_callers_to_the_dialplan(off
         await caller.ended()
     assert caller.status == 200
     assert "cause=31" in caller.reason
+
+
+async def test_who_calls_in_the_moment_in_which_the_account_is_removed_goes_on_in_the_dialplan(
+    office: Office,
+) -> None:
+    (olga,) = office.managers(1)
+    await office.open(unknown=f"group:{olga}")
+    assert await Accounts(office.redis, SECRET_KEY).remove(office.account.id)
+    async with office.call(STRANGER) as caller:
+        await caller.ended()
+    assert caller.status == 200
+    assert "cause=31" in caller.reason

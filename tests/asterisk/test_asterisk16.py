@@ -14,6 +14,7 @@ from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Busy
 from tests.asterisk import test_customer_keys as keys
 from tests.asterisk import test_softphones as softphones
+from tests.asterisk import test_trial as trials
 from tests.asterisk.pbx_files import prepared
 from tests.support.golden import GOLDEN, Scenario, Site, named
 from tests.support.office import Office
@@ -90,6 +91,10 @@ async def test_a_busy_manager_is_passed_over_at_once(office: Office) -> None:
     assert caller.answered_after is not None
     assert caller.answered_after < at_this_pace(2.5)
     assert (await office.report()).upload.code == boris
+
+
+async def test_a_trial_call_is_heard_and_recorded(office: Office) -> None:
+    await trials.test_what_is_heard_of_the_customer_is_in_the_recording(office)
 
 
 @pytest.mark.parametrize("way", [keys.in_a_queue, keys.after_a_transfer, keys.called_from_a_telephone])

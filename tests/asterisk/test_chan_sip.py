@@ -7,7 +7,7 @@ from importlib import resources
 import pytest
 import pytest_asyncio
 
-from ari_app.demo.pbx.asterisk import Asterisk
+from ari_app.demo.pbx.asterisk import UNREACHABLE, Asterisk
 from ari_app.demo.pbx.customers import Customer
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation
@@ -102,6 +102,18 @@ async def test_a_manager_who_declines_leaves_the_caller_to_the_group_when_the_ti
     report = await shop.report()
     assert caller.status == 200
     assert (report.upload.result, report.upload.code) == ("answered", boris)
+
+
+async def test_a_telephone_that_is_registered_nowhere_is_passed_over_and_not_told(shop: Office) -> None:
+    shop.hire(UNREACHABLE)
+    (boris,) = shop.managers(1)
+    shop.customer(ANNA, ANNAS_NAME, manager=UNREACHABLE)
+    await shop.open(fallback=f"group:{UNREACHABLE},{boris}")
+    async with shop.phone(boris, Answers(after=0.2)), shop.call(ANNA, talks=0.3) as caller:
+        await caller.ended()
+    report = await shop.report()
+    assert report.told == [("in", [boris]), ("hangup", [boris], "answered")]
+    assert report.upload.code == boris
 
 
 async def test_a_manager_calls_a_customer(shop: Office, pbx: OldPbx) -> None:

@@ -10,7 +10,7 @@ MOST = {
     "Redis commands": 11,
     "Redis transactions": 11,
     "commands within scripts": 55,
-    "bytes appended": 20_000,
+    "bytes appended": 16_500,
     "requests to the PBX": 14,
     "tasks": 28,
 }

@@ -241,12 +241,14 @@ async def test_a_customer_who_presses_feature_codes_goes_on_talking_and_calls_no
     await presses_in_vain(office, heard, way)
 
 
-async def presses_in_vain(office: Office, heard: Callable[[], str], way: Scenery) -> None:
-    """In one way in which we reach people, the customer presses all that transfers and parks."""
+async def presses_in_vain(
+    office: Office, heard: Callable[[], str], way: Scenery, stage: str = "talking"
+) -> None:
+    """In one way in which people are reached, the customer presses all that transfers and parks."""
     olga, boris = office.managers(2)
     async with AsyncExitStack() as stack:
         scene = await stack.enter_async_context(way(office, stack, olga, boris))
-        await office.stage("talking")
+        await office.stage(stage)
         outside = scene.trunk
         if outside is None:
             outside = await stack.enter_async_context(office.lab.customer_phone(Answers()))
@@ -254,7 +256,7 @@ async def presses_in_vain(office: Office, heard: Callable[[], str], way: Scenery
         await office.until(lambda: keys_ended(heard()) >= len(KEYS), "the PBX does not note the keys")
         assert transfers(heard()) == []
         assert ABROAD not in [call.to for call in outside.calls]
-        assert (await office.live()).stage.value == "talking"
+        assert (await office.live()).stage.value == stage
         scene.hang_up()
         await office.ended()
 

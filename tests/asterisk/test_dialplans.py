@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from ari_app.check.trial import Part
 from ari_app.demo.pbx.asterisk import Asterisk
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Busy, Rings
 from tests.asterisk.pbx_files import APP, Api, ajam, application, configure, prepared, send_on, started
 from tests.asterisk.test_transfers import handed_over
+from tests.asterisk.test_trial import steps
 from tests.support.office import Office
 from tests.support.pace import at_this_pace
 
@@ -113,6 +115,15 @@ def shop(office: Office, monkeypatch: pytest.MonkeyPatch) -> Office:
 async def test_asterisk_takes_the_files_without_a_complaint(lab: Lab) -> None:
     ours = ("extensions", "ari.conf", "http.conf", "manager.conf", "pbx_config", "res_ari", "config.c")
     assert [line for line in lab.asterisk.warnings() if any(name in line for name in ours)] == []
+
+
+async def test_a_trial_call_comes_by_the_files_rings_and_is_recorded(shop: Office) -> None:
+    (olga,) = shop.managers(1)
+    await shop.open()
+    async with shop.phone(olga, Answers(after=0.1)):
+        call = await shop.ended(await shop.shop.try_out(olga, ANNA, "Пробный звонок"))
+        await shop.told_all()
+    assert await steps(shop, call) == dict.fromkeys(Part, "good")
 
 
 async def test_a_customers_call_reaches_the_service(shop: Office) -> None:

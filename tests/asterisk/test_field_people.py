@@ -7,16 +7,17 @@ calls is expected of ours.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
 
 from ari_app.calls import whole_seconds
 from ari_app.calls.call import Call, LegState, Role
-from ari_app.demo.pbx.asterisk import EXTENSIONS, Asterisk
+from ari_app.demo.pbx.asterisk import EXTENSIONS, UNREACHABLE, Asterisk
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation
-from ari_app.demo.pbx.phones import Answers, Busy, Declines, Rings
+from ari_app.demo.pbx.phones import Answers, Busy, Declines, Forwards, Refuses, Rings
 from tests.asterisk.pbx_files import prepared
 from tests.asterisk.test_outgoing import dial
 from tests.asterisk.test_transfers import handed_over
@@ -59,12 +60,20 @@ exten => s,1,Wait(1)
 exten => _X!,1,Dial(PJSIP/${{EXTEN}}{"@trunk"},20)
 exten => _XXX,1,Dial(PJSIP/${{EXTEN}},20)
 
+; A manager's telephone behind two Local channels.
+[twice-local]
+exten => _XXX,1,Dial(Local/${{EXTEN}}@from-queue/n,20)
+
 ; A ring group, whose members are reached as a shop's own dialplan pleases.
 [rg]
 exten => _600.,1,Dial(Local/RG-600-${{EXTEN:3:3}}@rg2&Local/LC-${{EXTEN:6:3}}@rg2)
 [rg2]
 exten => _RG.,1,Dial(PJSIP/${{EXTEN:7}},20)
 exten => _LC.,1,Goto(from-queue,${{EXTEN:3}},1)
+
+; A group of one, at whose end the dialplan says by itself what became of it.
+[rg-ends]
+exten => _600XXX,1,Dial(PJSIP/${{EXTEN:3:3}},20)
 
 ; A manager's telephone with voicemail; and one whose calls are announced first.
 [fpbx]
@@ -85,14 +94,28 @@ exten => s,1,Answer()
  same => n,Wait(20)
 exten => s,n,Hangup()
 
+; A group whose failover is a menu behind a Local channel.
+[menu-behind]
+exten => _600XXX,1,Dial(PJSIP/${{EXTEN:3}},1)
+ same => n,Dial(Local/menu@menu-behind/n,20)
+exten => menu,1,Answer()
+ same => n,Read(KEY,,1,,1,20)
+ same => n,Log(NOTICE,the menu behind ${{UNIQUEID}} heard ${{KEY}})
+ same => n,Wait(20)
+
 ; Lines: a PIN, an announcement, a second trunk, a busy tone.
 [pin]
 exten => _X.,1,Answer()
  same => n,Playback(silence/1)
  same => n,Dial(PJSIP/${{EXTEN}}@trunk,20)
+[pin-asked]
+exten => _X.,1,Authenticate(1234)
+ same => n,Dial(PJSIP/${{EXTEN}}@trunk,20)
 [two-lines]
 exten => _X.,1,Dial(PJSIP/399,20)
  same => n,Dial(PJSIP/${{EXTEN}}@trunk,20)
+[only-dial]
+exten => _X.,1,Dial(PJSIP/${{EXTEN}}@trunk,20)
 [busy-tone]
 exten => _X.,1,Dial(PJSIP/${{EXTEN}}@trunk,20)
  same => n,Busy(20)
@@ -229,6 +252,7 @@ async def test_follow_me_that_asks_is_answered_when_the_call_is_taken(office: Of
     ):
         await mobile.answers()
         await talker(office, None)
+        await customer.answered()
         customer.hang_up()
         await mobile.is_free()
     report = await office.report()
@@ -363,6 +387,59 @@ async def test_a_transfer_to_a_ring_group_whose_mobile_answers_has_no_code(offic
     assert (report.upload.result, report.upload.code) == ("answered", None)
 
 
+async def test_whom_a_queue_rings_in_vain_after_a_transfer_is_told_and_the_fallback_is_rung(
+    office: Office,
+) -> None:
+    olga, boris, vera = office.managers(3)
+    queue = office.lab.queue()
+    await office.lab.asterisk.queue_add(queue, f"PJSIP/{boris}")
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await let(office, "600", "Answer()", f"Queue({queue},tT,,,2)", "Hangup()")
+    await office.open(fallback=f"group:{vera}")
+    async with (
+        office.phone(olga, Answers(after=0.1)) as hers,
+        office.phone(boris, Rings()),
+        office.phone(vera, Answers(after=0.1)) as fallback,
+        office.call(ANNA) as customer,
+    ):
+        await customer.answered()
+        await handed_over(office, hers, "600")
+        await fallback.answers()
+        await talker(office, vera)
+        await office.lab.bridged(vera)
+        customer.hang_up()
+        await fallback.is_free()
+    report = await office.report()
+    assert report.told[:-1] == [("in", [olga]), ("in", [boris]), ("in", [vera])]
+    assert report.upload.code == vera
+
+
+@pytest.mark.parametrize("to", ["600", "89035554433"], ids=["a group", "the mobile itself"])
+async def test_a_transfer_to_a_mobile_behind_the_outside_lines_digit_is_its_owners(
+    office: Office, monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
+    olga, boris = office.managers(2)
+    office.pbx["outside_prefix"] = "9"
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    has_telephones(office, monkeypatch, boris, f'mobile = "{MOBILE}"')
+    await let(office, "600", "Dial(Local/989035554433@from-queue/n,20)")
+    await office.open()
+    async with (
+        office.phone(olga, Answers(after=0.1)) as hers,
+        office.lab.customer_phone(Answers(after=0.2)) as mobile,
+        office.call(ANNA) as customer,
+    ):
+        await customer.answered()
+        await handed_over(office, hers, to)
+        await mobile.answers()
+        await talker(office, boris)
+        customer.hang_up()
+        await mobile.is_free()
+    report = await office.report()
+    assert report.told[-1] == ("hangup", sorted([olga, boris]), "answered")
+    assert (report.upload.result, report.upload.code) == ("answered", boris)
+
+
 async def test_a_transfer_to_the_voicemail_service_is_nobodys_and_the_customer_presses_keys_there(
     office: Office,
 ) -> None:
@@ -475,6 +552,24 @@ async def test_a_queues_failover_is_heard_and_is_nobodys_answer(office: Office) 
     assert report.told == [("in", [olga]), ("hangup", [olga], "no answered")]
     assert (report.upload.result, report.upload.code) == ("no answer", None)
     assert report.upload.record_url is None
+
+
+async def test_a_failover_behind_a_local_channel_is_heard_takes_keys_and_is_nobodys_answer(
+    office: Office,
+) -> None:
+    (olga,) = office.managers(1)
+    await office.open(unknown=f"queue:menu-behind,600{olga}")
+    before = len(office.lab.asterisk.log())
+    async with office.phone(olga, Rings()) as phone, office.call(STRANGER) as customer:
+        await phone.rings()
+        await customer.answered()
+        await customer.press("7")
+        await office.until(lambda: " heard 7" in office.lab.asterisk.log()[before:], "the key isn't heard")
+        customer.hang_up()
+        await phone.is_free()
+    report = await office.report()
+    assert report.told == [("in", [olga]), ("hangup", [olga], "no answered")]
+    assert (report.upload.result, report.upload.code) == ("no answer", None)
 
 
 def reached_by(office: Office, monkeypatch: pytest.MonkeyPatch, channel: str) -> None:
@@ -591,6 +686,85 @@ async def test_a_manager_behind_a_local_channel_hands_the_customer_over(
     assert (report.upload.code, report.call.first_talker) == (boris, olga)
 
 
+@pytest.mark.parametrize("way", ["Local/##@from-queue/n", "queue"])
+async def test_a_dialplan_that_ends_at_a_busy_telephone_sends_the_caller_on_at_once(
+    office: Office, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    olga, boris = office.managers(2)
+    if way == "queue":
+        await office.open(unknown=f"queue:rg-ends,600{olga};group:{boris}")
+    else:
+        office.customer(ANNA, "Иванова Анна", manager=olga)
+        reached_by(office, monkeypatch, way)
+        await office.open(fallback=f"group:{boris}")
+    async with (
+        office.phone(olga, Busy()),
+        office.phone(boris, Answers(after=0.2)) as his,
+        office.call(ANNA) as customer,
+    ):
+        await his.answers()
+        await talker(office, boris)
+        await customer.answered()
+        customer.hang_up()
+        await his.is_free()
+    report = await office.report()
+    assert report.upload.code == boris
+    assert report.call.waiting < 8  # at its end the dialplan plays a busy tone for ten seconds
+
+
+@pytest.mark.parametrize("place", ["from-queue", "twice-local"])
+@pytest.mark.parametrize("became", ["busy", "no answer", "failed"])
+async def test_what_became_of_a_manager_is_told_alike_through_each_channel(
+    office: Office, monkeypatch: pytest.MonkeyPatch, place: str, became: str
+) -> None:
+    if became == "failed":
+        office.hire(olga := UNREACHABLE)
+    else:
+        (olga,) = office.managers(1)
+    reached_by(office, monkeypatch, f"Local/##@{place}/n")
+    await office.open(unknown=f"group:{olga}")
+    async with AsyncExitStack() as stack:
+        if became != "failed":
+            await stack.enter_async_context(
+                office.phone(olga, Busy() if became == "busy" else Declines(after=0.2))
+            )
+        customer = await stack.enter_async_context(office.call(STRANGER))
+        await customer.ended()
+    report = await office.report()
+    assert (report.upload.result, report.upload.code) == (became, olga)
+
+
+@pytest.mark.parametrize("way", ["a queue", "a transfer"])
+async def test_a_call_that_a_members_telephone_forwards_outside_is_the_members(
+    office: Office, way: str
+) -> None:
+    olga, boris = office.managers(2)
+    queue = office.lab.queue()
+    await office.lab.asterisk.queue_add(queue, f"PJSIP/{olga}")
+    await let(office, "89035554433", "Dial(PJSIP/89035554433@trunk,20)")
+    await let(office, "602", "Wait(1)", f"Dial(PJSIP/{olga},20)")
+    office.customer(ANNA, "Иванова Анна", manager=boris)
+    await office.open(unknown=f"queue:queues,{queue}")
+    async with (
+        office.phone(olga, Forwards("89035554433")),
+        office.phone(boris, Answers(after=0.1)) as his,
+        office.lab.customer_phone(Answers(after=0.2)) as mobile,
+        office.call(STRANGER if way == "a queue" else ANNA) as customer,
+    ):
+        if way == "a transfer":
+            await customer.answered()
+            await handed_over(office, his, "602")
+        await mobile.answers()
+        await talker(office, olga)
+        await customer.answered()
+        customer.hang_up()
+        await mobile.is_free()
+    report = await office.report()
+    assert (report.upload.result, report.upload.code) == ("answered", olga)
+    codes = [olga] if way == "a queue" else sorted([olga, boris])
+    assert report.told[-1] == ("hangup", codes, "answered")
+
+
 # -- calls to customers -----------------------------------------------------------------------------------
 
 
@@ -612,6 +786,26 @@ async def test_a_dialplan_that_answers_before_it_dials_is_not_the_customers_answ
             manager.hang_up()
         else:
             await manager.ended()
+    report = await office.report()
+    assert (report.upload.result, report.upload.code) == (result, olga)
+    assert (report.upload.record_url is not None) == (result == "answered")
+
+
+@pytest.mark.parametrize(("behaviour", "result"), [(Busy(), "busy"), (Answers(), "answered")])
+async def test_a_dialplan_that_asks_the_manager_for_a_pin_is_not_the_customers_answer(
+    office: Office, behaviour: Busy | Answers, result: str
+) -> None:
+    (olga,) = office.managers(1)
+    office.pbx["outgoing"] = "pin-asked,1"
+    await office.open()
+    async with office.lab.customer_phone(behaviour) as customer, dial(office, olga) as manager:
+        await manager.answered()
+        await manager.press("1234#")
+        if result == "answered":
+            await customer.answers()
+            await office.recorded()
+            manager.hang_up()
+        await manager.ended()
     report = await office.report()
     assert (report.upload.result, report.upload.code) == (result, olga)
     assert (report.upload.record_url is not None) == (result == "answered")
@@ -642,3 +836,25 @@ async def test_a_busy_tone_that_is_played_to_the_manager_ends_the_call(office: O
     report = await office.report()
     assert manager.status == 486
     assert report.upload.result == "busy"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "result"),
+    [
+        (Busy(), "busy"),
+        (Declines(after=0.2), "no answer"),
+        (Refuses(404), "failed"),
+        (Refuses(503), "failed"),
+    ],
+)
+async def test_a_line_whose_dialplan_ends_tells_what_became_of_the_customer(
+    office: Office, behaviour: Busy | Declines | Refuses, result: str
+) -> None:
+    (olga,) = office.managers(1)
+    office.pbx["outgoing"] = "only-dial,1"
+    await office.open()
+    async with office.lab.customer_phone(behaviour), dial(office, olga) as manager:
+        await manager.ended(timeout=5)
+    report = await office.report()
+    assert manager.status in ((486,) if result == "busy" else (480, 503))  # whoever is first, we or the PBX
+    assert (report.upload.result, report.upload.code) == (result, olga)

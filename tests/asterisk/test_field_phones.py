@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 import pytest
 import pytest_asyncio
 
-from ari_app.demo.pbx.asterisk import UNREACHABLE, Asterisk
+from ari_app.demo.pbx.asterisk import NOWHERE, UNREACHABLE, Asterisk
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Busy, Declines, Forwards, Rings
@@ -192,10 +192,13 @@ async def test_a_clicked_call_that_nobody_takes_ends_at_all_telephones(office: O
 # -- no telephone -----------------------------------------------------------------------------------------
 
 
-async def test_a_telephone_that_is_registered_nowhere_is_passed_over_and_not_told(office: Office) -> None:
-    office.hire(UNREACHABLE)
+@pytest.mark.parametrize("code", [UNREACHABLE, NOWHERE], ids=["not registered", "unknown to the PBX"])
+async def test_a_telephone_that_is_registered_nowhere_is_passed_over_and_not_told(
+    office: Office, code: str
+) -> None:
+    office.hire(code)
     (boris,) = office.managers(1)
-    office.customer(ANNA, "Иванова Анна", manager=UNREACHABLE)
+    office.customer(ANNA, "Иванова Анна", manager=code)
     await office.open(fallback=f"group:{boris}")
     async with office.phone(boris, Answers(after=0.2)), office.call(ANNA, talks=0.3) as caller:
         await caller.ended()
@@ -203,7 +206,7 @@ async def test_a_telephone_that_is_registered_nowhere_is_passed_over_and_not_tol
     assert report.told == [("in", [boris]), ("hangup", [boris], "answered")]
     assert report.upload.code == boris
     assert report.call.waiting < 2
-    assert f"{UNREACHABLE} is registered nowhere: passed over" in await office.story(report.call)
+    assert f"{code} is registered nowhere: passed over" in await office.story(report.call)
 
 
 async def test_in_a_group_those_who_are_registered_ring(office: Office) -> None:

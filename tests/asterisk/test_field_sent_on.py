@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
 
 from ari_app.demo.pbx.asterisk import Asterisk
+from ari_app.demo.pbx.customers import Customer
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation
-from ari_app.demo.pbx.phones import Answers, Rings
+from ari_app.demo.pbx.phones import Answers, Busy, Rings
+from tests.asterisk import test_customer_keys as keys
 from tests.asterisk.pbx_files import prepared
+from tests.asterisk.test_outgoing import dial
 from tests.support.office import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -25,6 +29,7 @@ exten => _1XX,1,Answer()
  same => n,Playback(silence/1)
  same => n,Dial(PJSIP/${EXTEN},20)
 exten => _6XXX,1,Dial(Local/${EXTEN:1}@sent-inner/n,20)
+exten => _8XXX,1,Dial(Local/${EXTEN:1}@internal/n,20)
 exten => _[a-z].,1,Answer()
  same => n,Queue(${EXTEN},t,,,2)
  same => n,Wait(20)
@@ -39,6 +44,15 @@ exten => _*2X.,1,Dial(PJSIP/${EXTEN:2}@trunk,20)
 exten => _XXX,1,Dial(PJSIP/${EXTEN},20)
 """
 
+PARKING = """
+[default]
+context = parkedcalls
+parkext = 700
+parkpos = 701-720
+parkingtime = 300
+parkedcalltransfers = both
+"""
+
 
 @pytest.fixture(scope="module", params=[22, 16])
 def installation(request: pytest.FixtureRequest) -> Installation:
@@ -48,7 +62,10 @@ def installation(request: pytest.FixtureRequest) -> Installation:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def lab(installation: Installation) -> AsyncIterator[Lab]:
     asterisk = Asterisk(installation)
-    asterisk.files = {"extensions_more.conf": DIALPLAN.replace("_1XX", "_XXX")}
+    asterisk.files = {
+        "extensions_more.conf": DIALPLAN.replace("_1XX", "_XXX"),
+        "res_parking.conf": PARKING,
+    }
     async with asterisk:
         yield Lab(asterisk)
 
@@ -62,12 +79,21 @@ async def test_who_answers_behind_a_menu_talks_and_is_told(office: Office, way: 
         assert (await office.stage("dialplan")).talker is None
         phone.answer()
         await until_talked(office, olga)
+        await office.eventually(lambda: records(office), "the talk is not recorded")
         customer.hang_up()
         await phone.is_free()
     report = await office.report()
     assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
     assert (report.upload.result, report.upload.code) == ("answered", olga)
+    assert report.upload.record_url
     assert report.call.handed_on
+
+
+async def records(office: Office) -> bool | None:
+    """Tell whether the PBX writes what is said."""
+    (call,) = office.shop.line.calls
+    file = office.lab.asterisk.recordings / f"{call.recording_name}.wav"
+    return (file.exists() and file.stat().st_size > 44) or None
 
 
 async def until_talked(office: Office, code: str) -> None:
@@ -161,3 +187,129 @@ async def test_who_talks_with_a_parked_customer_cannot_be_known(office: Office) 
         await customer.ended()
     report = await office.report()
     assert (report.upload.result, report.upload.code, report.upload.duration) == ("unknown", None, None)
+
+
+# -- the customer's keys there ----------------------------------------------------------------------------
+
+
+async def rung_there(office: Office, stack: AsyncExitStack, olga: str, boris: str) -> Customer:
+    await office.open(unknown=f"dialplan:internal,{olga},1")
+    await stack.enter_async_context(office.phone(olga, Answers(after=0.1)))
+    customer = await stack.enter_async_context(office.call(STRANGER))
+    await until_talked(office, olga)
+    await office.lab.bridged(olga)
+    return customer
+
+
+async def queued_there(office: Office, stack: AsyncExitStack, olga: str, boris: str) -> Customer:
+    queue = office.lab.queue()
+    await office.lab.asterisk.queue_add(queue, f"PJSIP/{olga}")
+    await office.open(unknown=f"dialplan:queues,{queue},1")
+    await stack.enter_async_context(office.phone(olga, Answers(after=0.1)))
+    customer = await stack.enter_async_context(office.call(STRANGER))
+    await until_talked(office, olga)
+    await office.lab.bridged(olga)
+    return customer
+
+
+async def rung_there_after_us(office: Office, stack: AsyncExitStack, olga: str, boris: str) -> Customer:
+    await office.open(unknown=f"group:{boris};dialplan:internal,{olga},1")
+    await stack.enter_async_context(office.phone(boris, Busy()))
+    await stack.enter_async_context(office.phone(olga, Answers(after=0.1)))
+    customer = await stack.enter_async_context(office.call(STRANGER))
+    await until_talked(office, olga)
+    await office.lab.bridged(olga)
+    return customer
+
+
+async def handed_over_there(office: Office, stack: AsyncExitStack, olga: str, boris: str) -> Customer:
+    await office.open(unknown=f"dialplan:sent,{olga},1")
+    hers = await stack.enter_async_context(office.phone(olga, Answers(after=0.1)))
+    his = await stack.enter_async_context(office.phone(boris, Answers(after=0.1)))
+    customer = await stack.enter_async_context(office.call(STRANGER))
+    await until_talked(office, olga)
+    await office.lab.bridged(olga)
+    assert await hers.transfer(boris) == 200
+    await his.answers()
+    await until_talked(office, boris)
+    await office.lab.bridged(boris)
+    return customer
+
+
+async def taken_out_of_the_lot(office: Office, stack: AsyncExitStack, olga: str, boris: str) -> Customer:
+    await office.open(unknown=f"dialplan:sent,{olga},1")
+    hers = await stack.enter_async_context(office.phone(olga, Answers(after=0.1)))
+    customer = await stack.enter_async_context(office.call(STRANGER))
+    await until_talked(office, olga)
+    await office.lab.bridged(olga)
+    assert await hers.transfer("700") == 200
+    await office.until(lambda: all(call.talk_began is None for call in office.shop.line.calls), "not parked")
+    his = await stack.enter_async_context(dial(office, boris, "701"))
+    await his.answered()
+    await office.lab.bridged(boris)
+    return customer
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        rung_there,
+        queued_there,
+        rung_there_after_us,
+        handed_over_there,
+        taken_out_of_the_lot,
+    ],
+    ids=lambda way: str(way.__name__),
+)
+async def test_a_customer_who_was_sent_on_transfers_and_parks_nobody_by_keys(
+    office: Office, way: Callable[[Office, AsyncExitStack, str, str], Awaitable[Customer]]
+) -> None:
+    olga, boris = office.managers(2)
+    async with keys.listening(office.lab) as heard, AsyncExitStack() as stack:
+        outside = await stack.enter_async_context(office.lab.customer_phone(Answers()))
+        customer = await way(office, stack, olga, boris)
+        before = keys.transfers(heard())  # a manager may have parked them
+        await customer.press(keys.KEYS)
+        await office.until(lambda: keys.keys_ended(heard()) >= len(keys.KEYS), "the PBX does not note them")
+        assert keys.transfers(heard()) == before
+        assert outside.calls == []
+        customer.hang_up()
+        await office.ended()
+
+
+async def test_a_manager_whose_telephone_the_shops_dialplan_rings_keeps_its_feature_codes(
+    office: Office,
+) -> None:
+    olga, boris = office.managers(2)
+    await office.open(unknown=f"dialplan:internal,{olga},1")
+    async with (
+        office.phone(olga, Answers(after=0.1)) as hers,
+        office.phone(boris, Answers(after=0.1)) as his,
+        office.call(STRANGER) as customer,
+    ):
+        await until_talked(office, olga)
+        await office.lab.bridged(olga)
+        await hers.press(f"##{boris}")
+        await his.answers()
+        await until_talked(office, boris)
+        customer.hang_up()
+        await his.is_free()
+    assert (await office.report()).upload.code == boris
+
+
+async def test_behind_a_local_channel_that_the_shops_dialplan_makes_its_own_options_hold(
+    office: Office,
+) -> None:
+    (olga,) = office.managers(1)
+    await office.open(unknown=f"dialplan:sent,8{olga},1")
+    async with (
+        keys.listening(office.lab) as heard,
+        office.phone(olga, Answers(after=0.1)),
+        office.call(STRANGER) as customer,
+    ):
+        await until_talked(office, olga)
+        await office.lab.bridged(olga)
+        await customer.press("*3")
+        await office.until(lambda: bool(keys.transfers(heard())), "nobody is parked")
+        customer.hang_up()
+    await office.ended()

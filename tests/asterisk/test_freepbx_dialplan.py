@@ -7,19 +7,23 @@ touches: DB() everywhere, Gosub() into custom destinations, hangup handlers, an 
 import time
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
 from ari_app.accounts.reading import read_account
+from ari_app.asterisk.ajam import Ajam, AjamTarget
 from ari_app.check import doors, everything, places
 from ari_app.check.findings import State
 from ari_app.check.pbx import Pbx
+from ari_app.check.trial import Part
 from ari_app.demo.pbx.customers import Customer
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Rings
 from tests.asterisk import test_customer_keys as keys
 from tests.asterisk.pbx_files import APP, account, ajam, application, freepbx_lab, prepared, started, until
+from tests.asterisk.test_trial import steps
 from tests.support.golden import EVERYWHERE, Scenario, Site, named
 from tests.support.office import Office
 from tests.support.pace import at_this_pace
@@ -88,6 +92,15 @@ async def test_golden(shop: Office, scenario: Scenario) -> None:
 async def test_freepbx_takes_the_files_without_a_complaint(lab: Lab) -> None:
     ours = ("extensions", "ari", "manager", "pbx_config", "config.c")
     assert [line for line in lab.asterisk.warnings() if any(name in line for name in ours)] == []
+
+
+async def test_a_trial_call_comes_by_the_files_rings_and_is_recorded(shop: Office) -> None:
+    shop.hire("101")
+    await shop.open()
+    async with shop.phone("101", Answers(after=0.1)):
+        call = await shop.ended(await shop.shop.try_out("101", ANNA, "Пробный звонок"))
+        await shop.told_all()
+    assert await steps(shop, call) == dict.fromkeys(Part, "good")
 
 
 async def test_while_the_service_is_away_the_custom_destination_returns_and_the_queue_rings(lab: Lab) -> None:
@@ -187,15 +200,22 @@ async def test_a_call_that_the_service_lets_out_goes_by_the_routes(lab: Lab) -> 
         await customer.answers()
 
 
+async def test_the_line_and_the_menus_are_offered_and_not_what_freepbx_calls_itself(lab: Lab) -> None:
+    asterisk = lab.asterisk
+    target = AjamTarget(f"{asterisk.http_url}/", asterisk.ami_username, asterisk.ami_password)
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        found = await Ajam(target, session, "shop").places(APP)
+    assert found.lines == ("from-internal",)
+    assert not [place for place in found.menus if place.startswith(("macro-", "sub-", f"{APP}-"))]
+
+
 async def _handler_ran(lab: Lab, before: int) -> None:
     """Wait until FreePBX's hangup handler has run, with access to its database."""
     ran = "crm-hangup: 74951112233 hello"
     await until(lambda: ran in lab.asterisk.log()[before:] or None, "the hangup handler didn't run")
 
 
-async def test_without_an_outbound_route_the_check_says_that_nothing_lets_calls_out(
-    shop: Office, lab: Lab
-) -> None:
+async def test_the_check_says_which_numbers_no_outbound_route_lets_out(shop: Office, lab: Lab) -> None:
     settings = read_account(account(lab.asterisk, "from-internal"))
 
     async def found() -> list[tuple[State, str]]:
@@ -203,14 +223,23 @@ async def test_without_an_outbound_route_the_check_says_that_nothing_lets_calls_
             await pbx.log_in()
             return [(one.state, one.sentence) async for one in places.lines(pbx, settings)]
 
+    async def found_after(*changes: str) -> tuple[State, str]:
+        try:
+            for change in changes:
+                await lab.asterisk.command(f"dialplan {change}")
+            ((state, sentence),) = await found()
+        finally:
+            await lab.asterisk.command("dialplan reload")
+        return state, sentence
+
     assert [state for state, _ in await found()] == [State.GOOD]
-    await lab.asterisk.command("dialplan remove include outrt-1 from outbound-allroutes")
-    try:
-        ((state, sentence),) = await found()
-    finally:
-        await lab.asterisk.command("dialplan reload")
+    state, sentence = await found_after("remove include outrt-1 from outbound-allroutes")
     assert state is State.BAD
     assert "FreePBX has no outbound route" in sentence
+    of_eight = ("remove extension _[+78]X.@outrt-1", "add extension _8X.,1,NoOp() into outrt-1")
+    state, sentence = await found_after(*of_eight)
+    assert state is State.WARNING
+    assert "takes 89123456789, but not +79123456789, 79123456789" in sentence
 
 
 async def test_an_ari_user_who_is_there_twice_is_explained(lab: Lab) -> None:

@@ -5,13 +5,16 @@ Do not disturb, forwarding, call waiting, Follow Me, several devices; no voicema
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import pytest_asyncio
 
+from ari_app.calls import e164
 from ari_app.demo.pbx.asterisk import UNREACHABLE
+from ari_app.demo.pbx.keys import Keys
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Busy, Rings
@@ -26,6 +29,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 ANNA, STRANGER = "+79161234567", "+79037654321"
 ANNAS_NAME = "Иванова Анна"
 OUR_NUMBER = "74951112233"
+GROUP = ("103", "104")
+"""The telephones of the ring group 602."""
 WAYS = {"as it is": None, "from-internal": "Local/##@from-internal/n"}
 """How the account reaches people: it says nothing, or names FreePBX's own context."""
 
@@ -100,14 +105,15 @@ async def test_who_is_not_to_be_disturbed_is_passed_over_and_the_fallback_rings(
     assert (report.upload.result, report.upload.code) == ("answered", boris)
 
 
-async def test_everybody_not_to_be_disturbed_is_busy(shop: Office) -> None:
-    (olga,) = shop.managers(1)
-    shop.customer(ANNA, ANNAS_NAME, manager=olga)
-    await dials(shop, olga, "*78")
-    await shop.open()
-    async with shop.lab.call(ANNA, OUR_NUMBER) as customer:
+async def test_everybody_not_to_be_disturbed_is_busy(reached: Office) -> None:
+    (olga,) = reached.managers(1)
+    reached.customer(ANNA, ANNAS_NAME, manager=olga)
+    await keeps(reached, f"AMPUSER/{olga}/voicemail", "novm")
+    await dials(reached, olga, "*78")
+    await reached.open()
+    async with reached.lab.call(ANNA, OUR_NUMBER) as customer:
         await customer.ended()
-    report = await shop.report()
+    report = await reached.report()
     assert report.told == []
     assert (report.upload.result, report.upload.code) == ("busy", olga)
 
@@ -372,6 +378,85 @@ async def test_a_manager_who_is_rung_by_freepbx_hands_the_customer_over(shop: Of
     assert shown(his) == [(ANNAS_NAME, ANNA)]
 
 
+async def test_the_voicemail_service_behind_freepbx_is_nobody_and_takes_the_customers_keys(
+    reached: Office,
+) -> None:
+    (olga,) = reached.managers(1)
+    reached.customer(ANNA, ANNAS_NAME, manager=olga)
+    await reached.open()
+    async with (
+        reached.phone(olga, Answers(after=0.1)) as hers,
+        reached.lab.call(ANNA, OUR_NUMBER) as customer,
+    ):
+        await customer.answered()
+        await hers.answers()
+        await reached.recorded()
+        await reached.lab.bridged(olga)
+        transfer = asyncio.create_task(hers.transfer("*97"))  # the PBX says at the end how it went
+        await reached.until(
+            lambda: any(leg.does == "speaks" for call in reached.shop.line.calls for leg in call.our_legs),
+            "no menu",
+        )
+        await customer.press("7")
+        await reached.until(lambda: "*97 heard 7" in reached.lab.asterisk.log(), "the key isn't heard")
+        customer.hang_up()
+        await transfer
+    report = await reached.report()
+    assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
+    assert report.upload.code == olga
+
+
+async def test_who_has_forwarded_calls_to_a_feature_code_has_not_answered(reached: Office) -> None:
+    olga, boris = reached.managers(2)
+    reached.customer(ANNA, ANNAS_NAME, manager=olga)
+    await keeps(reached, f"CF/{olga}", "*97")
+    await reached.open(fallback=f"group:{boris}")
+    async with (
+        reached.phone(boris, Answers(after=0.1)),
+        reached.lab.call(ANNA, OUR_NUMBER, talks=0.3) as customer,
+    ):
+        await customer.ended()
+    report = await reached.report()
+    assert report.told == [("in", [boris]), ("hangup", [boris], "answered")]
+    assert report.upload.code == boris
+
+
+@pytest.mark.parametrize("how", ["dialled", "clicked"])
+@pytest.mark.parametrize("place", ["602", "colleague"])
+async def test_who_is_handed_a_customer_whom_we_called_sees_the_number(
+    shop: Office, how: str, place: str
+) -> None:
+    while (olga := shop.managers(1)[0]) in GROUP:
+        pass
+    (boris,) = shop.managers(1)
+    if place == "602":
+        shop.hire(boris := GROUP[1])
+    await shop.open()
+    async with (
+        shop.lab.customer_phone(Answers(after=0.2)) as customer,
+        shop.phone(olga, Answers(after=0.1)) as hers,
+        shop.phone(boris, Answers(after=0.2)) as his,
+        AsyncExitStack() as stack,
+    ):
+        phone: Keys = hers
+        if how == "dialled":
+            phone = await stack.enter_async_context(shop.lab.dial(olga, "89161234567"))
+        else:
+            assert shop.shop.line.place_call(olga, ANNA, None, shop.account.pbx.outgoing)
+        await customer.answers()
+        await talker(shop, olga)
+        await shop.recorded()
+        await shop.lab.bridged(olga)
+        assert await phone.transfer(boris if place == "colleague" else place) == 200
+        await his.answers()
+        await talker(shop, boris)
+        customer.hang_up()
+        await his.is_free()
+    assert (await shop.report()).upload.code == boris
+    ((name, number),) = shown(his)
+    assert (name, e164(number, "RU")) == ("", ANNA)  # or as it was dialled
+
+
 async def has_queues(shop: Office, code: str) -> None:
     """Let somebody be the only member of the shop's queues."""
     for queue in ("sales", "support"):
@@ -504,3 +589,35 @@ async def rung_by_follow_me(
 async def test_a_customer_transfers_nobody_by_keys(shop: Office, way: keys.Scenery) -> None:
     async with keys.listening(shop.lab) as heard:
         await keys.presses_in_vain(shop, heard, way)
+
+
+def sent_on_to(place: str) -> keys.Scenery:
+    """Be sent on into FreePBX's own dialplan, after coming in by a route that doesn't say it is one."""
+
+    @asynccontextmanager
+    async def sent_on(
+        shop: Office, stack: AsyncExitStack, olga: str, boris: str
+    ) -> AsyncIterator[keys.Scene]:
+        shop.hire("104")
+        await dials(shop, olga, "*72602")
+        await has_queues(shop, olga)
+        stack.push_async_callback(leaves_queues, shop, olga)
+        await shop.lab.asterisk.command(
+            "dialplan add extension 749511155,1,Goto(retailcrm-incoming,s,1) into from-pstn-custom replace"
+        )
+        await shop.open(unknown=f"dialplan:{place.format(olga=olga)},1")
+        await stack.enter_async_context(shop.phone("104", Answers(after=0.1)))
+        customer = await stack.enter_async_context(shop.lab.call(ANNA, "749511155"))
+        await customer.answered()
+        await shop.lab.bridged("104")
+        yield keys.Scene(customer, customer.hang_up)
+
+    return sent_on
+
+
+@pytest.mark.parametrize("place", ["ext-group,602", "from-did-direct,{olga}", "ext-queues,600"])
+async def test_a_customer_who_is_sent_on_into_freepbxs_dialplan_transfers_nobody_by_keys(
+    shop: Office, place: str
+) -> None:
+    async with keys.listening(shop.lab) as heard:
+        await keys.presses_in_vain(shop, heard, sent_on_to(place), stage="dialplan")

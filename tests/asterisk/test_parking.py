@@ -17,6 +17,7 @@ from ari_app.demo.pbx.customers import Customer
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Phone
+from tests.asterisk import test_customer_keys as keys
 from tests.asterisk.pbx_files import prepared
 from tests.asterisk.test_outgoing import dial
 from tests.support.office import Office, Report, since_the_answer
@@ -43,6 +44,8 @@ parkext = 700
 parkpos = 701-720
 parkingtime = 300
 comebacktoorigin = no
+parkedcalltransfers = both
+parkedcallreparking = both
 [small]
 context = parkedcalls-small
 parkpos = 761-761
@@ -126,6 +129,50 @@ async def test_who_is_parked_is_taken_out_of_the_lot_by_a_colleague(office: Offi
         lasted = since_the_answer(report.call)
         assert lasted > report.call.talking + 1, "she has waited in the lot"
         assert report.call.recording.seconds == pytest.approx(lasted, abs=at_this_pace(0.4))
+
+
+async def test_a_customer_who_is_taken_out_of_the_lot_transfers_nobody_by_keys(office: Office) -> None:
+    olga, boris = office.managers(2)
+    async with (
+        office.lab.customer_phone(Answers()) as outside,
+        anna_talks_to(office, olga) as (anna, hers),
+    ):
+        await parked(office, hers)
+        async with keys.listening(office.lab) as heard, dial(office, boris, PLACE) as his:
+            await his.answered()
+            await talks(office, boris)
+            await anna.press(keys.KEYS)
+            await office.until(
+                lambda: keys.keys_ended(heard()) >= len(keys.KEYS), "the PBX does not note the keys"
+            )
+            assert (keys.transfers(heard()), outside.calls) == ([], [])
+            anna.hang_up()
+            await his.ended()
+    assert (await office.report()).upload.code == boris
+
+
+async def test_who_parks_the_customer_again_by_a_feature_code_leaves_them_to_the_next_colleague(
+    office: Office,
+) -> None:
+    olga, boris, vera = office.managers(3)
+    async with anna_talks_to(office, olga) as (anna, hers):
+        await parked(office, hers)
+        async with dial(office, boris, PLACE) as his:
+            await his.answered()
+            await talks(office, boris)
+            await office.lab.bridged(boris)
+            await his.press("*3")
+            await office.stage("transferring")
+            his.hang_up()
+            await his.ended()
+        async with dial(office, vera, PLACE) as veras:
+            await veras.answered()
+            await talks(office, vera)
+            anna.hang_up()
+            await veras.ended()
+    report = await office.report()
+    assert report.told[-1] == ("hangup", sorted((olga, boris, vera)), "answered")
+    assert report.upload.code == vera
 
 
 async def test_who_hangs_up_in_the_lot_has_talked_to_who_parked_them(office: Office) -> None:

@@ -44,7 +44,7 @@ async def information(office: Office) -> AsyncIterator[Page]:
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ASIDE_SECONDS", "TELEPHONES_SECONDS", "CRM_LOOK_SECONDS", "CRM_SILENT_SECONDS"):
+    for name in ("ASIDE_SECONDS", "TELEPHONES_SECONDS", "CRM_FIRST_SECONDS", "CRM_SILENT_SECONDS"):
         monkeypatch.setattr(f"ari_app.service.shop.{name}", 0.1)
 
 

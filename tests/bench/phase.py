@@ -12,7 +12,7 @@ from enum import StrEnum
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.load import LoadResult
 from tests.bench.processes import costs
-from tests.bench.shop import NUMBER, Shop, open_shop
+from tests.bench.shop import NUMBER, Shop, open_shop, pbx_of
 
 TALK_SECONDS = 2.0
 WARM_UP_CALLS_A_SECOND, WARM_UP_SECONDS = 10, 2.0
@@ -67,7 +67,8 @@ async def _load(lab: Lab, rate: int, seconds: float, called: Sequence[str]) -> L
 async def _measure_us(lab: Lab, pids: Mapping[str, int], way: Through, rate: int, seconds: float) -> Measured:
     """Place calls of known customers, each of whom has a responsible manager."""
     calls = round(rate * seconds)
-    async with open_shop(lab.asterisk, len(lab.asterisk.phones), calls, record=way is Through.US) as shop:
+    pbx, managers = pbx_of(lab.asterisk), len(lab.asterisk.phones)
+    async with open_shop(pbx, managers, calls, record=way is Through.US) as shop:
         warm_up = await _load(lab, WARM_UP_CALLS_A_SECOND, WARM_UP_SECONDS, [NUMBER])
         await shop.settled()
         idle = await _idle(shop)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -19,14 +19,17 @@ class ProcessFailed(Exception):
 
 
 @asynccontextmanager
-async def process(*command: str) -> AsyncIterator[tuple[int, str]]:
-    """Run a command; gives its id and the first line that it prints. It is killed when our thread dies."""
+async def process(*command: str, seconds: float = START_SECONDS) -> AsyncIterator[tuple[int, str]]:
+    """Run a command; gives its id and the first line that it prints, within so many seconds.
+
+    It is killed when our thread dies.
+    """
     child = await asyncio.create_subprocess_exec(
         "setpriv", "--pdeathsig", "KILL", *command, stdout=asyncio.subprocess.PIPE
     )
     assert child.stdout is not None
     try:
-        async with asyncio.timeout(START_SECONDS):
+        async with asyncio.timeout(seconds):
             line = await child.stdout.readline()
         if not line:
             raise ProcessFailed(f"{' '.join(command)} has ended with code {await child.wait()}")
@@ -50,6 +53,12 @@ def cpu_seconds(pid: int) -> float:
     """Say how much CPU (user and system) a process has taken so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
+
+
+def memory_mb(pid: int) -> float:
+    """Say how much of the machine's memory a process has (RSS), in megabytes (10**6 bytes)."""
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return int(fields["VmRSS"].split()[0]) * 1024 / 1e6
 
 
 def machine_seconds() -> float:

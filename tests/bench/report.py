@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Sequence
@@ -71,3 +72,21 @@ def shares(results: Sequence[Measured]) -> str:
         if full:
             lines.append(f"{'':>24} at the limit: {', '.join(full)}; the times are theirs too")
     return "\n".join(lines)
+
+
+def percentile(figures: Sequence[float], percent: float) -> float:
+    """Give the figure that `percent` of some don't exceed; NaN without any."""
+    return sorted(figures)[max(0, math.ceil(len(figures) * percent / 100) - 1)] if figures else math.nan
+
+
+class Goals:
+    """Figures beside their goals; `met` tells whether all were reached."""
+
+    def __init__(self) -> None:
+        self.met = True
+
+    def print(self, what: str, figure: float, goal: float, unit: str) -> None:
+        """Print one that must not be greater than its goal."""
+        reached = figure <= goal
+        self.met = self.met and reached
+        print(f"{what}: {figure:.1f} {unit} (goal: {goal:g}{'' if reached else ', not reached'})", flush=True)

@@ -13,5 +13,6 @@ TABS = (
     "/calls",
     "/events",
     "/check",
+    "/call-me",
     "/api-access/reference",
 )

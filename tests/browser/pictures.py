@@ -116,7 +116,8 @@ async def _picture(browser: Browser, theatre: Theatre, language: str, path: str,
         height = await reader.page.evaluate("document.body.getBoundingClientRect().height")
         await reader.page.set_viewport_size({"width": 1280, "height": min(900, round(height))})
         file = PICTURES / f"{name}.png"
-        file.write_bytes(pack(await reader.page.screenshot()))
+        shot = await reader.page.screenshot()
+        file.write_bytes(await asyncio.to_thread(pack, shot))  # it takes seconds, and the service goes on
         assert file.stat().st_size <= LARGEST, f"{file}: {file.stat().st_size} bytes"
         assert reader.complaints == []
         print(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file, file.stat().st_size)

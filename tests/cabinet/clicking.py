@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestClient
-from redis.asyncio import Redis
 
 from ari_app.accounts.reading import read_account
 from ari_app.retailcrm.pace import Pace
 from ari_app.service.service import Service
 from ari_app.service.shop import Shop
 from ari_app.settings import Settings
+from ari_app.store.connection import connect
 from ari_app.store.leases import Lease
 from tests.support.accounts import account_toml
 
@@ -58,7 +58,7 @@ def account_of(name: str, client_id: str) -> str:
 @asynccontextmanager
 async def two_shops(folder: Path) -> AsyncIterator[Service]:
     """Two shops that aren't opened: no PBX, no Redis, no CRM is there to be waited for."""
-    redis = Redis(port=1)
+    redis = connect("redis://127.0.0.1:1")
     service = Service(Settings(data_dir=folder, _env_file=None), redis, "s" * 32, "web")
     async with aiohttp.ClientSession() as session:
         for name, client_id in (("one", ID), ("two", OTHER_ID)):

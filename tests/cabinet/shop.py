@@ -12,6 +12,7 @@ from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 from redis.asyncio import Redis
 
+from ari_app import figures
 from ari_app.accounts.account import Account
 from ari_app.accounts.reading import read_account
 from ari_app.calls.call import Call
@@ -153,7 +154,7 @@ class ReportingShop:
 
         async with asyncio.timeout(60):
             while True:
-                if not await self.calls.outbox():
+                if not await self.calls.outbox.read():
                     break
                 await asyncio.sleep(0.01)
         events = [
@@ -186,6 +187,7 @@ async def reporting_shop(
     async with SimulatedCrm() as crm:
         shop = ReportingShop(crm, redis, folder, clock)
         await shop.apply()
+        figures.forget(shop.account.id)  # a shop of an earlier test may have had its port
         await shop.start(**settings)
         try:
             yield shop

@@ -33,8 +33,8 @@ class Pbx:
         self.already_in = False
         self.silent = False
         self.elsewhere = ""
-        self.logins: list[tuple[str, str]] = []
-        """Users and passwords that came, by ARI and AJAM."""
+        self.logins: list[tuple[str, str, str]] = []
+        """Passwords that came: by ARI or AJAM, the password, and at which address."""
         self.port = 0
 
     def routes(self) -> list[web.RouteDef]:
@@ -47,7 +47,7 @@ class Pbx:
 
     async def info(self, request: web.Request) -> web.Response:
         given = request.headers.get("Authorization", "")
-        self.logins.append(("ari", given))
+        self.logins.append(("ari", given, request.host))
         if self.silent:
             await asyncio.Event().wait()
         if self.elsewhere:
@@ -65,7 +65,7 @@ class Pbx:
             case "Login" if self.already_in:
                 return _answer("Error", "Message: Login Already In Use")
             case "Login":
-                self.logins.append(("ajam", str(form["secret"])))
+                self.logins.append(("ajam", str(form["secret"]), request.host))
                 if (form["username"], form["secret"]) != ("asterisk", AMI_PASSWORD):
                     return _answer("Error", "Message: Authentication failed")
                 answer = _answer("Success", "Message: Authentication accepted")
@@ -300,7 +300,9 @@ async def test_a_stored_password_goes_to_no_other_address(
             assert wrong(text).keys() == {"ari_password", "ami_password"}
             assert "once more" in wrong(text)["ari_password"]
     kept = b64encode(f"retailcrm:{ARI_PASSWORD}".encode()).decode()
-    assert {password for _, password in pbx.logins}.isdisjoint({f"Basic {kept}", AMI_PASSWORD})
+    ours = f"127.0.0.1:{pbx.port}"  # there the service itself logs in with them
+    elsewhere = {password for _, password, host in pbx.logins if host != ours}
+    assert elsewhere.isdisjoint({f"Basic {kept}", AMI_PASSWORD})
     assert await stored(cabinet) == before
 
 
@@ -438,6 +440,24 @@ async def _problems(cabinet: CabinetShop, pbx: PbxSettings) -> tuple[str, str]:
                 return ari, ajam
         await asyncio.sleep(0.02)  # looking again, not waiting for luck: the deadline decides
     raise AssertionError("the service says nothing of the PBX")
+
+
+async def test_passwords_are_made_for_a_new_pbx_and_stay_the_same(cabinet: CabinetShop, pbx: Pbx) -> None:
+    async with cabinet.reader() as newcomer:
+        await newcomer.sign_in(cabinet.newcomer.url, NEW_KEY)
+        page = await newcomer.text("/asterisk")
+        made = re.findall(r'name="(ari_password|ami_password)" type="password" value="([0-9a-f]{24})"', page)
+        assert [name for name, _ in made] == ["ari_password", "ami_password"]
+        assert len({password for _, password in made}) == 2
+        again = await newcomer.text("/asterisk")
+        assert all(password in again for _, password in made)
+        token, version = re.search(r'name="token" value="([0-9a-f]+)"', page), _VERSION.search(page)
+        assert token is not None
+        assert version is not None
+        fields = filled_in(pbx, **dict(made))
+        answer = await newcomer.post("/asterisk/files", token=token[1], version=version[1], **fields)
+        with zipfile.ZipFile(io.BytesIO(await answer.read())) as files:
+            assert f"password = {dict(made)['ari_password']}" in files.read("asterisk/ari.conf").decode()
 
 
 async def test_a_new_pbx_gets_its_files_before_it_lets_us_in(

@@ -19,6 +19,7 @@ from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_sho
 from tests.cabinet.shop import API_KEY
 
 PARTS = ["everything", "findings", "look", "doors", "asterisk", "dialplan", "places", "followed", "crm"]
+PARTS += ["trial"]
 """The checks of a shop; those of the machine are for who runs the service, at the command line."""
 
 

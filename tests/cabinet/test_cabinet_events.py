@@ -44,7 +44,7 @@ async def refused_call(cabinet: CabinetShop) -> str:
     cabinet.shop.crm_account.fault(fault, route="upload", times=1)
     await cabinet.call()
     await cabinet.shop.told()
-    [refusal] = await cabinet.shop.calls.refusals()
+    [refusal] = await cabinet.shop.calls.outbox.refusals()
     return refusal.id
 
 
@@ -89,7 +89,7 @@ async def test_what_is_refused_once_more_is_in_the_list_once_more(
     cabinet.shop.crm_account.fault(Refusal("Still wrong"), route="upload", times=1)
     await reader.post("/events/send-again", token=await reader.token("/events"), refusal=ident)
     await page_with(reader, "Still wrong")
-    [refusal] = await cabinet.shop.calls.refusals()
+    [refusal] = await cabinet.shop.calls.outbox.refusals()
     await reader.post("/events/send-again", token=await reader.token("/events"), refusal=refusal.id)
     await cabinet.shop.told()
     assert len(cabinet.shop.crm_account.uploads) == 1
@@ -121,7 +121,7 @@ async def test_nobody_else_sends_anything_again(cabinet: CabinetShop, reader: Re
         for refusal in (ident, "all"):
             answer = await other.post("/events/send-again", token=token, refusal=refusal)
             assert answer.headers["Location"] == "/events?sent=0"
-    assert len(await cabinet.shop.calls.refusals()) == 1
+    assert len(await cabinet.shop.calls.outbox.refusals()) == 1
 
 
 async def test_the_log_says_who_signed_in_what_was_changed_and_that_the_pbx_is_away(

@@ -14,6 +14,7 @@ from ari_app.accounts.reading import read_account
 from ari_app.accounts.staff import Person
 from ari_app.demo.crm.simulator import Status
 from ari_app.store.staff import StaffStore
+from cabinet.pages.extensions import free_at_pbx
 from tests.cabinet.cabinet_shop import NEW_KEY, CabinetShop, Reader, cabinet_shop
 from tests.support.accounts import account_toml
 
@@ -271,3 +272,10 @@ def test_the_group_of_all_follows_the_extensions_until_somebody_chooses(
 ) -> None:
     account = with_everybody(shop_with(fallback, *before), shop_with(fallback, *after))
     assert account.calls.fallback == then
+
+
+async def test_extensions_that_the_pbx_has_and_nobody_are_offered(cabinet: CabinetShop) -> None:
+    account = cabinet.shop.account
+    known = {"PJSIP": dict.fromkeys(("101", "104", "1000", "99", "trunk", "*97", "0"), "online")}
+    assert free_at_pbx(account, known) == ["99", "104", "1000"]
+    assert free_at_pbx(account, {"SIP": {"104": "online"}}) == []

@@ -57,7 +57,7 @@ async def test_live_calls_are_taken_up_and_what_was_untold_is_told(redis: Redis,
             await shop.told()
             uploaded = {upload.call.external_id for upload in shop.crm_account.uploads}
             assert uploaded == {history.call.id for history in HISTORY}
-            assert await shop.calls.refusals() == []
+            assert await shop.calls.outbox.refusals() == []
             assert await redis.xlen(Keys(account).outbox) == 0
         finally:
             await shop.stop()

@@ -36,7 +36,7 @@ async def test_an_account_opens_with_calls_and_an_outbox_that_it_can_read_in_par
                 assert [call.id for call in shop.shop.line.calls] == [OTHER.call.id]
                 async with asyncio.timeout(10):
                     assert await shop.told() == [("upload", "answered", "101")]
-                [refusal] = await shop.calls.refusals()
+                [refusal] = await shop.calls.outbox.refusals()
                 assert (refusal.call, refusal.tell) == (KNOWN.call.id, None)
                 assert await redis.get(keys.call(KNOWN.call.id)) == b'{"stage": "levitating"}'
             finally:
@@ -62,11 +62,12 @@ async def test_what_could_not_be_read_is_shown_and_is_not_lost_when_it_is_sent_a
         async with cabinet.reader("ru") as russian:
             await russian.enter(cabinet)
             assert "Сообщение, которое эта версия не может прочитать" in await russian.text("/events")
-        [before] = await store.refusals()
+        [before] = await store.outbox.refusals()
         await reader.post("/events/send-again", token=await reader.token("/events"), refusal=before.id)
         async with asyncio.timeout(10):
             while True:
-                if before.id not in (idents := [refusal.id for refusal in await store.refusals()]) and idents:
+                idents = [refusal.id for refusal in await store.outbox.refusals()]
+                if idents and before.id not in idents:
                     break
                 await asyncio.sleep(0.01)
-        assert await store.outbox() == []
+        assert await store.outbox.read() == []

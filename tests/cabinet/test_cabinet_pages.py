@@ -162,7 +162,8 @@ async def test_a_page_needs_nothing_inline_and_nothing_from_another_host(
 
 
 def test_every_sentence_has_its_russian() -> None:
-    method = [("templates/**.html", "jinja2"), ("pages/call_sheet.py", "python")]
+    pages = [(f"pages/{name}.py", "python") for name in ("call_me", "call_sheet")]
+    method = [("templates/**.html", "jinja2"), *pages]
     options = {"templates/**.html": {"newstyle_gettext": "true", "trimmed": "true", "silent": "false"}}
     said = {found[2] for found in extract_from_dir(str(CABINET), method, options_map=options)}
     said |= {found[1] for found in extract_from_file("python", timeline.__file__, keywords={"say": None})}

@@ -13,6 +13,7 @@ from ari_app.accounts.sections import (
     CallSettings,
     ClickSettings,
     ExternalPhone,
+    MailSettings,
     MissedSettings,
     Notify,
     RecordingFormat,
@@ -84,7 +85,7 @@ def place(name: str, kind: str, where: str) -> Typed:
 
 async def test_every_setting_of_calls_is_on_the_page(cabinet: CabinetShop, reader: Reader) -> None:
     page = await reader.text("/telephony")
-    sections = (CallSettings, MissedSettings, WebhookSettings, AlertSettings)
+    sections = (CallSettings, MissedSettings, WebhookSettings, AlertSettings, MailSettings)
     for field in (name for section in sections for name in section.model_fields):
         assert f'id="{field}"' in page, field
 
@@ -156,6 +157,31 @@ async def test_when_the_administrator_is_told_is_set_there(cabinet: CabinetShop,
     assert status == 303
     assert "/api/notifications/send" in await reader.text(then)
     assert (await stored(cabinet)).alerts == AlertSettings(minutes=10, group="superadmins")
+
+
+async def test_who_is_written_to_is_set_there(cabinet: CabinetShop, reader: Reader) -> None:
+    typed = [("missed", "sales@shop.example, Anna@shop.example"), ("lost", "chief@shop.example")]
+    status, then = await send(reader, *typed, ("alerts", "admin@shop.example"))
+    assert (status, then) == (303, "/telephony?saved=1")
+    assert (await stored(cabinet)).mail == MailSettings(
+        missed=("sales@shop.example", "Anna@shop.example"),
+        lost=("chief@shop.example",),
+        alerts=("admin@shop.example",),
+    )
+    page = await reader.text("/telephony")
+    assert 'value="sales@shop.example Anna@shop.example"' in page
+    assert "ARI_APP_SMTP_HOST" in page  # the operator has named no server
+
+
+@pytest.mark.parametrize(
+    "wrong", ["anna", "Anna <anna@shop.example>", "a@shop.example\r\nBcc:b@shop.example"]
+)
+async def test_who_can_not_be_written_to_is_not_stored(
+    cabinet: CabinetShop, reader: Reader, wrong: str
+) -> None:
+    status, _ = await send(reader, ("alerts", wrong))
+    assert status == 422
+    assert (await stored(cabinet)).mail == MailSettings()
 
 
 async def test_a_program_of_the_shops_is_set_there_and_its_secret_never_shown(
@@ -343,3 +369,9 @@ async def test_the_pbxs_addresses_are_networks_or_nothing(cabinet: CabinetShop, 
     status, page = await send(reader, ("addresses", "pbx.example"))
     assert status == 422
     assert "Addresses or networks, such as 203.0.113.5" in page
+
+
+async def test_while_asterisk_shows_nothing_the_page_says_what_to_type(reader: Reader) -> None:
+    page = await reader.text("/telephony")
+    assert "at which Queue() is, for example queues,sales." in page
+    assert "What Asterisk has is offered here when there is access to AMI:" in page

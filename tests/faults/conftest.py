@@ -11,6 +11,7 @@ import pytest_asyncio
 from ari_app.demo.crm.simulator import SimulatedCrm
 from ari_app.demo.pbx.lab import Lab
 from ari_app.store.connection import connect
+from tests.faults.copies import SharedOffice
 from tests.faults.redis_server import RedisServer
 from tests.faults.served import ServedOffice
 from tests.faults.wire import Wire
@@ -70,3 +71,16 @@ async def wire(lab: Lab, office: Office) -> AsyncIterator[Wire]:
                 await office.is_clean()
         finally:
             await office.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def shared(lab: Lab, crm: SimulatedCrm, redis_server: RedisServer) -> AsyncIterator[SharedOffice]:
+    """A shop that copies serve; a test that leaves something of it behind fails."""
+    redis = connect(redis_server.url)
+    folder = Path(tempfile.mkdtemp(prefix="ari-app-"))
+    account = crm.account(key=API_KEY)
+    async with SharedOffice(lab, crm, account, redis, redis_server.folder / "redis.sock", folder) as office:
+        yield office
+        await office.is_clean()
+    await redis.aclose()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -35,6 +35,12 @@ class ServedOffice(Office):
         super().__init__(lab, crm, account, redis, folder)
         self.port = lab.asterisk.ports.service()
         self.process: asyncio.subprocess.Process | None = None
+        self.program = REPOSITORY
+        """The folder with the version that is run."""
+        self.shops = 1
+        """How many shops it serves."""
+        self.sections = ""
+        """More sections of the account's file."""
 
     @property
     def running(self) -> bool:
@@ -48,7 +54,7 @@ class ServedOffice(Office):
 
     async def apply(self, **calls: Any) -> None:
         """Store the account by `ari-app account apply`."""
-        text = self.toml(**calls)
+        text = self.toml(**calls) + self.sections
         self.account = read_account(text)
         self.calls = CallStore(self.redis, self.account.id)
         file = self.folder / "shop.toml"
@@ -57,7 +63,7 @@ class ServedOffice(Office):
         assert await command.wait() == 0, self.log
 
     async def start(self) -> None:
-        """Start `ari-app serve`; return when the PBX is taken."""
+        """Start `ari-app serve`; return when the PBX is taken, of each shop."""
         await self.start_timed()
 
     async def start_timed(self) -> float:
@@ -125,11 +131,11 @@ class ServedOffice(Office):
                 session.get(f"http://127.0.0.1:{self.port}/readyz") as response,
             ):
                 said = await response.json()
-                return (said["connected"] == 1) or None
+                return (said["connected"] == self.shops) or None
         return None
 
     async def _run(self, *arguments: str, output: int | None = None) -> asyncio.subprocess.Process:
-        """Run the command that stands beside these tests, whatever is installed."""
+        """Run the command that stands beside these tests, or another version's, whatever is installed."""
         ours = {"DATA_DIR": str(self.folder), "PORT": str(self.port), "SECRET_KEY": SECRET_KEY}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ARI_APP_")}
         with (self.folder / "log").open("ab") as log:
@@ -138,7 +144,7 @@ class ServedOffice(Office):
                 cwd=self.folder,
                 env={
                     **environment,
-                    "PYTHONPATH": str(REPOSITORY),
+                    "PYTHONPATH": str(self.program),
                     **{f"ARI_APP_{name}": value for name, value in ours.items()},
                 },
                 stdin=asyncio.subprocess.DEVNULL,

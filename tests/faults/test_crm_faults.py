@@ -21,7 +21,7 @@ from ari_app.demo.crm.simulator import (
 )
 from ari_app.demo.pbx.phones import Answers, Rings
 from ari_app.retailcrm import delivery, route
-from ari_app.store.calls import Refusal as Refused
+from ari_app.store.outbox import Refusal as Refused
 from tests.support.office import OUR_NUMBER, Office
 from tests.support.pace import at_this_pace
 
@@ -134,7 +134,7 @@ async def test_a_refused_popup_is_kept_to_be_seen_and_holds_nothing_up(office: O
         await caller.ended()
     report = await office.report()
     assert report.upload.result == "answered"
-    (refusal,) = await office.calls.refusals()
+    (refusal,) = await office.calls.outbox.refusals()
     assert (refusal.call, type(refusal.tell)) == (report.call.id, TellRinging)
     assert "Errors in the entity format" in refusal.problem
 
@@ -151,7 +151,7 @@ async def test_a_refused_hangup_is_kept_to_be_seen_and_the_result_is_told(office
         await caller.ended()
     report = await office.report()
     assert report.told == [("in", [olga])]
-    (refusal,) = await office.calls.refusals()
+    (refusal,) = await office.calls.outbox.refusals()
     assert isinstance(refusal.tell, TellHangup)
 
 
@@ -171,7 +171,7 @@ async def test_a_refused_result_does_not_take_others_of_its_batch_with_it(office
             await caller.ended()
 
     async def all_wait() -> bool | None:
-        return [type(entry.tell) for entry in await office.calls.outbox()] == [TellResult] * 3 or None
+        return [type(entry.tell) for entry in await office.calls.outbox.read()] == [TellResult] * 3 or None
 
     await office.eventually(all_wait, "the results don't wait")
     crm.heal()
@@ -179,7 +179,7 @@ async def test_a_refused_result_does_not_take_others_of_its_batch_with_it(office
     await crm.wait_until(lambda crm: len(crm.uploads) == 2, timeout=60)
 
     async def refused() -> Refused | None:
-        return next(iter(await office.calls.refusals()), None)
+        return next(iter(await office.calls.outbox.refusals()), None)
 
     refusal = await office.eventually(refused, "the refusal can't be seen")
     assert refusal.call not in {upload.call.external_id for upload in crm.uploads}

@@ -483,6 +483,21 @@ async def test_a_recording_that_could_not_be_removed_from_the_pbx_goes_with_the_
     await office.is_clean()
 
 
+async def test_a_recording_that_was_to_be_removed_as_the_wire_broke_goes_when_it_is_back(
+    office: Office, wire: Wire
+) -> None:
+    (olga,) = office.managers(1)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await office.open()
+    wire.spoil(r"DELETE .*/recordings/stored/", Fault.LOST, then=wire.cut)
+    async with office.phone(olga, Answers(after=0.1)):
+        async with office.call(ANNA, talks=0.5) as caller:
+            await caller.ended()
+        assert (await office.report()).upload.record_url
+    assert wire.hits == 1
+    await office.is_clean()
+
+
 async def test_a_recording_that_takes_long_to_fetch_is_told_with_its_link(office: Office, wire: Wire) -> None:
     (olga,) = office.managers(1)
     office.customer(ANNA, "Иванова Анна", manager=olga)

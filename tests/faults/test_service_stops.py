@@ -309,7 +309,7 @@ async def test_what_the_crm_was_not_told_before_the_kill_is_told_after_the_start
         await caller.ended()
 
         async def end_is_kept() -> bool | None:
-            kept = [type(entry.tell) for entry in await served.calls.outbox()]
+            kept = [type(entry.tell) for entry in await served.calls.outbox.read()]
             return kept == [TellHangup, TellResult] or None
 
         await served.eventually(end_is_kept, "the end was not written down")

@@ -7,29 +7,32 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
 
-from ari_app.demo.crm.simulator import SimulatedCrm
-from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.phones import Answers, Rings
 from ari_app.store.accounts import Accounts
-from ari_app.store.connection import connect
+from tests.faults.befalls import (
+    come_back,
+    cut_from_both,
+    cut_from_redis,
+    cut_from_the_pbx,
+    killed,
+    stopped,
+    told_once,
+)
 from tests.faults.copies import TAKEN_OVER_SECONDS, Copy, SharedOffice
 from tests.faults.redis_server import RedisServer
-from tests.support.office import API_KEY, SECRET_KEY, Report
+from tests.support.office import SECRET_KEY, Report
 from tests.support.pace import at_this_pace
 
 ANNA = "+79161234567"
 STRANGER = "+79037654321"
 HANDED_OVER_SECONDS = 2.0
 REMOVED = "something of a call that is over is removed"
-HANDED_IN = "calls are handed in of which the next holder can't know"
 
 Fault = Callable[[SharedOffice, Copy], Awaitable[None]]
 
@@ -38,63 +41,6 @@ def removed(report: Report, *copies: Copy) -> list[str]:
     """List what the copies took for left over of a call; what asked for a context is nobody's."""
     lines = (line for copy in copies for line in copy.log.splitlines())
     return [line for line in lines if REMOVED in line and report.call.id in line]
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def shared(lab: Lab, crm: SimulatedCrm, redis_server: RedisServer) -> AsyncIterator[SharedOffice]:
-    """A shop that copies serve; a test that leaves something of it behind fails."""
-    redis = connect(redis_server.url)
-    folder = Path(tempfile.mkdtemp(prefix="ari-app-"))
-    account = crm.account(key=API_KEY)
-    async with SharedOffice(lab, crm, account, redis, redis_server.folder / "redis.sock", folder) as office:
-        yield office
-        await office.is_clean()
-    await redis.aclose()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-# -- what may befall a holder -----------------------------------------------------------------------------
-
-
-async def killed(shared: SharedOffice, holder: Copy) -> None:
-    shared.crm_account.repeats_allowed = True  # what was in flight then is told again
-    holder.send(signal.SIGKILL)
-    await holder.ended()
-
-
-async def stopped(shared: SharedOffice, holder: Copy) -> None:
-    holder.send(signal.SIGSTOP)
-
-
-async def cut_from_redis(shared: SharedOffice, holder: Copy) -> None:
-    shared.to_redis.cut(holder.pid)
-
-
-async def cut_from_the_pbx(shared: SharedOffice, holder: Copy) -> None:
-    shared.to_pbx.cut(holder.pid)
-
-
-async def cut_from_both(shared: SharedOffice, holder: Copy) -> None:
-    shared.to_redis.cut(holder.pid)
-    shared.to_pbx.cut(holder.pid)
-
-
-async def cut_off(shared: SharedOffice, **calls: Any) -> tuple[Copy, Copy]:
-    """Start two copies, and cut the holder off from Redis; the other one stands still until it is woken."""
-    one, other = await shared.open_two(**calls)
-    other.send(signal.SIGSTOP)
-    await cut_from_redis(shared, one)
-    return one, other
-
-
-async def come_back(shared: SharedOffice, holder: Copy) -> None:
-    """Let a former holder go on, and wait until it knows that it is none any more."""
-    if holder.process is None or holder.process.returncode is not None:
-        return
-    holder.send(signal.SIGCONT)
-    shared.to_redis.mend(holder.pid)
-    shared.to_pbx.mend(holder.pid)
-    await shared.let_go(holder)
 
 
 FAULTS = (killed, stopped, cut_from_redis, cut_from_the_pbx, cut_from_both)
@@ -154,189 +100,6 @@ async def test_a_phone_that_rings_when_its_copy_fails_rings_on_and_is_answered(
     assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
     assert (report.upload.result, report.upload.code) == ("answered", olga)
     assert not removed(report, one, other)
-    await told_once(shared)
-
-
-async def test_a_talk_of_which_redis_never_heard_is_not_told_as_missed(shared: SharedOffice) -> None:
-    (olga,) = shared.managers(1)
-    one, other = await shared.open_two(unknown=f"group:{olga}")
-    async with shared.phone(olga, Rings()) as phone, shared.call(STRANGER) as caller:
-        await phone.rings()
-        await shared.stage("ringing")
-        await cut_from_redis(shared, one)
-        phone.answer()
-        await caller.answered()
-        caller.hang_up()
-        await caller.ended()
-        await phone.is_free()
-    await shared.has_it(other)
-    await come_back(shared, one)
-    report = await shared.report()
-    assert report.upload.result in ("unknown", "answered")  # the second if the other one came soon enough
-    await told_once(shared)
-
-
-async def test_a_call_that_a_copy_had_while_it_was_cut_off_from_redis_is_told_all_the_same(
-    shared: SharedOffice,
-) -> None:
-    (olga,) = shared.managers(1)
-    shared.customer(ANNA, "Иванова Анна", manager=olga)
-    one, other = await cut_off(shared)
-    async with shared.phone(olga, Answers(after=0.1)), shared.call(ANNA, talks=1) as caller:
-        await caller.ended()
-    assert caller.status == 200
-    other.send(signal.SIGCONT)
-    await shared.has_it(other)
-    await come_back(shared, one)
-    report = await shared.report()
-    assert (report.upload.result, report.upload.code) == ("answered", olga)
-    assert report.upload.record_url
-    assert await shared.holder() == other.holder
-    await told_once(shared)
-
-
-async def test_a_caller_of_whom_redis_never_heard_and_who_leaves_unseen_is_told_all_the_same(
-    shared: SharedOffice,
-) -> None:
-    (olga,) = shared.managers(1)
-    shared.customer(ANNA, "Иванова Анна", manager=olga)
-    one, other = await cut_off(shared)
-    async with shared.phone(olga, Rings()) as phone, shared.call(ANNA) as caller:
-        await phone.rings()
-        one.send(signal.SIGSTOP)
-        caller.hang_up()
-        await caller.ended()
-        other.send(signal.SIGCONT)
-        await shared.has_it(other)
-        await phone.is_free()
-    await come_back(shared, one)
-    report = await shared.report()
-    assert report.upload.result in ("no answer", "unknown")
-    await told_once(shared)
-
-
-async def test_a_caller_of_whom_redis_never_heard_rings_once_more_and_is_told_once(
-    shared: SharedOffice,
-) -> None:
-    (olga,) = shared.managers(1)
-    shared.customer(ANNA, "Иванова Анна", manager=olga)
-    one, other = await cut_off(shared)
-    async with shared.phone(olga, Rings()) as phone, shared.call(ANNA) as caller:
-        await phone.rings()
-        other.send(signal.SIGCONT)
-        await shared.has_it(other)
-        await come_back(shared, one)
-        await phone.rings(2)
-        phone.answer()
-        await caller.answered()
-        await shared.stage("talking")
-        await shared.until(lambda: HANDED_IN in one.log, "the former holder hands nothing in")
-        caller.hang_up()
-        await caller.ended()
-    report = await shared.report()
-    assert (report.upload.result, report.upload.code) == ("answered", olga)
-    await told_once(shared)
-
-
-async def test_a_transfer_in_a_call_of_which_redis_never_heard_begins_anew_and_is_told_once(
-    shared: SharedOffice,
-) -> None:
-    olga, boris = shared.managers(2)
-    shared.customer(ANNA, "Иванова Анна", manager=olga)
-    one, other = await cut_off(shared, record=False)
-    async with (
-        shared.phone(olga, Rings()) as hers,
-        shared.phone(boris, Rings()) as his,
-        shared.call(ANNA) as caller,
-    ):
-        await hers.rings()
-        hers.answer()
-        await caller.answered()
-        await shared.lab.bridged(olga)
-        assert await hers.transfer(boris) == 200
-        await his.rings()
-        other.send(signal.SIGCONT)
-        await shared.has_it(other)
-        await hers.rings(2)
-        hers.answer()
-        await come_back(shared, one)
-        await shared.until(lambda: HANDED_IN in one.log, "the former holder hands nothing in")
-        caller.hang_up()
-        await caller.ended()
-    report = await shared.report()
-    assert (report.upload.result, report.upload.code) == ("answered", olga)
-    await told_once(shared)
-
-
-async def test_people_who_talk_in_a_call_of_which_redis_never_heard_go_on(shared: SharedOffice) -> None:
-    (olga,) = shared.managers(1)
-    shared.customer(ANNA, "Иванова Анна", manager=olga)
-    one, other = await cut_off(shared)
-    async with shared.phone(olga, Answers(after=0.1)) as phone, shared.call(ANNA) as caller:
-        await caller.answered()
-        other.send(signal.SIGCONT)
-        await shared.has_it(other)
-        assert phone.talking
-        await come_back(shared, one)
-        assert (await shared.stage("talking")).talker == olga
-        await shared.recorded()
-        assert not caller.over
-        caller.hang_up()
-        await caller.ended()
-        await phone.is_free()
-        assert len(phone.calls) == 1
-    report = await shared.report()
-    assert (report.upload.result, report.upload.code) == ("answered", olga)
-    assert report.upload.record_url
-    await told_once(shared)
-
-
-async def test_two_who_talk_in_a_call_that_nobody_hands_in_are_parted_when_one_leaves(
-    shared: SharedOffice,
-) -> None:
-    (olga,) = shared.managers(1)
-    shared.customer(ANNA, "Иванова Анна", manager=olga)
-    one, other = await cut_off(shared)
-    async with shared.phone(olga, Answers(after=0.1)) as phone, shared.call(ANNA) as caller:
-        await caller.answered()
-        await killed(shared, one)
-        other.send(signal.SIGCONT)
-        await shared.has_it(other)
-        assert phone.talking
-        caller.hang_up()
-        await caller.ended()
-        await phone.is_free()
-    assert len(phone.calls) == 1
-
-
-async def test_a_click_that_redis_knew_as_ringing_is_found_in_its_talk(shared: SharedOffice) -> None:
-    (olga,) = shared.managers(1)
-    one, other = await shared.open_two()
-    stored = await Accounts(shared.redis, SECRET_KEY).find(shared.account.id)
-    assert stored is not None
-    given = {"clientId": stored.crm.client_id.get_secret_value(), "code": olga, "phone": ANNA}
-    async with (
-        shared.phone(olga, Rings()) as phone,
-        shared.lab.customer_phone(Answers(after=0.1)) as customer,
-        aiohttp.ClientSession() as crm,
-    ):
-        async with crm.get(f"http://127.0.0.1:{one.port}/crm/call", params=given) as answer:
-            assert answer.status == 200, await answer.text()
-        await phone.rings()
-        other.send(signal.SIGSTOP)
-        await cut_from_redis(shared, one)
-        phone.answer()
-        await customer.answers()
-        other.send(signal.SIGCONT)
-        await shared.has_it(other)
-        assert (await shared.stage("talking")).talker == olga
-        assert phone.talking
-        phone.hang_up()
-        await customer.is_free()
-        await come_back(shared, one)
-    report = await shared.report()
-    assert (report.upload.result, report.upload.code) == ("answered", olga)
-    assert len(customer.calls) == 1
     await told_once(shared)
 
 
@@ -529,17 +292,6 @@ async def test_two_installations_on_one_pbx_do_not_fight_and_one_can_be_made_to_
         assert await one.connected() == 0
         assert await foreign.connected() == 1
     shutil.rmtree(folder, ignore_errors=True)
-
-
-# -- what is true -----------------------------------------------------------------------------------------
-
-
-async def told_once(shared: SharedOffice, calls: int = 1) -> None:
-    """Make sure that each call was uploaded once, and its end told once."""
-    account = shared.crm_account
-    assert len(account.uploads) == calls
-    assert len({upload.call.external_id for upload in account.uploads}) == calls
-    assert sum(told.event.type == "hangup" for told in account.events) == calls
 
 
 async def hears(copy: Copy) -> bool | None:

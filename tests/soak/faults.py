@@ -54,6 +54,8 @@ class Happened:
     unheard_since: float = math.inf
     unheard: float = 0.0
     """From when and until when some PBX was not heard."""
+    taken_over: float = math.inf
+    """When the first time ended at which some was not heard; accounts that move back later make more."""
     note: str = ""
     alone: bool = True
     """Whether there is one copy of the service only."""
@@ -119,8 +121,10 @@ async def befall(world: World, happened: Happened) -> None:
         happened.back = max(happened.unheard, min(happened.healed, happened.began + TAKEN_OVER_SECONDS))
     if happened.alone or fault.what not in OF_ONE_COPY:
         happened.back = max(happened.healed, happened.unheard)
-    elif happened.deaf and happened.unheard - happened.began > TAKEN_OVER_SECONDS * at_this_pace(1.0):
-        happened.note = f"no other copy heard every PBX for {happened.unheard - happened.began:.1f} s"
+    elif happened.deaf:
+        unheard = min(happened.taken_over, happened.unheard) - happened.began
+        if unheard > TAKEN_OVER_SECONDS * at_this_pace(1.0):
+            happened.note = f"no other copy heard every PBX for {unheard:.1f} s"
     await world.complete()
 
 
@@ -133,6 +137,8 @@ async def _watch(world: World, happened: Happened) -> None:
         if not heard and missing:
             happened.unheard = time.monotonic()
             happened.unheard_since = min(happened.unheard_since, happened.unheard)
+        elif heard and happened.unheard > happened.began:
+            happened.taken_over = min(happened.taken_over, happened.unheard)
         missing = not heard
         await asyncio.sleep(LOOK_SECONDS)
 

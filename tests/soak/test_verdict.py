@@ -249,6 +249,14 @@ def test_a_recording_may_begin_late_by_what_held_us_up_at_the_answer() -> None:
     assert wrong(talk(), told(recorded=Recorded(200, 9.0)), (What.BLOCKED, 1.9, 4.5)) != []
 
 
+def test_a_recording_may_end_late_by_what_held_us_up_at_the_end() -> None:
+    late, far_too_late = told(recorded=Recorded(200, 7.9)), told(recorded=Recorded(200, 9.0))
+    assert wrong(talk(), late) == ["a recording of 7.9 s instead of 5.0 s"]
+    assert wrong(talk(), late, (What.FROZEN, 6.4, 8.6)) == []
+    assert wrong(talk(), far_too_late, (What.FROZEN, 6.4, 8.6)) != []
+    assert wrong(talk(), late, (What.FROZEN, 3.8, 6.0)) != []  # it was over by then
+
+
 def test_a_slow_wire_is_a_gap_only_from_when_the_pbx_was_not_heard() -> None:
     seen = talk(shop=[], reason="Q.850;cause=31", answered=BEGAN)
     slow = Happened(PlannedFault(0, What.WIRE_SLOW, 9.0, 0, True), BEGAN - 2, BEGAN + 9, BEGAN + 9)

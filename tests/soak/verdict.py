@@ -306,7 +306,8 @@ class Judge:
             yield f"its recording doesn't download: {told.recorded}"
         elif not lost:
             long = Span(truth.end.first - answer.last, truth.end.last - answer.first)
-            if not long.first - late - slack <= told.recorded.seconds <= long.last + slack:
+            later = self._held_up(truth.end.first)  # until we ended what records, or hung up who was left
+            if not long.first - late - slack <= told.recorded.seconds <= long.last + later + slack:
                 yield f"a recording of {told.recorded.seconds:.1f} s instead of {_words(long)}"
 
 

@@ -53,16 +53,16 @@ class WireToPbx(Wire):
             super()._connected(reader, writer)
 
     def _is_cut_off(self, writer: asyncio.StreamWriter) -> bool:
-        inode = _inode(writer.get_extra_info("peername")[1])
+        inode = _inode(writer.get_extra_info("peername")[1], self.port)
         pids = (self._pid_of(copy) for copy in self._cut_off)
         return any(pid is not None and _has(pid, inode) for pid in pids)
 
 
-def _inode(port: int) -> str | None:
-    """Give the socket of this machine that has a port as its own."""
+def _inode(port: int, to: int) -> str | None:
+    """Give the socket that leads from one port to another; one that is closed may have had the port, too."""
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        if int(fields[1].rpartition(":")[2], 16) == port:
+        if [int(fields[place].rpartition(":")[2], 16) for place in (1, 2)] == [port, to] and fields[9] != "0":
             return fields[9]
     return None
 

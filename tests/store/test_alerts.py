@@ -7,40 +7,31 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from ari_app.accounts.activity import Activity
 from ari_app.calls import TellAlert
-from ari_app.demo.crm.simulator import CrmAccount, Manager, SimulatedCrm
+from ari_app.demo.crm.simulator import CrmAccount
 from ari_app.reach import read_networks
+from ari_app.retailcrm import delivery
 from ari_app.service.alerts import Alerts, State
 from ari_app.service.service import Service
 from ari_app.settings import Settings
 from ari_app.store.accounts import Accounts
 from ari_app.store.alerts import AlertStore, Failing, Part
-from tests.store.test_missed_told import Shop
-from tests.store.test_webhook import LOOPBACK, SECRET, Program
+from tests.store.test_missed_told import Shop, vain
+from tests.support.postman import PASSWORD, USER, Postman
+from tests.support.shop_program import LOOPBACK, SECRET, Program
 
+ADDRESSES = ("admin@shop.example", "chief@shop.example")
+MAIL = f'[mail]\nalerts = ["{ADDRESSES[0]}", "{ADDRESSES[1]}"]'
+BACK = "Связь с CRM восстановлена"
 WELL, UNKNOWN = State(True), State(None)
 DEAD = State(False, "nobody listens at that port")
-
-
-@pytest.fixture
-async def program() -> AsyncIterator[Program]:
-    program = Program()
-    await program.server.start_server()
-    yield program
-    await program.server.close()
-
-
-@pytest.fixture
-async def account() -> AsyncIterator[CrmAccount]:
-    async with SimulatedCrm() as crm:
-        account = crm.account(key="k" * 32, managers=[Manager(id=1, code="101"), Manager(id=2, code="102")])
-        yield account
-        assert account.violations == []
 
 
 class Watched:
@@ -68,7 +59,7 @@ class Watched:
         self.now += 60 * minutes
         await self.alerts.look()
         await self.alerts.look()
-        tells = [entry.tell for entry in await self.shop.calls.outbox()]
+        tells = [entry.tell for entry in await self.shop.calls.outbox.read()]
         return [(tell.event, tell.what, tell.way) for tell in tells if isinstance(tell, TellAlert)]
 
 
@@ -123,6 +114,50 @@ async def test_the_crm_is_not_told_that_it_is_dead(watched: Watched) -> None:
     assert await watched.after(11, crm=DEAD) == [("alert", "crm", "webhook")]
 
 
+async def test_each_address_is_written_to_once_also_of_the_crm(
+    redis: Redis, account: CrmAccount, program: Program
+) -> None:
+    watched = Watched(redis, account, program, f"minutes = 10\n{MAIL}")
+    watched.shop.current.writes = True
+    async with Postman() as postman:
+        watched.shop.mail_server = postman.known()
+        assert [told[2] for told in await watched.after(11, crm=DEAD)] == ["mail", "mail", "webhook"]
+        await watched.after(100)
+        await watched.shop.told()
+        await watched.after(0, crm=WELL)
+        await watched.shop.told()
+        subjects = [(to, subject) for to in ADDRESSES for subject in ("Нет связи с CRM", BACK)]
+        assert sorted(postman.subjects) == sorted(subjects)
+    watched.shop.current.writes = False
+    assert [told[2] for told in await watched.after(11, crm=DEAD)] == ["webhook"]
+
+
+async def test_while_telephony_is_off_in_the_crm_the_program_hears_of_it_and_the_crm_does_not(
+    watched: Watched, program: Program
+) -> None:
+    watched.shop.current.activity = Activity(off_at=time.time() - 60)
+    assert len(await watched.after(11, pbx=DEAD)) == 2
+    async with watched.shop.telling(), asyncio.timeout(30):
+        while await watched.shop.calls.outbox.read():  # noqa: ASYNC110 - the timeout decides
+            await asyncio.sleep(0.01)
+    assert [said["event"] for said in program.said] == ["alert"]
+    assert watched.shop.account.desk.notices == []
+
+
+async def test_what_waits_for_telephony_is_not_set_aside_because_an_alert_fails(
+    watched: Watched, program: Program
+) -> None:
+    await watched.shop.write(vain(ago=delivery.WEBHOOK_SECONDS + 200))
+    watched.shop.current.activity = Activity(off_at=time.time() - 60)
+    await watched.after(11, pbx=DEAD)
+    program.status = 500
+    async with watched.shop.telling() as telling, asyncio.timeout(30):
+        while not telling.troubles:  # noqa: ASYNC110 - the timeout decides
+            await asyncio.sleep(0.01)
+    assert await watched.shop.calls.outbox.refusals() == []
+    assert program.said == []
+
+
 async def test_without_minutes_nobody_is_told(redis: Redis, account: CrmAccount, program: Program) -> None:
     watched = Watched(redis, account, program, "")
     assert await watched.after(1000, pbx=DEAD, crm=DEAD) == []
@@ -135,7 +170,7 @@ async def test_no_journal_has_a_line_of_an_alert(watched: Watched, redis: Redis)
 
 
 @asynccontextmanager
-async def served(shop: Watched, networks: str, tmp_path: Path) -> AsyncIterator[Service]:
+async def served(shop: Watched, networks: str, tmp_path: Path, **more: Any) -> AsyncIterator[Service]:
     """Let a service that has just been started have the shop; its PBX doesn't answer, as for long."""
     account = shop.shop.current.account
     dead = account.pbx.model_copy(update={"host": "127.0.0.1", "http_port": 1})
@@ -143,7 +178,7 @@ async def served(shop: Watched, networks: str, tmp_path: Path) -> AsyncIterator[
     account = account.model_copy(update={"pbx": dead, "crm": crm})
     await Accounts(shop.redis, "s" * 32).apply(account, keep_client_id=False)
     await AlertStore(shop.redis, account.id).fails(Part.PBX, Failing(time.time() - 700))
-    settings = Settings(data_dir=tmp_path, pbx_networks=read_networks([networks]), _env_file=None)
+    settings = Settings(data_dir=tmp_path, pbx_networks=read_networks([networks]), _env_file=None, **more)
     service = Service(settings, shop.redis, "s" * 32, "test")
     work = asyncio.create_task(service.run())
     try:
@@ -162,12 +197,28 @@ async def test_a_service_tells_of_a_pbx_that_does_not_answer(
     assert [(said["event"], said["what"]) for said in program.said] == [("alert", "pbx")]
 
 
+async def test_a_service_writes_by_the_server_that_its_operator_has_named(
+    redis: Redis, account: CrmAccount, program: Program, tmp_path: Path
+) -> None:
+    watched = Watched(redis, account, program, f"minutes = 10\n{MAIL}")
+    async with Postman(asks_for_password=True) as postman:
+        more = {"smtp_host": "127.0.0.1", "smtp_port": postman.port, "smtp_tls": "none", "smtp_user": USER}
+        more |= {"smtp_password": PASSWORD, "smtp_sender": "calls@service.example"}
+        more |= {"public_url": "https://calls.example.com"}
+        async with served(watched, "127.0.0.0/8", tmp_path, **more), asyncio.timeout(60):
+            while len(postman.taken) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    assert sorted(postman.subjects) == sorted((to, "Нет связи с АТС") for to in ADDRESSES)
+    assert "https://calls.example.com/" in postman.taken[0][1].get_content()
+
+
 async def test_a_service_reaches_no_program_in_its_own_network_unless_the_operator_lets_it(
     watched: Watched, program: Program, tmp_path: Path
 ) -> None:
     ident = watched.shop.current.account.id
     async with served(watched, "203.0.113.0/24", tmp_path) as service, asyncio.timeout(60):
-        while not (shop := service.shops.get(ident)) or not shop.delivery.webhook_problem:  # noqa: ASYNC110
+        while not (shop := service.shops.get(ident)) or not shop.delivery.troubles:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        assert "own network" in shop.delivery.webhook_problem
+        (trouble,) = shop.delivery.troubles
+        assert "own network" in trouble.problem
     assert program.tried == 0

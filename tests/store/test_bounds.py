@@ -72,7 +72,7 @@ async def test_keys_of_another_kind_are_moved_away_untouched_and_close_nothing(r
     store = CallStore(redis, "shop")
     await store.mend(12.5)
     assert await store.live() == []
-    assert await store.outbox() == []
+    assert await store.outbox.read() == []
     assert await redis.get(KEYS.aside(KEYS.live, 12.5)) == b"no set"
     events, _ = await EventStore(redis, "shop").newest(10)
     assert [event.what for event in events] == [What.UNREADABLE] * 2
@@ -94,6 +94,13 @@ async def test_ids_and_states_that_cannot_be_read_hide_no_other_call_and_are_cou
     assert await store.unreadable_live({OTHER.call.id}) == sorted(["a-list", "gone", KNOWN.call.id])
     assert await store.ended(10) == []
     assert [call async for call in store.walk()] == []
+
+
+async def test_of_many_live_calls_those_that_are_not_known_are_looked_at(redis: Redis) -> None:
+    await put_live(redis, "shop", [OTHER.live["talking"]])
+    gone = [f"gone-{number}" for number in range(500)]
+    await redis.sadd(KEYS.live, *gone)
+    assert await CallStore(redis, "shop").unreadable_live(set()) == sorted(gone)
 
 
 async def test_an_ended_call_that_cannot_be_read_goes_at_its_age(redis: Redis) -> None:

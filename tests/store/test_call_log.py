@@ -2,8 +2,9 @@
 
 from redis.asyncio import Redis
 
-from ari_app.store.calls import CallStore, Place
+from ari_app.store.calls import CallStore
 from ari_app.store.keys import Keys
+from ari_app.store.reading import Place
 from tests.store.test_statistics import MIDNIGHT, call, step, write
 
 ANNA = "+79161234567"

@@ -35,7 +35,7 @@ async def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for name, gives_up in (("app-1", False), ("app-2", True)):
             await calls.write(steps(name, account.id, gives_up))
         told = TellHangup(3.0, "+79161234567", None, ("101",), Ending.BUSY)
-        await calls.refused(OutboxEntry("1-1", "app-2", told), 3.0, "400 wrong phone")
+        await calls.outbox.refused(OutboxEntry("1-1", "app-2", told), 3.0, "400 wrong phone")
         await redis.aclose()
     return tmp_path
 

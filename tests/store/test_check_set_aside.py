@@ -17,9 +17,9 @@ async def test_a_check_says_what_is_set_aside_and_what_cannot_be_read(redis: Red
     assert [found.sentence async for found in of_store(redis, "shop")] == ["nothing is"]
     await put_outbox(redis, "shop", HISTORY[0])
     store = CallStore(redis, "shop")
-    entry = (await store.outbox())[0]
+    entry = (await store.outbox.read())[0]
     assert entry.tell is not None
-    await store.quarantine(entry, 1.0, "500")
+    await store.outbox.quarantine(entry, 1.0, "500")
     moment = next(iter(HISTORY[0].live.values()))
     await put_live(redis, "shop", [moment])
     await redis.set(KEYS.call(moment.call.id), b"{}")

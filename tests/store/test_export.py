@@ -6,9 +6,12 @@ import json
 import tomllib
 from pathlib import Path
 
+from ari_app.calls.outcome import Ending
 from ari_app.calls.stored import load_call
 from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore
+from ari_app.store.events import Event, EventStore, What
+from ari_app.store.missed import MissedStore, Reason
 from tests.cabinet.kept_calls import keep, over
 from tests.store.test_backup import KEY, LONG_AGO, SHOP, ari_app, kept, shop_with_calls
 
@@ -45,6 +48,36 @@ async def test_a_shop_takes_its_settings_calls_statistics_and_recordings_along(t
     assert account is not None
     assert tomllib.loads(text)["crm"]["url"] == account.crm.url
     assert "a-secret-word" not in text
+
+
+async def test_a_shop_takes_its_missed_customers_and_its_event_log_along(tmp_path: Path) -> None:
+    here, folder = tmp_path / "here", tmp_path / "export"
+    await shop_with_calls(here)
+    async with kept(here) as redis:
+        for at, number in enumerate(("+79160000001", "+79160000002", "+79160000002")):
+            call = over(f"call-{at}", LONG_AGO + at, account=SHOP, number=number, ending=Ending.GAVE_UP)
+            await keep(CallStore(redis, SHOP), call)
+        missed = MissedStore(redis, SHOP)
+        assert await missed.close(
+            "+79160000001", "call-0", LONG_AGO + 60, Reason.SPAM, "101", "=HYPERLINK(1)"
+        )
+        await EventStore(redis, SHOP).add(Event(LONG_AGO, What.CLICK_REFUSED, {"number": "+79160000003"}))
+    done = await asyncio.to_thread(ari_app, here, "account", "export", SHOP, str(folder))
+    assert done.exit_code == 0, done.output
+    with (folder / "missed.csv").open(encoding="utf-8-sig", newline="") as table:
+        rows = list(csv.DictReader(table, delimiter=";"))
+    assert [(row["number"], row["calls"], row["reason"]) for row in rows] == [
+        ("'+79160000002", "2", ""),
+        ("'+79160000001", "1", "spam"),
+    ]
+    assert rows[0]["missed at"] == "2023-11-15T01:13:21+03:00"
+    assert (rows[1]["by"], rows[1]["note"]) == ("101", "'=HYPERLINK(1)")
+    [event] = map(json.loads, (folder / "events.jsonl").read_bytes().splitlines())
+    assert event == {
+        "at": "2023-11-14T22:13:20.000+00:00",
+        "what": "click refused",
+        "values": {"number": "+79160000003"},
+    }
 
 
 async def test_a_shop_that_is_not_there_takes_nothing(tmp_path: Path) -> None:

@@ -65,16 +65,29 @@ async def test_a_call_goes_at_its_age_with_all_that_is_said_of_it(
     young = recorded(recordings, "young", YOUNG)
     await write(store, *old, young)
     refused = TellHangup(OLD, "+79161234567", None, ("101",), Ending.ANSWERED)
-    await store.refused(OutboxEntry("1-1", "old", refused), OLD, "400 wrong phone")
+    await store.outbox.refused(OutboxEntry("1-1", "old", refused), OLD, "400 wrong phone")
     before = await read(redis)
     assert await keeping.let_go(store) == 2
     assert await kept(store) == {"young"}
     assert files(tmp_path) == [young.recording.file]
     assert [one.id for one in await store.ended(10, number="+79161234567")] == ["young"]
-    assert await store.refusals() == []
+    assert await store.outbox.refusals() == []
     assert await store.journal("old") == []
     assert [key async for key in redis.scan_iter(match="*old*")] == []
     assert (await read(redis)).days == before.days
+
+
+async def test_a_trial_goes_after_two_days_with_its_recording(
+    redis: Redis, store: CallStore, recordings: RecordingStore, keeping: Keeping, tmp_path: Path
+) -> None:
+    old = replace(recorded(recordings, "old", NOW - 2.1 * DAY), trial="101")
+    young = replace(recorded(recordings, "young", NOW - 1.9 * DAY), trial="101")
+    await write(store, old, young)
+    assert (await read(redis)).days == {}
+    assert await keeping.let_go(store) == 1
+    assert [one.id for one in await store.trials(10)] == ["young"]
+    assert files(tmp_path) == [young.recording.file]
+    assert [key async for key in redis.scan_iter(match="*old*")] == []
 
 
 async def test_an_account_may_want_its_calls_kept_for_less_than_the_service_keeps_them(
@@ -102,9 +115,9 @@ async def test_what_the_crm_is_still_to_be_told_or_heard_just_now_stays(
         await store.write(
             [Step(one, JournalLine(OLD, one.id, Stage.TALKING, one.stage, ServiceStopping(OLD), (told,)))]
         )
-    entries = {entry.call: entry for entry in await store.outbox() if isinstance(entry, OutboxEntry)}
-    await store.told([entries["told just now"]], NOW - 3600)
-    await store.told([entries["told long ago"]], OLD + 60)
+    entries = {entry.call: entry for entry in await store.outbox.read() if isinstance(entry, OutboxEntry)}
+    await store.outbox.told([entries["told just now"]], NOW - 3600)
+    await store.outbox.told([entries["told long ago"]], OLD + 60)
     assert await keeping.let_go(store) == 1
     assert await kept(store) == {"waits", "told just now"}
     assert len(files(tmp_path)) == 2

@@ -19,6 +19,7 @@ from ari_app.store.keys import Keys
 from ari_app.store.leases import (
     FRESH_SECONDS,
     LEASE_SECONDS,
+    LEASES_AT_ONCE,
     PRECEDENCE_SECONDS,
     RESERVED_SECONDS,
     Held,
@@ -26,6 +27,7 @@ from ari_app.store.leases import (
     Precedence,
     awake,
     installation,
+    renew_soon,
 )
 from ari_app.store.ledger import Ledger
 from tests.store.test_statistics import MIDNIGHT, call, step
@@ -193,6 +195,46 @@ async def test_who_lost_the_account_names_no_heir(redis: Redis) -> None:
     assert not held.promised
 
 
+async def test_all_leases_are_renewed_by_one_command_and_each_has_its_own_answer(redis: Redis) -> None:
+    shops = [f"shop{number}" for number in range(LEASES_AT_ONCE)]
+    ours = [Lease(redis, shop, "one") for shop in shops]
+    for lease in ours:
+        await lease.take()
+    anothers, broken, offered = Lease(redis, shops[0], "other"), ours[1], ours[2]
+    await redis.hset(Keys(shops[0]).lease, "until", "1")
+    assert await anothers.take() is None
+    await redis.set(Keys(shops[1]).lease, "no lease")
+    offered.offer(True)
+    await offered.renew()
+    await redis.config_resetstat()
+    renew_soon(ours)
+    await asyncio.gather(*(lease.renew() for lease in ours))
+    stats: dict[str, Any] = await redis.info("commandstats")
+    assert stats["cmdstat_evalsha"]["calls"] == 1
+    assert [lease.held for lease in ours] == [False] + [True] * (len(ours) - 1)
+    assert [lease.away for lease in ours] == [False, True] + [False] * (len(ours) - 2)
+    assert broken.held
+    for shop, expected in ((shops[2], b"1"), (shops[3], b"0")):
+        fields: dict[Any, Any] = await redis.hgetall(Keys(shop).lease)
+        assert fields[b"offered"] == expected
+        assert float(fields[b"until"]) > float((await redis.time())[0]) * 1000
+
+
+async def test_an_account_that_is_offered_while_its_lease_is_being_renewed_is_offered_at_once(
+    redis: Redis,
+) -> None:
+    one, other = Lease(redis, SHOP, "one"), Lease(redis, SHOP, "other")
+    await one.take()
+    renewal = asyncio.create_task(one.renew())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # it is on its way
+    one.offer(True)
+    await renewal
+    await one.renew()
+    assert await lease_of(redis, "offered") == "1"
+    assert await other.take(able=True) is None
+
+
 # -- whether to go on --------------------------------------------------------------------------------------
 
 
@@ -299,7 +341,8 @@ async def test_a_redis_that_can_only_be_read_for_a_while_takes_no_account_from_i
     account = read_account(account_toml())
     one, other = (Holding(redis, name, "", lambda _: None) for name in ("one", "other"))
     async with aiohttp.ClientSession() as session:
-        passages = Passages(Passage(ANYWHERE, session), Passage(ANYWHERE, session))
+        to = Passage(ANYWHERE, session)
+        passages = Passages(to, to, to)
         assert await one.take(account, passages)
         await redis.replicaof("127.0.0.1", "1")
         with pytest.raises(StoreUnavailable):
@@ -347,7 +390,7 @@ async def test_another_epoch_writes_nothing_of_a_step(redis: Redis) -> None:
     before = await everything(redis)
     for write in (
         store.write([step(call("c2", at=MIDNIGHT))]),
-        store.told([], 1.0),
+        store.outbox.told([], 1.0),
         store.seen(1.0, "then"),
     ):
         with pytest.raises(LeaseLost):

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -14,7 +15,7 @@ from ari_app.calls.missed import Tried
 from ari_app.calls.outcome import Ending
 from ari_app.store.calls import CallStore
 from ari_app.store.keys import Keys
-from ari_app.store.missed import How, MissedCustomer, Reason
+from ari_app.store.missed import How, MissedCustomer, Reason, Wanted
 from tests.store.test_statistics import MIDNIGHT, SHOP, call, missed, write
 
 ANNA, BORIS = "+79161234567", "+79035557788"
@@ -198,3 +199,26 @@ def test_who_was_rung_is_named_once_and_the_responsible_apart() -> None:
     seen = meaning_of(replace(tried(told=("102", "103"), passed_over=("102", "104")), responsible="101"))
     assert isinstance(seen, Tried)
     assert (seen.responsible, seen.rung) == ("101", ("102", "103", "104"))
+
+
+async def test_who_is_looked_for_is_found_among_others_and_how_many_were_looked_at_is_told(
+    store: CallStore,
+) -> None:
+    numbers = [f"+7916000{number:04}" for number in range(450)]
+    calls = [
+        tried(f"n{index}", NOON + index, number=number, responsible="115" if index % 100 == 7 else "101")
+        for index, number in enumerate(numbers)
+    ]
+    await write(store, *calls)
+    look = partial(store.missed.find, is_open=True, since=0.0, until=1e12)
+    found, gave_up = await look(wanted=Wanted("115"), most=3, look_at=2000)
+    assert ([one.number for one in found], gave_up) == ([numbers[7], numbers[107], numbers[207]], False)
+    found, gave_up = await look(wanted=Wanted("115"), most=30, look_at=200)
+    assert ([one.number for one in found], gave_up) == ([numbers[7], numbers[107]], True)
+    found, gave_up = await look(wanted=Wanted("115", "+7"), most=30, look_at=2000)
+    assert (found, gave_up) == ([], False)
+    for index in (7, 8):
+        await store.missed.close(numbers[index], f"n{index}", NOON + 900, Reason.SPAM, "102", "")
+    for manager, whose in (("115", [numbers[7]]), ("102", [numbers[8], numbers[7]]), ("103", [])):
+        found, gave_up = await look(is_open=False, wanted=Wanted(manager), most=30, look_at=2000)
+        assert ([one.number for one in found], gave_up) == (whose, False)

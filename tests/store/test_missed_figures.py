@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 from ari_app.calls import LOST_SECONDS
 from ari_app.store.calls import CallStore
 from ari_app.store.missed import Reason
-from ari_app.store.missed_figures import MissedStatistics, missed_statistics
+from ari_app.store.missed_figures import MissedStatistics, Remembered, missed_statistics
 from ari_app.store.statistics import By
 from tests.store.test_missed import ANNA, BORIS, NOON, called, tried
 from tests.store.test_statistics import MOSCOW, SHOP, write
@@ -52,3 +52,48 @@ async def test_those_of_other_days_do_not_count(redis: Redis) -> None:
     store = CallStore(redis, "shop")
     await write(store, tried(at=NOON - LOST_SECONDS), tried("m2", NOON + LOST_SECONDS, number=BORIS))
     assert (await read(store)).all.missed == 0
+
+
+async def test_what_is_remembered_of_days_adds_up_to_the_same(redis: Redis) -> None:
+    store, remembered = CallStore(redis, "shop"), Remembered()
+    end = NOON + 9 * LOST_SECONDS
+
+    async def both() -> MissedStatistics:
+        again = await missed_statistics(store.missed, NOON, end, MOSCOW, end, remembered)
+        assert again == await missed_statistics(store.missed, NOON, end, MOSCOW, end)
+        return again
+
+    for day, number in enumerate((ANNA, BORIS, VERA)):
+        at = NOON + day * LOST_SECONDS
+        await write(store, tried(f"m{day}", at, number=number, responsible="101"))
+        await write(store, called(f"o{day}", at + 60 * (day + 1), number=number))
+    assert (await both()).all.median == 125
+    assert (await both()).by[By.MANAGER]["101"].missed == 3
+    await write(store, tried("m9", NOON + 7200, number=DINA), called("o9", NOON + 7500, number=DINA))
+    assert sorted((await both()).all.seconds) == [65, 125, 185, 305]
+    await write(store, tried("open", NOON + 9000, number=GLEB, responsible="101"))
+    assert (await both()).all.missed == 5
+    await write(store, tried("again", NOON + 6 * LOST_SECONDS, number=GLEB, responsible="102"))
+    assert (await both()).by[By.MANAGER]["102"].lost == 1
+    await store.missed.forget(NOON + LOST_SECONDS)
+    assert (await both()).all.missed == 2
+
+
+async def test_no_more_is_remembered_than_there_is_room_for(redis: Redis) -> None:
+    store, remembered = CallStore(redis, "shop"), Remembered(most=2)
+    for day, number in enumerate((ANNA, BORIS, VERA)):
+        at = NOON + day * LOST_SECONDS
+        await write(store, tried(f"m{day}", at, number=number), called(f"o{day}", at + 60, number=number))
+    end = NOON + 9 * LOST_SECONDS
+    for _ in range(2):
+        found = await missed_statistics(store.missed, NOON, end, MOSCOW, end, remembered)
+        assert found.all.called_back == 3
+    assert len(remembered._known) == 2
+
+
+async def test_what_is_remembered_holds_until_one_of_a_day_is_lost(redis: Redis) -> None:
+    store, remembered = CallStore(redis, "shop"), Remembered()
+    await write(store, tried())
+    for now, lost in ((NOON + 60, 0), (NOON + LOST_SECONDS - 1, 0), (NOON + LOST_SECONDS, 1)):
+        found = await missed_statistics(store.missed, NOON - 60, NOON + LOST_SECONDS, MOSCOW, now, remembered)
+        assert (found.all.lost, found.all.missed) == (lost, 1)

@@ -17,11 +17,13 @@ from ari_app.accounts.current import Current
 from ari_app.accounts.reading import read_account
 from ari_app.calls.call import Call, Direction
 from ari_app.calls.outcome import Ending
-from ari_app.demo.crm.simulator import AnswerLost, CrmAccount, Manager, SimulatedCrm, Status
+from ari_app.demo.crm.simulator import AnswerLost, CrmAccount, Status
 from ari_app.demo.crm.tasks import Task
 from ari_app.reach import ANYWHERE, passage
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.delivery import Delivery
+from ari_app.retailcrm.letters import Letters
+from ari_app.retailcrm.mail import MailServer
 from ari_app.retailcrm.pace import Pace
 from ari_app.retailcrm.webhook import Webhook
 from ari_app.retailcrm.wording import Wording
@@ -45,13 +47,14 @@ class Shop:
     ) -> None:
         self.account = account
         self.reach = ANYWHERE
+        self.mail_server: MailServer | None = None
         phones = [{"number": "+74951112233", "site": "shop"}]
         toml = account_toml(crm={"url": account.url}, extensions={"101": 1, "102": 2}, phones=phones)
         given = "".join(f"{name} = {value}\n" for name, value in missed.items())
         if webhook is not None:
             given += '[webhook]\nurl = "{}"\nsecret = "{}"\n'.format(*webhook)
         self.current = Current(read_account(f"{toml}\n[missed]\n{given}{more}"))
-        self.calls = CallStore(redis, self.current.account.id)
+        self.calls = CallStore(redis, self.current.account.id, mail=lambda: self.current.mail)
 
     async def write(self, *calls: Call) -> None:
         """Let calls be over."""
@@ -64,8 +67,12 @@ class Shop:
         async with aiohttp.ClientSession() as session, passage(self.reach) as outside:
             crm = client(session, self.account.url, self.account.key, Pace.unlimited())
             wording = Wording(self.current, "http://localhost/recordings")
-            webhook = Webhook(outside.session, self.current)
-            delivery = Delivery(self.calls, crm, wording, self.current, time.time, webhook=webhook)
+            webhook, server = Webhook(outside.session, self.current), self.mail_server
+            letters = Letters(self.current, "http://localhost", server) if server is not None else None
+            outbox, missed = self.calls.outbox, self.calls.missed
+            delivery = Delivery(
+                outbox, missed, crm, wording, self.current, time.time, webhook=webhook, letters=letters
+            )
             work = asyncio.create_task(delivery.run())
             try:
                 yield delivery
@@ -76,7 +83,7 @@ class Shop:
     async def told(self) -> None:
         """Tell the CRM of all there is, until nothing is left."""
         async with self.telling(), asyncio.timeout(30):
-            while await self.calls.outbox():  # noqa: ASYNC110 - the timeout decides
+            while await self.calls.outbox.read():  # noqa: ASYNC110 - the timeout decides
                 await asyncio.sleep(0.01)
 
     @property
@@ -93,20 +100,6 @@ def called_back(ident: str = "o1", ago: float = 30.0, number: str = ANNA) -> Cal
 
 
 @pytest.fixture
-async def crm() -> AsyncIterator[SimulatedCrm]:
-    async with SimulatedCrm() as crm:
-        yield crm
-
-
-@pytest.fixture
-async def account(crm: SimulatedCrm) -> AsyncIterator[CrmAccount]:
-    managers = [Manager(id=1, last_name="Ольгина", code="101"), Manager(id=2, code="102")]
-    account = crm.account(key="k" * 32, managers=managers)
-    yield account
-    assert account.violations == []
-
-
-@pytest.fixture
 def shop(redis: Redis, account: CrmAccount) -> Callable[..., Shop]:
     return lambda **missed: Shop(redis, account, **missed)
 
@@ -114,7 +107,7 @@ def shop(redis: Redis, account: CrmAccount) -> Callable[..., Shop]:
 async def test_without_the_setting_the_crm_is_told_nothing(shop: Callable[..., Shop]) -> None:
     plain = shop()
     await plain.write(vain(), called_back())
-    assert await plain.calls.outbox() == []
+    assert await plain.calls.outbox.read() == []
 
 
 async def test_whose_the_customer_is_gets_one_task_with_a_deadline(shop: Callable[..., Shop]) -> None:
@@ -190,7 +183,7 @@ async def test_a_task_that_was_removed_in_the_crm_is_done(shop: Callable[..., Sh
     office.account.desk.tasks.clear()
     await office.write(called_back())
     await office.told()
-    assert await office.calls.refusals() == []
+    assert await office.calls.outbox.refusals() == []
     office.account.violations.clear()  # the CRM says that there is no such task
 
 
@@ -217,7 +210,7 @@ async def test_a_key_that_may_not_give_tasks_holds_up_nothing_else(shop: Callabl
     async with office.telling() as delivery:
         await office.account.wait_until(lambda one: sum(r.route == "tasks" for r in one.requests) >= 1)
         assert delivery.problem is None
-    assert {type(entry.tell).__name__ for entry in await office.calls.outbox()} >= {"TellTask"}
+    assert {type(entry.tell).__name__ for entry in await office.calls.outbox.read()} >= {"TellTask"}
     office.account.heal()
     await office.told()
     assert len(office.tasks) == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
@@ -13,22 +12,13 @@ from ari_app.calls.call import Call, Stage
 from ari_app.calls.happenings import CallArrived
 from ari_app.calls.journal import JournalLine
 from ari_app.calls.orders import Order, TellCustomer, TellRinging
-from ari_app.demo.crm.simulator import AnswerLost, CrmAccount, Customer, Manager, SimulatedCrm, Status
+from ari_app.demo.crm.simulator import AnswerLost, CrmAccount, Customer, Status
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.store.calls import Step
 from tests.cabinet.kept_calls import ANNA, BORIS, over
 from tests.store.test_missed_told import Shop
 
 LINE = "+74951112233"
-
-
-@pytest.fixture
-async def account() -> AsyncIterator[CrmAccount]:
-    managers = [Manager(id=1, last_name="Ольгина", code="101"), Manager(id=2, code="102")]
-    async with SimulatedCrm() as crm:
-        account = crm.account(key="k" * 32, managers=managers)
-        yield account
-        assert account.violations == []
 
 
 @pytest.fixture
@@ -106,9 +96,9 @@ async def test_the_crms_refusal_of_one_who_was_made_in_this_moment_is_no_failure
 
     await answered(shop, "c1")
     async with shop.telling(Behind), asyncio.timeout(30):
-        while await shop.calls.outbox():  # noqa: ASYNC110 - the timeout decides
+        while await shop.calls.outbox.read():  # noqa: ASYNC110 - the timeout decides
             await asyncio.sleep(0.01)
-    assert await shop.calls.refusals() == []
+    assert await shop.calls.outbox.refusals() == []
     assert shop.account.customers.made == []
     (refused,) = shop.account.violations
     assert "already exists" in refused
@@ -121,10 +111,10 @@ async def test_a_key_that_may_make_no_customers_holds_up_nothing_of_the_call(sho
     await rings(shop, "c1", ANNA, "101")
     async with shop.telling() as delivery:
         async with asyncio.timeout(30):
-            while len(await shop.calls.outbox()) > 1:  # noqa: ASYNC110 - the timeout decides
+            while len(await shop.calls.outbox.read()) > 1:  # noqa: ASYNC110 - the timeout decides
                 await asyncio.sleep(0.01)
         assert delivery.problem is None
-    assert [type(entry.tell) for entry in await shop.calls.outbox()] == [TellCustomer]
+    assert [type(entry.tell) for entry in await shop.calls.outbox.read()] == [TellCustomer]
     shop.account.heal()
     await shop.told()
     assert len(shop.account.customers.made) == 1

@@ -9,11 +9,14 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
+from ari_app.accounts.reading import read_account
 from ari_app.calls.journal import UnreadableEntry
 from ari_app.calls.orders import TellResult
+from ari_app.store.accounts import Accounts
 from ari_app.store.calls import CallStore
 from ari_app.store.events import EventStore, What
-from ari_app.store.keys import Keys
+from ari_app.store.keys import ACCOUNTS, Keys
+from tests.support.accounts import account_toml
 from tests.support.history import HISTORY, put_ended, put_live, put_outbox
 
 KNOWN = next(one for one in HISTORY if one.name == "known_customer_answered")
@@ -34,6 +37,58 @@ UNREADABLE = {
     "nothing": b"{}",
     "no JSON": b"\x80oops",
 }
+
+
+async def stored_by_a_newer_version(redis: Redis, **sections: Any) -> tuple[Accounts, str]:
+    """Have a shop with settings that this version has no field for, or no such value of."""
+    account = read_account(account_toml(extensions=("101", "102"), calls={"fallback": "group:101"}))
+    await Accounts(redis, "key").apply(account, keep_client_id=True)
+    stored = orjson.loads(await redis.hget(ACCOUNTS, account.id) or b"")
+    for name, fields in sections.items():
+        stored[name] = {**stored.get(name, {}), **fields} if isinstance(fields, dict) else fields
+    stored["extensions"][1]["hat"] = "bowler"
+    await redis.hset(ACCOUNTS, account.id, orjson.dumps(stored))
+    return Accounts(redis, "key"), account.id
+
+
+async def test_a_shop_is_served_without_the_settings_that_only_a_newer_version_has(redis: Redis) -> None:
+    strange = {
+        "calls": {"recording_format": "opus", "mood": "merry", "record": False},
+        "missed": {"notify": "everybody"},
+        "fax": {"number": "+74951234567"},
+        "motto": "On we ring",
+    }
+    accounts, name = await stored_by_a_newer_version(redis, **strange)
+    before = await redis.hget(ACCOUNTS, name)
+    with capture_logs() as log:
+        for _ in range(2):
+            [account] = await accounts.all()
+    assert account.codes == frozenset(("101", "102"))
+    assert account.calls.fallback == "group:101"
+    assert (account.calls.record, account.calls.recording_format) == (False, "wav")
+    assert account.crm.api_key.get_secret_value() == "key"
+    [line] = log
+    assert sorted(line["what"]) == [
+        *("calls.mood", "calls.recording_format", "extensions.1.hat", "fax", "missed.notify", "motto"),
+    ]
+    assert await redis.hget(ACCOUNTS, name) == before
+
+
+async def test_a_shop_whose_destination_is_not_known_is_served_without_it(redis: Redis) -> None:
+    accounts, _ = await stored_by_a_newer_version(redis, calls={"fallback": "carrier-pigeon:1"})
+    [account] = await accounts.all()
+    assert account.calls.fallback == ""
+    assert account.codes == frozenset(("101", "102"))
+
+
+async def test_a_shop_of_which_more_cannot_be_read_is_left_alone_and_hides_no_other(redis: Redis) -> None:
+    accounts, name = await stored_by_a_newer_version(redis, pbx={"host": "no host"})
+    other = read_account(account_toml(crm={"url": "https://o.retailcrm.ru"}, pbx={"stasis_app": "other"}))
+    with capture_logs() as log:
+        await accounts.apply(other, keep_client_id=True)
+        assert [account.id for account in await accounts.all()] == [other.id]
+        assert await accounts.names() == sorted((other.id, name))
+    assert [line["log_level"] for line in log] == ["error"]
 
 
 async def test_a_field_that_is_not_known_is_left_out(redis: Redis) -> None:
@@ -104,14 +159,14 @@ async def test_of_an_outbox_what_cannot_be_read_is_given_as_such_and_set_aside(r
     await redis.xadd(KEYS.outbox, {"what": "ever"})
     await put_outbox(redis, "shop", KNOWN)
     store = CallStore(redis, "shop")
-    *odd, _, _, last = await store.outbox()
+    *odd, _, _, last = await store.outbox.read()
     assert not isinstance(last, UnreadableEntry)
     assert isinstance(last.tell, TellResult)
     for at, entry in enumerate(odd):
         assert isinstance(entry, UnreadableEntry)
-        await store.set_aside(entry, float(at))
-    assert len(await store.outbox()) == 3
-    refusals = await store.refusals()
+        await store.outbox.set_aside(entry, float(at))
+    assert len(await store.outbox.read()) == 3
+    refusals = await store.outbox.refusals()
     assert [(refusal.call, refusal.tell) for refusal in refusals] == [
         ("c1", None),
         ("c2", None),
@@ -121,8 +176,8 @@ async def test_of_an_outbox_what_cannot_be_read_is_given_as_such_and_set_aside(r
     assert "TellTheWorld" in refusals[0].problem
     events, _ = await EventStore(redis, "shop").newest(10)
     assert {event.what for event in events} == {What.UNREADABLE}
-    assert await store.send_again(refusals[0].id) == "c1"
-    again = (await store.outbox())[-1]
+    assert await store.outbox.send_again(refusals[0].id) == "c1"
+    again = (await store.outbox.read())[-1]
     assert isinstance(again, UnreadableEntry)
     assert orjson.loads(again.stored) == {"kind": "TellTheWorld", "at": 1.0}
 
@@ -132,6 +187,6 @@ async def test_of_the_refused_what_cannot_be_read_is_listed_without_its_words(re
     await redis.hset(KEYS.refused, mapping={"1-1": orjson.dumps(data), "1-2": b"oops"})
     store = CallStore(redis, "shop")
     with capture_logs() as log:
-        [refusal] = await store.refusals()
+        [refusal] = await store.outbox.refusals()
     assert (refusal.id, refusal.call, refusal.tell, refusal.problem) == ("1-1", "c1", None, "no")
     assert len(log) == 1

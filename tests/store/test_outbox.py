@@ -31,7 +31,8 @@ from ari_app.demo.crm.simulator import (
 )
 from ari_app.retailcrm import quarantine, route
 from ari_app.retailcrm.client import RetailCrm
-from ari_app.retailcrm.delivery import POPUP_SECONDS, Delivery
+from ari_app.retailcrm.delivery import Delivery
+from ari_app.retailcrm.intake import POPUP_SECONDS
 from ari_app.retailcrm.pace import Pace
 from ari_app.retailcrm.wording import Wording
 from ari_app.store.calls import CallStore
@@ -83,7 +84,9 @@ class Shop:
         async with aiohttp.ClientSession() as session:
             crm = RetailCrm(session, self.account.url, self.account.key, pace or Pace.unlimited())
             wording = Wording(self.current, "http://localhost/recordings")
-            delivery = Delivery(self.calls, crm, wording, self.current, time.time, held)
+            delivery = Delivery(
+                self.calls.outbox, self.calls.missed, crm, wording, self.current, time.time, held
+            )
             work = asyncio.create_task(delivery.run())
             try:
                 yield delivery
@@ -155,7 +158,7 @@ async def test_a_result_that_fails_alone_is_set_aside_and_holds_up_no_other(shop
             assert more < 100
         assert delivery.backlog == 0
         assert delivery.problem is None
-    [refusal] = await shop.calls.refusals()
+    [refusal] = await shop.calls.outbox.refusals()
     assert (refusal.call, type(refusal.tell)) == ("call-17", TellResult)
     assert "it failed 5 times while others passed" in refusal.problem
     [event], _ = await shop.events.newest(10)
@@ -163,11 +166,11 @@ async def test_a_result_that_fails_alone_is_set_aside_and_holds_up_no_other(shop
 
     shop.account.heal()
     async with shop.telling() as delivery:
-        assert await shop.calls.send_again(refusal.id) == "call-17"
+        assert await shop.calls.outbox.send_again(refusal.id) == "call-17"
         delivery.wake()
         await until(shop.is_told)
     assert "call-17" in shop.uploaded()
-    assert await shop.calls.refusals() == []
+    assert await shop.calls.outbox.refusals() == []
 
 
 async def test_a_hangup_that_fails_alone_goes_aside_and_the_calls_result_is_told_meanwhile(
@@ -192,7 +195,7 @@ async def test_a_hangup_that_fails_alone_goes_aside_and_the_calls_result_is_told
         assert await shop.is_told()
     assert shop.uploaded() == {"bad"}
     assert told_before
-    [refusal] = await shop.calls.refusals()
+    [refusal] = await shop.calls.outbox.refusals()
     assert (refusal.call, type(refusal.tell)) == ("bad", TellHangup)
 
 
@@ -206,13 +209,13 @@ async def test_while_everything_fails_nothing_is_set_aside_and_the_order_is_kept
         await shop.account.wait_until(lambda crm: len(crm.requests) > 30, timeout=60)
         assert delivery.problem is not None
         assert delivery.backlog == 60
-        assert await shop.calls.refusals() == []
+        assert await shop.calls.outbox.refusals() == []
         shop.account.heal()
         await until(shop.is_told)
         assert delivery.problem is None
     assert shop.uploaded() == set(calls)
     assert all(shop.heard(call) == ["in", "hangup"] for call in calls)
-    assert await shop.calls.refusals() == []
+    assert await shop.calls.outbox.refusals() == []
 
 
 async def test_uploads_that_all_fail_are_an_outage_though_popups_pass(shop: Shop) -> None:
@@ -227,7 +230,7 @@ async def test_uploads_that_all_fail_are_an_outage_though_popups_pass(shop: Shop
             lambda crm: sum(one.route == "upload" for one in crm.requests) > 8, timeout=60
         )
         assert delivery.problem is not None
-        assert await shop.calls.refusals() == []
+        assert await shop.calls.outbox.refusals() == []
         shop.account.heal()
         await until(shop.is_told)
     assert len(shop.uploaded()) == 40
@@ -241,7 +244,7 @@ async def test_a_refused_result_is_found_among_fifty(shop: Shop) -> None:
     async with shop.telling():
         await until(shop.is_told)
     assert shop.uploaded() == set(calls) - {"call-33"}
-    [refusal] = await shop.calls.refusals()
+    [refusal] = await shop.calls.outbox.refusals()
     assert refusal.call == "call-33"
 
 
@@ -253,7 +256,7 @@ async def test_what_cannot_be_put_into_the_crms_words_goes_aside(shop: Shop) -> 
         await until(shop.is_told)
         assert delivery.problem is None
     assert shop.uploaded() == {"good"}
-    [refusal] = await shop.calls.refusals()
+    [refusal] = await shop.calls.outbox.refusals()
     assert refusal.call == "bad"
 
 
@@ -271,13 +274,13 @@ async def test_what_cannot_be_read_goes_aside_untouched_and_comes_back_as_it_was
     async with shop.telling():
         await until(shop.is_told)
     assert shop.uploaded() == {"good"}
-    refusals = await shop.calls.refusals()
+    refusals = await shop.calls.outbox.refusals()
     assert len(refusals) == len(odd)
     for refusal in refusals:
-        assert await shop.calls.send_again(refusal.id) is not None
+        assert await shop.calls.outbox.send_again(refusal.id) is not None
     again = [fields for _, fields in await shop.redis.xrange(shop.keys.outbox) or []]
     assert again == odd
-    assert await shop.calls.refusals() == []
+    assert await shop.calls.outbox.refusals() == []
 
 
 async def test_an_outbox_that_cannot_be_read_is_said_to_be(shop: Shop) -> None:
@@ -363,7 +366,7 @@ async def test_a_popup_sent_for_one_of_two_ends_for_that_one_after_a_restart(sho
 
 async def test_what_is_handed_over_is_told_without_the_outbox_being_read(shop: Shop) -> None:
     async with shop.telling() as delivery:
-        await until(lambda: delivery.unread is None and not (delivery._news or delivery._reading))
+        await until(lambda: delivery.intake.caught_up)
         await shop.redis.config_resetstat()
         for number in range(5):
             delivery.take(await shop.entries(f"call-{number}", rings(time.time()), ends(time.time())))
@@ -409,7 +412,7 @@ async def test_what_was_read_before_it_is_handed_over_is_told_once(shop: Shop) -
     async with shop.telling() as delivery:
         entries = await shop.entries("call", rings(time.time()), ends(time.time()))
         delivery.wake()
-        await until(lambda: delivery._seen_until == entries[-1].id)
+        await until(lambda: delivery.intake.read_until == entries[-1].id)
         delivery.take(entries)
         await until(shop.is_told)
         more = await shop.entries("another", rings(time.time()))

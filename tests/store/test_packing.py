@@ -36,7 +36,7 @@ async def written(store: CallStore) -> Call:
     """A call that was written, step by step, and told; not packed yet."""
     for step in steps_of("one"):
         await store.write([step])
-    await store.told([one for one in await store.outbox() if isinstance(one, OutboxEntry)], 1.0)
+    await store.outbox.told([one for one in await store.outbox.read() if isinstance(one, OutboxEntry)], 1.0)
     found = await store.get("one")
     assert found is not None
     return found
@@ -100,7 +100,7 @@ async def test_what_the_crm_refuses_of_a_packed_call_is_in_its_journal(redis: Re
     await pack_all(store)
     [tell] = [tell for step in steps_of("one") for tell in step.tells if isinstance(tell, TellResult)]
     before = await store.journal("one")
-    await store.refused(OutboxEntry("9-9", call.id, tell), 3.0, "no")
+    await store.outbox.refused(OutboxEntry("9-9", call.id, tell), 3.0, "no")
     for _ in range(2):
         assert len(await store.journal("one")) == len(before) + 1
         assert await store.settled([call], before=call.started_at + 1e6) == [call]

@@ -59,7 +59,7 @@ async def test_what_was_kept_is_told_though_nobody_was_told_that_it_is_kept(redi
         await calls.take(RINGS)
     assert told == [None]
     assert await calls.take(RINGS) is Taken.REPEATED
-    assert [type(entry.tell) for entry in await store.outbox()] == [TellRinging]
+    assert [type(entry.tell) for entry in await store.outbox.read()] == [TellRinging]
 
 
 async def test_reports_that_come_at_the_same_moment_are_taken_one_after_the_other(redis: Redis) -> None:
@@ -67,7 +67,7 @@ async def test_reports_that_come_at_the_same_moment_are_taken_one_after_the_othe
     calls = reported(store)
     taken = await asyncio.gather(*(calls.take(report) for report in (RINGS, ENDS) * 10))
     assert taken.count(Taken.NEW) == 2
-    assert [type(entry.tell) for entry in await store.outbox()] == [TellRinging, TellHangup, TellResult]
+    assert [type(entry.tell) for entry in await store.outbox.read()] == [TellRinging, TellHangup, TellResult]
 
 
 async def test_a_channels_id_can_be_anything(redis: Redis) -> None:

@@ -1,6 +1,7 @@
 """The counters beside the calls: each call counts once, and as it was last written."""
 
 import asyncio
+import random
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
@@ -221,3 +222,25 @@ def test_whatever_is_written_and_again_the_counters_are_those_of_the_last_states
         finally:
             runner.run(redis.aclose())
             runner.run(server.__aexit__(None, None, None))
+
+
+async def test_many_days_add_up_to_what_their_calls_do(redis: Redis) -> None:
+    store, chance, calls = CallStore(redis, "shop", lambda: MOSCOW), random.Random(1), list[Call]()
+    for number in range(300):
+        made = missed if number % 3 else call
+        at = MIDNIGHT - 14 * 86_400 + chance.randrange(28 * 86_400)
+        talker = chance.choice(("101", "102"))
+        calls.append(made(f"c{number}", at, direction=chance.choice(tuple(Direction)), talker=talker))
+    await write(store, *calls)
+    days: dict[Any, Figures] = {}
+    by: dict[Any, Figures] = {}
+    for one in calls:
+        counted = counted_as(one, MOSCOW)
+        assert counted is not None
+        day, hour, _, answered, waiting, talking, manager, line = counted
+        figures = Figures(int(answered), 1 - int(answered), float(waiting), float(talking))
+        of_day = (one.direction, date.fromisoformat(str(day)))
+        days[of_day] = days.get(of_day, Figures()) + figures
+        for kind, key in ((By.HOUR, hour), (By.MANAGER, manager), (By.LINE, line)):
+            by[one.direction, kind, key] = by.get((one.direction, kind, key), Figures()) + figures
+    assert await read(redis) == Statistics(days, by)

@@ -3,72 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import time
-from collections.abc import AsyncIterator
-from typing import Any
 
-import orjson
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 from redis.asyncio import Redis
 
 from ari_app.calls.outcome import Ending
-from ari_app.demo.crm.simulator import CrmAccount, Manager, SimulatedCrm
-from ari_app.reach import Reach, read_networks
+from ari_app.demo.crm.simulator import CrmAccount
+from ari_app.reach import Reach
 from ari_app.retailcrm import delivery
 from ari_app.store.missed import Reason
 from tests.cabinet.kept_calls import ANNA, over
 from tests.store.test_missed_told import Shop, called_back, vain
-
-SECRET = "hunter2-hunter2-hunter2"
-LOOPBACK = Reach(read_networks(["127.0.0.0/8"]))
-
-
-class Program:
-    """What the shop has at the webhook's address."""
-
-    def __init__(self) -> None:
-        self.status = 204
-        self.tried = 0
-        self.said: list[dict[str, Any]] = []
-        self.moved: str | None = None
-        app = web.Application()
-        app.router.add_post("/missed", self._take)
-        self.server = TestServer(app)
-
-    async def _take(self, request: web.Request) -> web.Response:
-        body = await request.read()
-        self.tried += 1
-        timestamp = request.headers["X-Ari-App-Timestamp"]
-        digest = hmac.digest(SECRET.encode(), timestamp.encode() + b"." + body, "sha256").hex()
-        assert hmac.compare_digest(request.headers["X-Ari-App-Signature"], f"sha256={digest}")
-        assert abs(time.time() - int(timestamp)) < 60
-        if self.status == 204:
-            self.said.append(orjson.loads(body))
-        return web.Response(status=self.status, headers={"Location": "http://127.0.0.1:1/"})
-
-    @property
-    def events(self) -> list[str]:
-        return [one["event"] for one in self.said]
-
-
-@pytest.fixture
-async def program() -> AsyncIterator[Program]:
-    program = Program()
-    await program.server.start_server()
-    yield program
-    await program.server.close()
-
-
-@pytest.fixture
-async def account() -> AsyncIterator[CrmAccount]:
-    managers = [Manager(id=1, code="101"), Manager(id=2, code="102")]
-    async with SimulatedCrm() as crm:
-        account = crm.account(key="k" * 32, managers=managers)
-        yield account
-        assert account.violations == []
+from tests.support.shop_program import LOOPBACK, SECRET, Program
 
 
 @pytest.fixture
@@ -146,12 +93,12 @@ async def test_while_it_fails_the_crm_hears_all_and_then_it_hears_all_in_order(
     program.status = status
     await shop.write(vain(), called_back())
     async with shop.telling() as telling, asyncio.timeout(60):
-        while program.tried < 2 or len(await shop.calls.outbox()) > 2:  # noqa: ASYNC110
+        while program.tried < 2 or len(await shop.calls.outbox.read()) > 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         assert telling.problem is None
         assert [task.complete for task in shop.tasks] == [True]
         program.status = 204
-        while await shop.calls.outbox():  # noqa: ASYNC110
+        while await shop.calls.outbox.read():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert program.events == ["missed", "called_back"]
 
@@ -165,12 +112,12 @@ async def test_what_it_does_not_take_for_an_hour_is_set_aside_for_a_person(
         over("m1", time.time() - old, ANNA, ending=Ending.GAVE_UP), vain("m2", number="+79035550000")
     )
     async with shop.telling(), asyncio.timeout(60):
-        while not await shop.calls.refusals():  # noqa: ASYNC110
+        while not await shop.calls.outbox.refusals():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    (aside,) = await shop.calls.refusals()
+    (aside,) = await shop.calls.outbox.refusals()
     assert (aside.call, aside.problem) == ("m1", "it was not taken within an hour: webhook: 500")
     program.status = 204
-    assert await shop.calls.send_again(aside.id) == "m1"
+    assert await shop.calls.outbox.send_again(aside.id) == "m1"
     await shop.told()
     assert {one["id"] for one in program.said} == {"m1", "m2"}
 
@@ -179,8 +126,9 @@ async def test_an_address_in_our_own_network_is_never_asked(shop: Shop, program:
     shop.reach = Reach()
     await shop.write(vain())
     async with shop.telling() as telling, asyncio.timeout(60):
-        while telling.webhook_problem is None:  # noqa: ASYNC110
+        while not telling.troubles:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        assert "own network" in telling.webhook_problem
+        (trouble,) = telling.troubles
+        assert "own network" in trouble.problem
     assert program.tried == 0
-    assert SECRET not in str(await shop.calls.outbox())
+    assert SECRET not in str(await shop.calls.outbox.read())

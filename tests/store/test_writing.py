@@ -6,17 +6,21 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from ari_app.calls import Haste, OutboxEntry, haste_of
 from ari_app.calls.journal import JournalLine, load_line
 from ari_app.calls.orders import REPEATABLE
 from ari_app.errors import StoreUnavailable
 from ari_app.store.calls import CallStore, Step
+from ari_app.store.connection import ask_together
 from ari_app.store.keys import Keys
 from ari_app.store.ledger import Ledger
+from ari_app.store.statistics import state_of
 from ari_app.store.writing import Commands, Writer
 from tests.store.test_bounds import steps_of
 from tests.support.history import HISTORY
@@ -57,6 +61,20 @@ def test_what_makes_something_is_written_before_it_and_what_is_told_or_over_at_o
         assert haste in (Haste.FIRST, Haste.AT_ONCE)
     if line.before is not line.after and line.after in ("talking", "transferring", "dialplan", "ending"):
         assert haste in (Haste.FIRST, Haste.AT_ONCE)
+
+
+async def test_a_state_stands_there_as_it_was_written_last_though_only_what_differs_is_sent_to_the_file(
+    redis: Redis,
+) -> None:
+    store = CallStore(redis, "shop")
+    calls = [replace(one.call, id="one") for one in HISTORY]
+    states = [step.call for step in steps_of("one")] + calls + calls[::-1]
+    for state in states:
+        await store.write([replace(ARRIVES, call=state)])
+        assert await redis.get(Keys("shop").call("one")) == state_of(state, ZoneInfo("UTC"))
+        assert await store.get("one") == state
+    stats = await redis.info("commandstats")
+    assert stats["cmdstat_setrange"]["calls"] >= len(states) / 2
 
 
 async def test_a_note_waits_for_the_next_step_and_holds_its_call_up_for_nothing(redis: Redis) -> None:
@@ -100,7 +118,7 @@ async def test_what_the_crm_is_to_be_told_is_handed_over_when_it_is_written_and_
         for step in steps_of("one"):
             await ledger.write(step)
         assert await ledger.flush(10)
-        assert [entry for entries in told for entry in entries or ()] == await ledger._store.outbox()
+        assert [entry for entries in told for entry in entries or ()] == await ledger._store.outbox.read()
 
 
 async def test_after_an_outage_what_the_crm_is_to_be_told_is_read(redis: Redis) -> None:
@@ -150,6 +168,33 @@ async def test_who_waits_for_a_write_no_longer_takes_nobody_with_them(redis: Red
     assert await stays == []
     await asyncio.gather(gone, return_exceptions=True)
     assert len(await other.journal("one")) == 1
+
+
+async def test_a_connection_that_redis_has_closed_meanwhile_is_made_again_before_anything_is_written(
+    redis: Redis,
+) -> None:
+    store = CallStore(redis, "shop")
+    await store.write([ARRIVES])
+    await redis.client_kill_filter(_type="normal", skipme=True)
+    await redis.ping()
+    await store.write([IS_FOUND])
+    assert len(await store.journal("one")) == 2
+
+
+async def test_an_answer_for_which_nobody_waits_any_more_is_taken_for_no_other(redis: Redis) -> None:
+    await ask_together(redis, [("PING",)])
+    cut = asyncio.create_task(ask_together(redis, [("BLPOP", "nothing", 0.2), ("ECHO", "of the first")]))
+    await asyncio.sleep(0)
+    cut.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cut
+    assert await ask_together(redis, [("ECHO", "of the second")]) == [b"of the second"]
+
+
+async def test_what_redis_refuses_is_an_answer_among_the_others(redis: Redis) -> None:
+    first, refused, last = await ask_together(redis, [("ECHO", "a"), ("HGETALL",), ("ECHO", "b")])
+    assert (first, last) == (b"a", b"b")
+    assert isinstance(refused, ResponseError)
 
 
 async def test_a_redis_that_forgets_its_scripts_in_between_gets_all_and_in_order(redis: Redis) -> None:

@@ -72,11 +72,20 @@ include => from-internal-noxfer-additional
 [from-internal-noxfer-additional]
 include => app-dnd-cf
 
+[app-vmmain]
+exten => *97,1,Answer()
+ same => n,Sub(user-callerid)
+ same => n,Read(KEY,,1,,1,20)
+ same => n,Log(NOTICE,*97 heard ${KEY})
+ same => n,Wait(20)
+ same => n,Hangup()
+
 [from-internal-xfer]
 include => from-internal-custom
 include => from-internal-additional
 
 [from-internal-additional]
+include => app-vmmain
 include => ext-findmefollow
 include => findmefollow-ringallv2
 include => ext-queues
@@ -135,7 +144,8 @@ exten => s,1,Sub(user-callerid)
  same => n,Sub(dial-one,${IF($["${box}" = "novm"]?:${RINGTIMER})},${DIAL_OPTIONS},${EXTTOCALL})
  same => n,Set(status=${DIALSTATUS})
  same => n,Set(next=${IF($["${status}" = "BUSY"]?${DB(CFB/${EXTTOCALL})}:${DB(CFU/${EXTTOCALL})})})
- same => n,ExecIf($[${LEN(${next})} > 0]?Dial(Local/${next}@from-internal/n,${RINGTIMER},${DIAL_OPTIONS}))
+ same => n,Set(options=${IF($["${DIRECTION}" = "INBOUND"]?${STRREPLACE(DIAL_OPTIONS,T)}:${DIAL_OPTIONS})})
+ same => n,ExecIf($[${LEN(${next})} > 0]?Dial(Local/${next}@from-internal/n,${RINGTIMER},${options}))
  same => n,GotoIf($["${box}" = "novm"]?s-${status},1)
  same => n,Sub(vm,${box},${status})
  same => n,EndSub()
@@ -171,7 +181,8 @@ exten => s,1,Set(user=${ARG3})
  same => n,Sub(hangupcall)
  same => n(done),EndSub()
  same => n(forward),GotoIf($["${ARG1}" = ""]?from-internal,${forwarded},1)
- same => n,Dial(Local/${forwarded}@from-internal/n,${ARG1},${ARG2})
+ same => n,Set(options=${IF($["${DIRECTION}" = "INBOUND"]?${STRREPLACE(ARG2,T)}:${ARG2})})
+ same => n,Dial(Local/${forwarded}@from-internal/n,${ARG1},${options})
  same => n,EndSub()
 
 [macro-hangupcall]

@@ -20,6 +20,7 @@ from aiohttp import web
 from redis.asyncio import Redis
 
 from ari_app.accounts.account import Account
+from ari_app.accounts.dialplan_names import incoming_context
 from ari_app.accounts.reading import read_account
 from ari_app.calls.call import Call
 from ari_app.calls.journal import JournalLine
@@ -205,6 +206,14 @@ class Office:
         finally:
             await runner.cleanup()
 
+    async def lead_here(self) -> None:
+        """Put the context into the PBX's dialplan that our files have for customers' calls."""
+        context = incoming_context(self.app)
+        for number, step in enumerate((f"Stasis({self.app},incoming,)", "Hangup()"), start=1):
+            command = f"dialplan add extension s,{number},{step} into {context}"
+            said = await self.lab.asterisk.command(command)
+            assert "added" in said, said
+
     # -- people -------------------------------------------------------------------------------------------
 
     def phone(self, code: str, behaviour: Behaviour, which: int = 0) -> Phone:
@@ -316,25 +325,48 @@ class Office:
 
     async def left_on_pbx(self) -> list[str]:
         """Name the channels, bridges and recordings of ours that exist on the PBX."""
-        asterisk = self.lab.asterisk
-        login = aiohttp.encode_basic_auth(asterisk.ari_username, asterisk.ari_password)
         found: list[str] = []
-        async with aiohttp.ClientSession(headers={"Authorization": login}) as session:
+        async with self._asking() as (session, url):
             for kind, name in (("channels", "id"), ("bridges", "id"), ("recordings/stored", "name")):
-                async with session.get(f"{asterisk.ari_url}/{kind}") as response:
+                async with session.get(f"{url}/{kind}") as response:
                     found += [f"{kind} {one[name]}" for one in await response.json()]
         return [name for name in found if f"{self.app}-" in name]
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
+        """Give a client for the PBX's REST interface, and its address."""
+        asterisk = self.lab.asterisk
+        login = aiohttp.encode_basic_auth(asterisk.ari_username, asterisk.ari_password)
+        async with aiohttp.ClientSession(headers={"Authorization": login}) as session:
+            yield session, asterisk.ari_url
+
+    async def _only_remembered(self, left: list[str]) -> bool:
+        """Tell whether all that is left are bridges that the PBX lists and no longer has.
+
+        Asterisk 16 lists what was told of bridges last. What waits to be done in a bridge is done as it is
+        destroyed, and may tell of it once more: then it is listed for ever. To remove it is a conflict.
+        """
+        async with self._asking() as (session, url):
+            for name in left:
+                kind, _, ident = name.partition(" ")
+                if kind != "bridges":
+                    return False
+                async with session.delete(f"{url}/bridges/{ident}") as response:
+                    if response.status != 409:
+                        return False
+        return True
 
     async def is_clean(self) -> None:
         """Make sure that nothing is left: no channel, bridge or recording, no live call, nothing untold."""
 
         async def clean() -> bool | None:
-            return (
-                not (await self.left_on_pbx() or await self.calls.live() or await self.calls.outbox()) or None
-            )
+            left = await self.left_on_pbx() or await self.calls.live() or await self.calls.outbox.read()
+            return not left or None
 
         try:
             await self.eventually(clean, "something is left")
         except AssertionError:
-            left = (await self.left_on_pbx(), await self.calls.live(), await self.calls.outbox())
+            left = (await self.left_on_pbx(), await self.calls.live(), await self.calls.outbox.read())
+            if not (left[1] or left[2]) and await self._only_remembered(left[0]):
+                return
             raise AssertionError(f"something is left: {left}") from None

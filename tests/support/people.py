@@ -5,7 +5,7 @@ from __future__ import annotations
 from ari_app.calls import happenings as h
 from ari_app.calls.call import Role
 from ari_app.calls.routing import Outside
-from ari_app.calls.transfer import ATTENDED
+from ari_app.calls.talking import ATTENDED
 from tests.support.simulated_pbx import CLICKED, CLICKED_CUSTOMER, Channel, SimulatedPbx
 from tests.support.witness import CALLER, CODES
 

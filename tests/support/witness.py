@@ -173,10 +173,12 @@ class Witness:
                 assert not self.hangups
                 assert self.call.direction is Direction.IN
                 assert not self.call.known
+                assert self.call.trial is None, "nobody has called"
                 assert code == self.call.first_talker, "theirs is who has answered"
                 assert not self.acquainted, "a customer is made once"
                 self.acquainted = True
             case o.TellResult():
+                assert self.call.trial is None, "a trial is in no history"
                 assert news.direction is self.call.direction
                 assert bool(self.hangups) == bool(self.told), "the hangup is told before the result"
                 self.results.append(news)
@@ -252,7 +254,11 @@ class Witness:
         assert load_call(dump_call(call)) == call
 
     def _state(self, call: Call) -> None:
-        assert {timer.name for timer in call.timers} <= TIMERS_OF.get(call.stage, set())
+        timers = {timer.name for timer in call.timers}
+        if call.trial is not None and call.answered_at is not None and call.ending is None:
+            assert TimerName.TRIAL in timers, "a trial ends by itself"
+            timers.remove(TimerName.TRIAL)
+        assert timers <= TIMERS_OF.get(call.stage, set())
         assert len(call.timers) == len({timer.name for timer in call.timers})
         assert list(call.told) == self.told
         assert TimerName.RECORDER not in {timer.name for timer in call.timers} or call.recorder is not None
@@ -317,7 +323,7 @@ class Witness:
             assert answered == []
 
     def _end(self, call: Call) -> None:
-        assert len(self.results) == (call.number is not None)
+        assert len(self.results) == (call.number is not None and call.trial is None)
         assert call.timers == ()
         assert not call.bridge_open
         assert not self._open("", o.OpenBridge, o.CloseBridge)
@@ -337,7 +343,8 @@ class Witness:
             untold = customers | makers  # of whom could have made a call, the CRM hears who did
             rung = {leg.code for leg in call.legs if leg.code and leg.id.split("/")[0] not in untold}
             assert rung <= set(self.told), "who was rung was told"
-            self._verdict(call, self.results[0])
+        for result in self.results:
+            self._verdict(call, result)
 
     def _verdict(self, call: Call, result: o.TellResult) -> None:
         """The CRM names who talked last, or made the call, or else who should have talked."""
@@ -403,7 +410,8 @@ def random_first(random: Random, number: str | None, ajam: bool = True) -> First
     """Begin a call in one of the three ways; `ajam` tells whether it may be placed by AJAM."""
     match random.randrange(5):
         case 0 | 1:
-            return h.CallArrived(START, CALLER, number, None)
+            trial = random.choice((*CODES, *[None] * 4 * len(CODES)))
+            return h.CallArrived(START, CALLER, number, None, trial=trial)
         case 2:
             return h.CallDialled(START, CALLER, random.choice((*CODES, None)), number, None, OUTSIDE)
     way = Way.AJAM if ajam and random.random() < 0.3 else Way.ARI

@@ -6,6 +6,7 @@ from ari_app.accounts.account import Account
 from ari_app.accounts.reading import BadAccount, read_account
 from ari_app.accounts.sections import SECRETS, RecordingFormat
 from ari_app.calls.routing import Dialplan, People, Queue
+from ari_app.mailbox import mailbox
 
 SHORTEST = """
 [crm]
@@ -58,6 +59,10 @@ notify_group = "superadmins"
 [alerts]
 minutes = 10
 group = "superadmins"
+[mail]
+missed = ["sales@shop.example", "Anna@shop.example"]
+lost = ["chief@xn--80aaxitdbjk.xn--p1ai"]
+alerts = ["chief+calls@shop.example"]
 [webhook]
 url = "https://example.com/missed?shop=1"
 secret = "hunter2-hunter2-hunter2"
@@ -121,6 +126,28 @@ def test_every_field_of_the_file_is_understood() -> None:
     assert (account.missed.task_minutes, account.user_of(account.missed.task_for)) == (45, 2)
     assert account.missed.notify_group == "superadmins"
     assert account.calls.recording_format is RecordingFormat.MP3
+    assert account.mail.missed == ("sales@shop.example", "Anna@shop.example")
+    assert len(account.mail.everybody) == 4
+
+
+def test_an_address_is_written_to_once_and_in_the_form_that_every_server_takes() -> None:
+    given = 'missed = [" anna@Пример.рф ", "ANNA@пример.рф", "a_b-c.d+e@Shop.Example"]'
+    account = read_account(with_("mail", given))
+    assert account.mail.missed == ("anna@xn--e1afmkfd.xn--p1ai", "a_b-c.d+e@shop.example")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "anna", "@shop.example", "anna@", "anna@shop", "anna@@shop.example", "anna shop@shop.example"),
+        *("a\r\nb@shop.example", "anna@shop.example,b@shop.example", "<anna@shop.example>"),
+        *('"anna"@shop.example', ".anna@shop.example", "an..na@shop.example", "анна@shop.example"),
+        *("anna@-shop.example", "anna@shop..example", "anna@[127.0.0.1]", "a" * 65 + "@shop.example"),
+        "a@" + ".".join(["b" * 60] * 5),
+    ],
+)
+def test_what_is_no_address_is_taken_for_none(text: str) -> None:
+    assert mailbox(text) is None
 
 
 def test_a_shops_own_number_names_its_site_however_it_was_written() -> None:
@@ -200,6 +227,10 @@ def test_an_address_that_cannot_be_the_crms_is_refused(url: str) -> None:
         ("missed", 'notify = "all"', 'missed.notify: found "all", expected'),
         ("missed", 'notify_group = "a b"', "missed.notify_group: found"),
         ("alerts", "minutes = -1", "alerts.minutes: found -1"),
+        ("mail", 'missed = "anna@a.example"', "mail.missed: found "),
+        ("mail", 'lost = ["anna"]', 'mail.lost[0]: found "anna", expected an e-mail address'),
+        ("mail", 'alerts = ["Anna <anna@a.example>"]', "mail.alerts[0]: found "),
+        ("mail", f"lost = {[f'a{one}@b.example' for one in range(11)]}", "expected 10 addresses at most"),
         ("webhook", 'url = "https://a.example"', "webhook.secret: expected a secret"),
         ("webhook", 'url = "http://a.example"\nsecret = "hunter2-hunter2-hunter2"', "webhook.url: "),
         ("webhook", 'url = "https://a.example"\nsecret = "hunter2"', "webhook.secret: expected at least 16"),

@@ -444,3 +444,52 @@ async def test_a_new_listener_takes_over(pbx: FakePbx, ajam: Ajam) -> None:
         await old
     pbx.events.append("Hangup")
     assert await new == "Hangup"
+
+
+# -- what a page is offered ----------------------------------------------------------------------------------
+
+
+async def test_the_places_are_read_and_that_nothing_has_a_queue_is_no_trouble(
+    pbx: FakePbx, ajam: Ajam
+) -> None:
+    async def dialplan(_: web.Request) -> web.Response:
+        step = (
+            "Event: ListDialplan",
+            "Context: menu",
+            "Extension: s",
+            "Priority: 1",
+            "Application: WaitExten",
+        )
+        return _text("Success", "Message: DialPlan list will follow", "", *step)
+
+    async def no_such_action(_: web.Request) -> web.Response:
+        return _text("Error", "Message: Invalid/unknown command: QueueSummary")
+
+    pbx.reactions |= {"ShowDialPlan": dialplan, "QueueSummary": no_such_action}
+    assert (await ajam.places("retailcrm")).menus == ("menu,s,1",)
+
+
+@pytest.mark.parametrize("misbehaviour", MISBEHAVIOURS)
+async def test_a_dialplan_that_is_not_shown_says_nothing_of_whether_ajam_works(
+    pbx: FakePbx, ajam: Ajam, misbehaviour: Reaction
+) -> None:
+    pbx.reactions["ShowDialPlan"] = misbehaviour
+    with pytest.raises(PbxError):
+        await ajam.places("retailcrm")
+    assert ajam.usable
+
+
+async def test_a_dialplan_that_is_refused_is_told_from_one_that_has_nothing(pbx: FakePbx, ajam: Ajam) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return _text("Error", "Message: Permission denied")
+
+    pbx.reactions["ShowDialPlan"] = refuse
+    with pytest.raises(PbxRefused, match="Permission denied"):
+        await ajam.places("retailcrm")
+
+
+async def test_a_wrong_password_is_not_tried_again_and_again_for_a_page(pbx: FakePbx) -> None:
+    async with at(pbx, "wrong") as ajam:
+        with pytest.raises(PbxDenied):
+            await ajam.places("retailcrm")
+        assert not ajam.usable

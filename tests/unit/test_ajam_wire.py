@@ -64,6 +64,13 @@ def test_no_channels_are_a_whole_list_too() -> None:
     assert read_channels(read_answer((LIST_BEGINS + list_ends(0)).encode())) == []
 
 
+def test_a_channel_that_changes_while_it_is_listed_is_one_as_it_is_now() -> None:
+    now = CHANNEL.replace("ChannelStateDesc: Up", "ChannelStateDesc: Ringing")
+    assert now != CHANNEL
+    (channel,) = read_channels(read_answer((LIST_BEGINS + CHANNEL + now + list_ends(2)).encode()))
+    assert channel.state == "Ringing"
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ari_app.accounts.owners import Owners
 from ari_app.asterisk.events import Extensions
 
 
@@ -20,3 +21,15 @@ from ari_app.asterisk.events import Extensions
 )
 def test_an_extension_is_read_off_its_channel(channel_format: str, channel: str, code: str | None) -> None:
     assert Extensions(channel_format).code_of(channel) == code
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        *("Local/89035554433@from-queue-0000002a;1", "Local/+79035554433@from-queue-0000002a;1"),
+        *("Local/989035554433@from-queue-0000002a;1", "Local/98-0000002a;1", "Local/99@x-0000002a;1"),
+    ],
+)
+def test_a_mobile_is_its_owners_also_behind_the_outside_lines_digit(member: str) -> None:
+    people = Owners(frozenset({"101"}), mobiles={"+79035554433": "101"}, outside_prefix="9")
+    assert Extensions("PJSIP/##", lambda: people).code_of(member) == ("101" if "5554433" in member else None)

@@ -32,6 +32,9 @@ class Recorded:
         if operation == "getLive":
             raise PbxRefused(Way.ARI, "Recording not found", status=404)
 
+    async def remove_recording(self, _: str) -> None:
+        self.asked.append("deleteStored")
+
     async def download(self, path: str) -> aiohttp.ClientResponse:
         self.asked.append("file")
         return await self._session.get(self._url + path)
@@ -43,18 +46,18 @@ async def whole(_: web.Request) -> web.Response:
 
 async def test_what_is_closed_is_fetched_by_one_request_and_removed_by_another(tmp_path: Path) -> None:
     async with pbx(whole) as place:
-        there, done_with = Recorded(*place), set[str]()
+        there = Recorded(*place)
         store = RecordingStore(tmp_path, "key")
-        stored = await fetch_recording(cast(Pbx, there), store, "shop", "c1", done_with, closed=True)
+        stored = await fetch_recording(cast(Pbx, there), store, "shop", "c1", closed=True)
     assert there.asked == ["file", "deleteStored"]
-    assert (stored.seconds, done_with) == (2.0, set())
+    assert stored.seconds == 2.0
     assert store.path_of(stored.name).stat().st_size == len(WAV)
 
 
 async def test_what_may_yet_be_written_is_asked_for_first(tmp_path: Path) -> None:
     async with pbx(whole) as place:
         there, store = Recorded(*place), RecordingStore(tmp_path, "key")
-        await fetch_recording(cast(Pbx, there), store, "shop", "c1", set(), closed=False)
+        await fetch_recording(cast(Pbx, there), store, "shop", "c1", closed=False)
     assert there.asked == ["getLive", "file", "deleteStored"]
 
 
@@ -75,7 +78,7 @@ async def test_no_more_than_eight_files_are_on_their_way_at_once(tmp_path: Path)
         there, store = Recorded(*place), RecordingStore(tmp_path, "key")
         names = [f"c{number}" for number in range(20)]
         await asyncio.gather(
-            *(fetch_recording(cast(Pbx, there), store, "shop", name, set(), closed=True) for name in names)
+            *(fetch_recording(cast(Pbx, there), store, "shop", name, closed=True) for name in names)
         )
     assert most == DOWNLOADS == 8
     assert sorted(there.asked) == ["deleteStored"] * 20 + ["file"] * 20

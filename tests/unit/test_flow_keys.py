@@ -9,7 +9,7 @@ from ari_app.calls import orders as o
 from ari_app.calls.call import Stage
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
-from ari_app.calls.transfer import ATTENDED
+from ari_app.calls.talking import ATTENDED
 from tests.support.story import BUSY, CALLER, Story, dialled
 
 MANAGER = "c1-1"

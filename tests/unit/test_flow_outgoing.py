@@ -133,6 +133,14 @@ def test_a_busy_customer_ends_the_call_at_once_though_the_line_plays_a_tone() ->
     assert story.hung_up(CALLER) is HangUpReason.BUSY
 
 
+def test_a_line_that_says_congestion_at_its_end_tells_what_became_of_the_customer() -> None:
+    for rang, ending in (True, Ending.NOT_ANSWERED), (False, Ending.FAILED):
+        story = dialled().line_dials(rings=rang).wait(1).line_gives_up("NOANSWER")
+        story.happens(h.DialplanDoes(story.now, story.customer.id, Doing.REFUSES))
+        story.caller_hangs_up(34)
+        assert story.result.ending is ending
+
+
 def test_a_dialplan_that_dials_nobody_for_a_second_after_a_busy_customer_is_given_up() -> None:
     story = dialled().line_dials(rings=False).line_gives_up("BUSY").wait(0.9)
     assert story.call.stage is Stage.RINGING

@@ -9,7 +9,7 @@ from ari_app.calls import orders as o
 from ari_app.calls.call import RecordingState, Stage
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
-from ari_app.control.switchboard import kept_busy
+from ari_app.control.busy import kept_busy
 from tests.support.story import CALLER, NORMAL, RECORDER, START, TRUNK, Story, clicked, dialled, up
 
 PARKER, COLLEAGUE = "PJSIP/101-0000002a", "PJSIP/103-0000002b"
@@ -73,6 +73,15 @@ def test_who_has_taken_the_customer_out_parks_them_again() -> None:
     story = taken_out(parked(talking()).ends("101").wait(5)).wait(5)
     story.happens(h.MemberTransferred(story.now, CALLER, COLLEAGUE, "700")).wait(50)
     assert story.call.stage is Stage.TRANSFERRING
+    taken_out(story).wait(5).caller_hangs_up()
+    assert (story.call.talker, story.call.talking) == ("103", 20)
+
+
+def test_a_customer_who_is_seen_in_the_lot_again_waits_there_for_the_next_colleague() -> None:
+    story = taken_out(parked(talking()).ends("101").wait(5)).wait(5)
+    story.happens(h.CustomerParked(story.now, CALLER)).wait(50)
+    assert story.call.stage is Stage.TRANSFERRING
+    assert (story.given(o.HangUp), kept_busy(story.call)) == ([], frozenset())
     taken_out(story).wait(5).caller_hangs_up()
     assert (story.call.talker, story.call.talking) == ("103", 20)
 

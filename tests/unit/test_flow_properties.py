@@ -82,6 +82,8 @@ def random_happening(random: Random, call: Call, at: float, about: type) -> h.Ha
             return h.LegRefused(at, leg, "no")
         case h.MemberRung | h.MemberAnswered:
             return typing.cast(h.Happening, about(at, leg, member, code))
+        case h.FarHalfEnded:
+            return h.FarHalfEnded(at, leg, cause)
         case h.DialplanDoes:
             return h.DialplanDoes(at, leg, pick(tuple(Doing)))
         case h.KeyPressed:

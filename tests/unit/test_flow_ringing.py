@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
+from ari_app.asterisk.events import Extensions, Heard, Ids, read_event
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
-from ari_app.calls.call import Stage
+from ari_app.calls.call import Doing, Stage
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
 from tests.support.story import (
@@ -13,6 +16,8 @@ from tests.support.story import (
     CALLER,
     DECLINED,
     SHOP,
+    START,
+    TRUNK,
     UNREGISTERED,
     Story,
 )
@@ -155,6 +160,62 @@ def test_a_member_whose_answer_names_no_extension_is_known_from_the_ring() -> No
     assert story.call.talker == "105"
 
 
+def test_a_member_whose_telephone_forwards_outside_is_whose_the_call_is_there() -> None:
+    story = Story(fallback="queue:sales").found(None).member_rings("105").wait(1)
+    queue, desk, outside = story.queue.id, "PJSIP/105-0000002a", "Local/89031112233@phones-0000002b;1"
+    story.happens(h.MemberEnded(story.now, queue, desk, "CANCEL", outside, None, "onward"))
+    story.happens(h.MemberRung(story.now, queue, outside, None, rings=False, local="onward"))
+    there = f"{queue}/Local/89031112233@phones"
+    story.happens(h.FarHalfFound(story.now, there, "onward-2"))
+    story.happens(h.MemberRung(story.now, there, TRUNK, None)).wait(3)
+    story.happens(h.MemberAnswered(story.now, there, TRUNK, None))
+    story.happens(h.MemberAnswered(story.now, queue, outside, None, "onward")).wait(5)
+    assert (story.call.stage, story.call.talker) == (Stage.TALKING, "105")
+    story.caller_hangs_up().stored()
+    assert story.told == [("105",)]
+    assert story.hangup == (("105",), Ending.ANSWERED)
+    assert story.result.code == "105"
+
+
+def test_so_it_is_where_the_pbx_says_who_talks_before_the_telephone_there_was_heard_of() -> None:
+    story = Story(fallback="queue:sales").found(None).member_rings("105").wait(1)
+    queue, outside = story.queue.id, "Local/89031112233@phones-0000002b;1"
+    story.happens(h.MemberEnded(story.now, queue, "PJSIP/105-0000002a", "CANCEL", outside, None, "onward"))
+    story.happens(h.MemberRung(story.now, queue, outside, None, rings=False, local="onward"))
+    story.happens(h.MemberAnswered(story.now, queue, outside, None, "onward"))
+    story.happens(h.MemberAnswered(story.now, queue, TRUNK, None))
+    assert (story.call.stage, story.call.talker) == (Stage.TALKING, "105")
+
+
+def test_a_colleague_to_whom_a_members_telephone_forwards_is_told_and_credited() -> None:
+    story = Story(fallback="queue:sales").found(None).member_rings("105").wait(1)
+    queue, desk, onward = story.queue.id, "PJSIP/105-0000002a", "Local/106@phones-0000002b;1"
+    story.happens(h.MemberEnded(story.now, queue, desk, "CANCEL", onward, "106", "onward"))
+    story.happens(h.MemberRung(story.now, queue, onward, "106", rings=False, local="onward"))
+    there = f"{queue}/Local/106@phones"
+    story.happens(h.FarHalfFound(story.now, there, "onward-2"))
+    story.happens(h.MemberRung(story.now, there, "PJSIP/106-0000002c", "106")).wait(3)
+    story.happens(h.MemberAnswered(story.now, there, "PJSIP/106-0000002c", "106"))
+    story.happens(h.MemberAnswered(story.now, queue, onward, "106", "onward")).wait(5)
+    assert story.told == [("105",), ("106",)]
+    assert story.call.talker == "106"
+
+
+@pytest.mark.parametrize("desk_too", [False, True], ids=["forwarded", "the desk phone rings too"])
+def test_whose_calls_are_forwarded_by_the_dialplan_is_told_only_if_their_own_telephone_rings(
+    desk_too: bool,
+) -> None:
+    story = Story(fallback="queue:sales").found(None)
+    queue, first, second = story.queue.id, "Local/105@phones-0000002b;1", "Local/106@phones-0000002c;1"
+    story.happens(h.MemberRung(story.now, queue, first, "105", local="first"))
+    behind = f"{queue}/Local/105@phones"
+    story.happens(h.FarHalfFound(story.now, behind, "first-2"))
+    if desk_too:
+        story.happens(h.MemberRung(story.now, behind, "PJSIP/105-0000002a", "105"))
+    story.happens(h.MemberRung(story.now, behind, second, "106", local="second")).wait(1)
+    assert story.told == ([("105", "106")] if desk_too else [("106",)])
+
+
 def test_a_queue_that_gives_the_caller_up_sends_them_to_the_next_destination() -> None:
     story = Story(fallback="queue:sales;group:109").found(None).member_rings("105").wait(30).queue_ends()
     assert story.rung[-1] == "PJSIP/109"
@@ -218,3 +279,70 @@ def test_a_phone_of_chan_sip_is_joined_with_the_caller_only_when_it_answers() ->
     assert story.given(o.Join) == []
     story.answers("101")
     assert story.given(o.Join) == [o.Join("c1", (CALLER, "c1-1"))]
+
+
+# -- a dialplan that says that it is busy ------------------------------------------------------------------
+
+
+def test_a_managers_dialplan_that_plays_a_busy_tone_sends_the_caller_to_the_fallback_at_once() -> None:
+    story = Story(channel_format="Local/##@ext/n").found("101")
+    leg = story.phone("101")
+    story.happens(h.MemberRung(story.now, leg.id, "PJSIP/101-0000002a", "101"))
+    story.happens(h.MemberEnded(story.now, leg.id, "PJSIP/101-0000002a", "BUSY"))
+    story.happens(h.DialplanDoes(story.now, leg.id, Doing.REFUSES))
+    assert story.rung[-2:] == ["Local/103@ext/n", "Local/104@ext/n"]
+    assert story.hung_up(leg.id) is HangUpReason.NORMAL
+
+
+def test_a_group_of_the_dialplans_that_plays_a_busy_tone_is_passed_over_at_once() -> None:
+    story = Story(fallback="queue:groups,600;group:109").found(None).member_rings("105").wait(2)
+    story.member_ends("105", "BUSY").happens(h.DialplanDoes(story.now, story.queue.id, Doing.REFUSES))
+    assert story.rung[-1] == "PJSIP/109"
+
+
+@pytest.mark.parametrize(
+    ("tone", "ending"),
+    [(Doing.BUSY, Ending.BUSY), (Doing.REFUSES, Ending.FAILED)],
+    ids=["busy", "congestion"],
+)
+def test_a_managers_dialplan_that_rings_nobody_and_plays_a_tone_says_by_it_what_became_of_the_call(
+    tone: Doing, ending: Ending
+) -> None:
+    story = Story(channel_format="Local/##@ext/n", fallback="").found("101")
+    story.happens(h.DialplanDoes(story.now, story.phone("101").id, tone))
+    assert story.call.ending is ending
+
+
+@pytest.mark.parametrize(
+    ("cause", "ending"), [(17, Ending.BUSY), (19, Ending.NOT_ANSWERED), (27, Ending.FAILED)]
+)
+def test_why_the_dialplan_behind_a_leg_has_ended_counts_where_the_leg_itself_does_not_tell(
+    cause: int, ending: Ending
+) -> None:
+    story = Story(channel_format="Local/##@ext/n", fallback="").found("101")
+    leg = story.phone("101").id
+    story.happens(h.FarHalfEnded(story.now, f"{leg}-2", cause)).happens(h.LegEnded(story.now, leg, 16))
+    assert story.call.ending is ending
+
+
+def test_the_end_of_a_legs_far_half_is_read_only_where_it_tells_why() -> None:
+    for cause, told in (17, True), (16, False):
+        ident = "shop-0123456789abcdef-1-2"
+        event = {"type": "ChannelDestroyed", "channel": {"id": ident, "state": "Ring"}, "cause": cause}
+        said = read_event(event, START, Ids("shop"), Extensions("PJSIP/##"))
+        assert said == (Heard(ident, h.FarHalfEnded(START, ident, 17)) if told else None)
+
+
+@pytest.mark.parametrize(("status", "tone"), [("BUSY", Doing.BUSY), ("CONGESTION", Doing.REFUSES)])
+def test_a_busy_tone_behind_a_leg_is_read_off_the_pbxs_event(status: str, tone: Doing) -> None:
+    dialled = {"type": "Dial", "dialstatus": status, "dialstring": ""}
+    for channel, refuses in ("Local/600@groups-0000002a;1", True), ("PJSIP/101-0000002a", False):
+        event = dialled | {"peer": {"id": "leg", "name": channel}}
+        said = read_event(event, START, Ids("shop"), Extensions("PJSIP/##"))
+        assert said == (Heard("leg", h.DialplanDoes(START, "leg", tone)) if refuses else None)
+
+
+def test_a_manager_of_whom_no_telephone_rang_is_the_one_who_should_have_answered() -> None:
+    story = Story(channel_format="Local/##@phones/n", unknown="group:101").unknown()
+    story.happens(h.DialplanDoes(story.now, "c1-1-2", Doing.BUSY)).settle()
+    assert (story.told, story.result.code, story.result.ending) == ([], "101", Ending.BUSY)

@@ -52,22 +52,22 @@ def test_who_answers_in_a_queue_behind_the_menu_talks_and_is_told() -> None:
     story = sent_on().happens(h.CallerAnswered(14))
     rings(does(story, Doing.QUEUES).wait(10), "102").wait(1)
     assert story.told == [("101",), ("102",)]
-    answers(story, "102").wait(30).caller_hangs_up()
+    answers(story, "102").wait(30).caller_hangs_up().stored()
     assert (story.result.ending, story.result.code) == (Ending.ANSWERED, "102")
-    assert (story.result.waiting, story.result.talking) == (21, 30)
+    assert (story.result.waiting, story.result.talking, story.result.recording) == (21, 30, "c1.wav")
     assert story.hangup == (("101", "102"), Ending.ANSWERED)
 
 
 def test_voicemail_after_the_talk_is_no_talk_and_takes_no_credit() -> None:
     story = answers(rings(sent_on(), "102"), "102").wait(30)
-    does(story, Doing.SPEAKS).wait(20).caller_hangs_up()
+    does(story, Doing.SPEAKS).wait(20).caller_hangs_up().stored()
     assert (story.result.ending, story.result.code, story.result.talking) == (Ending.ANSWERED, "102", 30)
 
 
 def test_a_talker_there_transfers_the_caller() -> None:
     story = answers(rings(sent_on(), "102"), "102").wait(30)
     story.happens(h.MemberTransferred(story.now, CALLER, "PJSIP/102-0000002a", "103")).wait(5)
-    answers(rings(story, "103"), "103").wait(10).caller_hangs_up()
+    answers(rings(story, "103"), "103").wait(10).caller_hangs_up().stored()
     assert (story.result.code, story.result.talking) == ("103", 40)
     assert story.call.first_talker == "102"
 
@@ -75,13 +75,13 @@ def test_a_talker_there_transfers_the_caller() -> None:
 def test_the_dialplan_dials_somebody_else_after_the_talk() -> None:
     story = rings(answers(rings(sent_on(), "102"), "102").wait(30), "103").wait(5)
     assert story.call.talk_began is None
-    answers(story, "103").wait(10).caller_hangs_up()
+    answers(story, "103").wait(10).caller_hangs_up().stored()
     assert (story.result.code, story.result.talking) == ("103", 40)
 
 
 def test_a_telephone_of_nobodys_has_no_code() -> None:
     name = "PJSIP/trunk-0000002a"
-    story = answers(rings(sent_on(), None, name), None, name).wait(10).caller_hangs_up()
+    story = answers(rings(sent_on(), None, name), None, name).wait(10).caller_hangs_up().stored()
     assert (story.result.ending, story.result.code, story.result.talking) == (Ending.ANSWERED, None, 10)
 
 
@@ -93,7 +93,20 @@ def test_a_local_channel_is_followed_to_the_telephone_behind_it() -> None:
     story.happens(h.FarHalfFound(story.now, member, "far", up=False))
     story.happens(h.MemberAnswered(story.now, "far", "PJSIP/103-0000002b", "103"))
     assert story.call.talk_began is None  # it may be asked first whether it takes the call
-    story.happens(h.MemberAnswered(story.now, CALLER, name, "103", local="near")).wait(10).caller_hangs_up()
+    story.happens(h.MemberAnswered(story.now, CALLER, name, "103", local="near")).wait(
+        10
+    ).caller_hangs_up().stored()
+    assert (story.result.ending, story.result.code, story.result.talking) == (Ending.ANSWERED, "103", 10)
+
+
+def test_who_was_seen_talking_before_somebody_else_was_heard_to_answer_talks_no_more() -> None:
+    story = sent_on()
+    seen_at = story.now
+    story.wait(0.2)
+    answers(rings(story, "103"), "103")
+    fact = h.ChannelFact(CALLER, "Up", True, member="PJSIP/102-0000002a", code="102", in_stasis=False)
+    story.happens(h.PbxSaid(seen_at, (CALLER,), (fact,), False, known_up_at=seen_at - 5, deaf=True))
+    story.wait(10).caller_hangs_up().stored()
     assert (story.result.ending, story.result.code, story.result.talking) == (Ending.ANSWERED, "103", 10)
 
 
@@ -112,6 +125,8 @@ def test_whether_people_talk_in_a_conference_is_unknown(talked: bool) -> None:
     if talked:
         answers(rings(story, "102"), "102").wait(30)
     does(story, Doing.MEETS).wait(20).caller_hangs_up()
+    if talked:
+        story.stored()
     assert story.result.ending is (Ending.ANSWERED if talked else Ending.UNKNOWN)
     assert story.result.code == ("102" if talked else None)
     assert story.result.talking == (30 if talked else 0)
@@ -126,7 +141,7 @@ def test_an_end_that_nobody_saw_is_unknown() -> None:
 def test_a_talk_that_nobody_heard_begin_is_seen_by_what_is_true() -> None:
     story = sent_on().wait(10)
     fact = h.ChannelFact(CALLER, "Up", bridged=True, member="PJSIP/102-0000002a", code="102")
-    story.pbx_says(fact).wait(10).caller_hangs_up()
+    story.pbx_says(fact).wait(10).caller_hangs_up().stored()
     assert (story.result.ending, story.result.code, story.result.talking) == (Ending.ANSWERED, "102", 10)
     assert story.told == [("101",), ("102",)]
 

@@ -11,7 +11,7 @@ from ari_app.calls import orders as o
 from ari_app.calls.call import Direction, Doing, LegState, Stage
 from ari_app.calls.orders import HangUpReason
 from ari_app.calls.outcome import Ending
-from ari_app.calls.transfer import ATTENDED
+from ari_app.calls.talking import ATTENDED
 from tests.support.story import BUSY, CALLER, DECLINED, NORMAL, RECORDER, START, Story, dialled, up
 
 FAR = "far-1"
@@ -242,6 +242,19 @@ def test_a_colleague_who_answered_before_we_looked_is_known_when_we_look() -> No
     assert (story.call.stage, story.call.talker) == (Stage.TALKING, "102")
 
 
+def test_the_talk_with_somebody_outside_who_was_asked_first_stays_the_managers() -> None:
+    story = talking().transferred(ATTENDED).happens(h.LegAnswered(START + 16, "new-1"))
+    story.happens(h.FarHalfFound(story.now, "new-1", FAR, up=True, member="PJSIP/trunk-0000002b"))
+    assert (story.call.stage, story.call.talker) == (Stage.TALKING, "101")
+
+
+def test_so_it_does_in_the_call_in_which_they_were_asked() -> None:
+    story = dialled().wait(5).customer_answers().wait(10)
+    came = h.PartyReplaced(story.now, CALLER, "new-1", local=False, target=ATTENDED)
+    story.happens(came).wait(20).customer_ends().stored().settle()
+    assert (story.call.stage, story.result.code) == (Stage.ENDED, "101")
+
+
 def test_a_colleague_whose_phone_rings_in_vain_brings_the_customer_to_the_fallback() -> None:
     story = talking().transferred(ATTENDED).happens(h.LegAnswered(START + 16, "new-1"))
     story.happens(h.LegEnded(START + 30, "new-1", NORMAL))
@@ -281,6 +294,49 @@ def test_a_members_transfer_to_nobody_ends_the_queues_leg_and_the_fallback_is_tr
     story.queue_ends()
     assert story.call.stage is Stage.RINGING
     assert story.rung == ["Local/s@sales/n", "Local/s@sales/n"]
+
+
+@pytest.mark.parametrize("rung_first", [False, True], ids=["told first whereto", "rung first"])
+@pytest.mark.parametrize(("target", "talker"), [("79037654321", "101"), ("102", "102")])
+def test_a_manager_behind_a_local_channel_transfers_to_a_telephone_that_is_nobodys(
+    target: str, talker: str | None, rung_first: bool
+) -> None:
+    story, member, far = (
+        Story(channel_format="Local/##@phones/n").found("101"),
+        "PJSIP/101-0000002a",
+        "c1-1-2",
+    )
+    story.happens(h.MemberAnswered(story.now, far, member, "101")).wait(10)
+    says: list[h.Happening] = [
+        h.MemberTransferred(story.now, far, member, target),
+        h.MemberRung(story.now, far, "PJSIP/trunk-0000002b", None),
+    ]
+    for said in reversed(says) if rung_first else says:
+        story.happens(said)
+    story.happens(h.MemberAnswered(story.now, far, "PJSIP/trunk-0000002b", None)).wait(5)
+    assert (story.call.stage, story.call.talker) == (Stage.TALKING, talker)
+
+
+@pytest.mark.parametrize("then", ["voicemail", "another telephone"])
+def test_the_dialplan_goes_on_behind_the_manager_who_transferred_when_a_colleague_does_not_answer(
+    then: str,
+) -> None:
+    story = Story(channel_format="Local/##@phones/n").found("101")
+    member, colleague, far = "PJSIP/101-0000002a", "PJSIP/102-0000002b", "c1-1-2"
+    story.happens(h.LegAnswered(story.now, "c1-1"))
+    story.happens(h.MemberAnswered(story.now, far, member, "101")).wait(10)
+    story.happens(h.MemberTransferred(story.now, far, member, "102"))
+    story.happens(h.DialplanDoes(story.now, far, Doing.DIALS))
+    story.happens(h.MemberRung(story.now, far, colleague, "102")).wait(15)
+    story.happens(h.MemberEnded(story.now, far, colleague, "NOANSWER"))
+    assert (story.call.stage, story.given(o.HangUp)) == (Stage.TRANSFERRING, [])
+    if then == "voicemail":
+        story.happens(h.DialplanDoes(story.now, far, Doing.SPEAKS)).wait(20).caller_hangs_up().stored()
+        assert (story.result.code, story.result.talking) == ("101", 10)
+    else:
+        story.happens(h.MemberRung(story.now, far, "PJSIP/103-0000002c", "103")).wait(5)
+        story.happens(h.MemberAnswered(story.now, far, "PJSIP/103-0000002c", "103"))
+        assert (story.call.stage, story.call.talker) == (Stage.TALKING, "103")
 
 
 # -- in a call to a customer ------------------------------------------------------------------------------
@@ -444,3 +500,20 @@ def test_who_is_handed_over_to_a_call_that_still_rings_waits_in_the_managers_ste
     assert story.call.stage is Stage.RINGING
     story.happens(h.LegEnded(story.now, "new-1", 16))
     assert story.call.ending is Ending.GAVE_UP
+
+
+@pytest.mark.parametrize("does", [Doing.SPEAKS, Doing.BUSY])
+def test_what_the_dialplan_does_after_a_transfer_counts_also_where_it_is_heard_before_the_transfer(
+    does: Doing,
+) -> None:
+    story = Story(channel_format="Local/##@phones/n", fallback="group:103").found("101")
+    member, far = "PJSIP/101-0000002a", "c1-1-2"
+    story.happens(h.LegAnswered(story.now, "c1-1"))
+    story.happens(h.DialplanDoes(story.now, far, Doing.DIALS))
+    story.happens(h.MemberAnswered(story.now, far, member, "101")).wait(10)
+    story.happens(h.DialplanDoes(story.now, far, does))
+    story.happens(h.MemberTransferred(story.now, far, member, "102"))
+    if does is Doing.SPEAKS:
+        assert (story.call.stage, story.call.legs[0].does) == (Stage.TRANSFERRING, Doing.SPEAKS)
+    else:
+        assert story.rung[1:] == ["Local/103@phones/n"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 import tracemalloc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -230,6 +232,41 @@ async def test_a_description_has_four_megabytes_in_all(hidden: str, monkeypatch:
         tracemalloc.stop()
     assert peak < 25 * LONGEST_DESCRIPTION
     assert steps.longest < 10 * MOST_SECONDS, steps.what  # traced, and with the PBX in the same loop
+
+
+async def test_pbxs_that_describe_themselves_alike_share_that_and_nothing_else() -> None:
+    async with hostile_pbx() as one, hostile_pbx() as other, hostile_pbx() as older:
+        one.answers["/ari/channels"], other.answers["/ari/channels"] = b'["of one"]', b'["of the other"]'
+        channels = orjson.loads(older.files["/ari/api-docs/channels.json"])
+        channels["apis"] = [api for api in channels["apis"] if api["path"] != "/channels/create"]
+        older.files["/ari/api-docs/channels.json"] = orjson.dumps(channels)
+        at_another_address = orjson.loads(other.files["/ari/api-docs/channels.json"])
+        other.files["/ari/api-docs/channels.json"] = orjson.dumps(
+            {**at_another_address, "basePath": "http://elsewhere:8088/ari"}
+        )
+        async with aiohttp.ClientSession() as session:
+            aris = [await Ari.open(session, pbx.url, "user", "password") for pbx in (one, other, older)]
+            assert [await ari("channels", "list") for ari in aris] == [["of one"], ["of the other"], []]
+            assert aris[0]._client is aris[1]._client is not aris[2]._client
+            assert [ari.knows("channels", "create", "app") for ari in aris[:2]] == [True, True]
+            with pytest.raises(AttributeError):
+                aris[2].knows("channels", "create", "app")
+
+
+async def test_who_asks_at_once_what_exists_shares_the_answer_and_it_goes_when_nobody_needs_it() -> None:
+    async with hostile_pbx() as hostile, aiohttp.ClientSession() as session:
+        target = PbxTarget(hostile.url, "user", "password", "shop", "PJSIP/##")
+        pbx = Pbx(target, Passage(ANYWHERE, session), "shop")
+        pbx._ari = await Ari.open(session, hostile.url, "user", "password")
+        one, other = await asyncio.gather(pbx.snapshot(), pbx.snapshot())
+        assert one is other
+        last = await pbx.snapshot()
+        assert last is not one
+        gone = weakref.ref(last)
+        del last
+        await asyncio.sleep(0)  # the step that has brought it holds it
+        gc.collect()
+        assert gone() is None
 
 
 async def test_an_answer_of_a_million_empty_things_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,6 +93,7 @@ EXAMPLES: dict[str, Event] = {
     "LegRefused": h.LegRefused(1.0, "app-1-1", "500 Allocation failed"),
     "MemberRung": h.MemberRung(1.0, "app-1-1", "PJSIP/101-00000001", "101"),
     "MemberAnswered": h.MemberAnswered(1.0, "app-1-1", "PJSIP/101-00000001", None),
+    "FarHalfEnded": h.FarHalfEnded(1.0, "app-1-1-2", 17, 486),
     "DialplanDoes": h.DialplanDoes(1.0, "app-1-1-2", Doing.SPEAKS),
     "MemberEnded": h.MemberEnded(1.0, "app-1-1", "PJSIP/101-00000001", "BUSY"),
     "RecorderReady": h.RecorderReady(1.0),

@@ -50,7 +50,15 @@ class Line:
     def busy(self, call: Call) -> frozenset[str]:
         return frozenset()
 
-    async def facts(self, call: Call, channels: tuple[str, ...]) -> h.PbxSaid:
+    def stepped(self, call: Call) -> None:
+        """Nobody asks."""
+
+    @property
+    def facts(self) -> Line:
+        """Whom the call asks."""
+        return self
+
+    async def of(self, call: Call, channels: tuple[str, ...]) -> h.PbxSaid:
         """Say it; a question about some channels leaves the call deaf."""
         self.asked.append(channels)
         await self.may_say.wait()
@@ -98,7 +106,7 @@ async def test_a_call_to_which_more_happens_than_it_can_have_asks_the_pbx_what_i
     line.may_say.set()
     for _ in range(50 * MOST_WAITING):
         live.put(h.KeyPressed(BACK, CALLER, "1"))
-    assert live._mailbox.qsize() == MOST_WAITING + 1
+    assert len(live._mailbox) == MOST_WAITING + 1
     live.task = asyncio.create_task(live.run(None, ()))
     await line.said_all.wait()
     await live.settled()

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from ari_app.asterisk.ari import AriTransport
 from ari_app.asterisk.errors import PbxUnavailable
 from ari_app.asterisk.pbx import Pbx, PbxState, PbxTarget
-from ari_app.reach import ANYWHERE, NotOutside, Passage, Reach, passage, read_networks
+from ari_app.reach import ANYWHERE, NotOutside, Passage, Reach, Turnstile, passage, read_networks
 from ari_app.settings import BadSettings, read_settings
 
 INSIDE = [
@@ -191,3 +191,11 @@ def test_the_operator_names_networks_in_the_environment(monkeypatch: pytest.Monk
     monkeypatch.setenv("ARI_APP_PBX_NETWORKS", "pbx.example.com")
     with pytest.raises(BadSettings, match="PBX_NETWORKS"):
         read_settings()
+
+
+def test_pbxs_that_are_lost_at_one_moment_are_connected_again_one_after_the_other() -> None:
+    now = [50.0]
+    door = Turnstile(100, lambda: now[0])
+    assert [door.wait() for _ in range(500)] == pytest.approx([number / 100 for number in range(500)])
+    now[0] = 55.1
+    assert door.wait() == 0.0

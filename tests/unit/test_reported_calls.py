@@ -253,6 +253,8 @@ def test_an_unanswered_call_is_that_of_the_only_one_who_was_rung() -> None:
         ("", 7, Ending.ANSWERED),
         ("", 0, Ending.NOT_ANSWERED),
         ("JOINEMPTY", 0, Ending.NOT_ANSWERED),
+        ("CONTINUE", 7, Ending.ANSWERED),  # the queue's member hung up, the caller goes on in the dialplan
+        ("CONTINUE", 0, Ending.NOT_ANSWERED),
         ("BLINDTRANSFER", 0, Ending.ANSWERED),
         ("unknown", 0, Ending.UNKNOWN),
         ("unknown", 7, Ending.ANSWERED),

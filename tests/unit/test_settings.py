@@ -78,6 +78,12 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
         ("REDIS_URL", "http://hunter2"),
         ("REDIS_URL", "redis://:hunter2@host:abc"),
         ("PUBLIC_URL", "calls.example"),
+        ("SMTP_HOST", "smtp.example.com:587"),
+        ("SMTP_TLS", "yes"),
+        ("SMTP_PORT", "0"),
+        ("SMTP_SENDER", "hunter2"),
+        ("SMTP_SENDER", "calls@example.com"),
+        ("SMTP_PASSWORD", "hunter2"),
     ],
 )
 def test_a_bad_value_is_named_with_what_was_expected(
@@ -106,6 +112,41 @@ def test_calls_are_kept_for_some_days(monkeypatch: pytest.MonkeyPatch, days: str
     else:
         with pytest.raises(BadSettings, match="ARI_APP_KEEP_CALLS_DAYS"):
             read_settings()
+
+
+def test_the_server_for_mail_is_known_with_its_sender_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings().smtp_host is None
+    monkeypatch.setenv("ARI_APP_SMTP_HOST", "smtp.example.com")
+    with pytest.raises(
+        BadSettings, match=r"^ARI_APP_SMTP_SENDER: expected it together with ARI_APP_SMTP_HOST"
+    ):
+        read_settings()
+    monkeypatch.setenv("ARI_APP_SMTP_SENDER", "calls@example.com")
+    for tls, port in (("", 587), ("starttls", 587), ("tls", 465), ("none", 25)):
+        monkeypatch.setenv("ARI_APP_SMTP_TLS", tls)
+        assert read_settings().smtp_at == port
+    monkeypatch.setenv("ARI_APP_SMTP_PORT", "2525")
+    assert read_settings().smtp_at == 2525
+
+
+def test_the_password_for_mail_comes_from_a_file_and_goes_by_tls_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text("hunter2\n")
+    given = {"HOST": "smtp.example.com", "SENDER": "calls@example.com", "USER": "calls"}
+    for name, value in (given | {"PASSWORD_FILE": str(tmp_path / "password")}).items():
+        monkeypatch.setenv(f"ARI_APP_SMTP_{name}", value)
+    settings = read_settings()
+    assert settings.smtp_password == SecretStr("hunter2")
+    assert "hunter2" not in repr(settings)
+    monkeypatch.setenv("ARI_APP_SMTP_TLS", "none")
+    with pytest.raises(
+        BadSettings, match=r"^ARI_APP_SMTP_PASSWORD: expected ARI_APP_SMTP_TLS to be"
+    ) as error:
+        read_settings()
+    assert "hunter2" not in str(error.value)
+    monkeypatch.setenv("ARI_APP_SMTP_HOST", "localhost")
+    assert read_settings().smtp_at == 25
 
 
 def test_an_unknown_setting_is_named_with_what_may_be_meant(

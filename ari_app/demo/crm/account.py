@@ -322,6 +322,7 @@ class CrmAccount:
         users = [
             _person(manager)
             | {"active": manager.active, "isManager": True, "status": manager.status, "online": True}
+            | ({"phone": manager.phone} if manager.phone else {})
             for manager in managers[(page - 1) * limit : page * limit]
         ]
         pagination = {

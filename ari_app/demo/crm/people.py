@@ -18,6 +18,7 @@ class Manager:
     email: str = ""
     status: str = "free"
     active: bool = True
+    phone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -270,7 +270,7 @@ class Asterisk:
             with contextlib.suppress(OSError):
                 if "fully booted" in await self.command("core waitfullybooted"):
                     break
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # its console may not be there yet: looked at again until it is
         headers = {"Authorization": aiohttp.encode_basic_auth(self.ari_username, self.ari_password)}
         async with aiohttp.ClientSession(headers=headers) as session:
             while True:
@@ -278,7 +278,7 @@ class Asterisk:
                     async with session.get(f"{self.ari_url}/asterisk/info") as answer:
                         if answer.status == 200:
                             return
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.02)  # nothing tells when ARI answers
 
     def _last_words(self) -> str:
         words = [*self.warnings(), *_text(self.folder / "log" / "console").splitlines()]

@@ -47,7 +47,7 @@ class Lab:
             while not any(  # noqa: ASYNC110 - looking again: the timeout decides
                 _is_bridged(line, extension) for line in await self.asterisk.channels()
             ):
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # the lab hears no events of the PBX
 
     def phone(self, extension: str, behaviour: Behaviour, *, sound: bool = True, which: int = 0) -> Phone:
         """Return the phone of `extension`, to be entered as an async context; `which` of a twin's two."""

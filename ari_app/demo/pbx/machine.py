@@ -62,6 +62,7 @@ _PACKAGES = {
     "promtool": "prometheus",
     "nginx": "nginx-light",
     "caddy": "caddy",
+    "systemd-analyze": "systemd",
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 """What a Chromium may be called; the first is Debian's."""
@@ -118,7 +119,7 @@ def browser() -> Path | None:
 
 
 def prepare_program(program: str, progress: Progress = silent) -> Path:
-    """Install a program that only tests need (linphone-daemon, promtool, nginx, caddy), where it is missing.
+    """Install a program that only tests need (such as linphone-daemon, promtool, nginx), where it is missing.
 
     Raises:
         CannotPrepare: it is not there and can't be installed.
@@ -176,8 +177,8 @@ def _need_root_and_apt(what: str) -> None:
     if shutil.which("apt-get") is None:
         raise CannotPrepare(
             f"This is not a Debian machine, so {what} can't be installed here: install redis-server, SIPp, "
-            "Asterisk 16 or newer and, for the tests, Chromium, linphone-daemon, promtool, nginx and Caddy "
-            "yourself, or run this on Debian 12 as root."
+            "Asterisk 16 or newer and, for the tests, Chromium, linphone-daemon, promtool, nginx, Caddy and "
+            "systemd-analyze yourself, or run this on Debian 12 as root."
         )
     if os.geteuid() != 0:
         raise CannotPrepare(f"{what} must be installed first, and only root can: run this once with sudo.")

@@ -32,6 +32,7 @@ _FOR_TESTS: dict[str, tuple[Callable[[Told], Path], str, str]] = {
     "promtool": (partial(prepare_program, "promtool"), "promtool", "of the figures and the alerts"),
     "nginx": (partial(prepare_program, "nginx"), "nginx", "behind nginx"),
     "caddy": (partial(prepare_program, "caddy"), "Caddy", "behind Caddy"),
+    "systemd": (partial(prepare_program, "systemd-analyze"), "systemd-analyze", "of the unit"),
 }
 """What only tests need, by the name that asks for it: how it is prepared, what it is, which tests need it."""
 
@@ -74,7 +75,8 @@ def main(named: list[str]) -> None:
     """Prepare the machine with the Asterisks named (the newest, when none is), and say what came of it.
 
     The first one is needed; without another one, the tests that run on it are left out. The names `chromium`,
-    `linphone`, `promtool`, `nginx` and `caddy` prepare these too; without one of them its tests are left out.
+    `linphone`, `promtool`, `nginx`, `caddy` and `systemd` prepare these too; without one its tests are left
+    out.
     """
     interrupt_when_told()
     console = Console(highlight=False)

@@ -160,7 +160,7 @@ class _Follower:
                 continue
             self._narrator.step(line, self.call, self._phones)
             told += 1
-            if not self.call.over or any(one.call == line.call for one in await self._calls.outbox()):
+            if not self.call.over or any(one.call == line.call for one in await self._calls.outbox.read()):
                 continue
             if told >= len(await self._calls.journal(line.call)):
                 return

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from ari_app.demo import pbx
-from ari_app.demo.pbx.asterisk import QUEUES, Asterisk
+from ari_app.demo.pbx.asterisk import QUEUES, UNREACHABLE, Asterisk
 from ari_app.demo.pbx.machine import Installation
 from tests.support.event2 import Script
 from tests.support.office import Office
@@ -30,6 +30,12 @@ callcounter = yes
 disallow = all
 allow = ulaw,alaw
 """
+_UNREGISTERED = f"""
+[{UNREACHABLE}]
+type = friend
+host = dynamic
+context = internal
+"""
 _EXPECTED = (
     "Macro() is deprecated",
     "Dialplan should be updated to use Gosub instead",
@@ -48,7 +54,8 @@ def old_asterisk(installation: Installation) -> tuple[Asterisk, int]:
     asterisk.files = {
         "modules.conf": modules.replace("noload = chan_sip.so\n", ""),
         "sip.conf": f"[general]\nudpbindaddr = 127.0.0.1:{sip_port}\n"
-        + "".join(_PEER.format(name=name, port=port) for name, port in peers.items()),
+        + "".join(_PEER.format(name=name, port=port) for name, port in peers.items())
+        + _UNREGISTERED,
     }
     return asterisk, sip_port
 
