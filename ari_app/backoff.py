@@ -11,6 +11,8 @@ class BackOff:
     However often something fails, the pause is a number: ``2 ** failures`` is too large for one, some time.
     """
 
+    __slots__ = ("_first", "_last", "_next")
+
     def __init__(self, first: float, last: float) -> None:
         self._first = self._next = first
         self._last = last

@@ -18,40 +18,32 @@ def kept_busy(call: Call) -> frozenset[str]:
 
 
 class Busy:
-    """The extensions that the live calls keep busy: an index, told of each call as it is now."""
+    """The extensions that the live calls keep busy: an index, told of each change of a call."""
 
     def __init__(self) -> None:
-        self._of_call: dict[str, frozenset[str]] = {}
         self._calls = Counter[str]()
         """In how many calls each of them is."""
         self._all = _NOBODY
 
-    def take(self, call: Call) -> None:
-        """Take a call as it is now."""
-        self._change(call.id, kept_busy(call))
-
-    def drop(self, call_id: str) -> None:
-        """Take note that a call isn't live any more."""
-        self._change(call_id, _NOBODY)
-
-    def but_for(self, call_id: str | None = None) -> frozenset[str]:
-        """Give those whom calls keep busy, but for one of them."""
-        own = self._of_call.get(call_id or "", _NOBODY)
-        if not own:
-            return self._all
-        return self._all - {code for code in own if self._calls[code] == 1}
-
-    def _change(self, call_id: str, busy: frozenset[str]) -> None:
-        before = self._of_call.get(call_id, _NOBODY)
-        if busy == before:
+    def take(self, before: Call | None, now: Call | None) -> None:
+        """Take a call as it is now, and was before; None when it wasn't live, or isn't any more."""
+        was, is_now = _of(before), _of(now)
+        if was == is_now:
             return
-        if busy:
-            self._of_call[call_id] = busy
-        else:
-            del self._of_call[call_id]
-        self._calls.update(busy - before)
-        for code in before - busy:
+        self._calls.update(is_now - was)
+        for code in was - is_now:
             self._calls[code] -= 1
             if not self._calls[code]:
                 del self._calls[code]
         self._all = frozenset(self._calls)
+
+    def but_for(self, call: Call | None = None) -> frozenset[str]:
+        """Give those whom calls keep busy, but for one of them."""
+        own = _of(call)
+        if not own:
+            return self._all
+        return self._all - {code for code in own if self._calls[code] == 1}
+
+
+def _of(call: Call | None) -> frozenset[str]:
+    return kept_busy(call) if call is not None else _NOBODY

@@ -53,6 +53,8 @@ _KEPT_IF_IT_MATTERS = (
 )
 _BESIDE_THE_PBX = (o.LookUp, o.TellRinging, o.TellHangup, o.TellResult, o.PassOver)
 _FACTS, _FAR_HALF = "facts", "far half"
+_questions = itertools.count()
+"""The numbers of what PBXs are asked about calls: several questions may be under way."""
 BREATH_SECONDS = 0.5
 """A pause after a step that failed, so that a defect can't keep the process busy."""
 MOST_WAITING = 1_000
@@ -144,7 +146,7 @@ class Around(Protocol):
     def busy(self, call: Call) -> frozenset[str]:
         """Give the extensions that can't be rung now for this call."""
 
-    def stepped(self, call: Call) -> None:
+    def stepped(self, before: Call, call: Call) -> None:
         """Take note of what has become of a call."""
 
 
@@ -175,11 +177,11 @@ class LiveCall:
 
     def __init__(self, line: Around, call: Call) -> None:
         self.call = call
-        self.strangers: set[str] = set()
+        self.strangers: tuple[str, ...] = ()
         """Its channels with ids that aren't of our making; the line finds the call by them."""
         self.deaf = False
         """Something may have happened to it of which nothing was heard, and the PBX wasn't asked since."""
-        self._ends: list[h.LegEnded] = []
+        self._ends: tuple[h.LegEnded, ...] = ()
         """What has ended while it was deaf: that means something only with what the PBX says is true."""
         self._line = line
         self._mailbox = Mailbox()
@@ -193,11 +195,14 @@ class LiveCall:
         """The seconds by which the clock was set, of which the call doesn't know yet."""
         self._late: Timer | None = None
         """The deadline that was noticed late, before which the PBX was asked what is true."""
-        self._questions = itertools.count()
         self._doubts = BackOff(DOUBT_FIRST_SECONDS, DOUBT_LAST_SECONDS)
-        self._unwatched = [o.Watch(call.caller.id)] if not call.clicked else []
+        self._unwatched: tuple[o.Watch, ...] = () if call.clicked else (o.Watch(call.caller.id),)
         """Channels that may not be followed to their end."""
-        self._log = log.bind(account=call.account, call=call.id)
+
+    @property
+    def _log(self) -> Any:
+        """Made when there is something to say: of a call that is quiet it would be a tenth."""
+        return log.bind(account=self.call.account, call=self.call.id)
 
     def put(self, happening: h.Happening) -> None:
         """Let something happen to the call, when its turn comes."""
@@ -210,7 +215,7 @@ class LiveCall:
             self._log.error("more happens to the call than it can have: the PBX is asked what is true of it")
             happening = h.OutcomeUnknown(self._line.clock(), "more happened than can be told")
         if isinstance(happening, h.LegEnded) and self._waits_for_the_pbx:
-            self._ends.append(happening)
+            self._ends += (happening,)
         else:
             self._mailbox.put((time.monotonic(), happening))
 
@@ -236,6 +241,7 @@ class LiveCall:
                 await self._keep(None, first, orders)
                 _measure(self._begun, orders)
             await self._carry_out(orders)
+            del first, orders  # they were for the beginning
             while not self.call.over:
                 await self._live_on()
         finally:
@@ -246,7 +252,7 @@ class LiveCall:
         here, happening = await self._next()
         try:
             if isinstance(happening, h.LegEnded) and self._waits_for_the_pbx:
-                self._ends.append(happening)
+                self._ends += (happening,)
             else:
                 await self._step(happening, here)
         except Exception:  # two people talk: they go on, whatever is wrong with us
@@ -263,7 +269,8 @@ class LiveCall:
         while not self._mailbox:
             timer = self.call.next_timer
             if timer is None or not self._may_expire(timer.name):
-                return await self._mailbox.take()
+                await self._mailbox.comes()
+                continue
             now = self._line.clock()
             if self._mailbox:
                 break  # the clock was set
@@ -274,12 +281,10 @@ class LiveCall:
                 self._late = timer
                 self.put(h.OutcomeUnknown(now, f"the deadline {timer.name} was noticed late"))
                 continue
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(remaining):
-                    return await self._mailbox.take()
-            except TimeoutError:
-                continue
-        return await self._mailbox.take()
+                    await self._mailbox.comes()
+        return self._mailbox.take()
 
     def _may_expire(self, timer: TimerName) -> bool:
         """Nobody is given up while we don't hear the PBX, or have yet to learn what we missed."""
@@ -298,7 +303,7 @@ class LiveCall:
         happening = known_as(before, happening)
         now = self._line.clock() - self._set_by
         self.call, orders = advance(before, happening, self._line.busy(before), self._line.desk.codes, now)
-        self._line.stepped(self.call)
+        self._line.stepped(before, self.call)
         if isinstance(happening, h.ClockSet):
             self._set_by -= happening.by
         if isinstance(happening, h.RecorderReady):  # nothing waits; a repair finds a recording by its name
@@ -352,7 +357,7 @@ class LiveCall:
                 self._send(f"telephones for {order}", self._line.facts.telephones(self.call, order))
             case o.AskPbx(channels):
                 self._asking += 1
-                self._send(f"{_FACTS} {next(self._questions)}", self._ask(channels))
+                self._send(f"{_FACTS} {next(_questions)}", self._ask(channels))
             case o.PassOver():
                 pass  # it is in the journal since the step was kept
             case _ if isinstance(order, o.Tell):
@@ -376,6 +381,8 @@ class LiveCall:
                 self._doubt(f"the errand {errand} failed")
             finally:
                 self._errands.pop(errand, None)
+                if not self._errands:
+                    self._errands.clear()  # an emptied dict keeps its room
                 self._let_end()
 
         task = self._errands[errand] = asyncio.create_task(run())
@@ -384,7 +391,7 @@ class LiveCall:
     def _let_end(self) -> None:
         """Let happen what waited for what the PBX says."""
         if not self._waits_for_the_pbx:
-            ends, self._ends = self._ends, []
+            ends, self._ends = self._ends, ()
             for end in ends:
                 self._mailbox.put((time.monotonic(), end))
 
@@ -410,17 +417,18 @@ class LiveCall:
             if self._line.listening and self.call.way is Way.ARI:
                 self.put(h.OutcomeUnknown(self._line.clock(), "the PBX was asked about some of the call"))
             return said
-        return replace(said, ends=tuple(self._ends))
+        return replace(said, ends=self._ends)
 
     async def _watch_again(self) -> None:
         """Watch the channels that could not be watched at first; only then ask whether they still exist."""
         while self._unwatched:
-            order = self._unwatched.pop()  # another question may be under way
+            *left, order = self._unwatched
+            self._unwatched = tuple(left)  # another question may be under way
             try:
                 with suppress(PbxRefused):  # it is gone
                     await self._line.carry_out(self.call, order)
             except PbxError:
-                self._unwatched.append(order)
+                self._unwatched += (order,)
                 raise
 
     async def _at_the_pbx(self, order: Order) -> None:
@@ -435,7 +443,7 @@ class LiveCall:
                 self.put(h.WayBlocked(self._line.clock(), self.call.caller.id, str(error)))
                 return
             if isinstance(order, o.Watch):
-                self._unwatched.append(order)
+                self._unwatched += (order,)
             dialling = order.leg if isinstance(order, o.Dial) else None
             self._doubt(f"{type(order).__name__}: {error}", dialling)
 

@@ -24,7 +24,7 @@ class Mailbox:
         self._open = 0
         """How many are not dealt with."""
         self._reader: asyncio.Future[None] | None = None
-        self._settled: list[asyncio.Future[None]] = []
+        self._settled: tuple[asyncio.Future[None], ...] = ()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -36,11 +36,13 @@ class Mailbox:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 
-    async def take(self) -> Letter:
-        """Wait for the next letter; who is cancelled takes none."""
-        while not self._waiting:
-            self._reader = asyncio.get_running_loop().create_future()
-            await self._reader
+    def comes(self) -> asyncio.Future[None]:
+        """Give what is done when a letter comes."""
+        self._reader = asyncio.get_running_loop().create_future()
+        return self._reader
+
+    def take(self) -> Letter:
+        """Take the next letter, which is here."""
         return self._waiting.pop(0)
 
     def dealt_with(self) -> None:
@@ -50,11 +52,11 @@ class Mailbox:
             for waits in self._settled:
                 if not waits.done():
                     waits.set_result(None)
-            self._settled.clear()
+            self._settled = ()
 
     async def settled(self) -> None:
         """Wait until all are dealt with."""
         while self._open:
             waits = asyncio.get_running_loop().create_future()
-            self._settled.append(waits)
+            self._settled += (waits,)
             await waits

@@ -93,7 +93,7 @@ class Line:
         self._busy = Busy()
         self.something = asyncio.Event()
         """Set while there is a call, or people talk in one that isn't ours."""
-        self._strangers: dict[str, list[LiveCall]] = {}
+        self._strangers: dict[str, tuple[LiveCall, ...]] = {}
         self.unknown_talks: set[str] = set()
         """Bridges of ours in which people talk, of whose calls we have not heard."""
         self.led_nowhere: dict[str, float] = {}
@@ -132,8 +132,7 @@ class Line:
         live.deaf = True
         self._start(live, None, ())
         if elsewhere:  # who called has become another call's: of this one nothing is left
-            self._strangers[call.caller.id].remove(live)
-            live.strangers.discard(call.caller.id)
+            self._forget(call.caller.id, live)
             live.deaf = False
             live.put(h.LegEnded(self.clock(), call.caller.id, 0, known_up_at=call.known_at))
         elif self.listening:
@@ -157,7 +156,7 @@ class Line:
         """Put what happened into the mailbox of its call; an unknown channel is nothing to us."""
         if not self.ours:
             return
-        known = self._strangers.get(heard.key, [])
+        known = self._strangers.get(heard.key, ())
         live = known[-1] if known else self.live.get(self.pbx.ids.call_of(heard.key) or "")
         if live is None:
             return
@@ -489,11 +488,11 @@ class Line:
         """Give the extensions that can't be rung for a call: their managers are away, or talk in another."""
         if call.stage not in _MAY_RING or call.policy.ignore_manager_status:
             return frozenset()
-        return self.desk.away | self._busy.but_for(call.id)
+        return self.desk.away | self._busy.but_for(call)
 
-    def stepped(self, call: Call) -> None:
+    def stepped(self, before: Call, call: Call) -> None:
         """Take note of what has become of a call."""
-        self._busy.take(call)
+        self._busy.take(before, call)
 
     async def carry_out(self, call: Call, order: Order) -> None:
         """Let the PBX carry out an order, in the way that the call goes.
@@ -529,7 +528,7 @@ class Line:
         call = live.call
         self.live[call.id] = live
         self.something.set()
-        self._busy.take(call)
+        self._busy.take(None, call)
         for ident in _channels(call):
             self.know(ident, live)
         task = live.task = asyncio.create_task(live.run(first, orders), name=f"call {call.id}")
@@ -538,11 +537,9 @@ class Line:
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
             self.live.pop(live.call.id, None)
-            self._busy.drop(live.call.id)
+            self._busy.take(live.call, None)
             for ident in live.strangers:
-                self._strangers[ident].remove(live)
-                if not self._strangers[ident]:
-                    del self._strangers[ident]
+                self._forget(ident, live)
             if not task.cancelled() and task.exception() is not None:
                 self._log.error("a call's task failed", call=live.call.id, exc_info=task.exception())
 
@@ -553,11 +550,18 @@ class Line:
 
         Who knew it last hears what happens to it, both that it ends.
         """
-        known = self._strangers.setdefault(channel, [])
-        if live in known:
-            known.remove(live)
-        known.append(live)
-        live.strangers.add(channel)
+        self._forget(channel, live)
+        self._strangers[channel] = (*self._strangers.get(channel, ()), live)
+        live.strangers += (channel,)
+
+    def _forget(self, channel: str, live: LiveCall) -> None:
+        """A channel isn't of a call any more."""
+        live.strangers = tuple(one for one in live.strangers if one != channel)
+        left = tuple(one for one in self._strangers.get(channel, ()) if one is not live)
+        if left:
+            self._strangers[channel] = left
+        else:
+            self._strangers.pop(channel, None)
 
     def _send_on(self, channel: str, place: Outside | None = None) -> None:
         """Let a channel that is nothing to us go on in the dialplan, where it was or at another place."""

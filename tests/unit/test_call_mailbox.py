@@ -12,23 +12,19 @@ FIRST, SECOND = ((at, h.CallerAnswered(at)) for at in (1.0, 2.0))
 
 async def test_letters_are_taken_in_the_order_in_which_they_came() -> None:
     mailbox = Mailbox()
-    reading = asyncio.create_task(mailbox.take())
-    await asyncio.sleep(0)
+    comes = mailbox.comes()
     mailbox.put(FIRST)
     mailbox.put(SECOND)
-    assert [await reading, await mailbox.take()] == [FIRST, SECOND]
+    await comes
+    assert [mailbox.take(), mailbox.take()] == [FIRST, SECOND]
     assert not mailbox
 
 
 async def test_who_stops_to_wait_when_a_letter_comes_leaves_it_to_the_next() -> None:
     mailbox = Mailbox()
-    reading = asyncio.create_task(mailbox.take())
-    await asyncio.sleep(0)
+    mailbox.comes().cancel()
     mailbox.put(FIRST)
-    reading.cancel()
-    await asyncio.gather(reading, return_exceptions=True)
-    assert reading.cancelled()
-    assert await mailbox.take() == FIRST
+    assert mailbox.take() == FIRST
 
 
 async def test_all_is_settled_when_the_last_letter_is_dealt_with_not_when_it_is_taken() -> None:
@@ -36,13 +32,13 @@ async def test_all_is_settled_when_the_last_letter_is_dealt_with_not_when_it_is_
     await mailbox.settled()
     mailbox.put(FIRST)
     waiting = asyncio.create_task(mailbox.settled())
-    await mailbox.take()
     await asyncio.sleep(0)
+    mailbox.take()
     assert not waiting.done()
     mailbox.put(SECOND)
     mailbox.dealt_with()
     await asyncio.sleep(0)
     assert not waiting.done()
-    await mailbox.take()
+    mailbox.take()
     mailbox.dealt_with()
     await waiting

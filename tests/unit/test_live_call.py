@@ -50,7 +50,7 @@ class Line:
     def busy(self, call: Call) -> frozenset[str]:
         return frozenset()
 
-    def stepped(self, call: Call) -> None:
+    def stepped(self, before: Call, call: Call) -> None:
         """Nobody asks."""
 
     @property
