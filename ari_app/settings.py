@@ -31,7 +31,7 @@ from pydantic_settings import (
 
 from ari_app.keyring import KeyRing
 from ari_app.mailbox import mailbox
-from ari_app.reach import IPNetwork, read_networks
+from ari_app.network.reach import IPNetwork, read_networks
 
 PREFIX = "ARI_APP_"
 IN_FILE = "_FILE"
