@@ -29,8 +29,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from ari_app.email_address import mailbox
 from ari_app.keyring import KeyRing
-from ari_app.mailbox import mailbox
 from ari_app.network.reach import IPNetwork, read_networks
 
 PREFIX = "ARI_APP_"
