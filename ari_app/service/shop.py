@@ -570,7 +570,7 @@ class Shop:
                 self.aside = counts.aside
                 if counts.late:
                     await self._take_late()
-                known = {call.id for call in self.line.calls} if counts.live else set()
+                known = self.line.live.keys()
                 self.unreadable = tuple(await self.calls.unreadable_live(known)) if counts.live else ()
                 if not self.led_here and counts.ended != ended:
                     self.led_here = await self.calls.led_here()
