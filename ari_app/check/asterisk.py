@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ari_app.asterisk.installations import read_mark, variable_of
 from ari_app.check.findings import Finding, Findings, bad, good, unknown, warning
 from ari_app.check.look import NothingThere
@@ -26,6 +28,10 @@ _NEEDED_TYPES = {
     "stasis_app_recording_snapshot_type": "when a recording is finished",
 }
 """The message types (stasis.conf) that we can't do without, and what we would not hear of."""
+
+
+_FALLS = {16: (16, None), 18: (2, 17), 19: (0, None), 20: (0, 2)}
+"""From and before which minor version a recording can bring an Asterisk down (ASTERISK-29604)."""
 
 
 async def application(pbx: Pbx, service_runs: bool, installation: str | None = None) -> Findings:
@@ -76,8 +82,8 @@ async def _variable(pbx: Pbx, name: str) -> str:
     return str(said.get("value") or "") if isinstance(said, dict) else ""
 
 
-async def recordings(pbx: Pbx) -> Findings:
-    """Is there a folder for recordings?"""
+async def recordings(pbx: Pbx, wanted: bool) -> Findings:
+    """Is there a folder for recordings? When they are `wanted`: does Asterisk stand them?"""
     if not pbx.lets_in:
         return
     try:
@@ -87,13 +93,34 @@ async def recordings(pbx: Pbx) -> Findings:
         return
     if answer.status == 200:
         yield good("recordings", "the PBX has its folder for recordings")
-        return
-    yield bad(
-        "recordings",
-        f"the PBX can't record: ARI answers {answer.status} when asked for its recordings",
-        "make the folder recording in Asterisk's spool folder, owned by its user: "
-        "install -d -o asterisk -g asterisk /var/spool/asterisk/recording",
-    )
+    else:
+        yield bad(
+            "recordings",
+            f"the PBX can't record: ARI answers {answer.status} when asked for its recordings",
+            "make the folder recording in Asterisk's spool folder, owned by its user: "
+            "install -d -o asterisk -g asterisk /var/spool/asterisk/recording",
+        )
+    if wanted and falls(pbx.version):
+        yield warning(
+            "recordings",
+            f"Asterisk {pbx.version} can crash, with all its calls, when a customer hangs up in the very "
+            "millisecond in which their recording begins (ASTERISK-29604)",
+            "update Asterisk to 18.17, 20.2 or newer; until then only calls that aren't recorded are safe",
+        )
+
+
+def falls(version: str) -> bool:
+    """Tell whether this version crashes when a channel is hung up while a snoop of it is made.
+
+    By stasis.conf it can't be helped: where that declines ``ast_channel_chanspy_stop_type``, of which the crash
+    comes, an Asterisk with AMI doesn't start.
+    """
+    numbers = re.match(r"(?:certified/)?(\d+)\.(\d+)", version)
+    if numbers is None:
+        return False
+    major, minor = map(int, numbers.groups())
+    since, until = _FALLS.get(major, (0, 0))
+    return since <= minor and (until is None or minor < until)
 
 
 async def configuration(pbx: Pbx) -> Findings:
