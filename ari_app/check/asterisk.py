@@ -101,19 +101,35 @@ async def recordings(pbx: Pbx, wanted: bool) -> Findings:
             "install -d -o asterisk -g asterisk /var/spool/asterisk/recording",
         )
     if wanted and falls(pbx.version):
-        yield warning(
-            "recordings",
-            f"Asterisk {pbx.version} can crash, with all its calls, when a customer hangs up in the very "
-            "millisecond in which their recording begins (ASTERISK-29604)",
-            "update Asterisk to 18.17, 20.2 or newer; until then only calls that aren't recorded are safe",
+        yield await _stands_recording(pbx)
+
+
+async def _stands_recording(pbx: Pbx) -> Finding:
+    """Look for the lines of our dialplan by which a caller's channel ends when nobody asks of it any more."""
+    context = f"{pbx.settings.stasis_app}-hung-up"
+    try:
+        waits = await pbx.has_place(context, "s")
+    except CannotRead:
+        waits = False
+    if waits:
+        return good(
+            "recordings", f"the fault ASTERISK-29604 of Asterisk {pbx.version} is kept off by [{context}]"
         )
+    return warning(
+        "recordings",
+        f"Asterisk {pbx.version} can crash, with all its calls, when a customer hangs up in the very "
+        f"millisecond in which their recording begins (ASTERISK-29604); [{context}], which keeps that off, "
+        "isn't there",
+        "write the dialplan anew with ari-app dialplan, and: dialplan reload; "
+        "or update Asterisk to 18.17, 20.2 or newer",
+    )
 
 
 def falls(version: str) -> bool:
     """Tell whether this version crashes when a channel is hung up while a snoop of it is made.
 
-    By stasis.conf it can't be helped: where that declines ``ast_channel_chanspy_stop_type``, of which the crash
-    comes, an Asterisk with AMI doesn't start.
+    By stasis.conf it can't be helped: where that declines ``ast_channel_chanspy_stop_type``, of which
+    the crash comes, an Asterisk with AMI doesn't start.
     """
     numbers = re.match(r"(?:certified/)?(\d+)\.(\d+)", version)
     if numbers is None:
