@@ -131,7 +131,7 @@ def falls(version: str) -> bool:
     By stasis.conf it can't be helped: where that declines ``ast_channel_chanspy_stop_type``, of which
     the crash comes, an Asterisk with AMI doesn't start.
     """
-    numbers = re.match(r"(?:certified/)?(\d+)\.(\d+)", version)
+    numbers = re.match(r"(?:certified/)?(\d{1,4})\.(\d{1,4})", version)
     if numbers is None:
         return False
     major, minor = map(int, numbers.groups())
