@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ari_app.asterisk.installations import read_mark, variable_of
 from ari_app.check.findings import Finding, Findings, bad, good, unknown, warning
 from ari_app.check.look import NothingThere
@@ -26,6 +28,10 @@ _NEEDED_TYPES = {
     "stasis_app_recording_snapshot_type": "when a recording is finished",
 }
 """The message types (stasis.conf) that we can't do without, and what we would not hear of."""
+
+
+_FALLS = {16: (16, None), 18: (2, 17), 19: (0, None), 20: (0, 2)}
+"""From and before which minor version a recording can bring an Asterisk down (ASTERISK-29604)."""
 
 
 async def application(pbx: Pbx, service_runs: bool, installation: str | None = None) -> Findings:
@@ -76,8 +82,8 @@ async def _variable(pbx: Pbx, name: str) -> str:
     return str(said.get("value") or "") if isinstance(said, dict) else ""
 
 
-async def recordings(pbx: Pbx) -> Findings:
-    """Is there a folder for recordings?"""
+async def recordings(pbx: Pbx, wanted: bool) -> Findings:
+    """Is there a folder for recordings? When they are `wanted`: does Asterisk stand them?"""
     if not pbx.lets_in:
         return
     try:
@@ -87,13 +93,50 @@ async def recordings(pbx: Pbx) -> Findings:
         return
     if answer.status == 200:
         yield good("recordings", "the PBX has its folder for recordings")
-        return
-    yield bad(
+    else:
+        yield bad(
+            "recordings",
+            f"the PBX can't record: ARI answers {answer.status} when asked for its recordings",
+            "make the folder recording in Asterisk's spool folder, owned by its user: "
+            "install -d -o asterisk -g asterisk /var/spool/asterisk/recording",
+        )
+    if wanted and falls(pbx.version):
+        yield await _stands_recording(pbx)
+
+
+async def _stands_recording(pbx: Pbx) -> Finding:
+    """Look for the lines of our dialplan by which a caller's channel ends when nobody asks of it any more."""
+    context = f"{pbx.settings.stasis_app}-hung-up"
+    try:
+        waits = await pbx.has_place(context, "s")
+    except CannotRead:
+        waits = False
+    if waits:
+        return good(
+            "recordings", f"the fault ASTERISK-29604 of Asterisk {pbx.version} is kept off by [{context}]"
+        )
+    return warning(
         "recordings",
-        f"the PBX can't record: ARI answers {answer.status} when asked for its recordings",
-        "make the folder recording in Asterisk's spool folder, owned by its user: "
-        "install -d -o asterisk -g asterisk /var/spool/asterisk/recording",
+        f"Asterisk {pbx.version} can crash, with all its calls, when a customer hangs up in the very "
+        f"millisecond in which their recording begins (ASTERISK-29604); [{context}], which keeps that off, "
+        "isn't there",
+        "write the dialplan anew with ari-app dialplan, and: dialplan reload; "
+        "or update Asterisk to 18.17, 20.2 or newer",
     )
+
+
+def falls(version: str) -> bool:
+    """Tell whether this version crashes when a channel is hung up while a snoop of it is made.
+
+    By stasis.conf it can't be helped: where that declines ``ast_channel_chanspy_stop_type``, of which
+    the crash comes, an Asterisk with AMI doesn't start.
+    """
+    numbers = re.match(r"(?:certified/)?(\d{1,4})\.(\d{1,4})", version)
+    if numbers is None:
+        return False
+    major, minor = map(int, numbers.groups())
+    since, until = _FALLS.get(major, (0, 0))
+    return since <= minor and (until is None or minor < until)
 
 
 async def configuration(pbx: Pbx) -> Findings:

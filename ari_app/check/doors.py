@@ -33,7 +33,9 @@ async def ari(pbx: Pbx) -> Findings:
         yield problem_found
         return
     pbx.lets_in = True
-    yield _version(answer, settings.ari_username)
+    system = answer.json().get("system")
+    pbx.version = str(system.get("version", "")) if isinstance(system, dict) else ""
+    yield _version(pbx)
     yield clock_finding(
         "clock", "the PBX's", answer.skew, CLOCKS_SECONDS, "its log and ours tell different times of a call"
     )
@@ -97,9 +99,8 @@ def _not_let_in(answer: Look, pbx: Pbx) -> Finding | None:
             )
 
 
-def _version(answer: Look, user: str) -> Finding:
-    system = answer.json().get("system")
-    version = str(system.get("version", "")) if isinstance(system, dict) else ""
+def _version(pbx: Pbx) -> Finding:
+    version, user = pbx.version, pbx.settings.ari_username
     number = version.partition(".")[0]
     if number.isdecimal() and int(number) < OLDEST:
         return bad("ARI", f"Asterisk {version} is too old", f"the service needs Asterisk {OLDEST} or newer")

@@ -108,7 +108,7 @@ async def _of_pbx(
             )
         checks = [
             Check("application", asterisk.application(pbx, service_runs, installation)),
-            Check("recordings", asterisk.recordings(pbx)),
+            Check("recordings", asterisk.recordings(pbx, account.calls.record)),
             Check("ari.conf", asterisk.configuration(pbx)),
             Check("dialplan", dialplan.entry(pbx, came)),
             Check("phones", places.phones(pbx, account)),

@@ -32,6 +32,8 @@ class Pbx:
         self.settings = settings
         self.lets_in = False
         """Whether ARI works; known when it was checked."""
+        self.version = ""
+        """Asterisk's version as ARI tells it, such as ``16.28.0~dfsg-0+deb11u3``; empty until it does."""
         self.may_change = False
         """Whether our ARI user may do more than look."""
         self.commands: frozenset[str] = frozenset()

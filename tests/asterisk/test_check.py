@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import orjson
 import pytest
@@ -128,7 +128,9 @@ def look(shop: Office) -> Look:
     """Look the shop over while no service runs; the words that are given take the place of the account's."""
 
     async def look(
-        change: dict[str, str] | None = None, destinations: dict[str, str] = DESTINATIONS, runs: bool = False
+        change: dict[str, str] | None = None,
+        destinations: Mapping[str, object] = DESTINATIONS,
+        runs: bool = False,
     ) -> list[Finding]:
         text = shop.toml(**destinations)
         for old, new in (change or {}).items():
@@ -290,6 +292,16 @@ async def test_a_pbx_without_a_folder_for_recordings(look: Look, lab: Lab) -> No
         folder.with_name("elsewhere").rename(folder)
     ((subject, sentence),) = wrong(findings)
     assert (subject, "can't record" in sentence) == ("recordings", True)
+
+
+async def test_an_asterisk_that_a_recording_can_bring_down_without_our_lines(
+    look: Look, installation: Installation
+) -> None:
+    other = {'stasis_app = "retailcrm"': 'stasis_app = "other"'}
+    without = about(await look(other), "recordings")
+    unrecorded = about(await look(other, {**DESTINATIONS, "record": False}), "recordings")
+    shown = ["ASTERISK-29604" in one.sentence and one.state for one in (*without, *unrecorded)]
+    assert shown == [False, *([State.WARNING] if installation.major == 16 else []), False]
 
 
 async def test_what_ari_conf_and_stasis_conf_take_from_us(look: Look, lab: Lab) -> None:

@@ -167,7 +167,8 @@ class Asterisk:
         try:
             if process.returncode is None:
                 # Process.send_signal() may take the exit code from asyncio.
-                os.kill(process.pid, signal.SIGKILL if hard else signal.SIGTERM)
+                with contextlib.suppress(ProcessLookupError):  # it has crashed
+                    os.kill(process.pid, signal.SIGKILL if hard else signal.SIGTERM)
             async with asyncio.timeout(_STOP_TIMEOUT):
                 await process.wait()
         except TimeoutError:
