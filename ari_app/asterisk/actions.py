@@ -157,7 +157,7 @@ class Actions:
         """
         place = (send.context, send.exten, send.priority)
         named = (named_context(self._app), named_exten(*place), 1)
-        has_name, _ = await asyncio.gather(self._has(send.channel, *named), self._without_codes(send.channel))
+        has_name, _ = await asyncio.gather(self._has(send.channel, *named), self.without_codes(send.channel))
         context, exten, priority = named if has_name else place
         await self._ari(
             "channels",
@@ -168,8 +168,11 @@ class Actions:
             priority=priority,
         )
 
-    async def _without_codes(self, channel: str) -> None:
-        """Keep a caller who goes on in the dialplan from its feature codes, whatever its options say."""
+    async def without_codes(self, channel: str) -> None:
+        """Keep who is on a channel in the dialplan from its feature codes, whatever its options say.
+
+        It must be so before the answer: a bridge learns the codes when it is entered.
+        """
         await asyncio.gather(*(self._set(channel, *one) for one in CALLER_SENT_ON.items()))
 
     async def _set(self, channel: str, variable: str, value: str) -> None:

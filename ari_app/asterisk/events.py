@@ -426,6 +426,22 @@ def dialled_by(
     return found
 
 
+def answered_by(
+    dialler: dict[str, Any], inside: list[dict[str, Any]], at: float, extensions: Extensions
+) -> list[h.MemberRung | h.MemberAnswered]:
+    """Say which Local channel, of those in a bridge with one in the dialplan, was dialled and answered."""
+    found = []
+    for channel in inside:
+        if _LOCAL.fullmatch(str(channel["name"])):
+            for status in ("", "ANSWER"):
+                signal = _dialled(str(dialler["id"]), channel, status, at, extensions, dialler)
+                if isinstance(signal, Heard) and isinstance(
+                    signal.happening, h.MemberRung | h.MemberAnswered
+                ):
+                    found.append(signal.happening)
+    return found
+
+
 def _queue_rings(dialler: dict[str, Any], channel: dict[str, Any]) -> bool:
     """Tell whether a queue rings a member for the one who waits in it: they see who that is."""
     apps = [str((one.get("dialplan") or {}).get("app_name")) for one in (dialler, channel)]

@@ -20,7 +20,8 @@ _INBOUND = {"__DIRECTION": "INBOUND"}
 CALLER_SENT_ON = {**dict.fromkeys(_CODES, ""), **_INBOUND}
 """Variables of a caller's own channel that goes on in the shop's dialplan. The codes aren't inherited.
 
-Whoever is dialled there is the shop's, and keeps the codes that the shop gives them.
+Whoever is dialled there is the shop's, and keeps the codes that the shop gives them. But a Local channel
+there stands for the caller: its far half is given the same when it is found, a moment after it was dialled.
 """
 NO_FEATURE_CODES = {
     **dict.fromkeys(_CODES, ""),

@@ -203,6 +203,10 @@ class Pbx:
         actions = Actions(self.ari, self.target.stasis_app, freepbx=self.rings_people)
         await actions.carry_out(order)
 
+    async def without_codes(self, channel: str) -> None:
+        """Keep who is on a channel in the dialplan from its feature codes; raises as `carry_out` does."""
+        await Actions(self.ari, self.target.stasis_app).without_codes(channel)
+
     # -- the connection -----------------------------------------------------------------------------------
 
     async def run(self, ears: Ears) -> None:

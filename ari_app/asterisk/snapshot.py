@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ari_app.asterisk.events import Extensions, dialled_by, doing
+from ari_app.asterisk.events import Extensions, answered_by, dialled_by, doing
 from ari_app.calls import NESTING, ChannelFact, Doing
 from ari_app.calls import happenings as h
 
@@ -70,13 +70,17 @@ class Snapshot:
             return None
         return FarHalf(str(far["id"]), up=near["state"] == "Up")
 
-    def behind(self, far: str, at: float) -> tuple[Doing | None, list[h.MemberRung]]:
-        """Say what the dialplan does on a channel, and whom it rings."""
+    def behind(self, far: str, at: float) -> tuple[Doing | None, list[h.MemberRung | h.MemberAnswered]]:
+        """Say what the dialplan does on a channel, whom it rings, and which Local channel has answered it."""
         dialler = self.channels.get(far)
         if dialler is None:
             return None, []
         does = doing(dialler["dialplan"].get("app_name"))
-        return does, dialled_by(dialler, self.channels, at, self.extensions)
+        inside = [self.channels[one] for one in self.talk_of(far) if one != far and one in self.channels]
+        return does, [
+            *dialled_by(dialler, self.channels, at, self.extensions),
+            *answered_by(dialler, inside, at, self.extensions),
+        ]
 
     def telephone_behind(self, far: str) -> Telephone | None:
         """Name the telephone that talks to the far half of a Local channel, and say whose it is.

@@ -13,6 +13,11 @@ from ari_app.calls.values import replace
 
 NESTING = 5
 """How many Local channels behind one another are followed."""
+TONES: dict[Doing | None, LegResult] = {
+    Doing.BUSY: LegResult.BUSY,
+    Doing.REFUSES: LegResult.UNREACHABLE,
+}
+"""What the dialplan plays a tone of, and what that means where no telephone has told more."""
 
 
 def local_leg(call: Call, leg_id: str) -> Leg | None:
@@ -75,16 +80,20 @@ def owner(call: Call, member: Leg, own: Callable[[str | None], str | None]) -> s
     return None
 
 
-def end_members(turn: Turn, leg: Leg, result: LegResult) -> None:
-    """Note that nobody is rung any more behind a Local leg."""
+def end_members(turn: Turn, leg: Leg, result: LegResult, *, left: str = "") -> None:
+    """Note that nobody is rung any more behind a Local leg; Local channels that lead to `left` stay."""
     for member in turn.call.members(leg):
-        if member.alive:
+        if member.alive and not f"{left}/".startswith(f"{member.id}/"):
             turn.change(member, LegState.GONE, result=result)
 
 
 def why_ended(leg: Leg, ended: h.LegEnded | h.CallerEnded) -> LegResult:
     """Say why a leg has ended that nobody had answered, by its own cause, else by its far half's."""
-    if leg.refusal is not None and says_little(ended.cause):
+    return _why(leg, ended) or leg_result(ended.cause, ended.sip, leg.rang)
+
+
+def _why(leg: Leg, ended: h.LegEnded | h.CallerEnded | None) -> LegResult | None:
+    if ended is None or says_little(ended.cause):
         return leg.refusal
     return leg_result(ended.cause, ended.sip, leg.rang)
 
@@ -124,12 +133,18 @@ def member_leg(call: Call, said: h.MemberRung | h.MemberAnswered) -> Leg:
     )
 
 
-def became_of(call: Call, leg: Leg, ended: h.LegEnded) -> LegResult:
-    """Say what became of a leg that has ended."""
-    if leg.role is Role.QUEUE:
+def became_of(call: Call, leg: Leg, ended: h.LegEnded | None = None) -> LegResult:
+    """Say what became of a leg that has ended, or behind which nobody will answer.
+
+    Of a telephone that never rang the PBX may say no more than that nobody has answered: then the tone that
+    the dialplan plays tells more.
+    """
+    if leg.role is Role.QUEUE and ended is not None:
         return LegResult.NO_ANSWER
-    results = (member.result for member in call.members(leg))
-    known = [result for result in results if result not in (None, LegResult.ANSWERED)]
-    if known and says_little(ended.cause) and leg.refusal is None:
-        return known[-1]
-    return why_ended(leg, ended)
+    members = sorted(call.members(leg), key=lambda one: (one.local is None, one.ended_at or 0.0))
+    known = [one for one in members if one.result not in (None, LegResult.ANSWERED)]
+    telling = [one.result for one in known if one.rang or one.result is not LegResult.NO_ANSWER]
+    result = _why(leg, ended) or next(reversed(telling), None) or TONES.get(leg.does)
+    if result is not None:
+        return result
+    return LegResult.NO_ANSWER if known or ended is None else why_ended(leg, ended)

@@ -8,7 +8,16 @@ whose voicemail has answered.
 from __future__ import annotations
 
 from ari_app.calls import happenings as h
-from ari_app.calls.behind import end_members, is_rung, local_leg, rung_in_vain, speaks_behind, telephones
+from ari_app.calls.behind import (
+    TONES,
+    became_of,
+    end_members,
+    is_rung,
+    local_leg,
+    rung_in_vain,
+    speaks_behind,
+    telephones,
+)
 from ari_app.calls.call import Doing, Leg, LegState, Role, Stage, TimerName
 from ari_app.calls.orders import AskPbx, HangUpReason
 from ari_app.calls.outcome import Ending, LegResult
@@ -21,11 +30,6 @@ VAIN_SECONDS = 1.0
 """How long the dialplan may be silent after whom it has tried in vain, before it is taken to be done."""
 _SPEAKS = (Doing.SPEAKS, Doing.MEETS)
 _SAYS = (*_SPEAKS, Doing.WAITS)
-_REFUSALS: dict[Doing | None, LegResult] = {
-    Doing.BUSY: LegResult.BUSY,
-    Doing.REFUSES: LegResult.UNREACHABLE,
-}
-"""What the dialplan plays a tone of, and what that means where it has rung nobody."""
 
 
 def dialplan_answered(turn: Turn, leg: Leg) -> None:
@@ -54,15 +58,14 @@ def dialplan_does(turn: Turn, said: h.DialplanDoes) -> None:
     turn.call = replace(turn.call, caller=leg) if leg.role is Role.CALLER else turn.call.with_leg(leg)
     if said.does in (Doing.DIALS, Doing.QUEUES):
         turn.clear_timer(TimerName.VAIN)
-        if leg.role is Role.TARGET and turn.call.stage is Stage.TRANSFERRING:
-            turn.pass_keys(through=False)
+        _keep_keys(turn, leg)
         return
     if turn.call.stage is Stage.TALKING:
         return
     if leg.state is LegState.UP and (said.does in _SPEAKS or before is not None):
         _speaks(turn, leg)
     leg = turn.call.party(leg.id) or leg
-    if rung_in_vain(turn.call, leg) or said.does in _REFUSALS:
+    if rung_in_vain(turn.call, leg) or said.does in TONES:
         nobody_rings(turn, leg)
 
 
@@ -71,7 +74,15 @@ def _does_behind(turn: Turn, leg: Leg | None, said: h.DialplanDoes) -> None:
     member = turn.call.leg(said.leg)
     if leg is not None and member is not None and member.local is not None:
         turn.call = turn.call.with_leg(replace(member, does=said.does))
+        if said.does in (Doing.DIALS, Doing.QUEUES):
+            _keep_keys(turn, leg)
         answered_behind(turn, leg)
+
+
+def _keep_keys(turn: Turn, leg: Leg) -> None:
+    """What a transferred customer presses reaches a menu, but not what dials: it may obey feature codes."""
+    if leg.role is Role.TARGET and turn.call.stage is Stage.TRANSFERRING:
+        turn.pass_keys(through=False)
 
 
 def answered_behind(turn: Turn, leg: Leg) -> None:
@@ -85,15 +96,14 @@ def _speaks(turn: Turn, leg: Leg) -> None:
     """The dialplan speaks instead of a person, unless it still rings somebody."""
     if is_rung(turn.call, leg):
         return
+    says = leg.does in _SAYS or speaks_behind(turn.call, leg, _SAYS)
     if _is_transferred_by(turn, leg):
         turn.stop_ringing()
-        if leg.does in _SAYS and leg.role is Role.TARGET:
+        if says and leg.role is Role.TARGET:
             turn.pass_keys(through=True)
         return
     match leg.role:
-        case Role.QUEUE if turn.call.stage is Stage.RINGING and (
-            leg.does in _SAYS or speaks_behind(turn.call, leg, _SAYS)
-        ):
+        case Role.QUEUE if says and turn.call.stage is Stage.RINGING:
             turn.stop_ringing()
             turn.answer(turn.call.waiter)
             turn.join(turn.call.waiter, leg)
@@ -117,10 +127,10 @@ def nobody_rings(turn: Turn, leg: Leg) -> None:
     if turn.call.away:
         return
     if leg.role in (Role.MANAGER, Role.CALLER, Role.FORWARDED) and not _is_transferred_by(turn, leg):
-        if leg.state is LegState.UP or leg.does in _REFUSALS:
+        if leg.state is LegState.UP or leg.does in TONES:
             _give_up(turn, leg)
         return
-    if leg.does in _REFUSALS:
+    if leg.does in TONES:
         _give_up(turn, leg)
     elif leg.role is Role.QUEUE and turn.call.stage is Stage.RINGING:
         return
@@ -147,13 +157,7 @@ def given_up_in_vain(turn: Turn) -> None:
 
 def _give_up(turn: Turn, leg: Leg) -> None:
     """Hang a leg up behind which nobody will answer, and go on as if it had ended by itself."""
-    members = sorted(telephones(turn.call, leg), key=lambda one: one.ended_at or 0.0)
-    results = [one.result for one in members if one.result not in (None, LegResult.ANSWERED)]
-    result: LegResult = results[-1] if results else LegResult.NO_ANSWER
-    if leg.role is Role.CUSTOMER and leg.does in _REFUSALS and not any(one.rang for one in members):
-        result = LegResult.UNREACHABLE if result is LegResult.NO_ANSWER else result  # a number that isn't one
-    elif not results:
-        result = _REFUSALS.get(leg.does, result)
+    result = became_of(turn.call, leg)
     turn.clear_timer(TimerName.VAIN)
     if leg.id == turn.call.waiter.id and turn.call.stage is not Stage.CALLING:
         turn.finish(Ending.GAVE_UP)  # who waits behind it has left

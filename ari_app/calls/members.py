@@ -57,8 +57,7 @@ def member_rung(turn: Turn, rung: h.MemberRung) -> None:
         return
     turn.clear_timer(TimerName.VAIN)
     to_customer = turn.call.leads_outside(leg)
-    rings = rung.rings or not to_customer
-    member = turn.change(before, LegState.RINGING if rings else LegState.DIALLED, code=rung.code)
+    member = turn.change(before, LegState.RINGING if rung.rings else LegState.DIALLED, code=rung.code)
     if before.state is LegState.PLACED and not goes_too_deep(member.id):
         turn.follow(member)
     if to_customer:
@@ -219,12 +218,12 @@ def member_transferred(turn: Turn, transferred: h.MemberTransferred) -> None:
     name = member_id("", transferred.member)
     talked = [one for one in turn.call.members(leg) if one.alive and one.id.endswith(name)]
     if talked:
-        _transferred(turn, leg, transferred.target)
+        _transferred(turn, leg, transferred.leg, transferred.target)
 
 
-def _transferred(turn: Turn, leg: Leg, target: str | None) -> None:
+def _transferred(turn: Turn, leg: Leg, there: str, target: str | None) -> None:
     """Let the customer wait there; what the dialplan does there may have been heard first."""
-    end_members(turn, leg, LegResult.ANSWERED)
+    end_members(turn, leg, LegResult.ANSWERED, left=there)
     does = leg.does if leg.does not in (Doing.DIALS, Doing.QUEUES) else None
     if not turn.call.away:
         leg = replace(leg, target=target, does=None)
@@ -251,7 +250,7 @@ def next_rung(turn: Turn, rung: h.MemberRung) -> None:
     dialler = turn.call.party(rung.leg)
     if dialler is None or (dialler.id != leg.id and dialler.state is not LegState.UP):
         return  # another way to the one who talks, about to be given up
-    _transferred(turn, leg, None)
+    _transferred(turn, leg, rung.leg, None)
     member_rung(turn, rung)
 
 

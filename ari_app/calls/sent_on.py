@@ -8,7 +8,7 @@ or from a parking lot, nobody can know whether they did.
 from __future__ import annotations
 
 from ari_app.calls import happenings as h
-from ari_app.calls.behind import end_members, local_leg, member_leg
+from ari_app.calls.behind import end_members, local_leg, member_leg, put_through
 from ari_app.calls.call import Doing, LegState, Stage, TimerName
 from ari_app.calls.members import member_answered, member_rung
 from ari_app.calls.orders import Ringback
@@ -35,7 +35,7 @@ def telephone_rung(turn: Turn, rung: h.MemberRung) -> None:
         again = dialler is not None and (dialler is turn.call.caller or dialler.state is LegState.UP)
         if not again or member_leg(turn.call, rung).state is LegState.UP:
             return  # another way to the one who talks, about to be given up
-        _talked(turn)
+        _talked(turn, left=rung.leg)
     member_rung(turn, rung)
 
 
@@ -46,19 +46,22 @@ def telephone_answered(turn: Turn, answered: h.MemberAnswered) -> None:
 
 def dialplan_does(turn: Turn, said: h.DialplanDoes) -> None:
     """Noted; a talk is over when the dialplan goes on after it."""
-    caller = turn.call.caller
-    if local_leg(turn.call, said.leg) is not caller:
+    if local_leg(turn.call, said.leg) is not turn.call.caller:
         return
-    if _talks(turn):
-        _talked(turn)
-    meets = turn.call.meets or said.does is Doing.MEETS
-    turn.call = replace(turn.call, meets=meets, caller=replace(turn.call.caller, does=said.does))
+    if _talks(turn) and put_through(turn.call, said.leg):
+        _talked(turn, left=said.leg)
+    turn.call = replace(turn.call, meets=turn.call.meets or said.does is Doing.MEETS)
+    leg = turn.call.party(said.leg)
+    if leg is turn.call.caller:
+        turn.call = replace(turn.call, caller=replace(leg, does=said.does))
+    elif leg is not None:
+        turn.call = turn.call.with_leg(replace(leg, does=said.does))
 
 
 def transferred(turn: Turn, transferred: h.MemberTransferred) -> None:
     """Who talked there has sent the caller on to somebody else, in the dialplan."""
     if local_leg(turn.call, transferred.leg) is turn.call.caller and _talks(turn):
-        _talked(turn)
+        _talked(turn, left=transferred.leg)
 
 
 def round_told(turn: Turn, expired: h.TimerExpired) -> None:
@@ -104,7 +107,7 @@ def _talks(turn: Turn) -> bool:
     return turn.call.talk_began is not None
 
 
-def _talked(turn: Turn) -> None:
-    """The talk with a person is over; the caller goes on in the dialplan."""
+def _talked(turn: Turn, *, left: str = "") -> None:
+    """The talk with a person is over; the caller goes on in the dialplan, behind the channels to `left`."""
     turn.end_talk()
-    end_members(turn, turn.call.caller, LegResult.ANSWERED)
+    end_members(turn, turn.call.caller, LegResult.ANSWERED, left=left)

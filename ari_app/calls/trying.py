@@ -98,11 +98,14 @@ def without_dialplan(places: tuple[Destination, ...]) -> tuple[Destination, ...]
 
 
 def _results(call: Call) -> Iterator[LegResult]:
-    """List what became of the people who were tried."""
+    """List what became of the people who were tried; a manager's leg speaks for those behind it."""
     people = (Role.MANAGER, Role.MEMBER) if call.direction is Direction.IN else (Role.CUSTOMER,)
+    managers = [leg for leg in call.legs if leg.role is Role.MANAGER]
+    spoken_for = {member.id for leg in managers for member in call.members(leg)}
     for leg in call.legs:
         dead = leg.result is LegResult.UNREACHABLE and _others_of(call, leg)
-        if leg.role in people and leg.result not in (None, LegResult.FORWARDED) and not dead:
+        counts = leg.role in people and leg.id not in spoken_for and not dead
+        if counts and leg.result not in (None, LegResult.FORWARDED):
             yield leg.result
     for _ in call.passed_over:
         yield LegResult.BUSY

@@ -101,7 +101,7 @@ class Facts:
     async def far_half(self, call: Call, leg_id: str, channel: str | None = None) -> h.FarHalfFound | None:
         """Find and watch the half of a Local channel that runs the dialplan; None when it is gone.
 
-        Whom it rings already is told as if it had been heard.
+        The customer's keys are no feature codes there. Whom it rings already is told as if it had been heard.
 
         Raises:
             PbxError: the PBX does not answer, or says no.
@@ -113,6 +113,8 @@ class Facts:
         self._line.know(found.id, live)
         # what is heard next concerns it
         live.put(h.FarHalfFound(self._line.clock(), leg_id, found.id, found.up))
+        if call.customer is not None and call.customer.far == call.customer.id:
+            await self._pbx.without_codes(found.id)  # the shop's own dialplan has made it for a customer
         await self._pbx.carry_out(o.Watch(found.id))
         snapshot = await self._pbx.snapshot()
         talks = snapshot.telephone_behind(found.id)  # who answered before we watched

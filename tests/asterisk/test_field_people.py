@@ -461,6 +461,27 @@ async def test_a_transfer_to_the_voicemail_service_is_nobodys_and_the_customer_p
     assert report.upload.code == olga
 
 
+async def test_so_it_is_with_a_menu_behind_the_dialplans_own_local_channel(office: Office) -> None:
+    (olga,) = office.managers(1)
+    office.customer(ANNA, "Иванова Анна", manager=olga)
+    await let(office, "600", "Dial(Local/menu@menu-behind/n,20)")
+    await office.open()
+    before = len(office.lab.asterisk.log())
+    async with office.phone(olga, Answers(after=0.1)) as hers, office.call(ANNA) as customer:
+        await customer.answered()
+        await handed_over(office, hers, "600")
+        await office.until(
+            lambda: any(leg.does == "speaks" for call in office.shop.line.calls for leg in call.legs),
+            "no menu",
+        )
+        await customer.press("7")
+        await office.until(lambda: " heard 7" in office.lab.asterisk.log()[before:], "the key isn't heard")
+        customer.hang_up()
+    report = await office.report()
+    assert report.told == [("in", [olga]), ("hangup", [olga], "answered")]
+    assert report.upload.code == olga
+
+
 async def test_a_colleagues_voicemail_after_a_transfer_is_no_talk(office: Office) -> None:
     olga, boris = office.managers(2)
     office.customer(ANNA, "Иванова Анна", manager=olga)
@@ -663,13 +684,19 @@ async def test_a_dialplan_that_answers_before_the_managers_telephone_is_no_answe
     assert 1 <= report.call.waiting < 2
 
 
+@pytest.mark.parametrize("way", ["Local/##@from-queue/n", "Local/##@twice-local/n", "a Local member"])
 async def test_a_manager_behind_a_local_channel_hands_the_customer_over(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    office: Office, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     olga, boris = office.managers(2)
-    office.customer(ANNA, "Иванова Анна", manager=olga)
-    reached_by(office, monkeypatch, "Local/##@from-queue/n")
-    await office.open()
+    if way == "a Local member":
+        queue = office.lab.queue()
+        await office.lab.asterisk.queue_add(queue, f"Local/{olga}@from-queue/n")
+        await office.open(unknown=f"queue:queues,{queue}")
+    else:
+        office.customer(ANNA, "Иванова Анна", manager=olga)
+        reached_by(office, monkeypatch, way)
+        await office.open()
     async with (
         office.phone(olga, Answers(after=0.1)) as hers,
         office.phone(boris, Answers(after=0.3)) as his,
@@ -712,22 +739,35 @@ async def test_a_dialplan_that_ends_at_a_busy_telephone_sends_the_caller_on_at_o
     assert report.call.waiting < 8  # at its end the dialplan plays a busy tone for ten seconds
 
 
-@pytest.mark.parametrize("place", ["from-queue", "twice-local"])
-@pytest.mark.parametrize("became", ["busy", "no answer", "failed"])
+@pytest.mark.parametrize("place", ["from-queue", "twice-local", "internal"])
+@pytest.mark.parametrize(
+    ("behaviour", "became"),
+    [
+        (Busy(), "busy"),
+        (Declines(after=0.2), "no answer"),
+        (Refuses(404), "failed"),
+        (Refuses(480), "no answer"),
+        (Refuses(488), "failed"),
+        (None, "failed"),
+    ],
+    ids=["busy", "declines", "404", "480", "488", "not registered"],
+)
 async def test_what_became_of_a_manager_is_told_alike_through_each_channel(
-    office: Office, monkeypatch: pytest.MonkeyPatch, place: str, became: str
+    office: Office,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    behaviour: Busy | Declines | Refuses | None,
+    became: str,
 ) -> None:
-    if became == "failed":
+    if behaviour is None:
         office.hire(olga := UNREACHABLE)
     else:
         (olga,) = office.managers(1)
     reached_by(office, monkeypatch, f"Local/##@{place}/n")
     await office.open(unknown=f"group:{olga}")
     async with AsyncExitStack() as stack:
-        if became != "failed":
-            await stack.enter_async_context(
-                office.phone(olga, Busy() if became == "busy" else Declines(after=0.2))
-            )
+        if behaviour is not None:
+            await stack.enter_async_context(office.phone(olga, behaviour))
         customer = await stack.enter_async_context(office.call(STRANGER))
         await customer.ended()
     report = await office.report()

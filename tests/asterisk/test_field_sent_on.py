@@ -21,6 +21,7 @@ from tests.support.office import Office
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STRANGER = "+79037654321"
+Way = Callable[[Office, AsyncExitStack, str, str], Awaitable[Customer]]
 
 DIALPLAN = """
 ; A menu that leads to an extension, a ring group of Local channels, or a queue with voicemail after it.
@@ -29,7 +30,9 @@ exten => _1XX,1,Answer()
  same => n,Playback(silence/1)
  same => n,Dial(PJSIP/${EXTEN},20)
 exten => _6XXX,1,Dial(Local/${EXTEN:1}@sent-inner/n,20)
-exten => _8XXX,1,Dial(Local/${EXTEN:1}@internal/n,20)
+exten => _8XXX,1,Dial(Local/${EXTEN:1}@internal/n,20,tTkK)
+exten => _88XXX,1,Dial(Local/${EXTEN:1}@sent/n,20,tTkK)
+exten => _5XXX,1,Dial(Local/${EXTEN:1}@internal,20,tTkK)
 exten => _[a-z].,1,Answer()
  same => n,Queue(${EXTEN},t,,,2)
  same => n,Wait(20)
@@ -192,20 +195,21 @@ async def test_who_talks_with_a_parked_customer_cannot_be_known(office: Office) 
 # -- the customer's keys there ----------------------------------------------------------------------------
 
 
-async def rung_there(office: Office, stack: AsyncExitStack, olga: str, boris: str) -> Customer:
-    await office.open(unknown=f"dialplan:internal,{olga},1")
-    await stack.enter_async_context(office.phone(olga, Answers(after=0.1)))
-    customer = await stack.enter_async_context(office.call(STRANGER))
-    await until_talked(office, olga)
-    await office.lab.bridged(olga)
-    return customer
+def sent_to(place: str, member: str = "PJSIP/{olga}") -> Way:
+    """Olga talks to a customer who was sent on to a place, which may be a queue with a member."""
+
+    async def way(office: Office, stack: AsyncExitStack, olga: str, boris: str) -> Customer:
+        queue = office.lab.queue() if "{queue}" in place else ""
+        if queue:
+            await office.lab.asterisk.queue_add(queue, member.format(olga=olga))
+        await office.open(unknown=f"dialplan:{place.format(olga=olga, queue=queue)},1")
+        return await olga_talks(office, stack, olga)
+
+    return way
 
 
-async def queued_there(office: Office, stack: AsyncExitStack, olga: str, boris: str) -> Customer:
-    queue = office.lab.queue()
-    await office.lab.asterisk.queue_add(queue, f"PJSIP/{olga}")
-    await office.open(unknown=f"dialplan:queues,{queue},1")
-    await stack.enter_async_context(office.phone(olga, Answers(after=0.1)))
+async def olga_talks(office: Office, stack: AsyncExitStack, olga: str) -> Customer:
+    await stack.enter_async_context(office.phone(olga, Answers(after=0.5)))
     customer = await stack.enter_async_context(office.call(STRANGER))
     await until_talked(office, olga)
     await office.lab.bridged(olga)
@@ -215,11 +219,7 @@ async def queued_there(office: Office, stack: AsyncExitStack, olga: str, boris: 
 async def rung_there_after_us(office: Office, stack: AsyncExitStack, olga: str, boris: str) -> Customer:
     await office.open(unknown=f"group:{boris};dialplan:internal,{olga},1")
     await stack.enter_async_context(office.phone(boris, Busy()))
-    await stack.enter_async_context(office.phone(olga, Answers(after=0.1)))
-    customer = await stack.enter_async_context(office.call(STRANGER))
-    await until_talked(office, olga)
-    await office.lab.bridged(olga)
-    return customer
+    return await olga_talks(office, stack, olga)
 
 
 async def handed_over_there(office: Office, stack: AsyncExitStack, olga: str, boris: str) -> Customer:
@@ -253,16 +253,19 @@ async def taken_out_of_the_lot(office: Office, stack: AsyncExitStack, olga: str,
 @pytest.mark.parametrize(
     "way",
     [
-        rung_there,
-        queued_there,
-        rung_there_after_us,
-        handed_over_there,
-        taken_out_of_the_lot,
+        pytest.param(sent_to("internal,{olga}"), id="rung there"),
+        pytest.param(sent_to("queues,{queue}"), id="queued there"),
+        pytest.param(sent_to("sent,8{olga}"), id="behind a Local channel"),
+        pytest.param(sent_to("sent,88{olga}"), id="behind two Local channels"),
+        pytest.param(sent_to("sent,5{olga}"), id="behind one that goes when it is answered"),
+        pytest.param(sent_to("queues,{queue}", "Local/{olga}@internal/n"), id="a Local member"),
+        pytest.param(rung_there_after_us, id="after us"),
+        pytest.param(handed_over_there, id="handed over there"),
+        pytest.param(taken_out_of_the_lot, id="taken out of the lot"),
     ],
-    ids=lambda way: str(way.__name__),
 )
 async def test_a_customer_who_was_sent_on_transfers_and_parks_nobody_by_keys(
-    office: Office, way: Callable[[Office, AsyncExitStack, str, str], Awaitable[Customer]]
+    office: Office, way: Way
 ) -> None:
     olga, boris = office.managers(2)
     async with keys.listening(office.lab) as heard, AsyncExitStack() as stack:
@@ -277,11 +280,12 @@ async def test_a_customer_who_was_sent_on_transfers_and_parks_nobody_by_keys(
         await office.ended()
 
 
+@pytest.mark.parametrize("place", ["internal,", "sent,8"], ids=["directly", "behind a Local channel"])
 async def test_a_manager_whose_telephone_the_shops_dialplan_rings_keeps_its_feature_codes(
-    office: Office,
+    office: Office, place: str
 ) -> None:
     olga, boris = office.managers(2)
-    await office.open(unknown=f"dialplan:internal,{olga},1")
+    await office.open(unknown=f"dialplan:{place}{olga},1")
     async with (
         office.phone(olga, Answers(after=0.1)) as hers,
         office.phone(boris, Answers(after=0.1)) as his,
@@ -295,21 +299,3 @@ async def test_a_manager_whose_telephone_the_shops_dialplan_rings_keeps_its_feat
         customer.hang_up()
         await his.is_free()
     assert (await office.report()).upload.code == boris
-
-
-async def test_behind_a_local_channel_that_the_shops_dialplan_makes_its_own_options_hold(
-    office: Office,
-) -> None:
-    (olga,) = office.managers(1)
-    await office.open(unknown=f"dialplan:sent,8{olga},1")
-    async with (
-        keys.listening(office.lab) as heard,
-        office.phone(olga, Answers(after=0.1)),
-        office.call(STRANGER) as customer,
-    ):
-        await until_talked(office, olga)
-        await office.lab.bridged(olga)
-        await customer.press("*3")
-        await office.until(lambda: bool(keys.transfers(heard())), "nobody is parked")
-        customer.hang_up()
-    await office.ended()

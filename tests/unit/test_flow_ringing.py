@@ -201,6 +201,21 @@ def test_a_colleague_to_whom_a_members_telephone_forwards_is_told_and_credited()
     assert story.call.talker == "106"
 
 
+def test_a_member_behind_a_local_channel_hands_the_caller_over_there() -> None:
+    story = Story(fallback="queue:sales").found(None)
+    queue, local = story.queue.id, "Local/105@phones-0000002b;1"
+    story.happens(h.MemberRung(story.now, queue, local, "105", local="near"))
+    there = f"{queue}/Local/105@phones"
+    story.happens(h.FarHalfFound(story.now, there, "far"))
+    story.happens(h.MemberAnswered(story.now, there, "PJSIP/105-0000002a", "105"))
+    story.happens(h.MemberAnswered(story.now, queue, local, "105", local="near")).wait(10)
+    story.happens(h.MemberTransferred(story.now, "far", "PJSIP/105-0000002a", "106")).wait(5)
+    story.happens(h.MemberRung(story.now, "far", "PJSIP/106-0000002c", "106")).wait(1)
+    story.happens(h.MemberAnswered(story.now, "far", "PJSIP/106-0000002c", "106"))
+    assert (story.call.stage, story.call.talker) == (Stage.TALKING, "106")
+    assert story.told == [("105",), ("106",)]
+
+
 @pytest.mark.parametrize("desk_too", [False, True], ids=["forwarded", "the desk phone rings too"])
 def test_whose_calls_are_forwarded_by_the_dialplan_is_told_only_if_their_own_telephone_rings(
     desk_too: bool,

@@ -99,6 +99,25 @@ def test_a_local_channel_is_followed_to_the_telephone_behind_it() -> None:
     assert (story.result.ending, story.result.code, story.result.talking) == (Ending.ANSWERED, "103", 10)
 
 
+@pytest.mark.parametrize("heard", [True, False], ids=["a transfer that is told", "one that isn't"])
+def test_who_talks_behind_a_local_channel_hands_the_caller_over_there(heard: bool) -> None:
+    name, member = "Local/103@from-queue-00000001;1", f"{CALLER}/Local/103@from-queue"
+    story = rings(sent_on(), "103", name, local="near")
+    story.happens(h.FarHalfFound(story.now, member, "far", up=False))
+    story.happens(h.MemberAnswered(story.now, "far", "PJSIP/103-0000002b", "103"))
+    story.happens(h.MemberAnswered(story.now, CALLER, name, "103", local="near")).wait(10)
+    story.happens(h.DialplanDoes(story.now, "far", Doing.DIALS))
+    if heard:
+        story.happens(h.MemberTransferred(story.now, "far", "PJSIP/103-0000002b", "104")).wait(5)
+    story.happens(h.MemberRung(story.now, "far", "PJSIP/104-0000002c", "104"))
+    if not heard:
+        story.wait(5)
+    story.happens(h.MemberAnswered(story.now, "far", "PJSIP/104-0000002c", "104")).wait(20)
+    story.caller_hangs_up().stored()
+    assert story.told == [("101",), ("103",), ("104",)]
+    assert (story.result.code, story.result.talking) == ("104", 30)
+
+
 def test_who_was_seen_talking_before_somebody_else_was_heard_to_answer_talks_no_more() -> None:
     story = sent_on()
     seen_at = story.now

@@ -110,6 +110,20 @@ def test_a_customer_may_press_keys_in_a_menu_and_no_more_when_somebody_answers_b
     assert story.call.keys_kept
 
 
+def test_so_it_is_in_a_menu_behind_a_local_channel_that_the_dialplan_has_dialled() -> None:
+    story = found(talking().transferred("102")).happens(h.DialplanDoes(START + 15, FAR, Doing.DIALS))
+    menu, there = "Local/menu@ivr-0000002b;1", "new-1/Local/menu@ivr"
+    story.happens(h.MemberRung(story.now, FAR, menu, None, rings=False, local="menu"))
+    story.happens(h.FarHalfFound(story.now, there, "menu-2"))
+    story.happens(h.MemberAnswered(story.now, FAR, menu, None, local="menu"))
+    story.happens(h.LegAnswered(story.now, "new-1"))
+    story.happens(h.DialplanDoes(story.now, "menu-2", Doing.SPEAKS))
+    assert story.last == (o.PassKeys("c1", CALLER, through=True),)
+    story.happens(h.DialplanDoes(story.now, "menu-2", Doing.DIALS))
+    assert story.last == (o.PassKeys("c1", CALLER, through=False),)
+    assert (story.call.stage, story.call.talker) == (Stage.TRANSFERRING, "101")
+
+
 def test_a_colleague_for_whom_another_answers_is_known() -> None:
     story = found(talking().transferred("102")).happens(h.LegAnswered(START + 18, "new-1"))
     answers(story, "104").wait(1)

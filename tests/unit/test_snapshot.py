@@ -65,6 +65,24 @@ def test_whom_a_queue_rings_is_seen_though_nobody_heard_it_begin() -> None:
     )
 
 
+def test_a_local_channel_that_has_answered_before_anybody_looked_is_seen_in_the_bridge() -> None:
+    menu = "Local/menu@ivr-00000002;1"
+    seen = snapshot(
+        channel("far", "Local/600@internal-00000001;2", app="Dial"),
+        channel("near-2", menu),
+        channel("far-2", "Local/menu@ivr-00000002;2", app="Read"),
+        channel("others", "Local/menu@ivr-00000003;1"),
+        bridges=(("far", "near-2"),),
+    )
+    assert seen.behind("far", 1.0) == (
+        Doing.DIALS,
+        [
+            h.MemberRung(1.0, "far", menu, None, rings=False, local="near-2"),
+            h.MemberAnswered(1.0, "far", menu, None, local="near-2"),
+        ],
+    )
+
+
 def test_for_a_caller_without_a_number_nobody_is_taken_for_rung() -> None:
     seen = snapshot(
         channel("far", "Local/600@internal-00000001;2", app="Queue"),
