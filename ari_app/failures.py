@@ -13,7 +13,7 @@ import ssl
 
 import aiohttp
 
-from ari_app.reach import NotOutside
+from ari_app.network.reach import NotOutside
 
 _SILENT = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EHOSTDOWN)
 NO_ANSWER = "no answer came in time"

@@ -29,9 +29,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from ari_app.email_address import mailbox
 from ari_app.keyring import KeyRing
-from ari_app.mailbox import mailbox
-from ari_app.reach import IPNetwork, read_networks
+from ari_app.network.reach import IPNetwork, read_networks
 
 PREFIX = "ARI_APP_"
 IN_FILE = "_FILE"

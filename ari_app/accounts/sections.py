@@ -28,7 +28,7 @@ from ari_app.calls import (
     is_extension,
     parse_destinations,
 )
-from ari_app.mailbox import mailbox
+from ari_app.email_address import mailbox
 
 DEFAULT_TIMEZONE = "Europe/Moscow"
 EXAMPLE_URL = "https://shop.retailcrm.ru"

@@ -57,7 +57,7 @@ from ari_app.bounded import Allowance
 from ari_app.calls import Order, Way
 from ari_app.clock import rest
 from ari_app.failures import in_words
-from ari_app.reach import Passage
+from ari_app.network.reach import Passage
 from ari_app.steps import begin
 
 log = structlog.get_logger(__name__)

@@ -11,7 +11,7 @@ from ari_app.check import asterisk, crm, dialplan, doors, followed, machine, pla
 from ari_app.check.findings import Check, Finding, Findings, carry_out, unknown
 from ari_app.check.pbx import Pbx
 from ari_app.check.readiness import Step
-from ari_app.reach import IPNetwork, Reach, passage
+from ari_app.network.reach import IPNetwork, Reach, passage
 from ari_app.retailcrm.pace import Pace
 from ari_app.settings import Settings
 from ari_app.store.connection import Redis

@@ -13,7 +13,7 @@ from ari_app.asterisk.errors import PbxDenied, PbxError, PbxUnavailable
 from ari_app.check.look import Look, NothingThere
 from ari_app.check.pbx import Pbx
 from ari_app.failures import cause_of
-from ari_app.reach import IPNetwork, NotOutside, Reach, passage
+from ari_app.network.reach import IPNetwork, NotOutside, Reach, passage
 
 TRY_SECONDS = 5.0
 """How long ARI and AJAM, which are tried side by side, may take."""

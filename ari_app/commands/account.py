@@ -23,7 +23,7 @@ from ari_app.asterisk.installations import Mark
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.calls import Outside, People
 from ari_app.commands import fail, run, store
-from ari_app.reach import ANYWHERE, passage
+from ari_app.network.reach import ANYWHERE, passage
 from ari_app.service.doors import Ticket, with_new_address
 from ari_app.settings import Settings, claimed, load_secret_key, read_settings
 from ari_app.store.accounts import Accounts

@@ -16,7 +16,7 @@ from ari_app.asterisk.pbx import Pbx, PbxTarget
 from ari_app.check import trial as shown
 from ari_app.check.findings import Findings, State
 from ari_app.control.trials import COMES_SECONDS, NotTried, WhyNot, place
-from ari_app.reach import IPNetwork, Reach, passage
+from ari_app.network.reach import IPNetwork, Reach, passage
 from ari_app.store.calls import CallStore
 
 NAME = "Trial call"

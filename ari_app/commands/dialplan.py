@@ -10,7 +10,7 @@ import typer
 
 from ari_app.accounts.account import Account
 from ari_app.commands import fail, run, store
-from ari_app.seen_from import seen_from
+from ari_app.network.seen_from import seen_from
 from ari_app.settings import load_secret_key, read_settings
 from ari_app.store.accounts import Accounts
 from stasis_dialplan import CannotRender, Settings, render

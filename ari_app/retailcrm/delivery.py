@@ -133,7 +133,7 @@ class Delivery:
         self._wording = wording
         self._webhook, self._letters = webhook, letters
         self._requests = Requests(tasks, crm, wording, current, clock, webhook, letters)
-        self._troubles = Troubles(current, clock)
+        self._troubles = Troubles(current)
         self._clock = clock
         self._account = current.account.id
         self._log = log.bind(account=self._account)

@@ -6,7 +6,6 @@ the key may not give tasks nothing of notices.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
@@ -51,7 +50,7 @@ class Trouble:
     """The address of a webhook or a mailbox; else empty."""
     kind: Kind
     since: float
-    """When it failed first; seconds since the epoch."""
+    """When what failed first was to be told; seconds since the epoch."""
     problem: str
     failures: int = 1
 
@@ -68,8 +67,8 @@ _Key: TypeAlias = tuple[What, str, str]
 class Troubles:
     """Those of one account. They are known until the same works, or is switched off, or the service ends."""
 
-    def __init__(self, current: Current, clock: Callable[[], float]) -> None:
-        self._current, self._clock = current, clock
+    def __init__(self, current: Current) -> None:
+        self._current = current
         self._known: dict[_Key, Trouble] = {}
 
     @property
@@ -82,13 +81,16 @@ class Troubles:
         return sorted(known.values(), key=lambda one: (list(What).index(one.what), one.to))
 
     def failed(self, tell: Tell, error: CrmError) -> None:
-        """Note that something could not be told; that it is to be told more slowly is no failure."""
+        """Note that something could not be told; that it is to be told more slowly is no failure.
+
+        It may wait since before this service was started, and then the trouble is older than the service.
+        """
         key = self._key(tell)
         if key is None or isinstance(error, CrmLimited):
             return
         kinds = {CrmRefused: Kind.REFUSED, CrmDenied: Kind.DENIED}
         kind = kinds.get(type(error), Kind.AWAY)
-        before = self._known.get(key) or Trouble(*key[:2], kind, self._clock(), "", 0)
+        before = self._known.get(key) or Trouble(*key[:2], kind, tell.at, "", 0)
         self._known[key] = replace(before, kind=kind, problem=str(error), failures=before.failures + 1)
         self._known = {one: trouble for one, trouble in self._known.items() if self._wanted(trouble)}
 

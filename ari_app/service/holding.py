@@ -15,7 +15,7 @@ from ari_app.asterisk.ari import AriTransport
 from ari_app.asterisk.errors import PbxError
 from ari_app.backoff import BackOff
 from ari_app.errors import StoreUnavailable
-from ari_app.reach import Passages
+from ari_app.network.reach import Passages
 from ari_app.store.connection import Redis
 from ari_app.store.leases import (
     RENEW_SECONDS,

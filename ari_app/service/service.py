@@ -18,7 +18,7 @@ from ari_app.asterisk.pbx import PbxState
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.errors import StoreUnavailable
 from ari_app.keyring import KeyRing
-from ari_app.reach import ANYWHERE, CRM_KEEP_ALIVE_SECONDS, Passages, Reach, passage
+from ari_app.network.reach import ANYWHERE, CRM_KEEP_ALIVE_SECONDS, Passages, Reach, passage
 from ari_app.retailcrm.mail import MailServer
 from ari_app.retailcrm.pace import Pace
 from ari_app.service.changes import Changes

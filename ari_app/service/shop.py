@@ -32,7 +32,7 @@ from ari_app.control.ajam_line import AjamLine
 from ari_app.control.rounds import Rounds
 from ari_app.control.switchboard import MOST_CALLS, Line
 from ari_app.errors import StoreUnavailable
-from ari_app.reach import ANYWHERE, Passage
+from ari_app.network.reach import ANYWHERE, Passage
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.delivery import Delivery
 from ari_app.retailcrm.errors import CrmError

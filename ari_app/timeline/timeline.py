@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
 from ari_app.calls import (
     CRM_WORDS,
@@ -13,30 +12,28 @@ from ari_app.calls import (
     Direction,
     Ending,
     JournalLine,
-    Leg,
-    LegResult,
-    Role,
     Stage,
     TimerName,
     Way,
-    member_id,
     whose,
 )
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
 from ari_app.calls import reported as r
+from ari_app.timeline.colours import Tone
+from ari_app.timeline.legs import (
+    RESULTS,
+    leg_ended,
+    leg_event,
+    leg_forwards,
+    leg_transfers,
+    name_of_leg,
+    name_of_member,
+    party_replaced,
+    telephones_found,
+    whose_telephone,
+)
 from ari_app.timeline.saying import Saying, Value, say
-
-
-class Tone(StrEnum):
-    """What a sentence is about, so that it can be coloured."""
-
-    CALLER = "caller"
-    PHONE = "phone"
-    GOOD = "good"
-    BAD = "bad"
-    CRM = "crm"
-    QUIET = "quiet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +73,6 @@ _OUTGOING_ENDINGS = {
 }
 
 
-_RESULTS = {
-    LegResult.ANSWERED: say("answered"),
-    LegResult.BUSY: say("busy"),
-    LegResult.NO_ANSWER: say("no answer"),
-    LegResult.DECLINED: say("declined"),
-    LegResult.UNREACHABLE: say("unreachable"),
-    LegResult.ELSEWHERE: say("answered elsewhere"),
-    LegResult.CALLER_LEFT: say("caller left"),
-    LegResult.FORWARDED: say("forwarded"),
-}
 _DIRECTIONS = {Direction.IN: say("in"), Direction.OUT: say("out")}
 
 
@@ -142,20 +129,20 @@ def _event(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
         case h.WayBlocked(problem=problem):
             yield say("ARI can't place the call: %(problem)s", problem=problem), Tone.BAD
         case h.PartyReplaced():
-            yield _replaced(line.event, call), Tone.PHONE
+            yield party_replaced(line.event, call), Tone.PHONE
         case h.KeyPressed():
             pass
         case h.TelephonesFound(telephones=telephones):
-            yield from _telephones(telephones)
+            yield from telephones_found(telephones)
         case h.LegForwarded(target=target):
-            yield _forwards(call.party(line.event.leg), target), Tone.PHONE
+            yield leg_forwards(call.party(line.event.leg), target), Tone.PHONE
         case h.CustomerParked(member=member, target=target):
-            parks = say("%(who)s parks the customer at %(target)s", who=_member(member), target=target)
+            parks = say("%(who)s parks the customer at %(target)s", who=name_of_member(member), target=target)
             yield parks if member else say("the customer was parked"), Tone.PHONE
         case h.CustomerStayed():
             yield say("there was no place in the parking lot"), Tone.BAD
         case h.MemberTransferred(member=member, target=target):
-            yield _transfers(_whose(call, _member(member)), target), Tone.PHONE
+            yield leg_transfers(whose_telephone(call, name_of_member(member)), target), Tone.PHONE
         case h.CustomerFound(_, name, responsible):
             manager = say("manager %(code)s", code=responsible) if responsible else say("no manager")
             known = say("the CRM knows: %(name)s, %(manager)s", name=name or say("no name"), manager=manager)
@@ -166,7 +153,7 @@ def _event(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
             else:
                 yield say("the CRM doesn't know the number"), Tone.CRM
         case h.CallerAnswered() if line.before is Stage.CALLING:
-            yield say("%(who)s answered", who=_who(call.caller)), Tone.GOOD
+            yield say("%(who)s answered", who=name_of_leg(call.caller)), Tone.GOOD
         case h.CallerEnded(_, _, known_up_at):
             yield from _caller_ended(line, call, known_up_at)
         case h.CallerAnswered() if line.before is Stage.DIALPLAN:
@@ -179,7 +166,7 @@ def _event(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
             yield from _missed(line, call, line.event)
             for leg in call.our_legs:
                 if leg.ended_at == at:  # nobody had told us
-                    yield from _leg_ended(line, leg)
+                    yield from leg_ended(line, leg)
         case h.OutcomeUnknown(_, why):
             yield say("asking the PBX what is true: %(why)s", why=why), Tone.QUIET
         case h.HangUpAsked(_, by):
@@ -198,7 +185,7 @@ def _event(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
         case r.RingingReported() | r.EndReported() | r.FileReported() | r.CallTakenOver():
             yield from _report(line.event, line, call)
         case _:
-            yield from _leg_event(line, call)
+            yield from leg_event(line, call)
 
 
 def _missed(line: JournalLine, call: Call, said: h.PbxSaid) -> Iterator[tuple[Saying, Tone]]:
@@ -216,24 +203,6 @@ def _missed(line: JournalLine, call: Call, said: h.PbxSaid) -> Iterator[tuple[Sa
     elif line.after in over:
         how = say("when the PBX or the recording says, or else at the last moment known")
         yield say("it ended while nothing was heard: %(how)s", how=how), Tone.CALLER
-
-
-def _forwards(leg: Leg | None, target: str) -> Saying:
-    text = say("%(who)s forwards its calls to %(target)s", who=_who(leg), target=target)
-    followed = leg is None or leg.result is not LegResult.UNREACHABLE
-    return text if followed else say("%(what)s: not followed", what=text)
-
-
-def _telephones(found: tuple[h.Telephones, ...]) -> Iterator[tuple[Saying, Tone]]:
-    absent = tuple(one.code for one in found if one.endpoints == ())
-    if absent:
-        one = say("%(codes)s is registered nowhere: passed over", codes=absent)
-        many = say("%(codes)s are registered nowhere: passed over", codes=absent)
-        yield one if len(absent) == 1 else many, Tone.PHONE
-    for each in found:
-        if each.endpoints is not None and len(each.endpoints) > 1:
-            telephones = str(len(each.endpoints))
-            yield say("%(code)s has %(count)s telephones", code=each.code, count=telephones), Tone.QUIET
 
 
 def _report(report: r.Report, line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
@@ -274,11 +243,11 @@ def _report(report: r.Report, line: JournalLine, call: Call) -> Iterator[tuple[S
 
 
 def _caller_ended(line: JournalLine, call: Call, known_up_at: float | None) -> Iterator[tuple[Saying, Tone]]:
-    who = _who(call.caller)
+    who = name_of_leg(call.caller)
     if line.before is Stage.ENDING:
         said, tone = say("%(who)s is gone", who=who), Tone.QUIET
     elif line.before is Stage.CALLING and call.caller.result is not None:
-        said, tone = say("%(who)s: %(result)s", who=who, result=_RESULTS[call.caller.result]), Tone.BAD
+        said, tone = say("%(who)s: %(result)s", who=who, result=RESULTS[call.caller.result]), Tone.BAD
     elif call.way is Way.AJAM and call.answered_at is not None:  # the dialplan doesn't tell who hung up
         said, tone = say("one of the two hung up"), Tone.CALLER
     else:
@@ -288,112 +257,6 @@ def _caller_ended(line: JournalLine, call: Call, known_up_at: float | None) -> I
 
 def _click(clicked: h.CallClicked) -> dict[str, Value]:
     return {"code": clicked.code, "number": clicked.number or say("a number"), "way": clicked.way.value}
-
-
-def _whose(call: Call, member: str) -> str:
-    """Say whose telephone was rung behind a Local channel, or name it."""
-    rung = (one.code for one in call.legs if one.code is not None and one.id.endswith(f"/{member}"))
-    return next(rung, member)
-
-
-def _transfers(who: str | Saying, target: str) -> Saying:
-    return say("%(who)s transfers the customer to %(target)s", who=who, target=target)
-
-
-def _replaced(replaced: h.PartyReplaced, call: Call) -> Saying:
-    old, new = _who(call.party(replaced.old)), _who(call.party(replaced.channel))
-    if replaced.local:
-        return _transfers(old, replaced.code or str(replaced.target))
-    return say("%(new)s takes the call of %(old)s", new=new, old=old)
-
-
-def _leg_event(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
-    match line.event:
-        case h.LegRinging(_, leg):
-            yield say("%(who)s rings", who=_who(call.party(leg))), Tone.PHONE
-        case h.LegAnswered(_, leg):
-            yield from _answered(line, call.leg(leg))
-        case h.LegRefused(_, leg, problem):
-            who = _who(call.party(leg))
-            yield say("%(who)s can't be rung: %(problem)s", who=who, problem=problem), Tone.BAD
-        case h.LegEnded(_, leg):
-            yield from _leg_ended(line, call.leg(leg))
-        case h.MemberRung(leg=leg, member=member, code=code, rings=True):
-            yield from _member_rings(call, call.party(leg), code or _member(member))
-        case h.MemberAnswered(leg=leg, member=member, code=code, local=None):
-            yield from _member_answered(line, call.party(leg), code or _member(member))
-            if code is None:
-                yield from _nobodys(call, call.leg(member_id(leg, member)))
-        case h.MemberEnded(leg=leg, member=member, status=status) if line.before is Stage.RINGING:
-            yield (
-                say(
-                    "%(who)s stopped ringing %(member)s: %(status)s",
-                    who=_who(call.leg(leg)),
-                    member=_member(member),
-                    status=status.lower(),
-                ),
-                Tone.QUIET,
-            )
-
-
-def _answered(line: JournalLine, leg: Leg | None) -> Iterator[tuple[Saying, Tone]]:
-    """Tell that a leg is up; one into the dialplan only if the talk begins so, else its member is told."""
-    if leg is None or leg.role not in (Role.MANAGER, Role.CUSTOMER, Role.TARGET):
-        return
-    if line.after is Stage.TALKING and line.before in (Stage.RINGING, Stage.TRANSFERRING):
-        yield say("%(who)s answered", who=_who(leg)), Tone.GOOD
-    elif leg.leads_on and line.before is line.after and line.before is not Stage.TALKING:
-        yield say("the dialplan answered"), Tone.QUIET
-    elif leg.role is Role.MANAGER:
-        yield say("%(who)s answered, too late", who=_who(leg)), Tone.GOOD
-
-
-def _member_rings(call: Call, leg: Leg | None, member: str) -> Iterator[tuple[Saying, Tone]]:
-    """Tell which member the dialplan rings, where the leg that leads there doesn't ring by itself."""
-    if leg is not None and leg.role is Role.CUSTOMER:
-        if call.way is Way.AJAM:
-            yield say("%(who)s rings", who=say("the customer")), Tone.PHONE
-    elif leg is None or leg.target != member:
-        yield say("%(who)s rings %(member)s", who=_who(leg), member=member), Tone.PHONE
-
-
-def _member_answered(line: JournalLine, leg: Leg | None, member: str) -> Iterator[tuple[Saying, Tone]]:
-    """Tell which member answered behind a leg into the dialplan; not again, if the leg itself has told it."""
-    if leg is None or (leg.role is not Role.CUSTOMER and leg.target != member):
-        yield say("%(member)s answered %(who)s", member=member, who=_who(leg)), Tone.GOOD
-    elif line.before is not Stage.TALKING:
-        yield say("%(who)s answered", who=_who(leg)), Tone.GOOD
-
-
-def _nobodys(call: Call, member: Leg | None) -> Iterator[tuple[Saying, Tone]]:
-    """Tell who counts as the one who answered at a telephone that is nobody's of the account."""
-    top = call.party(member.id.partition("/")[0]) if member is not None else None
-    if member is None or top is None or top.role is Role.CUSTOMER:
-        return
-    if member.code is not None:
-        yield say("nobody's telephone: it counts as %(code)s's, who led there", code=member.code), Tone.QUIET
-    else:
-        yield say("nobody's telephone: no extension is told"), Tone.QUIET
-
-
-def _leg_ended(line: JournalLine, leg: Leg | None) -> Iterator[tuple[Saying, Tone]]:
-    if leg is None or leg.result is None:
-        return
-    if leg.result is LegResult.ANSWERED:
-        parted = line.before is Stage.TALKING and line.after is Stage.ENDING
-        gone = say("%(who)s hung up", who=_who(leg)) if parted else say("%(who)s is gone", who=_who(leg))
-        if leg.began_at:
-            gone = say(
-                "%(what)s (waited %(waiting)s s, talked %(talking)s s)",
-                what=gone,
-                waiting=leg.waiting,
-                talking=leg.talking,
-            )
-        yield gone, Tone.PHONE if parted else Tone.QUIET
-    elif line.before is Stage.RINGING and leg.role is Role.MANAGER:
-        yield say("%(who)s: %(result)s", who=_who(leg), result=_RESULTS[leg.result]), Tone.BAD
-    else:
-        yield say("%(who)s is gone (%(result)s)", who=_who(leg), result=_RESULTS[leg.result]), Tone.QUIET
 
 
 def _timer(timer: TimerName) -> Iterator[tuple[Saying, Tone]]:
@@ -468,7 +331,7 @@ def _orders(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
             yield one if len(order.codes) == 1 else many, Tone.PHONE
     rung: list[str | Saying] = []
     for order in line.orders:
-        who = _who(call.party(order.leg)) if isinstance(order, o.Ring) else None
+        who = name_of_leg(call.party(order.leg)) if isinstance(order, o.Ring) else None
         if who is not None and who not in rung:  # somebody may have several telephones
             rung.append(who)
     if rung:
@@ -478,10 +341,10 @@ def _orders(line: JournalLine, call: Call) -> Iterator[tuple[Saying, Tone]]:
             place = f"{order.context},{order.exten},{order.priority}"
             yield say("the caller goes on in the dialplan: %(place)s", place=place), Tone.CALLER
         elif isinstance(order, o.Originate):
-            yield say("ringing %(who)s by AJAM", who=_who(call.caller)), Tone.PHONE
+            yield say("ringing %(who)s by AJAM", who=name_of_leg(call.caller)), Tone.PHONE
         elif isinstance(order, o.PlayRinging):
             talked = call.answered_at is not None and line.at >= call.answered_at
-            hears = say("the customer") if talked else _who(call.caller)
+            hears = say("the customer") if talked else name_of_leg(call.caller)
             yield say("%(who)s hears ringing", who=hears), Tone.QUIET
     over = (Stage.ENDING, Stage.ENDED)
     if line.after in over and line.before not in over and call.way is not Way.REPORTED:
@@ -500,21 +363,3 @@ def _why(call: Call) -> Iterator[tuple[Saying, Tone]]:
         yield say("no extension is told: who talked last is nobody of the account"), Tone.QUIET
     elif call.ending is not Ending.ANSWERED and (call.handed_on or call.left_to_dialplan):
         yield say("no extension is told: the customer was last in the dialplan, with nobody"), Tone.QUIET
-
-
-def _who(leg: Leg | None) -> str | Saying:
-    match leg:
-        case None:
-            return say("a phone")
-        case Leg(role=Role.QUEUE):
-            return say("the queue")
-        case Leg(role=Role.CALLER, code=None):
-            return say("the caller")
-        case Leg(role=Role.CUSTOMER):
-            return say("the customer")
-    return leg.code or leg.target or say("a phone")
-
-
-def _member(channel: str) -> str:
-    """Name a telephone by its channel: ``PJSIP/101-0000002a`` is PJSIP/101."""
-    return channel.rsplit("-", 1)[0]

@@ -21,7 +21,7 @@ from ari_app.calls import (
     ending_of,
     tellable,
 )
-from ari_app.reach import leads_inside
+from ari_app.network.reach import leads_inside
 from ari_app.service.reported import Taken
 from ari_app.service.shop import Shop
 from cabinet.api.answers import NotAdmitted, UnknownClient, Wrong, refusal

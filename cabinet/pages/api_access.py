@@ -11,9 +11,9 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from ari_app.accounts.account import Account, RegisteredAccount
+from ari_app.network.seen_from import seen_from
 from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.registration import call_address, status_address
-from ari_app.seen_from import seen_from
 from ari_app.service.doors import with_new_address
 from ari_app.store.events import What
 from ari_app.store.tokens import LONGEST_NAME, MOST, Tokens, TooManyTokens

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from ari_app.accounts.account import Account, RegisteredAccount
 from ari_app.accounts.sections import PbxSettings
 from ari_app.check.pbx_door import Tried, try_pbx
-from ari_app.seen_from import seen_from
+from ari_app.network.seen_from import seen_from
 from ari_app.service.service import Service
 from ari_app.store.accounts import AccountConflict
 from ari_app.store.sessions import Attempts

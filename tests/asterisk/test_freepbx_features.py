@@ -502,7 +502,7 @@ async def test_who_is_handed_a_customer_sees_them_in_queues_and_groups_too(
     finally:
         await leaves_queues(shop, boris)
     assert (report.upload.code, report.call.first_talker) == (boris, olga)
-    assert shown(his) == [(ANNAS_NAME if directly else LONG_NAME[:20].strip(), ANNA)]
+    assert shown(his) == [(ANNAS_NAME if directly else LONG_NAME[:20].strip(), ANNA)], his.calls
 
 
 async def test_a_long_name_reaches_a_queues_members_in_whole_letters(shop: Office) -> None:

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from ari_app.accounts.sections import PbxSettings
 from ari_app.check.pbx_door import Tried, try_pbx
 from ari_app.demo.pbx.lab import Lab
-from ari_app.reach import read_networks
+from ari_app.network.reach import read_networks
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

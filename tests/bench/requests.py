@@ -26,7 +26,7 @@ import uvloop
 from yarl import URL
 
 from ari_app.asterisk.ari import AriTransport
-from ari_app.reach import ANYWHERE, KEEP_ALIVE_SECONDS, passage
+from ari_app.network.reach import ANYWHERE, KEEP_ALIVE_SECONDS, passage
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.pace import Pace
 from tests.bench.processes import process

@@ -11,7 +11,8 @@ from ari_app.calls.call import Way
 from ari_app.calls.journal import load_line
 from ari_app.demo.crm.simulator import SimulatedCrm
 from ari_app.store.keys import Keys
-from ari_app.timeline.timeline import Tone, narrate
+from ari_app.timeline.colours import Tone
+from ari_app.timeline.timeline import narrate
 from tests.cabinet.cabinet_shop import cabinet_shop
 from tests.cabinet.shop import ReportingShop
 from tests.support.history import HISTORY, put_ended, put_live, put_outbox

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError
 
 from ari_app.store.sessions import Sessions
-from ari_app.timeline import timeline
+from ari_app.timeline import legs, timeline
 from cabinet.frame import language
 from tests.cabinet.cabinet_shop import CabinetShop, Reader, cabinet_shop
 
@@ -166,7 +166,8 @@ def test_every_sentence_has_its_russian() -> None:
     method = [("templates/**.html", "jinja2"), *pages]
     options = {"templates/**.html": {"newstyle_gettext": "true", "trimmed": "true", "silent": "false"}}
     said = {found[2] for found in extract_from_dir(str(CABINET), method, options_map=options)}
-    said |= {found[1] for found in extract_from_file("python", timeline.__file__, keywords={"say": None})}
+    for told in (timeline.__file__, legs.__file__):
+        said |= {found[1] for found in extract_from_file("python", told, keywords={"say": None})}
     with (CABINET / "locales/ru.po").open("rb") as file:
         catalogue = read_po(file, locale="ru")
     translated = {

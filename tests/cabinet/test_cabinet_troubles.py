@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from ari_app.accounts.sections import MailSettings, MissedSettings, Notify, WebhookSettings
 from ari_app.calls import Call
 from ari_app.demo.crm.simulator import Refusal, Status
-from ari_app.reach import read_networks
+from ari_app.network.reach import read_networks
 from ari_app.store.accounts import Accounts
 from tests.cabinet.cabinet_shop import CabinetShop, Reader, cabinet_shop
 from tests.cabinet.kept_calls import BORIS

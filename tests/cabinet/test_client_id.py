@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from ari_app.accounts.current import Current
 from ari_app.accounts.reading import read_account
-from ari_app.reach import leads_inside
+from ari_app.network.reach import leads_inside
 from ari_app.retailcrm.registration import call_address
 from ari_app.service.click_to_call import ClickLimits, Clicks, TooMany
 from ari_app.service.human_pace import Strangers

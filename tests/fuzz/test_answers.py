@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from ari_app.asterisk.ajam_wire import read_answer, read_channels
 from ari_app.asterisk.events import Heard, NewCaller
 from ari_app.asterisk.pbx import Pbx, PbxTarget
-from ari_app.reach import ANYWHERE, Passage
+from ari_app.network.reach import ANYWHERE, Passage
 from ari_app.retailcrm.client import _judge
 from ari_app.retailcrm.errors import CrmError
 from ari_app.retailcrm.messages import (

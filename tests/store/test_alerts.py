@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from ari_app.accounts.activity import Activity
 from ari_app.calls import TellAlert
 from ari_app.demo.crm.simulator import CrmAccount
-from ari_app.reach import read_networks
+from ari_app.network.reach import read_networks
 from ari_app.retailcrm import delivery
 from ari_app.service.alerts import Alerts, State
 from ari_app.service.service import Service

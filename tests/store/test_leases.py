@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from ari_app.accounts.reading import read_account
 from ari_app.errors import LeaseLost, StoreUnavailable
-from ari_app.reach import ANYWHERE, Passage, Passages
+from ari_app.network.reach import ANYWHERE, Passage, Passages
 from ari_app.service.holding import Holding
 from ari_app.store.calls import CallStore
 from ari_app.store.connection import ANSWER_SECONDS, connect

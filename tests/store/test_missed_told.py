@@ -19,7 +19,7 @@ from ari_app.calls.call import Call, Direction
 from ari_app.calls.outcome import Ending
 from ari_app.demo.crm.simulator import AnswerLost, CrmAccount, Status
 from ari_app.demo.crm.tasks import Task
-from ari_app.reach import ANYWHERE, passage
+from ari_app.network.reach import ANYWHERE, passage
 from ari_app.retailcrm.client import RetailCrm
 from ari_app.retailcrm.delivery import Delivery
 from ari_app.retailcrm.letters import Letters

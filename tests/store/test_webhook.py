@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from ari_app.calls.outcome import Ending
 from ari_app.demo.crm.simulator import CrmAccount
-from ari_app.reach import Reach
+from ari_app.network.reach import Reach
 from ari_app.retailcrm import delivery
 from ari_app.store.missed import Reason
 from tests.cabinet.kept_calls import ANNA, over

@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from ari_app.reach import Reach, read_networks
+from ari_app.network.reach import Reach, read_networks
 
 SECRET = "hunter2-hunter2-hunter2"
 LOOPBACK = Reach(read_networks(["127.0.0.0/8"]))

@@ -6,7 +6,7 @@ from ari_app.accounts.account import Account
 from ari_app.accounts.reading import BadAccount, read_account
 from ari_app.accounts.sections import SECRETS, RecordingFormat
 from ari_app.calls.routing import Dialplan, People, Queue
-from ari_app.mailbox import mailbox
+from ari_app.email_address import mailbox
 
 SHORTEST = """
 [crm]

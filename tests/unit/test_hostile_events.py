@@ -22,7 +22,7 @@ from ari_app.asterisk.errors import PbxUnavailable, PbxUnknown
 from ari_app.asterisk.events import Heard, NewCaller
 from ari_app.asterisk.pbx import Pbx, PbxTarget
 from ari_app.bounded import Allowance, read_json
-from ari_app.reach import ANYWHERE, Passage
+from ari_app.network.reach import ANYWHERE, Passage
 from ari_app.service.slow_steps import SlowSteps
 from ari_app.steps import begin
 from tests.support.hostile import HostilePbx, hostile_pbx, watched_loop

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from ari_app.asterisk.ari import AriTransport
 from ari_app.asterisk.errors import PbxUnavailable
 from ari_app.asterisk.pbx import Pbx, PbxState, PbxTarget
-from ari_app.reach import ANYWHERE, NotOutside, Passage, Reach, Turnstile, passage, read_networks
+from ari_app.network.reach import ANYWHERE, NotOutside, Passage, Reach, Turnstile, passage, read_networks
 from ari_app.settings import BadSettings, read_settings
 
 INSIDE = [

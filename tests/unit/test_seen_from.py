@@ -1,6 +1,6 @@
 """What a PBX's firewall has to let in."""
 
-from ari_app.seen_from import seen_from
+from ari_app.network.seen_from import seen_from
 
 
 async def test_a_pbx_beside_us_sees_our_own_address() -> None:

@@ -22,7 +22,7 @@ from ari_app.demo.pbx.asterisk import Asterisk
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.show.people import CUSTOMERS, MANAGERS, QUEUE, QUEUE_MEMBERS, SHOP
-from ari_app.reach import read_networks
+from ari_app.network.reach import read_networks
 from ari_app.service.service import Service
 from ari_app.service.shop import Shop
 from ari_app.settings import Settings, holder_id, load_secret_key
