@@ -32,8 +32,8 @@ class WatchedClock:
         self._ahead = clock() - steady()
 
     def __call__(self) -> float:
-        """Give the time."""
-        now = self._clock()
+        """Give the time, to a millisecond: more of it would only be written down again and again."""
+        now = round(self._clock(), 3)
         ahead = now - self._steady()
         by, self._ahead = ahead - self._ahead, ahead
         if abs(by) > SET_SECONDS:

@@ -61,7 +61,7 @@ class PbxClock:
         if told + self._ahead < self._heard_until - SURE_SECONDS:
             self._ahead = math.inf
         self._ahead = min(self._ahead, read - told)
-        return now - (read - told - self._ahead)
+        return round(now - (read - told - self._ahead), 3)
 
     def past(self, stamp: object) -> float:
         """Say when something was, such as a channel's beginning, that is told only now; never later than now.
@@ -76,7 +76,7 @@ class PbxClock:
     def back(self, told: float) -> float:
         """Say when something was that the PBX dates `told`, in seconds since the epoch; at the latest now."""
         now, read = self._clock(), self._steady()
-        return min(now, now - (read - told - self._ahead))
+        return min(now, round(now - (read - told - self._ahead), 3))
 
 
 def read_stamp(stamp: object) -> float:

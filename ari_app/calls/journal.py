@@ -7,7 +7,7 @@ reads when a shop asks what happened to a call.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, TypeAlias, get_args
 
 import orjson
@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from ari_app.calls.brief import brief
 from ari_app.calls.call import Stage
 from ari_app.calls.happenings import Happening
-from ari_app.calls.orders import Order, Tell
+from ari_app.calls.orders import Order, Tell, TellCustomer, TellHangup, TellResult, TellRinging
 from ari_app.calls.reported import Report
 
 
@@ -115,49 +115,73 @@ def dump_line(line: JournalLine) -> bytes:
     )
 
 
+_ORDERED = TellRinging | TellHangup | TellResult | TellCustomer
+"""What is told of a call by an order of its own, which stands in its journal before it is told."""
+_NAMES_IT = ("kind", "at", "codes", "again")
+
+
 def brief_line(line: JournalLine) -> bytes:
-    """Write the same without the fields of what happened, and was ordered, that have their defaults."""
+    """Write it as its call's journal has it: without the call, without what has its default or is said twice.
+
+    The line's moment is that of what happened, and of an order without one; without `before` the stage hasn't
+    changed; what the CRM was told by an order of the journal's is named, not repeated.
+    """
+    event = brief_tagged(line.event)
     if isinstance(line.event, CrmTold):
-        event = tagged(line.event) | {"tell": brief_tagged(line.event.tell)}
-    else:
-        event = brief_tagged(line.event)
-    return orjson.dumps(
-        {
-            "at": line.at,
-            "call": line.call,
-            "before": line.before,
-            "after": line.after,
-            "event": event,
-            "orders": [brief_tagged(order) for order in line.orders],
-        }
-    )
+        tell = brief_tagged(line.event.tell)
+        if line.event.problem is None and isinstance(line.event.tell, _ORDERED):
+            tell = {name: tell[name] for name in _NAMES_IT if name in tell}
+        event["tell"] = tell
+    said: dict[str, Any] = {"at": line.at, "event": _at_its_moment(event, line.at)}
+    if line.before is not line.after:
+        said["before"] = line.before
+    if line.after is not None:
+        said["after"] = line.after
+    if line.orders:
+        said["orders"] = [_at_its_moment(brief_tagged(order), line.at) for order in line.orders]
+    return orjson.dumps(said)
+
+
+def _at_its_moment(said: dict[str, Any], at: float) -> dict[str, Any]:
+    """Leave a moment out that is the line's."""
+    if said.get("at") == at:
+        del said["at"]
+    return said
 
 
 def load_line(data: bytes) -> JournalLine:
-    """Read a line back.
+    """Read a line back that says by itself all that it says, as `dump_line` writes it.
 
     Raises:
         LookupError, TypeError, ValueError: another version wrote it, or nobody.
     """
-    raw = orjson.loads(data)
-    return _line(raw, tuple(order_from(order) for order in raw["orders"]))
+    raw, orders = _raw(data, [])
+    return _line(raw, "", tuple(map(order_from, orders)))
 
 
-def read_lines(stored: Iterable[bytes]) -> tuple[list[JournalLine], list[str]]:
-    """Read lines back as far as this version knows them; say what is left out.
+def read_lines(stored: Iterable[bytes], call: str) -> tuple[list[JournalLine | None], list[str]]:
+    """Read a call's journal back as far as this version knows it; say what is left out.
 
-    Another version may have written them: an order that isn't known is left out of its line, and a line of
-    which it isn't known what happened is left out. What is left out is named by its kind, each kind once.
+    Another version may have written it: an order that isn't known is left out of its line, and a line of
+    which it isn't known what happened is None. What is left out is named by its kind, each kind once.
     """
-    lines, left_out = [], set()
+    lines: list[JournalLine | None] = []
+    left_out: set[str] = set()
+    ordered: list[dict[str, Any]] = []
     for data in stored:
         try:
-            lines.append(load_line(data))
+            raw, said = _raw(data, ordered)
+            ordered += said
+            orders = []
+            for order in said:
+                try:
+                    orders.append(order_from(order))
+                except NOT_KNOWN:
+                    left_out.add(kind_of(order) or "an order")
+            lines.append(_line(raw, call, tuple(orders)))
         except NOT_KNOWN:
-            line, unknown = _read_in_part(data)
-            left_out |= unknown
-            if line is not None:
-                lines.append(line)
+            left_out.add(_event_kind(data) or "a line of the journal")
+            lines.append(None)
     return lines, sorted(left_out)
 
 
@@ -165,19 +189,18 @@ NOT_KNOWN = (LookupError, TypeError, ValueError)
 """What is raised when something is read that another version has written."""
 
 
-def _read_in_part(data: bytes) -> tuple[JournalLine | None, set[str]]:
-    try:
-        raw = orjson.loads(data)
-        line = _line(raw, ())
-        orders, unknown = [], set()
-        for order in raw["orders"]:
-            try:
-                orders.append(order_from(order))
-            except NOT_KNOWN:
-                unknown.add(kind_of(order) or "an order")
-    except NOT_KNOWN:
-        return None, {_event_kind(data) or "a line of the journal"}
-    return replace(line, orders=tuple(orders)), unknown
+def _raw(data: bytes, ordered: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Read a line's JSON, and its orders: as they were before it was made brief.
+
+    `ordered` are those of the journal's lines before it.
+    """
+    raw: dict[str, Any] = orjson.loads(data)
+    at = {"at": raw["at"]}
+    raw["event"] = at | raw["event"]
+    if (told := raw["event"].get("tell")) is not None:
+        named = (order for order in ordered if told.items() <= order.items())
+        raw["event"]["tell"] = next(named, told)
+    return raw, [at | order for order in raw.get("orders", ())]
 
 
 def kind_of(stored: Any) -> str | None:
@@ -203,18 +226,20 @@ def line_at(data: bytes) -> float | None:
         return None
 
 
-def _line(raw: dict[str, Any], orders: tuple[Order, ...]) -> JournalLine:
+def _line(raw: dict[str, Any], call: str, orders: tuple[Order, ...]) -> JournalLine:
     event = dict(raw["event"])
     kind = event.pop("kind")
     if kind == CrmTold.__name__:
-        parsed: Event = CrmTold(event["at"], order_from(event["tell"]), event["problem"])
+        parsed: Event = CrmTold(event["at"], order_from(event["tell"]), event.get("problem"))
     else:
         parsed = _EVENTS[kind].validate_python(event)
+    after = raw.get("after")
+    before = raw.get("before", after)
     return JournalLine(
         at=raw["at"],
-        call=raw["call"],
-        before=Stage(raw["before"]) if raw["before"] else None,
-        after=Stage(raw["after"]) if raw["after"] else None,
+        call=raw.get("call", call),
+        before=Stage(before) if before else None,
+        after=Stage(after) if after else None,
         event=parsed,
         orders=orders,
     )

@@ -182,16 +182,17 @@ def watch(account: AccountOption = None, as_json: JsonOption = False) -> None:
 
 async def _watch(calls: CallStore, as_json: bool) -> None:
     console = Console(highlight=False)
-    async for line in calls.watch(await calls.watched_until()):
-        if as_json:
-            typer.echo(dump_line(line))
-            continue
-        call = await calls.get(line.call)
-        if call is None:
-            continue
-        for sentence in narrate(line, call):
-            text = written(sentence, call.started_at)
-            console.print(Text.assemble((f"{call.id[-4:]} ", "dim"), text))
+    async with calls.watching() as lines:
+        async for line in lines:
+            if as_json:
+                typer.echo(dump_line(line))
+                continue
+            call = await calls.get(line.call)
+            if call is None:
+                continue
+            for sentence in narrate(line, call):
+                text = written(sentence, call.started_at)
+                console.print(Text.assemble((f"{call.id[-4:]} ", "dim"), text))
 
 
 def written(sentence: Sentence, began: float) -> Text:

@@ -124,7 +124,7 @@ class Keeping:
         calls = await store.settled(portion, before=now - DAY_SECONDS)
         files = {call.id: call.recording.file for call in calls}
         await asyncio.to_thread(self._remove_files, store.account, files)
-        await store.forget(calls, before=now - self._kept_seconds(store.account))
+        await store.forget(calls)
         return len(calls)
 
     def _kept_seconds(self, account: str) -> float:

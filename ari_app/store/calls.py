@@ -250,11 +250,8 @@ class CallStore(CallReader):
         found = iter(await ask(pipe.execute()))
         return [_newest(line, stored) for line, stored in zip(found, found, strict=True)]
 
-    async def forget(self, calls: Sequence[Call], before: float) -> None:
-        """Remove calls that are over, with all that is said of them but their part in the statistics.
-
-        Of what can be watched, the lines from before a moment go.
-        """
+    async def forget(self, calls: Sequence[Call]) -> None:
+        """Remove calls that are over, with all that is said of them but their part in the statistics."""
         keys, ids = self._keys, {call.id for call in calls}
         if not ids:
             return
@@ -268,7 +265,7 @@ class CallStore(CallReader):
                 pipe.zrem(keys.number(call.number), call.id)
         if refused:
             pipe.hdel(keys.refused, *refused)
-        pipe.xtrim(keys.watched, minid=max(0, int(before * 1000)))
+        pipe.unlink(keys.watched)  # an earlier version wrote there
         await ask(pipe.execute())
 
     async def mend(self, at: float) -> None:
@@ -280,7 +277,7 @@ class CallStore(CallReader):
         keys = self._keys
         kinds = {
             **dict.fromkeys((keys.live, keys.reported), b"set"),
-            **dict.fromkeys((keys.outbox, keys.watched, keys.events), b"stream"),
+            **dict.fromkeys((keys.outbox, keys.events), b"stream"),
             **dict.fromkeys((keys.refused, keys.pbx, keys.pbx_known, keys.missed), b"hash"),
             **dict.fromkeys((keys.missed_since, keys.missed_calls, keys.missed_closed), b"zset"),
             **dict.fromkeys((keys.ended, keys.trials), b"zset"),

@@ -54,7 +54,10 @@ class Keys:
         self.refused = f"{tag}:refused"
         """Hash: outbox entry id -> what the CRM refused for good."""
         self.watched = f"{tag}:journal"
-        """Stream: which are the newest journal lines of all calls."""
+        """Channel, of what is published: a call's id and the newest lines of its journal, a line each.
+
+        An earlier version has a stream under this name.
+        """
         self.statuses = f"{tag}:statuses"
         """Hash: extension -> its manager's state in the CRM."""
         self.module = f"{tag}:module"

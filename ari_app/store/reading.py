@@ -6,16 +6,18 @@ import asyncio
 import itertools
 import math
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 
 from ari_app.calls import NOT_KNOWN, Call, Direction, JournalLine, read_call, read_lines
 from ari_app.store.connection import ask
 from ari_app.store.keys import Keys
-from ari_app.store.packed import is_packed, lines_of, parsed_state_in, unpack
+from ari_app.store.packed import lines_of, parsed_state_in
 from ari_app.store.sieve import SIFT, Sieve
 from ari_app.store.writing import why
 
@@ -26,6 +28,8 @@ _State = TypeVar("_State")
 _LOOKED_AT = 200
 """So many of the newest calls are looked at for a customer's."""
 
+_SILENT_SECONDS = 1.0
+"""So long a watcher waits for a line before it looks again whether Redis is still there."""
 _AT_ONCE = 200
 _AT_FIRST = 64
 """So many calls are read first, then more: most readers of the log have seen enough on the first page."""
@@ -241,7 +245,8 @@ class CallReader:
     async def journal(self, call_id: str) -> list[JournalLine]:
         """Give a call's lines, oldest first; one written twice (Redis' answer was lost) counts once."""
         packed, lines = await self._stored_journal(call_id)
-        return self._lines(dict.fromkeys(lines_of(packed, lines)))
+        read = self._lines(dict.fromkeys(lines_of(packed, lines)), call_id)
+        return [line for line in read if line is not None]
 
     async def _stored_journal(self, call_id: str) -> tuple[list[bytes | None], list[bytes]]:
         """Give what may be packed of a call, oldest first, and the list of its journal's lines."""
@@ -252,33 +257,24 @@ class CallReader:
         packed, lines = await ask(pipe.execute())
         return packed, lines
 
-    async def watch(self, since: str = "$") -> AsyncIterator[JournalLine]:
-        """Give the account's new lines as they are written, for ever. `since` is a stream id."""
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[AsyncIterator[JournalLine]]:
+        """Hear the account's new lines as they are written, from now on and for ever."""
+        async with self._redis.pubsub() as heard:
+            await ask(heard.subscribe(self._keys.watched))
+            await ask(heard.get_message(timeout=None))
+            yield self._watch(heard)
+
+    async def _watch(self, heard: PubSub) -> AsyncIterator[JournalLine]:
         while True:
-            found = await ask(self._redis.xread({self._keys.watched: since}, block=1000, count=500))
-            for _, entries in found or []:
-                for ident, fields in entries:
-                    since = ident.decode()
-                    for line in self._lines(await self._new_lines(since, fields)):
+            said = await ask(heard.get_message(ignore_subscribe_messages=True, timeout=_SILENT_SECONDS))
+            if said is not None:
+                call, *new = said["data"].split(b"\n")
+                packed, lines = await self._stored_journal(call.decode())
+                read = self._lines([*lines_of(packed, lines), *new], call.decode())
+                for line in read[-len(new) :]:
+                    if line is not None:
                         yield line
-
-    async def _new_lines(self, ident: str, fields: dict[bytes, bytes]) -> list[bytes]:
-        """Give the lines of which an entry of the watched stream tells."""
-        if b"line" in fields:
-            return [fields[b"line"]]  # as an earlier version wrote it
-        last, count = int(fields[b"last"]), int(fields[b"count"])
-        packed, lines = await self._stored_journal(fields[b"call"].decode())
-        written = int(ident.partition("-")[0])
-        for stored in packed:
-            if stored is not None and is_packed(stored) and unpack(stored).until >= written:
-                lines = lines_of([stored], [])
-                break
-        return lines[last - count : last]
-
-    async def watched_until(self) -> str:
-        """Give the stream id after which `watch` gives only what is still to come."""
-        newest = await ask(self._redis.xrevrange(self._keys.watched, count=1))
-        return newest[0][0].decode() if newest else "0"
 
     async def unreadable_live(self, known: Collection[str]) -> list[str]:
         """Name the calls that are not over and that this version can't read; those that are known can be."""
@@ -341,8 +337,8 @@ class CallReader:
             self._once.error("a call can't be read; it stays as it is", call=call, problem=why(error))
             return None
 
-    def _lines(self, stored: Iterable[bytes]) -> list[JournalLine]:
-        lines, left_out = read_lines(stored)
+    def _lines(self, stored: Iterable[bytes], call: str) -> list[JournalLine | None]:
+        lines, left_out = read_lines(stored, call)
         new = [kind for kind in left_out if self._once.is_new(kind)]
         if new:
             self._once.error("of a journal is left out what is not known", what=", ".join(new))

@@ -37,10 +37,12 @@ _DAYS_AT_ONCE = 10
 _OLDEST = 10
 
 _MARK = b'{"counted":'
+_ROOM = 80
+"""Bytes in front of a state; what the call is counted as fills them at its end, and nothing behind moves."""
 
 _COUNT = """
 local function count(days, call, sign)
-  local key = days .. call[1]
+  local key, kept, gone = days .. call[1], {}, {}
   for _, field in ipairs({'hour|' .. call[2], 'manager|' .. call[7], 'line|' .. call[8]}) do
     field = field .. '|' .. call[3]
     local sums, some = {}, false
@@ -53,11 +55,13 @@ local function count(days, call, sign)
       some = some or tonumber(sums[index]) ~= 0
     end
     if some then
-      redis.call('HSET', key, field, table.concat(sums, ' '))
+      kept[#kept + 1], kept[#kept + 2] = field, table.concat(sums, ' ')
     else
-      redis.call('HDEL', key, field)
+      gone[#gone + 1] = field
     end
   end
+  if #kept > 0 then redis.call('HSET', key, unpack(kept)) end
+  if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
 end
 local function counted(state)
   if state and string.sub(state, 1, 11) == '{"counted":' then
@@ -69,10 +73,10 @@ end
 
 PUT = (
     _COUNT
+    + f"local room = {_ROOM}"
     + """
-local function alike(before, state)
-  if not before or #before > #state or string.find(before, '\\n', 1, true) then return 0 end
-  local same, most = 0, #before
+local function alike(before, state, same)
+  local most = #before
   while same < most do
     local middle = math.floor((same + most + 1) / 2)
     if string.sub(before, same + 1, middle) == string.sub(state, same + 1, middle) then
@@ -85,13 +89,16 @@ local function alike(before, state)
 end
 local function put(key, days, state)
   local before = redis.call('GET', key)
-  if before and string.find(before, '\\n', 1, true) then redis.call('SET', key .. ':packed', before) end
+  local packed = before and string.find(before, '\\n', 1, true)
+  if packed then redis.call('SET', key .. ':packed', before) end
   local was, is = counted(before), counted(state)
-  local same = alike(before, state)
-  if same > 0 then
-    redis.call('SETRANGE', key, same, string.sub(state, same + 1))
-  else
+  if not before or packed or #before > #state then
     redis.call('SET', key, state)
+  else
+    local front = string.sub(state, 1, room)
+    if string.sub(before, 1, room) ~= front then redis.call('SETRANGE', key, 0, front) end
+    local same = alike(before, state, room)
+    if same < #state then redis.call('SETRANGE', key, same, string.sub(state, same + 1)) end
   end
   if was then pcall(count, days, was, -1) end
   if is then pcall(count, days, is, 1) end
@@ -100,8 +107,8 @@ end
 )
 """Lua: `put(key, days, state)` puts a call's state in place of the one before, and counts it. `days` is what
 the keys of days begin with; they are in the slot of the call's key. One that was packed is kept beside it
-(`Keys.packed`). Of a state that begins as the one before only the rest is written: that is what Redis
-appends to its file. A counter that can't be counted keeps no call from being written.
+(`Keys.packed`). Of the front of a state, and from where it differs from the one before, only that is written:
+that is what Redis appends to its file. A counter that can't be counted keeps no call from being written.
 """
 
 COUNT_OLD = (
@@ -247,7 +254,8 @@ def counted_as(call: Call, zone: ZoneInfo) -> list[str | float] | None:
 def state_of(call: Call, zone: ZoneInfo) -> bytes:
     """Write a call's state as JSON, with what it counts as in front."""
     state, counts = brief_call(call), counted_as(call, zone)
-    return state if counts is None else _MARK + orjson.dumps(counts) + b"," + state[1:]
+    front = b"{" if counts is None else _MARK + orjson.dumps(counts) + b","
+    return front.ljust(_ROOM) + state[1:]
 
 
 def is_counted(state: bytes) -> bool:

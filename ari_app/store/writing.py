@@ -50,9 +50,8 @@ for index = 2, #KEYS do
   elseif name == 'outbox' then
     entries[#entries + 1] = redis.call('XADD', KEYS[index], '*', unpack(ARGV, at + 2, last))
   elseif name == 'lines' then
-    local length = redis.call('RPUSH', KEYS[index], unpack(ARGV, at + 4, last))
-    redis.call('XADD', ARGV[at + 2], '*', 'call', ARGV[at + 3], 'last', length, 'count', last - at - 3)
-    if length == last - at - 3 then redis.call('XTRIM', ARGV[at + 2], 'MAXLEN', '~', 10000) end
+    redis.call('RPUSH', KEYS[index], unpack(ARGV, at + 4, last))
+    redis.call('PUBLISH', ARGV[at + 2], table.concat(ARGV, '\\n', at + 3, last))
   elseif name == 'pack' then
     local same = redis.call('LLEN', ARGV[at + 2]) == tonumber(ARGV[at + 4])
     if same and redis.call('STRLEN', KEYS[index]) == tonumber(ARGV[at + 5]) then
@@ -101,13 +100,9 @@ class Commands:
         """Put a call's state in place of the one before, and count it in the statistics."""
         self.add(_STATE, key, state)
 
-    def lines(self, journal: str, watched: str, call: str, lines: Sequence[bytes]) -> None:
-        """Add lines to a call's journal, and say in the watched stream which these are."""
-        self.add(_LINES, journal, watched, call, *lines)
-
     def journal(self, keys: Keys, call: str, lines: Sequence[JournalLine]) -> None:
-        """Add lines to a call's journal, in a few words."""
-        self.lines(keys.journal(call), keys.watched, call, [brief_line(line) for line in lines])
+        """Add lines to a call's journal, in a few words, and say them to who watches."""
+        self.add(_LINES, keys.journal(call), keys.watched, call, *map(brief_line, lines))
 
     def event(self, keys: Keys, event: Event) -> None:
         """Add to what happened beside the calls."""

@@ -114,7 +114,7 @@ async def test_a_packed_call_goes_at_its_age_and_not_before_it_has_rested(redis:
     await pack_all(store)
     assert await store.settled([call], before=newest) == []
     assert await store.settled([call], before=newest + 1) == [call]
-    await store.forget([call], before=0.0)
+    await store.forget([call])
     assert await redis.exists(*KEYS.all_of("one")) == 0
 
 
@@ -158,21 +158,26 @@ async def test_what_is_broken_is_a_call_that_cannot_be_read(redis: Redis) -> Non
         assert await store.forget_unreadable(5.0, before=1e12) == ["one"]
 
 
-async def test_who_watches_sees_each_line_once_also_of_calls_that_are_packed_meanwhile(redis: Redis) -> None:
+async def test_who_watches_hears_each_line_once_of_calls_that_begin_and_of_those_that_are_packed(
+    redis: Redis,
+) -> None:
     store = CallStore(redis, "shop")
     await written(store)
     await pack_all(store)
+    before = await store.journal("one")
     again = [replace(step.call, id="two") for step in steps_of("one")]
-    for call, step in zip(again, steps_of("one"), strict=True):
-        await store.write([Step(call, replace(step.line, call="two"))])
     seen: list[JournalLine] = []
-    due = [*await store.journal("one"), *await store.journal("two")]
-    async with asyncio.timeout(20):
-        async for line in store.watch("0"):
+    async with asyncio.timeout(20), store.watching() as lines:
+        for call, step in zip(again, steps_of("one"), strict=True):
+            await store.write([Step(call, replace(step.line, call="two"))])
+        await store.write(steps_of("one")[-1:])
+        due = [*await store.journal("two"), steps_of("one")[-1].line]
+        async for line in lines:
             seen.append(line)
             if len(seen) == len(due):
                 break
     assert seen == due
+    assert {line.call for line in (*before, *seen)} == {"one", "two"}
 
 
 def test_the_history_has_calls_that_were_reported() -> None:

@@ -9,7 +9,7 @@ from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
 from ari_app.calls.call import Call, Doing, Stage
 from ari_app.calls.flow import advance, begin
-from ari_app.calls.journal import CrmTold, Event, JournalLine, dump_line, load_line
+from ari_app.calls.journal import CrmTold, Event, JournalLine, brief_line, dump_line, load_line, read_lines
 from ari_app.calls.outcome import Ending
 from ari_app.calls.routing import People, Policy
 from ari_app.timeline.timeline import narrate, summary
@@ -47,12 +47,15 @@ def story() -> tuple[Call, list[JournalLine]]:
 def test_every_step_of_a_call_is_read_back_as_it_was_written() -> None:
     for line in story()[1]:
         assert load_line(dump_line(line)) == line
+        assert read_lines([brief_line(line)], line.call) == ([line], [])
 
 
 @pytest.mark.parametrize("problem", [None, "400 wrong phone"])
 def test_what_the_crm_answered_is_read_back(problem: str | None) -> None:
     line = JournalLine(3.0, "app-1", None, None, CrmTold(3.0, TOLD, problem))
+    ordered = JournalLine(TOLD.at, "app-1", Stage.TALKING, Stage.ENDING, h.CallerEnded(TOLD.at, 16), (TOLD,))
     assert load_line(dump_line(line)) == line
+    assert read_lines(map(brief_line, (ordered, line)), "app-1") == ([ordered, line], [])
 
 
 def test_a_line_that_nobody_wrote_is_an_error() -> None:
@@ -121,6 +124,7 @@ def test_whatever_happens_is_kept_and_told_at_any_stage(event: Event) -> None:
     for stage in Stage:
         line = JournalLine(1.0, call.id, stage, stage, event)
         assert load_line(dump_line(line)) == line
+        assert read_lines([brief_line(line)], line.call) == ([line], [])
         narrate(line, call)
         narrate(line, replace(call, legs=()))
 

@@ -7,13 +7,13 @@ import io
 import itertools
 import sys
 import wave
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import aiohttp
 
-from ari_app.calls import Call
+from ari_app.calls import Call, JournalLine
 from ari_app.demo.pbx.customers import NotAnswered
 from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Phone
@@ -99,7 +99,8 @@ async def _perform(theatre: Theatre, index: int, plan: Plan, narrator: Narrator)
             for code, behaviour in plan.phones.items()
         }
         await stack.enter_async_context(plan.circumstance.during(theatre, narrator.remarks))
-        follower = _Follower(theatre.calls, phones, narrator, await theatre.calls.watched_until())
+        lines = await stack.enter_async_context(theatre.calls.watching())
+        follower = _Follower(theatre.calls, phones, narrator, lines)
         following = asyncio.create_task(follower.run())
         stack.push_async_callback(end, following)
         seen, trouble = await _play(theatre, plan, phones)
@@ -145,16 +146,22 @@ async def _play(theatre: Theatre, plan: Plan, phones: dict[str, Phone]) -> tuple
 class _Follower:
     """Tells a call's journal as it is written, until the call is over and the CRM has heard of it."""
 
-    def __init__(self, calls: CallStore, phones: dict[str, Phone], narrator: Narrator, since: str) -> None:
+    def __init__(
+        self,
+        calls: CallStore,
+        phones: dict[str, Phone],
+        narrator: Narrator,
+        lines: AsyncIterator[JournalLine],
+    ) -> None:
         self.call: Call | None = None
         self._calls = calls
         self._phones = phones
         self._narrator = narrator
-        self._since = since
+        self._lines = lines
 
     async def run(self) -> None:
         told = 0
-        async for line in self._calls.watch(self._since):
+        async for line in self._lines:
             self.call = await self._calls.get(line.call)
             if self.call is None:
                 continue
