@@ -25,6 +25,7 @@ from ari_app.calls.outcome import LegResult, member_result
 from ari_app.calls.outgoing import manager_answered, stand_for_the_manager
 from ari_app.calls.parking import picked_up
 from ari_app.calls.talking import sent_outside, talk, talk_there, tell_out, wait_for
+from ari_app.calls.transfer import target_answered
 from ari_app.calls.turn import Turn
 from ari_app.calls.values import replace
 
@@ -43,7 +44,10 @@ def far_half_found(turn: Turn, found: h.FarHalfFound) -> None:
     if found.member is not None:
         said = h.MemberAnswered(found.at, found.leg, found.member, found.code)
         (next_answered if turn.call.stage is Stage.TALKING else member_answered)(turn, said)
-    elif found.does is not None and leg.does is None:  # else something newer was heard
+        return
+    if found.up and turn.call.stage is Stage.TRANSFERRING:  # perhaps since before we watched
+        target_answered(turn, h.LegAnswered(found.at, found.leg))
+    if found.does is not None and leg.does is None:  # else something newer was heard
         dialplan_does(turn, h.DialplanDoes(found.at, found.leg, found.does))
 
 

@@ -106,7 +106,8 @@ class Facts:
         Raises:
             PbxError: the PBX does not answer, or says no.
         """
-        found = (await self._pbx.snapshot()).far_half(channel or leg_id)
+        near = channel or leg_id
+        found = (await self._pbx.snapshot()).far_half(near)
         live = self._line.live.get(call.id)
         if found is None or live is None:
             return None
@@ -123,7 +124,8 @@ class Facts:
         if talks is not None:
             member, code = talks.name, talks.code
             at = (await self._pbx.talk_of(talks.id))[0] or at
-        told = h.FarHalfFound(at, leg_id, found.id, found.up, member, code, does)
+        up = found.up or ((now := snapshot.far_half(near)) is not None and now.up)
+        told = h.FarHalfFound(at, leg_id, found.id, up, member, code, does)
         if talks is None and rung:
             live.put(told)
             for one in rung:

@@ -249,6 +249,14 @@ def test_a_colleague_whose_phone_still_rings_talks_when_the_other_half_says_so()
     assert (story.call.stage, story.call.talker) == (Stage.TALKING, "102")
 
 
+def test_a_menu_that_answered_before_we_watched_is_known_to_be_up_when_we_look() -> None:
+    story = found(talking().transferred("77"), is_up=True)
+    leg = story.call.leg("new-1")
+    assert leg is not None
+    assert leg.state is LegState.UP
+    assert o.AskPbx(("new-1",)) in story.orders
+
+
 def test_a_colleague_who_answered_before_we_looked_is_known_when_we_look() -> None:
     story = talking().transferred(ATTENDED).happens(h.LegAnswered(START + 16, "new-1"))
     member = "PJSIP/102-0000002b"
