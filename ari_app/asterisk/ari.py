@@ -25,7 +25,7 @@ from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavaila
 from ari_app.asterisk.socket_requests import SocketRequests
 from ari_app.bounded import read_json
 from ari_app.calls import Way
-from ari_app.failures import in_words
+from ari_app.failures import NO_ANSWER, in_words
 
 REQUEST_SECONDS = 5.0
 """How long a request may take. Asterisk answers in milliseconds or not at all."""
@@ -250,6 +250,8 @@ class Ari:
                 client = await _client_of(await _described(transport))
         except PbxError:
             raise
+        except TimeoutError as error:  # a slow PBX is one all the same
+            raise PbxUnavailable(Way.ARI, NO_ANSWER) from error
         except Exception as error:  # the description is read by others, who trust it
             raise PbxUnavailable(
                 Way.ARI, "what answers at this address does not describe itself as ARI"

@@ -1,5 +1,6 @@
 """A PBX whose answers are no answers: without an end, or without a meaning. It may be anybody's."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -68,6 +69,20 @@ async def test_a_description_that_is_none_is_no_pbx(said: str) -> None:
         with pytest.raises(PbxUnavailable) as error:
             await Ari.open(session, url, "user", "password")
     assert error.value.way is Way.ARI
+
+
+async def test_a_pbx_that_is_too_slow_to_describe_itself_is_not_taken_for_another_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ari_module, "DESCRIPTION_SECONDS", 0.05)
+
+    async def silent(_: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with pbx(silent) as (session, url):
+        with pytest.raises(PbxUnavailable, match="no answer came in time"):
+            await Ari.open(session, url, "user", "password")
 
 
 async def test_a_recording_without_an_end_does_not_fill_the_disk(
