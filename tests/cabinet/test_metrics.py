@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
 from ari_app.demo.pbx.machine import CannotPrepare, prepare_program
+from ari_app.figures import COUNTED, forget, know
 from cabinet.app import make_app, make_metrics_app
 from tests.cabinet.shop import ReportingShop
 
@@ -36,6 +37,14 @@ def promtool() -> Path:
         return prepare_program("promtool")
     except CannotPrepare as problem:
         pytest.fail(str(problem))
+
+
+@pytest.fixture(autouse=True)
+def no_other_accounts() -> None:
+    """Forget the accounts of other tests in this process: a service would not know them."""
+    samples = (sample for family in COUNTED.collect() for sample in family.samples)
+    for account in {sample.labels["account"] for sample in samples if "account" in sample.labels}:
+        forget(account)
 
 
 @asynccontextmanager
@@ -201,6 +210,29 @@ def test_each_alert_says_what_to_do_and_is_tested(promtool: Path) -> None:
     assert alerts == re.findall(r"- name: (\w+)", RULES_TESTED.read_text("utf-8"))
     run(promtool, "check", "config", RULES.with_name("prometheus.yml"))
     run(promtool, "test", "rules", RULES_TESTED)
+
+
+async def test_the_service_goes_on_while_it_tells_the_figures_of_a_thousand_accounts(
+    shop: ReportingShop,
+) -> None:
+    accounts = [f"shop-{number}" for number in range(1000)]
+    for account in accounts:
+        know(account)
+    async with asked(shop) as (client, service, figures):
+        telling, lived = asyncio.create_task(read(client, figures)), 0
+        while not telling.done():
+            assert await read(client, f"{service}healthz") == "ok\n"
+            lived += 1
+        text = await telling
+    assert all(f'account="{account}"' in text for account in accounts)
+    assert lived > 10
+    for account in accounts:
+        forget(account)
+
+
+async def read(client: ClientSession, address: str) -> str:
+    async with client.get(address) as answer:
+        return await answer.text()
 
 
 @contextmanager
