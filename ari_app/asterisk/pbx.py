@@ -52,6 +52,7 @@ from ari_app.asterisk.pbx_clock import PbxClock
 from ari_app.asterisk.signs_of_life import PING_SECONDS, PONG_SECONDS, EventSocket, SignsOfLife
 from ari_app.asterisk.snapshot import Snapshot
 from ari_app.asterisk.socket_requests import ANSWER, SocketRequests
+from ari_app.asterisk.stored_recordings import StoredRecordings
 from ari_app.backoff import BackOff, spread
 from ari_app.bounded import Allowance
 from ari_app.calls import Order, Way
@@ -75,10 +76,6 @@ LONGEST_EVENT = 256 * 1024
 """Bytes; Asterisk's own are below 10 000."""
 EVENTS_A_SECOND, EVENTS_SECONDS = 500, 60.0
 """So many events a second, held over so long, are read as they come; further ones wait."""
-NO_SUCH_RECORDING = "Recording not found"
-"""How ARI says that a recording doesn't exist; a PBX that has just started answers 404 to everything."""
-DOWNLOADS = 8
-"""So many recordings are fetched at once; more would hold up what the PBX is asked for calls."""
 AT_A_TIME = 50
 """So many events are read before others have their turn."""
 
@@ -164,8 +161,6 @@ class Pbx:
         self.why = ""
         """What kind of trouble there is (`ari_app.asterisk.errors.why`); empty while there is none."""
         self.since = clock()
-        self.downloads = asyncio.Semaphore(DOWNLOADS)
-        """Held by whoever fetches a recording."""
         self.extensions = Extensions(target.channel_format, owners)
         self.rings_people = False
         """Whether the dialplan has the context that rings people as FreePBX would (`ring_context`)."""
@@ -175,8 +170,7 @@ class Pbx:
         self._time = PbxClock(clock)
         self._log = log.bind(account=account, pbx=target.url)
         self._ari: Ari | None = None
-        self._unwanted: dict[str, bool] = {}
-        """Recordings that could not be removed so far, in the order in which that was tried."""
+        self.recordings = StoredRecordings(self.ids, lambda: self.ari, self._log)
         self._requests: SocketRequests | None = None
         """What is asked over the event socket, while there is one."""
         self._taking: asyncio.Task[Snapshot] | None = None
@@ -332,7 +326,7 @@ class Pbx:
                 *([self._mark.put(self.ari.transport)] if self._mark is not None else []),
             )
             await ears.connected(str(info["status"]["startup_time"]))
-            await self._check_recording_folder()
+            await self.recordings.check_folder()
         except PbxLost as error:
             self._leave(ears, str(error))
             await socket.close()
@@ -433,16 +427,6 @@ class Pbx:
         finally:
             with suppress(PbxRefused):
                 await self.ari("channels", "hangup", channelId=ident)
-
-    async def _check_recording_folder(self) -> None:
-        try:
-            await self.ari("recordings", "listStored")
-        except PbxRefused as refusal:
-            self._log.warning(
-                "the PBX cannot record: make the folder 'recording' in its spool directory "
-                "(/var/spool/asterisk/recording), owned by Asterisk's user",
-                answer=str(refusal),
-            )
 
     async def _listen(self, socket: ClientConnection, ears: Ears) -> None:
         heard = 0
@@ -570,57 +554,6 @@ class Pbx:
             moment = float(found["value"])
             return self._time.back(moment) if moment > 0 and math.isfinite(moment) else None
         return None
-
-    async def is_recording(self, name: str) -> bool:
-        """Tell whether a recording is being made.
-
-        Raises:
-            PbxError: the PBX does not answer, or says no.
-        """
-        try:
-            await self.ari("recordings", "getLive", recordingName=name)
-        except PbxRefused:
-            return False
-        return True
-
-    async def recordings(self) -> list[str]:
-        """Name the recordings of calls of ours that lie on the PBX.
-
-        Raises:
-            PbxError: the PBX does not answer, or says no.
-        """
-        names = (str(one["name"]) for one in await self.ari("recordings", "listStored"))
-        return [name for name in names if self.ids.call_of(name) == name]
-
-    async def remove_recording(self, name: str) -> None:
-        """Remove a recording; what can't be removed goes with the next, or when we are connected again."""
-        self._unwanted[name] = True
-        await self.remove_unwanted()
-
-    async def remove_unwanted(self) -> None:
-        """Remove the recordings that could not be removed so far; the newest first."""
-        for name in tuple(reversed(self._unwanted)):
-            if self._unwanted.pop(name, None) is None:
-                continue  # whoever removes another one beside us has taken it
-            try:
-                await self.ari("recordings", "deleteStored", recordingName=name)
-            except PbxRefused as refusal:
-                if NO_SUCH_RECORDING not in refusal.said:
-                    self._unwanted[name] = True
-            except PbxError:
-                self._unwanted[name] = True
-
-    async def has_recording(self, name: str) -> bool:
-        """Tell whether the PBX has a recording that we haven't fetched, or makes it now.
-
-        Raises:
-            PbxError: the PBX does not answer, or says no.
-        """
-        try:
-            await self.ari("recordings", "getStored", recordingName=name)
-        except PbxRefused:
-            return await self.is_recording(name)
-        return True
 
 
 class _Connect(connect):

@@ -53,7 +53,7 @@ class Facts:
         deaf = live.deaf
         found = await asyncio.gather(*(self._fact(call, snapshot, channel, deaf) for channel in channels))
         known_up_at = max(call.known_at, self._line.heard_until if deaf else at - AUDIT_SECONDS)
-        recording = call.recording.awaited and await self._pbx.is_recording(call.recording_name)
+        recording = call.recording.awaited and await self._pbx.recordings.is_being_made(call.recording_name)
         recorded = deaf and not call.recording.awaited and await self._was_recorded(call, snapshot)
         newcomers = await self._newcomers(call, snapshot, known_up_at if deaf else None)
         alive = {leg.id for leg in (call.caller, *call.our_legs) if leg.alive}
@@ -75,7 +75,8 @@ class Facts:
         """Tell whether a call of which nothing is left was answered, by whoever held the account before."""
         if call.answered_at is not None or not call.policy.record or call.waiter.id in snapshot.channels:
             return False
-        return self._line.desk.has_recording(call.id) or await self._pbx.has_recording(call.recording_name)
+        stored = self._line.desk.has_recording(call.id)
+        return stored or await self._pbx.recordings.has(call.recording_name)
 
     async def _newcomers(
         self, call: Call, snapshot: Snapshot, deaf_since: float | None

@@ -78,10 +78,10 @@ class Rounds:
             if not self._line.listening:
                 continue
             with suppress(PbxError):
-                there = frozenset(await self._pbx.recordings()) - self._line.live.keys()
+                there = frozenset(await self._pbx.recordings.names()) - self._line.live.keys()
                 for name in there & left:
                     self._log.info("a recording of a call that is over is removed", call=name)
-                    await self._pbx.remove_recording(name)
+                    await self._pbx.recordings.remove(name)
                 looks, left = looks + 1, there - left
 
     async def watch_the_lots(self) -> None:

@@ -324,7 +324,7 @@ class Line:
         await self.adopt()
         self.listening = True
         self.turned.set()
-        self._beside(self.pbx.remove_unwanted())
+        self._beside(self.pbx.recordings.remove_unwanted())
         for live in missed:
             live.put(h.OutcomeUnknown(self.clock(), "the PBX is connected again"))
 

@@ -174,7 +174,14 @@ class Shop:
         )
         self.ajam = _ajam(account, passage, clock)
         self.desk = ShopDesk(
-            current, self._crm, self.statuses, pbx, recordings, self.ledger, self.notes, self.changes
+            current,
+            self._crm,
+            self.statuses,
+            pbx.recordings,
+            recordings,
+            self.ledger,
+            self.notes,
+            self.changes,
         )
         ajam_line = AjamLine(self.ajam, pbx.extensions, clock) if self.ajam is not None else None
         self.line = Line(self.desk, pbx, ajam_line, clock, bounds.live_calls, may_act=ours)
