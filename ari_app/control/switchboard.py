@@ -372,10 +372,6 @@ class Line:
             return False
         return bridged or live.call.party(leg) is not None or leg == live.call.recorder_id
 
-    async def listen(self) -> None:
-        """Hear what the PBX says, until another process takes the application over."""
-        await self.pbx.run(self)
-
     async def follow_ajam(self) -> None:
         """Follow the calls that go by AJAM, for ever; return at once when there is none."""
         if self.ajam is not None:

@@ -19,8 +19,9 @@ from ari_app.accounts.activity import Activity, CrmSettings
 from ari_app.accounts.current import Current
 from ari_app.asterisk.ajam import Ajam, AjamTarget
 from ari_app.asterisk.errors import PbxError
+from ari_app.asterisk.event_stream import EVENTS_A_SECOND, EventStream
 from ari_app.asterisk.installations import Mark
-from ari_app.asterisk.pbx import EVENTS_A_SECOND, Pbx, PbxTarget
+from ari_app.asterisk.pbx import Pbx, PbxTarget
 from ari_app.asterisk.phones import Endpoints, endpoints
 from ari_app.asterisk.places import Places
 from ari_app.asterisk.recordings import RecordingStore
@@ -161,17 +162,8 @@ class Shop:
         )
         self.ledger = Ledger(self.calls, account.id, self.delivery.take, bounds.ledger_bytes)
         target, ours = PbxTarget.of(account.pbx), lease.still_ours
-        pbx = Pbx(
-            target,
-            passage,
-            account.id,
-            clock,
-            current.owners,
-            ours,
-            mark,
-            lease.ask_first,
-            bounds.events_a_second,
-        )
+        pbx = Pbx(target, passage, account.id, clock, current.owners, ours)
+        self.events = EventStream(pbx, mark, lease.ask_first, bounds.events_a_second)
         self.ajam = _ajam(account, passage, clock)
         self.desk = ShopDesk(
             current,
@@ -247,7 +239,7 @@ class Shop:
         self._work("ledger", self.ledger.run)
         self._work("delivery", self.delivery.run)
         self.line.resume(live, seen)
-        self._listening = self._work("pbx", self.line.listen)
+        self._listening = self._work("pbx", lambda: self.events.run(self.line))
         self._work("offer", self._offer_when_deaf)
         self._work("ajam", self.line.follow_ajam)
         self._work("reported calls", self.reported.run)
@@ -371,7 +363,7 @@ class Shop:
             self._log.error("steps of calls could not be written to Redis", steps=self.ledger.backlog)
         with suppress(StoreUnavailable):
             await self.lease.leave(heir)
-            self.line.pbx.handed_over = True
+            self.events.handed_over = True
         self.let_go()
         await self.close()
 
