@@ -298,7 +298,7 @@ class Shop:
         """Leave the PBX of an account that is no more: who waits goes on in the dialplan."""
         await self._hear_no_more()
         await self.line.stand_still(STILL_SECONDS)
-        await self.line.see_off(OVER_SECONDS)
+        await self.line.reconciliation.see_off(OVER_SECONDS)
         await self.line.close()
         await self._end_tasks()
 
@@ -531,11 +531,15 @@ class Shop:
 
         def is_news() -> bool:
             self._watch.look()
-            return bool(line.live or line.startup != noted) and line.startup is not None and line.listening
+            return (
+                bool(line.live or line.reconciliation.startup != noted)
+                and line.reconciliation.startup is not None
+                and line.listening
+            )
 
         while True:
             await rest_until(is_news)
-            startup = line.startup
+            startup = line.reconciliation.startup
             if startup is not None:
                 with suppress(StoreUnavailable):
                     await self.calls.seen(self._clock(), startup)
@@ -574,7 +578,7 @@ class Shop:
                 if not self.led_here and counts.ended != ended:
                     self.led_here = await self.calls.led_here()
                 ended = counts.ended
-            often = looks * LATE_SECONDS < LATE_FOR_SECONDS or self.line.unknown_talks
+            often = looks * LATE_SECONDS < LATE_FOR_SECONDS or self.line.reconciliation.unknown_talks
             if not often or looks % max(1, round(ASIDE_SECONDS / LATE_SECONDS)) == 0:
                 await self._look_for_missed()
             looks += 1
