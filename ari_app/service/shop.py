@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
 import aiohttp
 import structlog
@@ -37,22 +36,22 @@ from ari_app.retailcrm.mail import MailServer
 from ari_app.retailcrm.pace import GOES_ON, Pace, Urgency
 from ari_app.retailcrm.webhook import Webhook
 from ari_app.retailcrm.wording import Wording
+from ari_app.service.admission import Admission
 from ari_app.service.alerts import Alerts, State
 from ari_app.service.changes import Changes
-from ari_app.service.click_to_call import LIMITS, MINUTE, ClickLimits, Clicks, NotPlaced
+from ari_app.service.click_to_call import LIMITS, AcceptedClicks, ClickLimits, Clicks, NotPlaced
 from ari_app.service.counts import Counts
 from ari_app.service.crm_watch import CrmWatch
 from ari_app.service.desk import ShopDesk
 from ari_app.service.directory import Directory
 from ari_app.service.event_log import Notes, TroubleWatch, is_up
-from ari_app.service.handover import hand_in, offer_when_deaf
-from ari_app.service.human_pace import Strangers
+from ari_app.service.handover import offer_when_deaf
 from ari_app.service.reported import ReportedCalls
 from ari_app.service.statuses import Statuses
 from ari_app.service.work import Work
 from ari_app.store.alerts import AlertStore, Part
 from ari_app.store.calls import CallStore
-from ari_app.store.clicks import AcceptedClick, ClickStore
+from ari_app.store.clicks import ClickStore
 from ari_app.store.connection import Redis
 from ari_app.store.events import EventStore, What
 from ari_app.store.leases import Lease
@@ -71,7 +70,7 @@ OVER_SECONDS = 2.0
 REPORTS_SECONDS = 60.0
 """So long a dialplan may report more than it may on an average: a queue rings everybody."""
 DAY_SECONDS = 86_400.0
-_LONGEST_WORD, _MOST_WORDS = 40, 100
+_LONGEST_CODE = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +160,8 @@ class Shop:
         ajam_line = AjamLine(self.ajam, pbx.extensions, clock) if self.ajam is not None else None
         self.line = Line(self.desk, pbx, ajam_line, clock, bounds.live_calls, may_act=ours)
         self.line.on_replaced = lambda: lease.lose("another process has taken the PBX over")
-        self._click_store = ClickStore(redis, account.id)
-        self._new_clicks: list[AcceptedClick] = []
-        self._clicked = asyncio.Event()
-        self.clicks = Clicks(current, self.line, time.monotonic, click_limits, self._note_click)
+        self._accepted = AcceptedClicks(ClickStore(redis, account.id), clock)
+        self.clicks = Clicks(current, self.line, time.monotonic, click_limits, self._accepted.note)
         self.reported = ReportedCalls(
             current,
             self.calls,
@@ -181,11 +178,7 @@ class Shop:
         self.counts = Counts(current, self.calls, self.line, self.delivery, clock)
         self.directory = Directory(current, pbx, self.ajam)
         self._crm_watch = CrmWatch(self._crm, current, self._module)
-        self._unknown_words: set[str] = set()
-        self.strangers = Strangers(time.monotonic)
-        self._noted: dict[What, float] = {}
-        self._refused_clicks: dict[str, float] = {}
-        """When it was last noted, by reason."""
+        self.admission = Admission(current, self.line, self.notes)
         self._work = Work(account.id)
         self._listening: asyncio.Task[None] | None = None
 
@@ -203,10 +196,7 @@ class Shop:
         live, seen = await self.calls.live(), await self.calls.last_seen()
         await self.reported.resume()
         await self.statuses.load()
-        now = self._clock()
-        self.clicks.take_up(
-            (now - one.at, one.extension, one.known) for one in await self._click_store.load()
-        )
+        self.clicks.take_up(await self._accepted.load())
         self.current.activity = await self._module.activity()
         self.take_crm_settings(await self._module.settings())
         if live:
@@ -228,7 +218,7 @@ class Shop:
         self._work.begin("packing", self.calls.packing.run)
         self._work.begin("counts", self.counts.follow)
         self._work.begin("zone", self._crm_watch.follow_zone)
-        self._work.begin("clicks", self._keep_clicks)
+        self._work.begin("clicks", self._accepted.run)
         self._work.begin("CRM", self._crm_watch.ask_when_silent)
         self._work.begin("notes", self.notes.run)
         self._work.begin("alerts", self._alerts.run)
@@ -300,14 +290,6 @@ class Shop:
         await self.line.close()
         await self._work.end()
 
-    async def hand_in(self) -> None:
-        """Give the calls to whoever has the account now of which Redis has never heard.
-
-        Raises:
-            StoreUnavailable: some are not handed in yet.
-        """
-        await hand_in(self.account, self.ledger, self.calls)
-
     async def hand_over(self, heir: str = "") -> None:
         """Let another copy, which waits for it, take the account; calls go on as they are.
 
@@ -347,11 +329,6 @@ class Shop:
         """How the CRM answers."""
         return self._crm.health
 
-    @property
-    def zone(self) -> ZoneInfo:
-        """The shop's time zone."""
-        return self.current.zone()
-
     # -- what others ask ------------------------------------------------------------------------------------
 
     @property
@@ -378,48 +355,6 @@ class Shop:
         """Take note of what the CRM says of a manager: free, busy, dinner or break."""
         self.statuses.set(code, status, self._clock())
 
-    def note_unknown_status(self, word: str, call: str) -> None:
-        """Take note, once a word, that a dialplan said how a call ended by a word that is not known."""
-        word = word[:_LONGEST_WORD].upper()
-        if word not in self._unknown_words and len(self._unknown_words) < _MOST_WORDS:
-            self._unknown_words.add(word)
-            self.notes.take(What.UNKNOWN_STATUS, word=word, call=call)
-
-    def shown_to(self, codes: tuple[str, ...], *, everybody: bool) -> tuple[str, ...]:
-        """Give those of some extensions to whom one more reported call is shown; `everybody`: none named."""
-        shown = self.strangers.shown_to(codes, everybody=everybody)
-        if len(shown) < len(codes):
-            self._note_sometimes(What.TOO_MANY_POPUPS)
-        return shown
-
-    def may_look_up(self, number: str) -> bool:
-        """Tell whether a caller's name is given to who asks with the clientId; one who is in a call of ours
-        doesn't count.
-        """
-        if self.strangers.may_look_up(number, (call.number for call in self.line.calls)):
-            return True
-        self._note_sometimes(What.TOO_MANY_LOOK_UPS)
-        return False
-
-    def is_admitted(self, address: str) -> bool:
-        """Tell whether who has the clientId may ask and report from an address."""
-        if self.settings.api.admits(address):
-            return True
-        self._note_sometimes(What.ADDRESS_REFUSED, address=address)
-        return False
-
-    def note_inside_link(self, call: str) -> None:
-        """Take note that the CRM isn't told a recording's address, for it leads into a network."""
-        self._note_sometimes(What.LINK_INSIDE, call=call)
-
-    def _note_sometimes(self, what: What, **values: str) -> None:
-        """Take note of what may happen often: at most once a minute."""
-        now = self._clock()
-        if now - self._noted.get(what, 0.0) >= MINUTE:
-            self._noted[what] = now
-            self._log.warning(what.value, **values)
-            self.notes.take(what, **values)
-
     async def _may_ask_crm(self, urgency: Urgency) -> bool:
         """A call doesn't wait for Redis; what is told of calls can."""
         return await (self.lease.still_ours() if urgency in GOES_ON else self.lease.certain())
@@ -439,28 +374,11 @@ class Shop:
     def note_refused_click(self, code: str, refused: NotPlaced) -> None:
         """Take note that a click isn't placed: of the same reason at most once a minute."""
         self._log.info("a click-to-call isn't placed", why=refused.sentence)
-        now = self._clock()
-        if refused.reason and now - self._refused_clicks.get(refused.reason, 0.0) >= MINUTE:
-            self._refused_clicks[refused.reason] = now
-            self.notes.take(What.CLICK_REFUSED, code=code[:_LONGEST_WORD], reason=refused.reason)
-
-    def _note_click(self, extension: str, known: bool) -> None:
-        self._new_clicks.append(AcceptedClick(self._clock(), extension, known))
-        self._clicked.set()
+        if refused.reason:
+            about = refused.reason
+            self.notes.take_sometimes(What.CLICK_REFUSED, about, code=code[:_LONGEST_CODE], reason=about)
 
     # -- beside the calls ---------------------------------------------------------------------------------
-
-    async def _keep_clicks(self) -> None:
-        """Keep what was accepted, for whoever has the account next. Who clicks waits for none of it."""
-        while True:
-            await self._clicked.wait()
-            self._clicked.clear()
-            try:
-                await self._click_store.keep(batch := self._new_clicks[:])
-                del self._new_clicks[: len(batch)]
-            except StoreUnavailable:
-                await asyncio.sleep(SEEN_SECONDS)
-                self._clicked.set()
 
     async def _note_when_seen(self) -> None:
         """Keep the moment at which the PBX was last heard; and note what is lost or found."""
