@@ -21,6 +21,7 @@ READING_SECONDS = 0.3
 POPUP_SECONDS = 30.0
 """So long a popup is of use to anybody."""
 REDIS_RETRY_SECONDS = 1.0
+REMEMBERED = 20_000
 
 LineUp: TypeAlias = Callable[[OutboxEntry], Awaitable[None]]
 SetAside: TypeAlias = Callable[[UnreadableEntry], Awaitable[None]]
@@ -183,6 +184,31 @@ class Intake:
         if not entries:
             self._waiting.all_called_back()
         self._wake()
+
+
+class Repetitions:
+    """Knows what was written twice, because Redis' answer was lost: by what it says, of the last entries."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], str] = {}
+
+    def is_one(self, entry: OutboxEntry) -> bool:
+        """Tell whether an entry says what another said before."""
+        if self._known.setdefault(_identity(entry), entry.id) != entry.id:
+            return True
+        if len(self._known) > REMEMBERED:
+            self._known.pop(next(iter(self._known)))
+        return False
+
+    def forget(self, entry: OutboxEntry) -> None:
+        """Let what it says be said again."""
+        self._known.pop(_identity(entry), None)
+
+
+def _identity(entry: OutboxEntry) -> tuple[object, ...]:
+    tell = entry.tell
+    words = (getattr(tell, "event", ""), getattr(tell, "way", ""), getattr(tell, "to", ""))
+    return entry.call, type(tell), getattr(tell, "codes", ()), getattr(tell, "again", 0), *words
 
 
 def place(ident: str) -> tuple[int, int]:

@@ -7,7 +7,7 @@ goes where a person can see it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ari_app.calls import OutboxEntry
@@ -51,6 +51,15 @@ class Suspects:
         """Tell whether an entry may be tried; one that never failed always may."""
         suspect = self._suspects.get(entry.id)
         return suspect is None or suspect.due <= self._clock()
+
+    def longest_ago(self, entries: Iterable[OutboxEntry]) -> list[OutboxEntry]:
+        """Sort entries by when they failed last."""
+
+        def failed_at(entry: OutboxEntry) -> float:
+            suspect = self._suspects.get(entry.id)
+            return suspect.failed_at if suspect is not None else 0.0
+
+        return sorted(entries, key=failed_at)
 
     def failed(self, entry: OutboxEntry, error: CrmError) -> Suspect:
         """Note that an entry, sent alone, has failed."""

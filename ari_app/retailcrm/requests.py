@@ -88,7 +88,7 @@ class Requests:
             case TellRinging() | TellHangup():
                 return partial(crm.call_event, wording.event(call, tell))
             case TellResult():
-                return partial(self.upload, [wording.uploaded_call(call, tell)])
+                return partial(self.upload, [self.result(call, tell)])
             case TellTask():
                 task = _somebody(wording.task(call, tell), "to have the task")
                 return partial(self._give_task, call, task)
@@ -107,6 +107,10 @@ class Requests:
                 return self._to_program(call, tell)
             case _:
                 assert_never(tell)
+
+    def result(self, call: str, tell: TellResult) -> UploadedCall:
+        """Put a call's result into words, for `upload`."""
+        return self._wording.uploaded_call(call, tell)
 
     async def upload(self, calls: Sequence[UploadedCall]) -> None:
         """Tell the results of several calls at once."""

@@ -93,6 +93,11 @@ class Waiting:
         return entry.id in self._ids
 
     @property
+    def backlog(self) -> int:
+        """How many entries are known to wait, here or in Redis."""
+        return len(self._ids) + self.left
+
+    @property
     def has_room(self) -> bool:
         """Whether it is worth reading what was left."""
         return len(self._ids) <= self._most // 2

@@ -15,6 +15,7 @@ What isn't placed is answered with the status of an HTTP answer and a sentence::
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -25,11 +26,14 @@ from ari_app.accounts.clickable import countries_of, why_not
 from ari_app.accounts.current import Current
 from ari_app.accounts.managers import NoExtension, extension_of
 from ari_app.calls import NotDialled, dialled, e164
+from ari_app.errors import StoreUnavailable
+from ari_app.store.clicks import AcceptedClick, ClickStore
 
 MINUTE, DAY = 60.0, 86_400.0
 """Seconds."""
 NARROWER = 5
 """By so much the account's limits are smaller for who knows only its clientId."""
+STORE_RETRY_SECONDS = 1.0
 _WAIT_FOR_ONE = 5
 """Seconds after which one of the calls that ring may have been answered."""
 
@@ -232,3 +236,42 @@ class _Accepted:
         wait = accepted[-limit] + span - now
         if wait > 0:
             raise TooMany(f"at most {limit} {what}", max(1, math.ceil(wait)))
+
+
+class AcceptedClicks:
+    """Keeps what was accepted, for whoever has the account next; who clicks waits for none of it.
+
+    `clock` is Unix time.
+    """
+
+    def __init__(self, store: ClickStore, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+        self._unwritten: list[AcceptedClick] = []
+        self._more = asyncio.Event()
+
+    def note(self, extension: str, known: bool) -> None:
+        """Take note of one."""
+        self._unwritten.append(AcceptedClick(self._clock(), extension, known))
+        self._more.set()
+
+    async def load(self) -> list[tuple[float, str, bool]]:
+        """Give what was kept, as `Clicks.take_up` takes it.
+
+        Raises:
+            StoreUnavailable: Redis can't be reached, or does not answer.
+        """
+        now = self._clock()
+        return [(now - one.at, one.extension, one.known) for one in await self._store.load()]
+
+    async def run(self) -> None:
+        """Write what comes, for ever."""
+        while True:
+            await self._more.wait()
+            self._more.clear()
+            try:
+                await self._store.keep(batch := self._unwritten[:])
+                del self._unwritten[: len(batch)]
+            except StoreUnavailable:
+                await asyncio.sleep(STORE_RETRY_SECONDS)
+                self._more.set()

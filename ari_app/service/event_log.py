@@ -15,6 +15,7 @@ from typing import Protocol
 from ari_app.accounts.account import Account
 from ari_app.asterisk.pbx_state import PbxState
 from ari_app.errors import StoreUnavailable
+from ari_app.service.human_pace import MINUTE
 from ari_app.store.events import Event, EventStore, What
 
 WAITING = 200
@@ -49,6 +50,8 @@ class Notes:
         self._store = store
         self._clock = clock
         self._waiting: deque[Event] = deque(maxlen=WAITING)
+        self._taken: dict[tuple[What, str], float] = {}
+        """When what may happen often was last noted."""
         self._more = asyncio.Event()
 
     def take(self, what: What, **values: str) -> None:
@@ -56,6 +59,15 @@ class Notes:
         short = {name: value[:_LONGEST] for name, value in values.items()}
         self._waiting.append(Event(self._clock(), what, short))
         self._more.set()
+
+    def take_sometimes(self, what: What, about: str = "", **values: str) -> bool:
+        """Take a note of what may happen often: at most once a minute; tell whether it is taken."""
+        now = self._clock()
+        if now - self._taken.get((what, about), 0.0) < MINUTE:
+            return False
+        self._taken[what, about] = now
+        self.take(what, **values)
+        return True
 
     def take_change(self, before: Account, after: Account) -> None:
         """Note which sections of an account's settings have changed; never what they hold."""

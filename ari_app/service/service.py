@@ -26,6 +26,7 @@ from ari_app.service.click_to_call import ClickLimits
 from ari_app.service.crm_module import Informing
 from ari_app.service.crm_sites import Sites
 from ari_app.service.doors import Doors
+from ari_app.service.handover import hand_in
 from ari_app.service.holding import Holding
 from ari_app.service.pulse import Pulse
 from ari_app.service.redis_room import RedisRoom
@@ -411,7 +412,7 @@ class Service:
         until = asyncio.get_running_loop().time() + HAND_IN_SECONDS
         while account in self._known and asyncio.get_running_loop().time() < until:
             try:
-                await shop.hand_in()
+                await hand_in(account, shop.ledger, shop.calls)
             except StoreUnavailable:
                 await asyncio.sleep(HAND_IN_RETRY_SECONDS)
             else:

@@ -42,7 +42,7 @@ _OF_A_SHOP: dict[str, tuple[str, Callable[[Shop], float]]] = {
         "How long the oldest of it has waited, of what is in memory",
         lambda shop: shop.delivery.age,
     ),
-    "ari_app_outbox_set_aside": ("Messages for the CRM that are set aside", lambda shop: shop.aside),
+    "ari_app_outbox_set_aside": ("Messages for the CRM that are set aside", lambda shop: shop.counts.aside),
     "ari_app_unwritten_steps": (
         "Steps of calls that Redis has not taken yet",
         lambda shop: shop.ledger.backlog,
@@ -50,7 +50,7 @@ _OF_A_SHOP: dict[str, tuple[str, Callable[[Shop], float]]] = {
     "ari_app_unwritten_bytes": ("Memory that these steps take", lambda shop: shop.ledger.bytes),
     "ari_app_unreadable_calls": (
         "Live calls that this version can't read",
-        lambda shop: len(shop.unreadable),
+        lambda shop: len(shop.counts.unreadable),
     ),
 }
 """Gauges with a label `account`: what each means, and where it is read."""

@@ -49,7 +49,9 @@ class Visit:
     @property
     def zone(self) -> ZoneInfo:
         """The time zone in which the account's moments are shown."""
-        return self.shop.zone if self.shop else self.crm_zone or ZoneInfo(self.account.timezone_name)
+        return (
+            self.shop.current.zone() if self.shop else self.crm_zone or ZoneInfo(self.account.timezone_name)
+        )
 
 
 _PURPOSE = "cabinet sessions"

@@ -182,7 +182,7 @@ async def _page(
     request: web.Request, visit: Visit, attempt: Attempt, status: int | None = None, **more: Any
 ) -> web.Response:
     filled = attempt.filled
-    offered = await visit.shop.places() if visit.shop is not None else None
+    offered = await visit.shop.directory.places() if visit.shop is not None else None
     return page(
         request,
         "asterisk.html",

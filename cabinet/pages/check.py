@@ -88,13 +88,13 @@ class Checks:
                     service.settings.pbx_networks,
                     pace,
                     await service.installation(),
-                    came=shop is not None and shop.led_here,
+                    came=shop is not None and shop.counts.led_here,
                 )
                 async with aclosing(cast(Findings, findings)) as coming:
                     async for finding in coming:
                         run.findings.append(finding)
                         if shop is not None and finding.step == Step.DIALPLAN and finding.state is State.GOOD:
-                            shop.led_here = True
+                            shop.counts.led_here = True
         except TimeoutError:
             sentence = f"this was not known within {LONGEST_SECONDS:g} s, so some of it was not looked at"
             remedy = "look whether the machine and the network are overloaded, and check again"

@@ -84,7 +84,7 @@ async def match(request: web.Request, visit: Visit) -> web.Response:
     """Give each employee without an extension the one that stands in the CRM as their telephone."""
     await form_of(request)
     people = (await visit.staff.people()).values()
-    known = await visit.shop.telephones() if visit.shop else None
+    known = await visit.shop.directory.telephones() if visit.shop else None
     given: list[int] = []
 
     def alter(now: RegisteredAccount) -> RegisteredAccount:
@@ -178,7 +178,7 @@ def _codes(account: RegisteredAccount) -> dict[int, str]:
 async def _page(request: web.Request, visit: Visit, typed: Row | None = None) -> web.Response:
     account = await request.app[SERVICE].accounts.find(visit.account.id) or visit.account
     people = await visit.staff.people()
-    known = await visit.shop.telephones() if visit.shop else None
+    known = await visit.shop.directory.telephones() if visit.shop else None
     codes = _codes(account)
     everybody = [
         _with_telephones(_row(ident, people.get(ident), codes.get(ident, ""), visit.shop, known), account)

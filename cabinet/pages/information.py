@@ -78,7 +78,7 @@ async def _facts(visit: Visit) -> Facts:
         crm = (await _of_newcomer(visit))[0].state
         known = {"good": True, "bad": False}.get(crm)
         return Facts(known, told is not None, False, extensions, None, destination, None)
-    telephones = await shop.telephones()
+    telephones = await shop.directory.telephones()
     crm_state = _of_crm(shop).state
     return Facts(
         crm=None if crm_state == "waiting" else crm_state != "bad",
@@ -87,7 +87,7 @@ async def _facts(visit: Visit) -> Facts:
         extensions=extensions,
         telephone=None if telephones is None else readiness.somebody_is_registered(account, telephones),
         destination=destination,
-        dialplan=True if shop.led_here or _comes(shop) else None,
+        dialplan=True if shop.counts.led_here or _comes(shop) else None,
     )
 
 

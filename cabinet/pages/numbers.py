@@ -124,7 +124,7 @@ def state_of(phone: ExternalPhone) -> str:
 async def _page(request: web.Request, visit: Visit, typed: Row | None = None) -> web.Response:
     account = await request.app[SERVICE].accounts.find(visit.account.id) or visit.account
     sites, fresh = await request.app[SERVICE].sites.of(account, visit.staff)
-    offered = await visit.shop.places() if visit.shop is not None else None
+    offered = await visit.shop.directory.places() if visit.shop is not None else None
     phones = {
         e164(phone.number, account.crm.country) or phone.number: phone for phone in account.external_phones
     }

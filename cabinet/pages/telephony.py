@@ -128,7 +128,7 @@ class Choice(NamedTuple):
 async def _page(request: web.Request, visit: Visit, filled: Filled[RegisteredAccount]) -> web.Response:
     locale, names = Locale.parse(chosen(request).language), await names_of(visit)
     texts = (filled.texts["fallback"], filled.texts["unknown"])
-    offered = await visit.shop.places() if visit.shop is not None else None
+    offered = await visit.shop.directory.places() if visit.shop is not None else None
     stored = {step.place for text in texts for step in read_steps(text) if step.place}
     there = (*offered.queues, *offered.menus) if offered is not None else ()
     return page(

@@ -9,6 +9,7 @@ import pytest
 
 from ari_app.demo.crm.faults import Closed
 from ari_app.demo.pbx.phones import Answers
+from ari_app.service import counts, crm_watch, directory
 from tests.support.office import Office
 
 ANNA = "+79161234567"
@@ -44,8 +45,10 @@ async def information(office: Office) -> AsyncIterator[Page]:
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ASIDE_SECONDS", "TELEPHONES_SECONDS", "CRM_FIRST_SECONDS", "CRM_SILENT_SECONDS"):
-        monkeypatch.setattr(f"ari_app.service.shop.{name}", 0.1)
+    monkeypatch.setattr(counts, "ASIDE_SECONDS", 0.1)
+    monkeypatch.setattr(directory, "TELEPHONES_SECONDS", 0.1)
+    for name in ("CRM_FIRST_SECONDS", "CRM_SILENT_SECONDS"):
+        monkeypatch.setattr(crm_watch, name, 0.1)
 
 
 async def test_it_is_green_when_the_first_call_has_come_and_not_before(office: Office) -> None:

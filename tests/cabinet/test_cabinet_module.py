@@ -331,7 +331,7 @@ async def test_the_crms_time_zone_is_used_as_soon_as_it_is_told(
     }
     crm.timezone = "Asia/Omsk"
     assert (await crm.tell_module(MODULE_CODE, "settings", settings=told)).status == 200
-    assert cabinet.shop.shop.zone == ZoneInfo("Asia/Omsk")
+    assert cabinet.shop.shop.current.zone() == ZoneInfo("Asia/Omsk")
     kept = await ModuleStore(redis, cabinet.shop.account.id).settings()
     assert (kept.language, kept.currency, kept.work_times) == ("RU", "RUB", tuple(times))
 
@@ -346,7 +346,7 @@ async def test_a_time_zone_that_nobody_knows_changes_nothing(cabinet: CabinetSho
     zones: list[Any] = [{"value": "Mars/Olympus"}, "../../etc/passwd", 7, None, {"value": {}}]
     for zone in zones:
         assert (await crm.tell_module(MODULE_CODE, "settings", settings={"timezone": zone})).status == 200
-    assert cabinet.shop.shop.zone == ZoneInfo("Europe/Moscow")
+    assert cabinet.shop.shop.current.zone() == ZoneInfo("Europe/Moscow")
 
 
 # The simple connection

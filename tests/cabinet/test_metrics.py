@@ -22,6 +22,7 @@ from ari_app.demo.pbx.machine import CannotPrepare, prepare_program
 from ari_app.figures import COUNTED, forget, know
 from cabinet.app import make_app, make_metrics_app
 from tests.cabinet.shop import ReportingShop
+from tests.support.pace import at_this_pace
 
 TREE = Path(__file__).parents[2]
 RULES = TREE / "deploy/prometheus/alerts.yml"
@@ -255,7 +256,7 @@ async def test_the_truth_is_told_within_two_seconds_while_redis_stands_still(
             began = time.monotonic()
             async with client.get(address) as answer:
                 said = answer.status, await answer.text()
-            assert time.monotonic() - began < 2.0, address
+            assert time.monotonic() - began < at_this_pace(2.0), address
             return said
 
         async def redis_answers() -> bool:
@@ -272,7 +273,7 @@ async def test_the_truth_is_told_within_two_seconds_while_redis_stands_still(
             assert await ask(f"{service}healthz") == (200, "ok\n")
             began = time.monotonic()
             await until(unready)
-            assert time.monotonic() - began < 2.0
+            assert time.monotonic() - began < at_this_pace(2.0)
             _, text = await ask(figures)
             assert value(text, "ari_app_redis_up") == 0
             assert value(text, "ari_app_ready") == 0

@@ -20,7 +20,7 @@ from ari_app.demo.crm.simulator import (
     Status,
 )
 from ari_app.demo.pbx.phones import Answers, Rings
-from ari_app.retailcrm import delivery, route
+from ari_app.retailcrm import route, schedule
 from ari_app.store.outbox import Refusal as Refused
 from tests.support.office import OUR_NUMBER, Office
 from tests.support.pace import at_this_pace
@@ -110,7 +110,7 @@ async def test_an_answer_that_gets_lost_leads_to_a_repeat_that_the_crm_knows(off
 async def test_a_popup_that_is_too_old_is_not_told_and_neither_is_its_hangup(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "POPUP_SECONDS", 0.5)
+    monkeypatch.setattr(schedule, "POPUP_SECONDS", 0.5)
     (olga,) = office.managers(1)
     office.customer(ANNA, "Иванова Анна", manager=olga)
     await office.open()

@@ -17,7 +17,7 @@ from ari_app.accounts.activity import Activity
 from ari_app.calls import TellAlert
 from ari_app.demo.crm.simulator import CrmAccount
 from ari_app.network.reach import read_networks
-from ari_app.retailcrm import delivery
+from ari_app.retailcrm import attempts
 from ari_app.service.alerts import Alerts, State
 from ari_app.service.service import Service
 from ari_app.settings import Settings
@@ -147,7 +147,7 @@ async def test_while_telephony_is_off_in_the_crm_the_program_hears_of_it_and_the
 async def test_what_waits_for_telephony_is_not_set_aside_because_an_alert_fails(
     watched: Watched, program: Program
 ) -> None:
-    await watched.shop.write(vain(ago=delivery.WEBHOOK_SECONDS + 200))
+    await watched.shop.write(vain(ago=attempts.WEBHOOK_SECONDS + 200))
     watched.shop.current.activity = Activity(off_at=time.time() - 60)
     await watched.after(11, pbx=DEAD)
     program.status = 500

@@ -102,7 +102,7 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
 
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what fails alone be tried again at once."""
-    monkeypatch.setattr("ari_app.retailcrm.delivery.MAIL_PAUSES_SECONDS", (0.01,))
+    monkeypatch.setattr("ari_app.retailcrm.route.MAIL_PAUSES_SECONDS", (0.01,))
 
 
 async def alert(shop: Shop, redis: Redis, way: AlertWay, to: str = "", event: str = AlertEvent.FAILS) -> None:

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from ari_app.calls.outcome import Ending
 from ari_app.demo.crm.simulator import CrmAccount
 from ari_app.network.reach import Reach
-from ari_app.retailcrm import delivery
+from ari_app.retailcrm import attempts
 from ari_app.store.missed import Reason
 from tests.cabinet.kept_calls import ANNA, over
 from tests.store.test_missed_told import Shop, called_back, vain
@@ -107,7 +107,7 @@ async def test_what_it_does_not_take_for_an_hour_is_set_aside_for_a_person(
     shop: Shop, program: Program
 ) -> None:
     program.status = 500
-    old = delivery.WEBHOOK_SECONDS + 100
+    old = attempts.WEBHOOK_SECONDS + 100
     await shop.write(
         over("m1", time.time() - old, ANNA, ending=Ending.GAVE_UP), vain("m2", number="+79035550000")
     )
