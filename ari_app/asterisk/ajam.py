@@ -31,7 +31,7 @@ from ari_app.asterisk.ajam_wire import (
 )
 from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable, PbxUnknown, why
 from ari_app.asterisk.feature_codes import NO_FEATURE_CODES
-from ari_app.asterisk.pbx import PbxState
+from ari_app.asterisk.pbx_state import PbxState
 from ari_app.asterisk.places import Places, read_places
 from ari_app.backoff import BackOff
 from ari_app.calls import Way

@@ -1,86 +1,35 @@
-"""One PBX: its event stream, its REST interface, and what it says is true.
+"""One PBX: how the connection stands, what is asked of it, and what it says is true.
 
-The connection is made again for ever, sooner at first and then every 15 s, or every 2 s when the PBX was
-there a moment ago; one line in the log says what is wrong, one when it is back.
+One line in the log says what is wrong, one when it is back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Protocol
-from urllib.parse import quote, urlsplit
+from typing import Any
 
-import orjson
 import structlog
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from ari_app import figures
 from ari_app.accounts.dialplan_names import ring_context
 from ari_app.accounts.owners import Owners
 from ari_app.accounts.sections import PbxSettings
 from ari_app.asterisk.actions import Actions
-from ari_app.asterisk.ari import REQUEST_SECONDS, Ari
-from ari_app.asterisk.errors import (
-    PbxDenied,
-    PbxError,
-    PbxLost,
-    PbxRefused,
-    PbxTaken,
-    PbxUnavailable,
-    PbxUnknown,
-    why,
-)
-from ari_app.asterisk.events import (
-    EVENT_TYPES,
-    Extensions,
-    Heard,
-    Ids,
-    NewCaller,
-    Replaced,
-    read_event,
-)
-from ari_app.asterisk.installations import Mark
+from ari_app.asterisk.ari import Ari
+from ari_app.asterisk.errors import PbxRefused, PbxUnavailable, PbxUnknown
+from ari_app.asterisk.events import Extensions, Ids
 from ari_app.asterisk.pbx_clock import PbxClock
-from ari_app.asterisk.signs_of_life import PING_SECONDS, PONG_SECONDS, EventSocket, SignsOfLife
+from ari_app.asterisk.pbx_state import PbxState
 from ari_app.asterisk.snapshot import Snapshot
-from ari_app.asterisk.socket_requests import ANSWER, SocketRequests
-from ari_app.backoff import BackOff, spread
-from ari_app.bounded import Allowance
+from ari_app.asterisk.stored_recordings import StoredRecordings
 from ari_app.calls import Order, Way
-from ari_app.clock import rest
-from ari_app.failures import in_words
 from ari_app.network.reach import Passage
-from ari_app.steps import begin
 
 log = structlog.get_logger(__name__)
-
-OPEN_SECONDS = 5.0
-FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 15.0
-SOON_SECONDS, A_MOMENT_SECONDS = 2.0, 300.0
-"""The longest pause before a PBX is tried again that was connected so shortly ago."""
-ROUND_SECONDS, AGAIN_SECONDS = 10.0, 2.0
-"""How often the PBX is asked the time and our mark there is renewed, and how soon again when that failed.
-
-A mark is fresh for 30 s: two may fail.
-"""
-LONGEST_EVENT = 256 * 1024
-"""Bytes; Asterisk's own are below 10 000."""
-EVENTS_A_SECOND, EVENTS_SECONDS = 500, 60.0
-"""So many events a second, held over so long, are read as they come; further ones wait."""
-NO_SUCH_RECORDING = "Recording not found"
-"""How ARI says that a recording doesn't exist; a PBX that has just started answers 404 to everything."""
-DOWNLOADS = 8
-"""So many recordings are fetched at once; more would hold up what the PBX is asked for calls."""
-AT_A_TIME = 50
-"""So many events are read before others have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,38 +49,8 @@ class PbxTarget:
         return cls(pbx.ari_url, pbx.ari_username, password, pbx.stasis_app, pbx.channel_format)
 
 
-class PbxState(StrEnum):
-    """How the connection stands."""
-
-    CONNECTING = "connecting"
-    CONNECTED = "connected"
-    UNREACHABLE = "unreachable"
-    DENIED = "denied"
-    REPLACED = "taken over by another process"
-    TAKEN = "held by another installation"
-
-
-class Ears(Protocol):
-    """The listener to a PBX. The first four must not block: they are called by the socket's reader."""
-
-    def heard(self, heard: Heard) -> None:
-        """Something happened to a channel or recording."""
-
-    def arrived(self, caller: NewCaller, at: float) -> None:
-        """A caller is here."""
-
-    def lost(self, unnoticed: float) -> None:
-        """The event stream has broken off, at most so many seconds ago: what happens now is not heard."""
-
-    def replaced(self) -> None:
-        """Another process has taken the application over: nothing is ours any more."""
-
-    async def connected(self, startup: str) -> None:
-        """The event stream is there (again). `startup` is when the PBX was started, in its own words."""
-
-
 class Pbx:
-    """The connection to one PBX."""
+    """One PBX. Who is to hear it keeps an `EventStream` of it; others may ask it without."""
 
     def __init__(
         self,
@@ -141,44 +60,26 @@ class Pbx:
         clock: Callable[[], float] = time.time,
         owners: Callable[[], Owners] | None = None,
         ours: Callable[[], Awaitable[bool]] | None = None,
-        mark: Mark | None = None,
-        take: Callable[[], Awaitable[bool]] | None = None,
-        events_a_second: int = EVENTS_A_SECOND,
     ) -> None:
-        """Build it; `ours` is asked before each request, `mark` keeps other installations away.
-
-        `take` is asked before the event stream is opened, which takes it from whoever has it.
-        """
-        self._may_take = take
-        self._allowance = Allowance(events_a_second, EVENTS_SECONDS)
-        self.handed_over = False
-        """Whether another process is to take the PBX over: then it is no trouble that it does."""
+        """Build it; `ours` is asked before each request."""
         self.target = target
         self._ours = ours
-        self._mark = mark
-        self._raw: socket.socket | None = None
-        self._heard_at = -A_MOMENT_SECONDS
         self.ids = Ids(target.stasis_app)
         self.state = PbxState.CONNECTING
         self.problem: str | None = None
         self.why = ""
         """What kind of trouble there is (`ari_app.asterisk.errors.why`); empty while there is none."""
         self.since = clock()
-        self.downloads = asyncio.Semaphore(DOWNLOADS)
-        """Held by whoever fetches a recording."""
         self.extensions = Extensions(target.channel_format, owners)
         self.rings_people = False
         """Whether the dialplan has the context that rings people as FreePBX would (`ring_context`)."""
-        self._passage = passage
-        self._account = account
+        self.passage = passage
+        self.account = account
         self._clock = clock
-        self._time = PbxClock(clock)
+        self.time = PbxClock(clock)
         self._log = log.bind(account=account, pbx=target.url)
         self._ari: Ari | None = None
-        self._unwanted: dict[str, bool] = {}
-        """Recordings that could not be removed so far, in the order in which that was tried."""
-        self._requests: SocketRequests | None = None
-        """What is asked over the event socket, while there is one."""
+        self.recordings = StoredRecordings(self.ids, lambda: self.ari, self._log)
         self._taking: asyncio.Task[Snapshot] | None = None
         self._next: asyncio.Task[Snapshot] | None = None
 
@@ -198,6 +99,40 @@ class Pbx:
             raise PbxUnavailable(Way.ARI, self.problem or "not connected yet")
         return self._ari
 
+    async def reach(self) -> Ari:
+        """Give the REST interface; who hears no events needs no more.
+
+        Raises:
+            PbxError: the PBX can't be reached, or doesn't let us in.
+        """
+        if self._ari is None:
+            target, session = self.target, self.passage.session
+            account, ours = self.account, self._ours
+            self._ari = await Ari.open(session, target.url, target.username, target.password, ours, account)
+        return self._ari
+
+    def works(self) -> None:
+        """Take note that we are connected."""
+        if not self.connected:
+            self._log.info("the PBX is connected", after=self.problem)
+        self.state, self.problem, self.since, self.why = PbxState.CONNECTED, None, self._clock(), ""
+
+    def has_trouble(self, state: PbxState, problem: str, why: str) -> None:
+        """Take note that we are not connected."""
+        if self.state is PbxState.REPLACED:
+            return  # what comes after it is its consequence
+        if self.state is not state or self.problem != problem:
+            self._log.warning("the PBX is not connected", state=state.value, problem=problem)
+            self.since = self._clock()
+        self.state, self.problem, self.why = state, problem, why
+
+    def is_left(self, problem: str) -> None:
+        """Take note that the PBX is another's."""
+        self.state, self.since, self.problem = PbxState.REPLACED, self._clock(), problem
+        self.why = "replaced"
+
+    # -- what it is asked ---------------------------------------------------------------------------------
+
     async def carry_out(self, order: Order) -> None:
         """Carry out an order; raises as `Actions.carry_out` does."""
         actions = Actions(self.ari, self.target.stasis_app, freepbx=self.rings_people)
@@ -207,198 +142,16 @@ class Pbx:
         """Keep who is on a channel in the dialplan from its feature codes; raises as `carry_out` does."""
         await Actions(self.ari, self.target.stasis_app).without_codes(channel)
 
-    # -- the connection -----------------------------------------------------------------------------------
-
-    async def run(self, ears: Ears) -> None:
-        """Stay connected and say what happens, until cancelled or another process takes the application."""
-        back_off = BackOff(FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS)
-        while True:
-            await asyncio.sleep(self._passage.door.wait())
-            try:
-                await self._connect_and_listen(ears)
-                back_off.well()
-            except PbxDenied as error:
-                self._trouble(PbxState.DENIED, str(error), why(error))
-            except PbxTaken as error:
-                self._trouble(PbxState.TAKEN, str(error), "held")
-            except PbxLost as error:
-                self._leave(ears, str(error))
-            except (PbxError, OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
-                if self.connected:
-                    back_off.well()
-                self._trouble(PbxState.UNREACHABLE, _in_words(error), _why(error))
-            if self.state is PbxState.REPLACED:
-                return
-            pause = back_off.pause()
-            if time.monotonic() - self._heard_at < A_MOMENT_SECONDS or self.state is PbxState.TAKEN:
-                pause = min(pause, SOON_SECONDS)
-            await asyncio.sleep(spread(pause))
-
-    def shut(self) -> None:
-        """Shut the event stream, from any thread: the PBX then keeps its callers in the dialplan."""
-        raw = self._raw
-        if raw is not None:
-            with suppress(OSError):  # it is closed already
-                raw.shutdown(socket.SHUT_RDWR)
-
-    async def reach(self) -> Ari:
-        """Give the REST interface; who hears no events needs no more.
-
-        Raises:
-            PbxError: the PBX can't be reached, or doesn't let us in.
-        """
-        if self._ari is None:
-            target, session = self.target, self._passage.session
-            account, ours = self._account, self._ours
-            self._ari = await Ari.open(session, target.url, target.username, target.password, ours, account)
-        return self._ari
-
-    async def _connect_and_listen(self, ears: Ears) -> None:
-        target = self.target
-        ari = await self.reach()
-        if self._mark is not None:
-            await self._mark.put(ari.transport)
-        if self._may_take is not None and not await self._may_take():
-            raise PbxUnavailable(Way.ARI, "another copy of the service holds the account")
-        url = f"ws{target.url.removeprefix('http')}ari/events?app={quote(target.stasis_app)}"
-        try:
-            self._raw = await self._wire()
-            socket = await _Connect(
-                url,
-                sock=self._raw,
-                additional_headers={"Authorization": ari.transport.authorization},
-                compression=None,
-                max_size=LONGEST_EVENT,
-                open_timeout=OPEN_SECONDS,
-                ping_interval=None,
-                create_connection=EventSocket,
-                close_timeout=1.0,
-                proxy=None,
-            )
-        except InvalidStatus as error:
-            if error.response.status_code in (401, 403):
-                raise PbxDenied(
-                    Way.ARI, f"the PBX answers {error.response.status_code} to user and password"
-                ) from error
-            raise
-        assert isinstance(socket, EventSocket)
-        self._time.connected()
-        figures.PBX_CONNECTIONS.labels(self._account).inc()
-        requests = self._requests = SocketRequests(socket, REQUEST_SECONDS)
-        async with socket:
-            listening = SignsOfLife.here().watching(socket, PONG_SECONDS)
-            beside = [
-                asyncio.create_task(self._introduce(socket, ears)),
-                asyncio.create_task(self._make_rounds(socket, ears)),
-            ]
-            unnoticed = 0.0
-            try:
-                with listening:
-                    await self._listen(socket, ears)
-            except ConnectionClosed as closed:
-                if socket.silent or (closed.rcvd is None and closed.sent is not None):  # it was we who closed
-                    unnoticed = PING_SECONDS + PONG_SECONDS
-                raise
-            finally:
-                self._raw = self._requests = ari.transport.socket = None
-                for task in beside:
-                    task.cancel()
-                if self.connected:
-                    self._heard_at = time.monotonic()
-                ears.lost(unnoticed)
-                requests.lost()
-                await asyncio.gather(*beside, return_exceptions=True)
-        raise PbxUnavailable(Way.ARI, "the PBX has closed the event stream")
-
-    async def _wire(self) -> socket.socket:
-        """Connect to the PBX, at an address where it may be.
-
-        Raises:
-            OSError, TimeoutError: nobody takes the connection, or its address is not allowed.
-        """
-        url = urlsplit(self.target.url)
-        assert url.hostname is not None
-        async with asyncio.timeout(OPEN_SECONDS):
-            return await self._passage.reach.connect(url.hostname, url.port or 0)
-
-    async def _introduce(self, socket: ClientConnection, ears: Ears) -> None:
-        """Ask for the events that we need and find out what was missed."""
-        try:
-            info, *_ = await asyncio.gather(
-                self.ari("asterisk", "getInfo", only="status"),
-                self._ask_the_time(),
-                self._set_up_the_socket(),
-                self.look_who_rings(),
-                *([self._mark.put(self.ari.transport)] if self._mark is not None else []),
-            )
-            await ears.connected(str(info["status"]["startup_time"]))
-            await self._check_recording_folder()
-        except PbxLost as error:
-            self._leave(ears, str(error))
-            await socket.close()
-            return
-        except (PbxError, LookupError, TypeError, AttributeError) as error:
-            self._log.warning("the PBX was not ready", problem=str(error) or type(error).__name__)
-            await socket.close()
-            return
-        if self.state is not PbxState.CONNECTED:
-            self._log.info("the PBX is connected", after=self.problem)
-        self.state, self.problem, self.since = PbxState.CONNECTED, None, self._clock()
-        self.why = ""
-
-    async def _set_up_the_socket(self) -> None:
-        """Ask for the events that we need; and let requests go there, too, if this PBX answers them."""
-        await self._filter_events()
-        requests = self._requests
-        if requests is None or not self.ari.by_socket:
-            return
-        try:
-            if await requests.ask("GET", "asterisk/variable", {"variable": "EPOCH"}) is not None:
-                self.ari.transport.socket = requests
-        except OSError as error:
-            self._log.info("the PBX answers nothing on the event socket", problem=str(error) or "no answer")
-
-    async def _ask_the_time(self) -> float | None:
+    async def ask_the_time(self) -> float | None:
         """Ask what the PBX's clock shows; one before 16.2 can't be asked (None), and its events say enough.
 
         Raises:
             PbxError: the PBX does not answer, or says no.
         """
-        asked = self._time.asking()
+        asked = self.time.asking()
         with suppress(PbxRefused, LookupError, TypeError, ValueError, AttributeError):
-            return self._time.answered(asked, (await self.ari("asterisk", "ping"))["timestamp"])
+            return self.time.answered(asked, (await self.ari("asterisk", "ping"))["timestamp"])
         return None
-
-    async def _make_rounds(self, socket: ClientConnection, ears: Ears) -> None:
-        """Follow the PBX's clock, and renew our mark; when another has put its own, leave the PBX to it."""
-        pause = ROUND_SECONDS
-        while True:
-            await rest(pause)
-            try:
-                now = await self._ask_the_time()
-                if self._mark is not None:
-                    await self._mark.put(self.ari.transport, now=now)
-                pause = ROUND_SECONDS
-            except PbxTaken as error:
-                self._trouble(PbxState.TAKEN, str(error), "held")
-                await socket.close()
-                return
-            except PbxLost as error:
-                self._leave(ears, str(error))
-                await socket.close()
-                return
-            except PbxError as error:
-                self._log.debug("the mark on the PBX could not be renewed", problem=str(error))
-                pause = AGAIN_SECONDS
-
-    async def _filter_events(self) -> None:
-        body = orjson.dumps({"allowed": [{"type": kind} for kind in (*EVENT_TYPES, ANSWER)]})
-        app = quote(self.target.stasis_app)
-        await self.ari.transport.request(
-            "PUT",
-            f"/ari/applications/{app}/eventFilter",
-            data=body,
-        )
 
     async def look_who_rings(self) -> None:
         """Find out whether the PBX has the context that rings people; where it can't say, it has none.
@@ -433,80 +186,6 @@ class Pbx:
         finally:
             with suppress(PbxRefused):
                 await self.ari("channels", "hangup", channelId=ident)
-
-    async def _check_recording_folder(self) -> None:
-        try:
-            await self.ari("recordings", "listStored")
-        except PbxRefused as refusal:
-            self._log.warning(
-                "the PBX cannot record: make the folder 'recording' in its spool directory "
-                "(/var/spool/asterisk/recording), owned by Asterisk's user",
-                answer=str(refusal),
-            )
-
-    async def _listen(self, socket: ClientConnection, ears: Ears) -> None:
-        heard = 0
-        async for message in socket:
-            heard += self._hear(message, ears)
-            if self.state is PbxState.REPLACED:
-                return
-            if heard == AT_A_TIME:
-                heard = 0
-                await self._give_way()
-
-    async def _give_way(self) -> None:
-        """Let others have their turn; and longer, when the PBX says more than it may."""
-        wait, first = self._allowance.take(AT_A_TIME)
-        if first:
-            self._log.warning(
-                "the PBX sends more events than it may: they are heard late",
-                a_second=self._allowance.a_second,
-            )
-        if self._requests is not None:
-            self._requests.late = wait > 0
-        await asyncio.sleep(wait)
-
-    def _hear(self, message: str | bytes, ears: Ears) -> bool:
-        """Take what the PBX says; False when it is an answer for which we have waited."""
-        try:
-            event = orjson.loads(message)
-            begin(event["type"], self._account)
-            if event["type"] == ANSWER:
-                return self._requests is None or not self._requests.answered(event)
-            at = self._time.moment(event.get("timestamp"))
-            signal = read_event(event, at, self.ids, self.extensions)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            self._log.warning("an event could not be read", problem=repr(error))
-            self._log.debug("the event that could not be read", said=message[:300])
-            return True
-        match signal:
-            case Heard():
-                ears.heard(signal)
-            case NewCaller():
-                ears.arrived(signal, at)
-            case Replaced():
-                self._leave(ears, "another process has taken this Stasis application over")
-        return True
-
-    def _leave(self, ears: Ears, problem: str) -> None:
-        """Leave the PBX to whoever has it now."""
-        if self.state is PbxState.REPLACED:
-            return
-        if self.handed_over:
-            self._log.info("the PBX is the next holder's")
-        else:
-            self._log.error(f"{problem}; it is left to it")
-        self.state, self.since, self.problem = PbxState.REPLACED, self._clock(), problem
-        self.why = "replaced"
-        ears.replaced()
-
-    def _trouble(self, state: PbxState, problem: str, why: str) -> None:
-        if self.state is PbxState.REPLACED:
-            return  # what comes after it is its consequence
-        if self.state is not state or self.problem != problem:
-            self._log.warning("the PBX is not connected", state=state.value, problem=problem)
-            self.since = self._clock()
-        self.state, self.problem, self.why = state, problem, why
 
     # -- what is true -------------------------------------------------------------------------------------
 
@@ -548,7 +227,7 @@ class Pbx:
 
     def began(self, channel: dict[str, Any]) -> float:
         """Say when a channel began that ARI describes; now, when that can't be read."""
-        return self._time.past(channel.get("creationtime"))
+        return self.time.past(channel.get("creationtime"))
 
     async def talk_of(self, channel: str) -> tuple[float | None, float | None]:
         """Say when a channel was answered, and when the other one left it; none where the PBX doesn't know.
@@ -568,88 +247,5 @@ class Pbx:
         with suppress(PbxRefused, LookupError, TypeError, ValueError):
             found = await self.ari("channels", "getChannelVar", channelId=channel, variable=variable)
             moment = float(found["value"])
-            return self._time.back(moment) if moment > 0 and math.isfinite(moment) else None
+            return self.time.back(moment) if moment > 0 and math.isfinite(moment) else None
         return None
-
-    async def is_recording(self, name: str) -> bool:
-        """Tell whether a recording is being made.
-
-        Raises:
-            PbxError: the PBX does not answer, or says no.
-        """
-        try:
-            await self.ari("recordings", "getLive", recordingName=name)
-        except PbxRefused:
-            return False
-        return True
-
-    async def recordings(self) -> list[str]:
-        """Name the recordings of calls of ours that lie on the PBX.
-
-        Raises:
-            PbxError: the PBX does not answer, or says no.
-        """
-        names = (str(one["name"]) for one in await self.ari("recordings", "listStored"))
-        return [name for name in names if self.ids.call_of(name) == name]
-
-    async def remove_recording(self, name: str) -> None:
-        """Remove a recording; what can't be removed goes with the next, or when we are connected again."""
-        self._unwanted[name] = True
-        await self.remove_unwanted()
-
-    async def remove_unwanted(self) -> None:
-        """Remove the recordings that could not be removed so far; the newest first."""
-        for name in tuple(reversed(self._unwanted)):
-            if self._unwanted.pop(name, None) is None:
-                continue  # whoever removes another one beside us has taken it
-            try:
-                await self.ari("recordings", "deleteStored", recordingName=name)
-            except PbxRefused as refusal:
-                if NO_SUCH_RECORDING not in refusal.said:
-                    self._unwanted[name] = True
-            except PbxError:
-                self._unwanted[name] = True
-
-    async def has_recording(self, name: str) -> bool:
-        """Tell whether the PBX has a recording that we haven't fetched, or makes it now.
-
-        Raises:
-            PbxError: the PBX does not answer, or says no.
-        """
-        try:
-            await self.ari("recordings", "getStored", recordingName=name)
-        except PbxRefused:
-            return await self.is_recording(name)
-        return True
-
-
-class _Connect(connect):
-    """A connection that goes where it is told, and not on to where a redirect leads."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        """Take a redirect for a failure."""
-        return exc
-
-
-def _in_words(error: BaseException) -> str:
-    if isinstance(error, InvalidStatus) and error.response.status_code == 404:
-        return "the PBX has no ARI at this address: check http_prefix, and that res_ari is loaded"
-    if isinstance(error, PbxRefused) and error.status == 404:
-        return "the PBX has no ARI at this address: check http_prefix, and that ari.conf has enabled=yes"
-    if isinstance(error, TimeoutError):
-        return "the PBX does not answer"
-    if isinstance(error, ConnectionClosed):
-        return "the PBX has broken off the event stream"
-    if isinstance(error, OSError):
-        return in_words(error)
-    return str(error) or type(error).__name__
-
-
-def _why(error: BaseException) -> str:
-    match error:
-        case InvalidStatus():
-            return "absent"
-        case ConnectionClosed():
-            return "silent"
-        case _:
-            return why(error)

@@ -1,4 +1,4 @@
-"""Brings a finished recording from the PBX into our store: a folder of WAV (8 kHz, 16 bit, mono) or MP3.
+"""Our store of recordings: a folder of WAV (8 kHz, 16 bit, mono) or MP3.
 
 Files that a shop sends by itself lie there too (`ari_app.asterisk.uploads`): WAV of any kind, or MP3.
 """
@@ -17,14 +17,9 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 import aiohttp
-import tenacity
 
 from ari_app.asterisk import mp3
-from ari_app.asterisk.ari import Ari
-from ari_app.asterisk.errors import PbxError, PbxRefused, PbxUnknown
-from ari_app.asterisk.pbx import NO_SUCH_RECORDING, Pbx
 from ari_app.asterisk.room import KEEP_FREE, Marks, NoRoom, Room, Writing
-from ari_app.calls import Way
 from ari_app.keyring import KeyRing
 
 HEADER_BYTES = 44
@@ -38,8 +33,6 @@ LONGEST_RECORDING = 6 * 3600 * BYTES_A_SECOND
 CONVERT_SECONDS = 20.0
 """How long one may take to become an MP3, with its wait for those before it: six hours of talk take that, and
 the call's result waits for it."""
-FETCH_SECONDS = 600.0
-"""How long a recording that can't be fetched is asked for again."""
 PIECE = 1 << 20
 """Bytes that are written at once, by a thread: a minute of talk. So much of a file is in memory at most."""
 
@@ -321,71 +314,3 @@ class _Part:
         self._file.flush()
         os.fsync(self._file.fileno())
         os.replace(self._file.name, self._path)
-
-
-async def fetch_recording(
-    pbx: Pbx, store: RecordingStore, account: str, name: str, *, closed: bool
-) -> StoredFile:
-    """Fetch the recording `name` (a call's id) and remove it from the PBX.
-
-    Unless it is known to be `closed`, the PBX is asked whether it still writes it. While the PBX can't be
-    asked it is asked again, for ten minutes.
-
-    Raises:
-        NoRecording: the PBX has none, or an empty one, or could not be asked in that time.
-        NoRoom: there is no room for it here; it stays on the PBX.
-    """
-    try:
-        stored = store.find(name) or await _fetch(pbx, store, account, name, closed)
-    except NoRecording:
-        await pbx.remove_recording(name)
-        raise
-    await pbx.remove_recording(name)
-    return stored
-
-
-async def _fetch(pbx: Pbx, store: RecordingStore, account: str, name: str, closed: bool) -> StoredFile:
-    attempts = tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type((PbxError, aiohttp.ClientError, TimeoutError, OSError))
-        & tenacity.retry_if_not_exception_type(NoRoom),
-        wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=15, jitter=0.1),
-        stop=tenacity.stop_after_delay(FETCH_SECONDS),
-        reraise=True,
-    )
-    try:
-        async for attempt in attempts:
-            with attempt:
-                async with pbx.downloads:
-                    return await _download(pbx.ari, store, account, name, closed)
-    except NoRoom:
-        raise
-    except (PbxError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise NoRecording(f"the recording can't be fetched: {error or type(error).__name__}") from error
-    raise AssertionError("tenacity ends with a result or an error")
-
-
-async def _download(ari: Ari, store: RecordingStore, account: str, name: str, closed: bool) -> StoredFile:
-    if not closed:
-        await _close(ari, name)
-    response = await ari.transport.download(f"recordings/stored/{name}/file")
-    async with response:
-        if response.status == 404 and NO_SUCH_RECORDING in await response.text():
-            raise NoRecording("the PBX has no such recording")
-        if response.status != 200:
-            raise PbxUnknown(Way.ARI, f"the PBX answers {response.status} instead of the recording")
-        return await store.save(account, name, response)
-
-
-async def _close(ari: Ari, name: str) -> None:
-    """Let the PBX close a recording that it may still write.
-
-    Raises:
-        PbxError: it still writes it, or can't be asked.
-    """
-    try:
-        await ari("recordings", "getLive", recordingName=name)
-    except PbxRefused:
-        return  # closed, as it should be
-    with suppress(PbxRefused):
-        await ari("recordings", "stop", recordingName=name)
-    raise PbxUnknown(Way.ARI, "the PBX still writes the recording")

@@ -10,6 +10,8 @@ from ari_app.asterisk.events import Extensions, answered_by, dialled_by, doing
 from ari_app.calls import NESTING, ChannelFact, Doing
 from ari_app.calls import happenings as h
 
+_RECORDER = ("Recorder/", "Announcer/")
+
 
 @dataclass(frozen=True, slots=True)
 class FarHalf:
@@ -49,6 +51,12 @@ class Snapshot:
         """List the channels of the bridge in which a channel is, itself too; none hears it in a lot."""
         mixing = (inside for bridge, inside in self.bridges.items() if bridge not in self.lots)
         return next((those for those in mixing if channel in those), ())
+
+    def they_talk(self, bridge: str) -> bool:
+        """Tell whether two in a bridge talk to one another; who records them doesn't."""
+        inside = [self.channels[one] for one in self.bridges.get(bridge, ()) if one in self.channels]
+        up = [one for one in inside if one.get("state") == "Up"]
+        return len(up) - sum(map(is_recorder, inside)) >= 2
 
     def waits_in_a_lot(self, channel: str) -> bool:
         """Tell whether a channel is in a parking lot."""
@@ -104,6 +112,11 @@ class Snapshot:
                 return None
             far = str(other["id"])
         return None
+
+
+def is_recorder(channel: dict[str, Any]) -> bool:
+    """Tell whether a channel is the PBX's own, by which a bridge is recorded."""
+    return str(channel["name"]).startswith(_RECORDER)
 
 
 def _other_half(channels: dict[str, dict[str, Any]], near: str) -> dict[str, Any] | None:

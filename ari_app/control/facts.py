@@ -11,7 +11,7 @@ import structlog
 from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.events import newcomer
 from ari_app.asterisk.phones import telephones
-from ari_app.asterisk.snapshot import Snapshot
+from ari_app.asterisk.snapshot import Snapshot, is_recorder
 from ari_app.calls import Call, Stage, Way
 from ari_app.calls import happenings as h
 from ari_app.calls import orders as o
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ari_app.control.switchboard import Line
 
 log = structlog.get_logger(__name__)
-
-_RECORDER = ("Recorder/", "Announcer/")
 
 _AWAITS_AN_ANSWER = frozenset({Stage.CALLING, Stage.RINGING, Stage.TRANSFERRING, Stage.DIALPLAN})
 """The stages in which somebody may have answered behind a leg into the dialplan."""
@@ -52,8 +50,10 @@ class Facts:
         live = self._line.live[call.id]
         deaf = live.deaf
         found = await asyncio.gather(*(self._fact(call, snapshot, channel, deaf) for channel in channels))
-        known_up_at = max(call.known_at, self._line.heard_until if deaf else at - AUDIT_SECONDS)
-        recording = call.recording.awaited and await self._pbx.is_recording(call.recording_name)
+        known_up_at = max(
+            call.known_at, self._line.reconciliation.heard_until if deaf else at - AUDIT_SECONDS
+        )
+        recording = call.recording.awaited and await self._pbx.recordings.is_being_made(call.recording_name)
         recorded = deaf and not call.recording.awaited and await self._was_recorded(call, snapshot)
         newcomers = await self._newcomers(call, snapshot, known_up_at if deaf else None)
         alive = {leg.id for leg in (call.caller, *call.our_legs) if leg.alive}
@@ -66,7 +66,7 @@ class Facts:
             recording=recording,
             newcomers=newcomers,
             known_up_at=known_up_at,
-            restarted=call.started_at < self._line.restart_seen_at,
+            restarted=call.started_at < self._line.reconciliation.restart_seen_at,
             deaf=deaf,
             recorded=recorded,
         )
@@ -75,7 +75,8 @@ class Facts:
         """Tell whether a call of which nothing is left was answered, by whoever held the account before."""
         if call.answered_at is not None or not call.policy.record or call.waiter.id in snapshot.channels:
             return False
-        return self._line.desk.has_recording(call.id) or await self._pbx.has_recording(call.recording_name)
+        stored = self._line.desk.has_recording(call.id)
+        return stored or await self._pbx.recordings.has(call.recording_name)
 
     async def _newcomers(
         self, call: Call, snapshot: Snapshot, deaf_since: float | None
@@ -89,8 +90,8 @@ class Facts:
         )
         found = []
         for stranger in strangers:
-            if not str(stranger["name"]).startswith(_RECORDER):
-                self._line.know(str(stranger["id"]), self._line.live[call.id])
+            if not is_recorder(stranger):
+                self._line.channels.know(str(stranger["id"]), self._line.live[call.id])
                 came = newcomer(stranger, self._line.clock(), self._pbx.extensions)
                 if deaf_since is not None and not came.local:
                     answered_at, _ = await self._pbx.talk_of(came.channel)
@@ -111,7 +112,7 @@ class Facts:
         live = self._line.live.get(call.id)
         if found is None or live is None:
             return None
-        self._line.know(found.id, live)
+        self._line.channels.know(found.id, live)
         # what is heard next concerns it
         live.put(h.FarHalfFound(self._line.clock(), leg_id, found.id, found.up))
         if call.customer is not None and call.customer.far == call.customer.id:
@@ -167,13 +168,6 @@ class Facts:
             answered_at, left_at = await self._pbx.talk_of(talks.id if talks is not None else channel)
             fact = replace(fact, answered_at=answered_at, left_at=left_at if leg is call.caller else None)
         return fact
-
-
-def they_talk(inside: tuple[str, ...], snapshot: Snapshot) -> bool:
-    """Tell whether two in a bridge of ours talk to one another."""
-    names = [str(snapshot.channels[one]["name"]) for one in inside if one in snapshot.channels]
-    up = [one for one in inside if snapshot.channels.get(one, {}).get("state") == "Up"]
-    return len(up) - sum(name.startswith(_RECORDER) for name in names) >= 2
 
 
 def _is_away(call: Call, snapshot: Snapshot, fact: h.ChannelFact) -> bool:

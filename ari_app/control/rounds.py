@@ -11,9 +11,8 @@ from ari_app.asterisk.errors import PbxError
 from ari_app.asterisk.snapshot import Snapshot
 from ari_app.calls import Call, LegState, Stage, Way, has_stayed
 from ari_app.calls import happenings as h
-from ari_app.calls import orders as o
 from ari_app.clock import rest
-from ari_app.control.facts import AUDIT_SECONDS, they_talk
+from ari_app.control.facts import AUDIT_SECONDS
 from ari_app.control.live_call import LiveCall
 from ari_app.control.switchboard import Line
 
@@ -78,10 +77,10 @@ class Rounds:
             if not self._line.listening:
                 continue
             with suppress(PbxError):
-                there = frozenset(await self._pbx.recordings()) - self._line.live.keys()
+                there = frozenset(await self._pbx.recordings.names()) - self._line.live.keys()
                 for name in there & left:
                     self._log.info("a recording of a call that is over is removed", call=name)
-                    await self._pbx.remove_recording(name)
+                    await self._pbx.recordings.remove(name)
                 looks, left = looks + 1, there - left
 
     async def watch_the_lots(self) -> None:
@@ -91,11 +90,11 @@ class Rounds:
         """
         line = self._line
         while True:
-            if not line.live and not line.unknown_talks:
+            if not line.live and not line.reconciliation.unknown_talks:
                 line.something.clear()
                 await line.something.wait()
             await asyncio.sleep(LOT_SECONDS)
-            line.unknown_talks -= line.live.keys()
+            line.reconciliation.forget_talks()
             if line.listening:
                 with suppress(PbxError):
                     await self._look_at_the_lots()
@@ -104,29 +103,17 @@ class Rounds:
         line = self._line
         waiting = [live for live in line.live.values() if _may_be_parked(live.call)]
         taken_out = [live for live in line.live.values() if _was_taken_out(live.call)]
-        if not (waiting or taken_out or line.led_nowhere or line.unknown_talks):
+        if not (waiting or taken_out or line.led_nowhere or line.reconciliation.unknown_talks):
             return
         asked_at = line.clock()
         snapshot = await self._pbx.snapshot()
-        for bridge in tuple(line.unknown_talks):
-            await self._end_together(bridge, snapshot)
+        await line.reconciliation.end_talks(snapshot)
         for live in waiting:
             await self._look_into_the_lot(live, snapshot)
         for live in taken_out:
             self._look_whether_parked_again(live, snapshot, asked_at)
         for call_id in tuple(line.led_nowhere):
             self._keep_together(call_id, snapshot)
-
-    async def _end_together(self, bridge: str, snapshot: Snapshot) -> None:
-        """When one of two who talk in a call that nobody has told us of has left, end it for the other."""
-        if bridge in self._line.live or they_talk(snapshot.bridges.get(bridge, ()), snapshot):
-            return
-        self._line.unknown_talks.discard(bridge)
-        for channel in snapshot.channels:
-            if channel in snapshot.bridges.get(bridge, ()) or self._pbx.ids.call_of(channel) == bridge:
-                await self._line.remove(o.HangUp(channel))
-        if bridge in snapshot.bridges:
-            await self._line.remove(o.CloseBridge(bridge))
 
     def _keep_together(self, call_id: str, snapshot: Snapshot) -> None:
         """Let the two talk on of whom the PBX has taken one out of the bridge."""

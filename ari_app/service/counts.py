@@ -55,7 +55,7 @@ class Counts:
                 if not self.led_here and counts.ended != ended:
                     self.led_here = await self._calls.led_here()
                 ended = counts.ended
-            often = looks * LATE_SECONDS < LATE_FOR_SECONDS or self._line.unknown_talks
+            often = looks * LATE_SECONDS < LATE_FOR_SECONDS or self._line.reconciliation.unknown_talks
             if not often or looks % max(1, round(ASIDE_SECONDS / LATE_SECONDS)) == 0:
                 await self._look_for_missed()
             looks += 1

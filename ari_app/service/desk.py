@@ -9,14 +9,13 @@ import structlog
 from ari_app import figures
 from ari_app.accounts.current import Current
 from ari_app.accounts.sections import RecordingFormat
-from ari_app.asterisk.pbx import Pbx
 from ari_app.asterisk.recordings import (
     NoRecording,
     NotConverted,
     RecordingStore,
     StoredFile,
-    fetch_recording,
 )
+from ari_app.asterisk.stored_recordings import StoredRecordings
 from ari_app.calls import LOOK_UP_SECONDS, Call, JournalLine, Outside, Policy, e164, for_an_outside_line
 from ari_app.calls import happenings as h
 from ari_app.retailcrm.client import RetailCrm
@@ -41,7 +40,7 @@ class ShopDesk:
         current: Current,
         crm: RetailCrm,
         statuses: Statuses,
-        pbx: Pbx,
+        on_the_pbx: StoredRecordings,
         recordings: RecordingStore,
         ledger: Ledger,
         notes: Notes,
@@ -51,7 +50,7 @@ class ShopDesk:
         self._current = current
         self._crm = crm
         self._statuses = statuses
-        self._pbx = pbx
+        self._on_the_pbx = on_the_pbx
         self._recordings = recordings
         self._ledger = ledger
         self._notes = notes
@@ -147,9 +146,9 @@ class ShopDesk:
 
     async def fetch_recording(self, name: str, closed: bool, at: Callable[[], float]) -> h.Happening:
         """Bring a call's recording into our store."""
-        new, place = not self.has_recording(name), (self._recordings, self.account)
+        new = not self.has_recording(name)
         try:
-            stored = await fetch_recording(self._pbx, *place, name, closed=closed)
+            stored = await self._on_the_pbx.fetch(self._recordings, self.account, name, closed=closed)
             figures.RECORDINGS_STORED.labels(self.account).inc(new)
             if self._current.account.calls.recording_format is RecordingFormat.MP3:
                 stored = await self._as_mp3(name, stored)

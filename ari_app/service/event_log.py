@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ari_app.accounts.account import Account
-from ari_app.asterisk.pbx import PbxState
+from ari_app.asterisk.pbx_state import PbxState
 from ari_app.errors import StoreUnavailable
 from ari_app.service.human_pace import MINUTE
 from ari_app.store.events import Event, EventStore, What

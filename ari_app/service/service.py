@@ -14,7 +14,7 @@ import structlog
 from ari_app import figures
 from ari_app.accounts.account import Account
 from ari_app.asterisk.installations import Mark
-from ari_app.asterisk.pbx import PbxState
+from ari_app.asterisk.pbx_state import PbxState
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.errors import StoreUnavailable
 from ari_app.keyring import KeyRing
@@ -420,7 +420,7 @@ class Service:
 
     def _shut(self) -> None:
         for shop in list(self.shops.values()):
-            shop.line.pbx.shut()
+            shop.events.shut()
 
     async def _stop(self) -> None:
         self._sharing.close()

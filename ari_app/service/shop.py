@@ -16,8 +16,9 @@ from ari_app.accounts.activity import Activity, CrmSettings
 from ari_app.accounts.current import Current
 from ari_app.asterisk.ajam import Ajam, AjamTarget
 from ari_app.asterisk.errors import PbxError
+from ari_app.asterisk.event_stream import EVENTS_A_SECOND, EventStream
 from ari_app.asterisk.installations import Mark
-from ari_app.asterisk.pbx import EVENTS_A_SECOND, Pbx, PbxTarget
+from ari_app.asterisk.pbx import Pbx, PbxTarget
 from ari_app.asterisk.recordings import RecordingStore
 from ari_app.asterisk.uploads import forget_drafts
 from ari_app.bounded import Allowance
@@ -142,20 +143,18 @@ class Shop:
         )
         self.ledger = Ledger(self.calls, account.id, self.delivery.take, bounds.ledger_bytes)
         target, ours = PbxTarget.of(account.pbx), lease.still_ours
-        pbx = Pbx(
-            target,
-            passage,
-            account.id,
-            clock,
-            current.owners,
-            ours,
-            mark,
-            lease.ask_first,
-            bounds.events_a_second,
-        )
+        pbx = Pbx(target, passage, account.id, clock, current.owners, ours)
+        self.events = EventStream(pbx, mark, lease.ask_first, bounds.events_a_second)
         self.ajam = _ajam(account, passage, clock)
         self.desk = ShopDesk(
-            current, self._crm, self.statuses, pbx, recordings, self.ledger, self.notes, self.changes
+            current,
+            self._crm,
+            self.statuses,
+            pbx.recordings,
+            recordings,
+            self.ledger,
+            self.notes,
+            self.changes,
         )
         ajam_line = AjamLine(self.ajam, pbx.extensions, clock) if self.ajam is not None else None
         self.line = Line(self.desk, pbx, ajam_line, clock, bounds.live_calls, may_act=ours)
@@ -205,7 +204,7 @@ class Shop:
         self._work.begin("ledger", self.ledger.run)
         self._work.begin("delivery", self.delivery.run)
         self.line.resume(live, seen)
-        self._listening = self._work.begin("pbx", self.line.listen)
+        self._listening = self._work.begin("pbx", lambda: self.events.run(self.line))
         self._work.begin("offer", lambda: offer_when_deaf(self.line, self.lease, self.changes))
         self._work.begin("ajam", self.line.follow_ajam)
         self._work.begin("reported calls", self.reported.run)
@@ -264,7 +263,7 @@ class Shop:
         """Leave the PBX of an account that is no more: who waits goes on in the dialplan."""
         await self._hear_no_more()
         await self.line.stand_still(STILL_SECONDS)
-        await self.line.see_off(OVER_SECONDS)
+        await self.line.reconciliation.see_off(OVER_SECONDS)
         await self.line.close()
         await self._work.end()
 
@@ -303,7 +302,7 @@ class Shop:
             self._log.error("steps of calls could not be written to Redis", steps=self.ledger.backlog)
         with suppress(StoreUnavailable):
             await self.lease.leave(heir)
-            self.line.pbx.handed_over = True
+            self.events.handed_over = True
         self.let_go()
         await self.close()
 
@@ -382,16 +381,16 @@ class Shop:
 
     async def _note_when_seen(self) -> None:
         """Keep the moment at which the PBX was last heard; and note what is lost or found."""
-        line = self.line
+        line, gap = self.line, self.line.reconciliation
         noted: str | None = None
 
         def is_news() -> bool:
             self._watch.look()
-            return bool(line.live or line.startup != noted) and line.startup is not None and line.listening
+            return bool(line.live or gap.startup != noted) and gap.startup is not None and line.listening
 
         while True:
             await rest_until(is_news)
-            startup = line.startup
+            startup = gap.startup
             if startup is not None:
                 with suppress(StoreUnavailable):
                     await self.calls.seen(self._clock(), startup)

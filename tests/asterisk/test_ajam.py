@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from ari_app.asterisk.ajam import Ajam, AjamChannel, AjamEvent, AjamTarget
 from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable
-from ari_app.asterisk.pbx import PbxState
+from ari_app.asterisk.pbx_state import PbxState
 from ari_app.demo.pbx.asterisk import UNREACHABLE
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.phones import Answers, Busy, Declines, Fate, Rings

@@ -219,7 +219,7 @@ async def test_an_account_that_has_written_its_share_of_the_day_reports_no_more_
         line = shop.shop.line
         assert "in a day" in (line.full or "")
         line.arrived(NewCaller("1.5", "PJSIP/trunk-00000001", ("incoming", "84951112233"), ANNA), time.time())
-        assert (line.calls, line.turned_away) == ((), 1)
+        assert (line.calls, line.admission.turned_away) == ((), 1)
         assert shop.shop.calls.written.used == pytest.approx(1, abs=0.05)
 
 

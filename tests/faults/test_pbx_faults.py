@@ -33,7 +33,7 @@ async def test_callers_beyond_the_most_calls_at_once_go_on_in_the_dialplan(offic
                 await second.ended()
             assert second.status == 200
             assert "cause=31" in second.reason  # the lab's dialplan, without us
-            assert office.shop.line.turned_away == 1
+            assert office.shop.line.admission.turned_away == 1
             phone.answer()
             await first.answered()
             first.hang_up()

@@ -14,6 +14,7 @@ import structlog
 from pydantic import ValidationError
 
 from ari_app.asterisk.ajam_wire import read_answer, read_channels
+from ari_app.asterisk.event_stream import EventStream
 from ari_app.asterisk.events import Heard, NewCaller
 from ari_app.asterisk.pbx import Pbx, PbxTarget
 from ari_app.network.reach import ANYWHERE, Passage
@@ -88,8 +89,8 @@ async def test_events_of_ari() -> None:
     ears = Ears()
     async with aiohttp.ClientSession() as session:
         target = PbxTarget("http://127.0.0.1:9/", "ari", "ari", "shop", "PJSIP/##")
-        pbx = Pbx(target, Passage(ANYWHERE, session), "shop")
-        each_is_taken(lambda said: pbx._hear(said, ears), lambda rng: written(rng, rng.choice(events)))
+        stream = EventStream(Pbx(target, Passage(ANYWHERE, session), "shop"))
+        each_is_taken(lambda said: stream._hear(said, ears), lambda rng: written(rng, rng.choice(events)))
     assert ears.count > TIMES / 20
 
 

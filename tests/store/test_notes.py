@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from ari_app.asterisk.pbx import PbxState
+from ari_app.asterisk.pbx_state import PbxState
 from ari_app.errors import StoreUnavailable
 from ari_app.service.event_log import WAITING, Notes, TroubleWatch
 from ari_app.store.events import Event, EventStore, What

@@ -6,7 +6,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 
 from ari_app.accounts.reading import read_account
-from ari_app.asterisk.pbx import PbxState
+from ari_app.asterisk.pbx_state import PbxState
 from ari_app.demo.crm.simulator import Manager, SimulatedCrm
 from ari_app.service.service import Service
 from ari_app.settings import Settings

@@ -17,7 +17,7 @@ from ari_app.asterisk import ajam as ajam_module
 from ari_app.asterisk import ajam_wire
 from ari_app.asterisk.ajam import Ajam, AjamTarget
 from ari_app.asterisk.errors import PbxDenied, PbxError, PbxRefused, PbxUnavailable, PbxUnknown
-from ari_app.asterisk.pbx import PbxState
+from ari_app.asterisk.pbx_state import PbxState
 from ari_app.calls.call import Way
 
 Reaction = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import cast
 
 import aiohttp
+import structlog
 from aiohttp import web
 
+from ari_app.asterisk.ari import Ari
 from ari_app.asterisk.errors import PbxRefused
-from ari_app.asterisk.pbx import DOWNLOADS, Pbx
-from ari_app.asterisk.recordings import RecordingStore, fetch_recording
+from ari_app.asterisk.events import Ids
+from ari_app.asterisk.recordings import RecordingStore
+from ari_app.asterisk.stored_recordings import DOWNLOADS, StoredRecordings
 from ari_app.calls.call import Way
 from tests.unit.test_hostile_pbx import pbx
 
@@ -19,21 +22,18 @@ WAV = b"RIFF\0\0\0\0WAVE" + bytes(32) + bytes(32_000)
 
 
 class Recorded:
-    """A connection to a PBX on which recordings lie that nobody writes any more; it notes what is asked."""
+    """The ARI of a PBX on which recordings lie that nobody writes any more; it notes what is asked."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session, self._url = session, url
         self.asked: list[str] = []
-        self.downloads = asyncio.Semaphore(DOWNLOADS)
-        self.ari = self.transport = self
+        self.transport = self
+        self.recordings = StoredRecordings(Ids("shop"), lambda: cast(Ari, self), structlog.get_logger())
 
     async def __call__(self, _: str, operation: str, **what: str) -> None:
         self.asked.append(operation)
         if operation == "getLive":
             raise PbxRefused(Way.ARI, "Recording not found", status=404)
-
-    async def remove_recording(self, _: str) -> None:
-        self.asked.append("deleteStored")
 
     async def download(self, path: str) -> aiohttp.ClientResponse:
         self.asked.append("file")
@@ -48,7 +48,7 @@ async def test_what_is_closed_is_fetched_by_one_request_and_removed_by_another(t
     async with pbx(whole) as place:
         there = Recorded(*place)
         store = RecordingStore(tmp_path, "key")
-        stored = await fetch_recording(cast(Pbx, there), store, "shop", "c1", closed=True)
+        stored = await there.recordings.fetch(store, "shop", "c1", closed=True)
     assert there.asked == ["file", "deleteStored"]
     assert stored.seconds == 2.0
     assert store.path_of(stored.name).stat().st_size == len(WAV)
@@ -57,7 +57,7 @@ async def test_what_is_closed_is_fetched_by_one_request_and_removed_by_another(t
 async def test_what_may_yet_be_written_is_asked_for_first(tmp_path: Path) -> None:
     async with pbx(whole) as place:
         there, store = Recorded(*place), RecordingStore(tmp_path, "key")
-        await fetch_recording(cast(Pbx, there), store, "shop", "c1", closed=False)
+        await there.recordings.fetch(store, "shop", "c1", closed=False)
     assert there.asked == ["getLive", "file", "deleteStored"]
 
 
@@ -77,8 +77,6 @@ async def test_no_more_than_eight_files_are_on_their_way_at_once(tmp_path: Path)
     async with pbx(slow) as place:
         there, store = Recorded(*place), RecordingStore(tmp_path, "key")
         names = [f"c{number}" for number in range(20)]
-        await asyncio.gather(
-            *(fetch_recording(cast(Pbx, there), store, "shop", name, closed=True) for name in names)
-        )
+        await asyncio.gather(*(there.recordings.fetch(store, "shop", name, closed=True) for name in names))
     assert most == DOWNLOADS == 8
     assert sorted(there.asked) == ["deleteStored"] * 20 + ["file"] * 20

@@ -16,9 +16,10 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from ari_app.asterisk import pbx as pbx_module
+from ari_app.asterisk import event_stream
 from ari_app.asterisk.ari import LONGEST_DESCRIPTION, Ari, AriTransport
 from ari_app.asterisk.errors import PbxUnavailable, PbxUnknown
+from ari_app.asterisk.event_stream import EventStream
 from ari_app.asterisk.events import Heard, NewCaller
 from ari_app.asterisk.pbx import Pbx, PbxTarget
 from ari_app.bounded import Allowance, read_json
@@ -60,8 +61,8 @@ async def listening(hostile: HostilePbx, **more: Any) -> AsyncIterator[Listener]
     target = PbxTarget(hostile.url, "user", "password", "shop", "PJSIP/##")
     listener = Listener()
     async with aiohttp.ClientSession() as session:
-        pbx = Pbx(target, Passage(ANYWHERE, session), "shop", **more)
-        work = asyncio.create_task(pbx.run(listener))
+        pbx = Pbx(target, Passage(ANYWHERE, session), "shop")
+        work = asyncio.create_task(EventStream(pbx, **more).run(listener))
         try:
             yield listener
         finally:
@@ -143,7 +144,7 @@ async def test_no_event_however_long_its_words_holds_up_the_loop(
     events = []
     for length in (2_000, LONG // 8):
         word = ornament * (length // len(ornament))
-        events += [event for event in events_with(word) if len(event) < pbx_module.LONGEST_EVENT]
+        events += [event for event in events_with(word) if len(event) < event_stream.LONGEST_EVENT]
     async with hostile_pbx() as hostile, listening(hostile) as listener:
         with watched_loop(monkeypatch) as steps:
             await hostile.says(*events, b'{"type":["x"]}', b"[" * 900, b"nonsense", key_pressed("the last"))
@@ -174,8 +175,8 @@ async def test_an_event_that_is_too_long_ends_the_connection_and_nothing_else(
 async def test_more_events_than_a_pbx_may_send_are_heard_late_and_it_is_said_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pbx_module, "EVENTS_SECONDS", 1.0)
-    monkeypatch.setattr(pbx_module, "PONG_SECONDS", 60.0)  # on a busy machine it is no dead PBX
+    monkeypatch.setattr(event_stream, "EVENTS_SECONDS", 1.0)
+    monkeypatch.setattr(event_stream, "PONG_SECONDS", 60.0)  # on a busy machine it is no dead PBX
     async with hostile_pbx() as hostile, listening(hostile, events_a_second=40) as listener:
         with capture_logs() as log:
             began = time.monotonic()

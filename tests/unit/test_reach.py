@@ -12,7 +12,9 @@ from aiohttp.test_utils import TestServer
 
 from ari_app.asterisk.ari import AriTransport
 from ari_app.asterisk.errors import PbxUnavailable
-from ari_app.asterisk.pbx import Pbx, PbxState, PbxTarget
+from ari_app.asterisk.event_stream import EventStream
+from ari_app.asterisk.pbx import Pbx, PbxTarget
+from ari_app.asterisk.pbx_state import PbxState
 from ari_app.network.reach import ANYWHERE, NotOutside, Passage, Reach, Turnstile, passage, read_networks
 from ari_app.settings import BadSettings, read_settings
 
@@ -176,9 +178,9 @@ async def _pbx(door: Door, reach: Reach) -> AsyncIterator[Pbx]:
 async def test_the_event_stream_goes_only_where_a_pbx_may_be(door: Door) -> None:
     async with _pbx(door, Reach()) as pbx:
         with pytest.raises(PbxUnavailable, match="own network"):
-            await pbx._connect_and_listen(_Ears())
+            await EventStream(pbx)._connect_and_listen(_Ears())
         with pytest.raises(NotOutside):
-            await pbx._wire()
+            await EventStream(pbx)._wire()
     assert (door.knocks, pbx.state) == (0, PbxState.CONNECTING)
 
 
