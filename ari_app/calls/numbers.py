@@ -29,12 +29,14 @@ _WITHHELD_WORD = re.compile(
 _NOBODY = ".invalid"
 """Ends the host of a SIP address that is nobody's (RFC 3323)."""
 _CHANNEL = re.compile(
-    r"[A-Za-z][A-Za-z0-9_]*/|[A-Za-z].*-[0-9a-f]{8}(;[12])?$|[A-Za-z][A-Za-z_.-]*[0-9]{1,6}$", re.DOTALL
+    r"[A-Za-z][A-Za-z0-9_]*/|[A-Za-z].*-[0-9a-f]{8}(;[12])?$|[^\W\d_][^\s0-9]*(?:[0-9][^\s0-9]*){1,6}$",
+    re.DOTALL,
 )
-"""The name of a channel or a trunk, such as ``SIP/mango-00000001`` or ``mango24``: digits, but no number."""
+"""The name of a channel or a trunk, such as ``SIP/mango-00000001``, ``line2-out``: digits, but no number."""
 _URI = re.compile(r"(?:.*<)?\s*(?:sips?|tel):([^@;?>]*)(?:@([^;?>:\s]*))?", re.IGNORECASE | re.DOTALL)
 _BRACKETS = re.compile(r".*<([^<>]*)>", re.DOTALL)
-_EXTENSION = re.compile(r"(?:[,;]|(?<!\s)\s*(?:ext|extension|доб|доп|вн|x)\b).*", re.IGNORECASE | re.DOTALL)
+_BEHIND_IT = re.compile(r"^((?:[^0-9]*[0-9]){3}[\W\d_]*)[^\W\d_].*", re.DOTALL)
+"""What is written behind a number: what is to be dialled after the answer, in whatever words, or a name."""
 _TRUNK_ZERO = re.compile(r"\(0\)")
 _LOST_PLUS = re.compile(r" [0-9]")
 _TEL = re.compile(r"\s*tel:(?://)?([^;]*)((?:;[A-Za-z-]+(?:=[^;]*)?)*)\s*", re.IGNORECASE | re.ASCII)
@@ -47,6 +49,9 @@ _DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\ufe58\ufe63\uff0d"
 _PUNCTUATION = str.maketrans("", "", f"{_BLANKS}{_DASHES}{_INVISIBLE}().")
 _DIALLED = re.compile(r"\+?[*#]*[0-9][0-9*#]*")
 _NOT_DIALLED = re.compile(r"[^0-9*#]")
+_ZEROS = re.compile(r"[0*#]*|[0-9]0{10,}")
+"""What some lines give for a number that is withheld, also behind the code of a country."""
+_FOREIGN_DIGIT = re.compile(r"(?![0-9])\d")
 
 
 def e164(text: str | None, country: str, outside_prefix: str = "") -> str | None:
@@ -128,18 +133,18 @@ def written(text: str | None) -> str | None:
 
 def _number_in(text: str | None) -> str | None:
     """Take what stands around a number away: a name, an address, an extension behind it."""
-    plain = (text or "")[:_LONGEST_READ].strip()
+    plain = unquote((text or "")[:_LONGEST_READ]).strip()
     if (found := _URI.match(plain)) is not None:
-        plain = unquote(found[1]).strip()
+        plain = found[1].strip()
         if (found[2] or "").rstrip(".").lower().endswith(_NOBODY):
             return None
     elif (found := _BRACKETS.match(plain)) is not None:
-        plain = unquote(found[1]).strip().partition("@")[0]
+        plain = found[1].strip().partition("@")[0]
     else:
         plain = plain.partition("@")[0].strip()
     if plain.casefold() in _WITHHELD or _WITHHELD_WORD.match(plain) or _CHANNEL.match(plain):
         return None
-    return _EXTENSION.sub("", plain)
+    return _BEHIND_IT.sub(r"\1", re.split("[,;]", plain, maxsplit=1)[0], count=1)
 
 
 def _without_ornament(found: str | None) -> str | None:
@@ -148,7 +153,7 @@ def _without_ornament(found: str | None) -> str | None:
 
 def _kept(found: str) -> str | None:
     kept = _NOT_DIALLED.sub("", found)
-    if not set(kept) & set("123456789"):
+    if _ZEROS.fullmatch(kept) or _FOREIGN_DIGIT.search(found):
         return None
     return f"+{kept}" if found.lstrip("( ").startswith("+") else kept
 

@@ -142,7 +142,7 @@ def _ringing(shop: Shop, fields: Fields, direction: Direction, at: float, by: st
 
 
 def _end(shop: Shop, fields: Fields, at: float, by: str) -> EndReported:
-    codes, talking, word = _ours(shop, fields), fields.seconds("duration"), fields.word("status")
+    codes, talking, word = _ours(shop, fields), fields.seconds("duration"), fields.text("status")
     ending, known = ending_of(word, talking)
     source = Source(
         **{name: fields.optional(f"source_{name}") for name in Source.__dataclass_fields__},
@@ -173,7 +173,7 @@ def _end(shop: Shop, fields: Fields, at: float, by: str) -> EndReported:
 
 def _ours(shop: Shop, fields: Fields) -> tuple[str, ...]:
     """Give the extensions that are somebody's: a queue's or a mobile's number is nobody's."""
-    codes = fields.codes()
+    codes = tuple(code for code in fields.codes() if not code.startswith("+"))
     return tuple(code for code in codes if code in shop.settings.codes) if shop.settings.codes else codes
 
 

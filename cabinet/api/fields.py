@@ -23,7 +23,6 @@ LONGEST_PHONE = 255
 """Characters: a dialplan may give the whole From, with a name and a host."""
 MOST_DIGITS = 15
 """Of a phone number."""
-LONGEST_WORD = 64
 LONGEST_UNIQUE_ID = 150
 """Asterisk's own limit."""
 MOST_CODES = 500
@@ -33,11 +32,10 @@ _AROUND = " \t\r\n\"'`“”"
 _INDEX = re.compile(r"\[\d{0,4}\]$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _UNIQUE_ID = re.compile(r"[!-~]+")
-_CODE = re.compile(r"[0-9*#]{1,20}")
+_CODE = re.compile(r"\+?[0-9*#]{1,20}")
 _BETWEEN_CODES = re.compile(r"[,;&\s]+")
 _FOREIGN_DIGIT = re.compile(r"(?![0-9])\d")
 _SECONDS = re.compile(r"([0-9]{1,7})(\.[0-9]{1,9})?")
-_WORD = re.compile(r"[\w .,:;=/()+*#|-]*")
 _DATE = re.compile(r"(19|20)[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _NUMBERS = frozenset({"hold", "duration"})
@@ -116,19 +114,9 @@ class Fields:
             raise Wrong(name, f"expected {', '.join(words[:-1])} or {words[-1]}")
         return word
 
-    def word(self, name: str) -> str:
-        """Give a word, whichever it is; empty when it was not given.
-
-        Raises:
-            Wrong: it is none.
-        """
-        word = self.text(name, LONGEST_WORD)
-        if _WORD.fullmatch(word) is None:
-            raise Wrong(name, "expected a word, such as ANSWER, NOANSWER, BUSY or CANCEL")
-        return word
-
     def codes(self) -> tuple[str, ...]:
-        """Give the extensions of ``code``: a list with commas, an array, or both.
+        """Give the extensions of ``code``: a list with commas, an array, or both; and the telephones outside
+        that a queue has.
 
         Raises:
             Wrong: one is no extension, or there are too many.
@@ -220,7 +208,7 @@ class Fields:
 def _as_text(name: str, value: Any) -> str:
     if isinstance(value, str):
         return value
-    if type(value) is int and name in _NUMBERS:
+    if name in _NUMBERS and (type(value) is int or (type(value) is float and value.is_integer())):
         return str(value)
     raise Wrong(name, "expected text")
 

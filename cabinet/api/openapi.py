@@ -13,7 +13,6 @@ from cabinet.api.fields import (
     LONGEST_QUERY,
     LONGEST_TEXT,
     LONGEST_UNIQUE_ID,
-    LONGEST_WORD,
     MOST_SECONDS,
 )
 from cabinet.forms.call_filter import DIRECTIONS, PERIODS, RESULTS
@@ -23,6 +22,7 @@ Schema = dict[str, Any]
 _EMPTY_OR = "^({})?$"
 _NUMBER = r"\+?[0-9]{{{},15}}"
 _CODE = "[0-9*#]{1,20}"
+_REPORTED_CODE = rf"\+?{_CODE}"
 _NO_CONTROLS = r"^[\t\r\n]*[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*[\t\r\n]*$"
 _DAY = "(19|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
 _TIME = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
@@ -83,7 +83,7 @@ _SECONDS: Schema = {
 }
 _UNIQUE = "1767225600.42"
 _UNIQUE_ID = _text("${UNIQUEID} of the call.", LONGEST_UNIQUE_ID, "^[!#-&(-_a-~]+$", example=_UNIQUE)
-_ONE_CODE = _text("The manager's extension.", 20, f"^{_CODE}$")
+_ONE_CODE = _text("The manager's extension.", 21, f"^{_REPORTED_CODE}$")
 _SOURCES = ("source", "medium", "campaign", "keyword", "content")
 
 _EXTERNAL: dict[str, Schema] = {"extPhone": {**_PHONE, "description": "The shop's number that was called."}}
@@ -96,8 +96,6 @@ _AT_THE_END: dict[str, Schema] = {
     "status": _text(
         "DIALSTATUS, QUEUESTATUS or CDR(disposition). Empty, or a word that is not known: answered "
         "if duration isn't 0.",
-        LONGEST_WORD,
-        "^[0-9A-Za-z_ .,:;=/()+*#|-]*$",
         examples=list(_STATUSES),
     ),
     "direct": _word("The call's direction.", "in", "out", ""),
@@ -139,8 +137,8 @@ def _report(description: str, kind: str, code: Schema, fields: dict[str, Schema]
 
 def _codes(description: str, fewest: int) -> Schema:
     """Describe ``code`` where it may be an array too; a form can't say that one is empty."""
-    a_list = _text("A list.", 4000, _EMPTY_OR.format(f"{_CODE}(,{_CODE}){{0,20}}"))
-    item = {"type": "string", "pattern": _EMPTY_OR.format(_CODE)}
+    a_list = _text("A list.", 4000, _EMPTY_OR.format(f"{_REPORTED_CODE}(,{_REPORTED_CODE}){{0,20}}"))
+    item = {"type": "string", "pattern": _EMPTY_OR.format(_REPORTED_CODE)}
     array = {"type": "array", "items": item, "minItems": fewest}
     return {"description": description, "anyOf": [a_list, array]}
 
@@ -171,7 +169,7 @@ _QUERY: dict[str, Schema] = {
     "code": _text(
         "in: extensions with commas between them, or empty for all. out: one. hangup: one, or empty.",
         4000,
-        _EMPTY_OR.format(f"{_CODE}(,{_CODE}){{0,20}}"),
+        _EMPTY_OR.format(f"{_REPORTED_CODE}(,{_REPORTED_CODE}){{0,20}}"),
     ),
     **_EXTERNAL,
     **{

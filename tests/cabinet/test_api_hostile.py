@@ -45,7 +45,7 @@ EVIL = "<script>alert(1)</script>"
         (IN | {"extPhone": "7\r\n7"}, "extPhone"),
         (IN | {"campaign_name": "a" * 256}, "campaign_name"),
         (IN | {"queryString": "a\x1bb"}, "queryString"),
-        (HANGUP | {"status": EVIL}, "status"),
+        (HANGUP | {"status": "ANSWER\x00"}, "status"),
         (HANGUP | {"direct": "sideways"}, "direct"),
         (HANGUP | {"date": "2026-02-30 00:00:00"}, "date"),
         (HANGUP | {"date": "2026-01-01"}, "date"),
