@@ -143,14 +143,6 @@ async def let(office: Office, exten: str, *apps: str) -> None:
         assert "added" in said or "replace" in said, said
 
 
-async def talker(office: Office, code: str | None) -> None:
-    """Wait until somebody is known to talk."""
-    await office.until(
-        lambda: any(call.stage.value == "talking" and call.talker == code for call in office.shop.line.calls),
-        f"{code} does not talk",
-    )
-
-
 # -- transfers to Follow Me, ring groups, queues, voicemail -----------------------------------------------
 
 
@@ -169,7 +161,7 @@ async def test_a_transfer_by_follow_me_is_whoever_answers(office: Office, who: s
         await customer.answered()
         await handed_over(office, hers, boris)
         await (his if who == "desk phone" else veras).answers()
-        await talker(office, boris if who == "desk phone" else vera)
+        await office.talks(boris if who == "desk phone" else vera)
         customer.hang_up()
         await his.is_free()
     report = await office.report()
@@ -187,7 +179,7 @@ async def test_a_ring_group_is_the_member_who_answers(office: Office) -> None:
     ):
         await his.answers()
         await customer.answered()
-        await talker(office, boris)
+        await office.talks(boris)
         customer.hang_up()
         await hers.is_free()
     report = await office.report()
@@ -216,7 +208,7 @@ async def test_a_mobile_in_a_queue_is_its_owners_and_never_an_extension(
     ):
         await mobile.answers()
         await customer.answered()
-        await talker(office, olga)
+        await office.talks(olga)
         customer.hang_up()
         await mobile.is_free()
     report = await office.report()
@@ -235,7 +227,7 @@ async def test_a_mobile_that_is_nobodys_has_no_code(office: Office) -> None:
     ):
         await mobile.answers()
         await customer.answered()
-        await talker(office, None)
+        await office.talks(None)
         customer.hang_up()
         await mobile.is_free()
     report = await office.report()
@@ -251,7 +243,7 @@ async def test_follow_me_that_asks_is_answered_when_the_call_is_taken(office: Of
         office.call(STRANGER) as customer,
     ):
         await mobile.answers()
-        await talker(office, None)
+        await office.talks(None)
         await customer.answered()
         customer.hang_up()
         await mobile.is_free()
@@ -305,7 +297,7 @@ async def test_a_transfer_that_a_second_telephone_takes_is_its_owners(office: Of
         await customer.answered()
         await handed_over(office, hers, "302")
         await twin.answers()
-        await talker(office, "302")
+        await office.talks("302")
         customer.hang_up()
         await twin.is_free()
     report = await office.report()
@@ -379,7 +371,7 @@ async def test_a_transfer_to_a_ring_group_whose_mobile_answers_has_no_code(offic
         await customer.answered()
         await handed_over(office, hers, "600")
         await mobile.answers()
-        await talker(office, None)
+        await office.talks(None)
         customer.hang_up()
         await mobile.is_free()
     report = await office.report()
@@ -405,7 +397,7 @@ async def test_whom_a_queue_rings_in_vain_after_a_transfer_is_told_and_the_fallb
         await customer.answered()
         await handed_over(office, hers, "600")
         await fallback.answers()
-        await talker(office, vera)
+        await office.talks(vera)
         await office.lab.bridged(vera)
         customer.hang_up()
         await fallback.is_free()
@@ -432,7 +424,7 @@ async def test_a_transfer_to_a_mobile_behind_the_outside_lines_digit_is_its_owne
         await customer.answered()
         await handed_over(office, hers, to)
         await mobile.answers()
-        await talker(office, boris)
+        await office.talks(boris)
         customer.hang_up()
         await mobile.is_free()
     report = await office.report()
@@ -524,7 +516,7 @@ async def test_a_busy_tone_after_a_transfer_brings_the_customer_to_the_fallback(
         await customer.answered()
         await handed_over(office, hers, boris)
         await fallback.answers()
-        await talker(office, vera)
+        await office.talks(vera)
         customer.hang_up()
         await fallback.is_free()
     report = await office.report()
@@ -545,7 +537,7 @@ async def test_waiting_after_a_transfer_is_not_talk(office: Office) -> None:
         await customer.answered()
         await handed_over(office, hers, boris)
         await fallback.answers()
-        await talker(office, vera)
+        await office.talks(vera)
         customer.hang_up()
         await fallback.is_free()
     report = await office.report()
@@ -616,7 +608,7 @@ async def test_a_managers_voicemail_is_no_answer(office: Office, monkeypatch: py
         await hers.rings()
         await his.answers()
         await customer.answered()
-        await talker(office, boris)
+        await office.talks(boris)
         customer.hang_up()
         await his.is_free()
     report = await office.report()
@@ -658,7 +650,7 @@ async def test_a_clicked_call_by_a_local_channel_goes_to_the_customer(
     ):
         assert office.shop.line.place_call(olga, ANNA, None, office.account.pbx.outgoing)
         await customer.answers()
-        await talker(office, olga)
+        await office.talks(olga)
         customer.hang_up()
         report = await office.report()
     assert (report.upload.result, report.upload.code) == ("answered", olga)
@@ -676,7 +668,7 @@ async def test_a_dialplan_that_answers_before_the_managers_telephone_is_no_answe
         await customer.answered()
         assert customer.answered_after is not None
         assert customer.answered_after > 0.9
-        await talker(office, olga)
+        await office.talks(olga)
         customer.hang_up()
         await hers.is_free()
     report = await office.report()
@@ -705,7 +697,7 @@ async def test_a_manager_behind_a_local_channel_hands_the_customer_over(
         await customer.answered()
         await handed_over(office, hers, boris)
         await his.answers()
-        await talker(office, boris)
+        await office.talks(boris)
         customer.hang_up()
         await his.is_free()
     report = await office.report()
@@ -730,7 +722,7 @@ async def test_a_dialplan_that_ends_at_a_busy_telephone_sends_the_caller_on_at_o
         office.call(ANNA) as customer,
     ):
         await his.answers()
-        await talker(office, boris)
+        await office.talks(boris)
         await customer.answered()
         customer.hang_up()
         await his.is_free()
@@ -795,7 +787,7 @@ async def test_a_call_that_a_members_telephone_forwards_outside_is_the_members(
             await customer.answered()
             await handed_over(office, his, "602")
         await mobile.answers()
-        await talker(office, olga)
+        await office.talks(olga)
         await customer.answered()
         customer.hang_up()
         await mobile.is_free()

@@ -75,14 +75,6 @@ async def keeps(shop: Office, key: str, value: str) -> None:
     await shop.lab.asterisk.command(f"database put {family} {rest} {value}")
 
 
-async def talker(shop: Office, code: str | None) -> None:
-    """Wait until somebody is known to talk."""
-    await shop.until(
-        lambda: any(call.stage.value == "talking" and call.talker == code for call in shop.shop.line.calls),
-        f"{code} does not talk",
-    )
-
-
 def voicemail(shop: Office, code: str) -> bool:
     """Tell whether FreePBX has let somebody's voicemail answer."""
     return f"voicemail of {code}" in shop.lab.asterisk.log()
@@ -129,7 +121,7 @@ async def test_a_call_that_is_forwarded_to_a_colleague_is_the_colleagues(reached
         reached.lab.call(ANNA, OUR_NUMBER) as customer,
     ):
         await customer.answered()
-        await talker(reached, boris)
+        await reached.talks(boris)
         customer.hang_up()
         await his.is_free()
     report = await reached.report()
@@ -148,7 +140,7 @@ async def test_a_call_that_is_forwarded_outside_stays_the_managers(shop: Office)
         shop.lab.call(ANNA, OUR_NUMBER) as customer,
     ):
         await customer.answered()
-        await talker(shop, olga)
+        await shop.talks(olga)
         customer.hang_up()
         await mobile.is_free()
     report = await shop.report()
@@ -238,7 +230,7 @@ async def test_who_talks_is_rung_only_with_call_waiting(shop: Office, waiting: b
         shop.lab.call(STRANGER, OUR_NUMBER) as first,
     ):
         await first.answered()
-        await talker(shop, olga)
+        await shop.talks(olga)
         await shop.lab.bridged(olga)
         async with shop.lab.call(ANNA, OUR_NUMBER, talks=0.3) as second:
             await second.ended()
@@ -264,7 +256,7 @@ async def test_follow_me_is_whoever_answers(shop: Office, who: str) -> None:
         phone, code = {"desk phone": (hers, olga), "colleague": (his, boris), "nobody": (veras, vera)}[who]
         await phone.answers()
         await customer.answered()
-        await talker(shop, code)
+        await shop.talks(code)
         customer.hang_up()
         await phone.is_free()
     report = await shop.report()
@@ -370,7 +362,7 @@ async def test_a_manager_who_is_rung_by_freepbx_hands_the_customer_over(shop: Of
         await customer.answered()
         await handed_over(shop, hers, boris)
         await his.answers()
-        await talker(shop, boris)
+        await shop.talks(boris)
         customer.hang_up()
         await his.is_free()
     report = await shop.report()
@@ -444,12 +436,12 @@ async def test_who_is_handed_a_customer_whom_we_called_sees_the_number(
         else:
             assert shop.shop.line.place_call(olga, ANNA, None, shop.account.pbx.outgoing)
         await customer.answers()
-        await talker(shop, olga)
+        await shop.talks(olga)
         await shop.recorded()
         await shop.lab.bridged(olga)
         assert await phone.transfer(boris if place == "colleague" else place) == 200
         await his.answers()
-        await talker(shop, boris)
+        await shop.talks(boris)
         customer.hang_up()
         await his.is_free()
     assert (await shop.report()).upload.code == boris
@@ -495,7 +487,7 @@ async def test_who_is_handed_a_customer_sees_them_in_queues_and_groups_too(
             await customer.answered()
             await handed_over(shop, hers, boris if place == "colleague" else place)
             await his.answers()
-            await talker(shop, boris)
+            await shop.talks(boris)
             customer.hang_up()
             await his.is_free()
         report = await shop.report()
@@ -516,7 +508,7 @@ async def test_a_long_name_reaches_a_queues_members_in_whole_letters(shop: Offic
             shop.lab.call(ANNA, OUR_NUMBER) as customer,
         ):
             await customer.answered()
-            await talker(shop, boris)
+            await shop.talks(boris)
             customer.hang_up()
             await his.is_free()
         report = await shop.report()
