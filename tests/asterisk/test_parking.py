@@ -95,14 +95,6 @@ async def parked(office: Office, phone: Phone | Customer, lot: str = LOT) -> Non
         await phone.ended()
 
 
-async def talks(office: Office, code: str | None) -> None:
-    """Wait until somebody is known to talk."""
-    await office.until(
-        lambda: any(call.stage.value == "talking" and call.talker == code for call in office.shop.line.calls),
-        f"{code} does not talk",
-    )
-
-
 def is_one_call(report: Report, code: str, *told: str, talked: float) -> None:
     """One call for the CRM: who talked last, everybody who was told, the seconds of talk."""
     assert report.told[-1] == ("hangup", sorted(told), "answered")
@@ -117,7 +109,7 @@ async def test_who_is_parked_is_taken_out_of_the_lot_by_a_colleague(office: Offi
         await parked(office, hers)
         async with dial(office, boris, PLACE) as his:
             await his.answered()
-            await talks(office, boris)
+            await office.talks(boris)
             assert not anna.over
             anna.hang_up()
             await his.ended()
@@ -140,7 +132,7 @@ async def test_a_customer_who_is_taken_out_of_the_lot_transfers_nobody_by_keys(o
         await parked(office, hers)
         async with keys.listening(office.lab) as heard, dial(office, boris, PLACE) as his:
             await his.answered()
-            await talks(office, boris)
+            await office.talks(boris)
             await anna.press(keys.KEYS)
             await office.until(
                 lambda: keys.keys_ended(heard()) >= len(keys.KEYS), "the PBX does not note the keys"
@@ -159,7 +151,7 @@ async def test_who_parks_the_customer_again_by_a_feature_code_leaves_them_to_the
         await parked(office, hers)
         async with dial(office, boris, PLACE) as his:
             await his.answered()
-            await talks(office, boris)
+            await office.talks(boris)
             await office.lab.bridged(boris)
             await his.press("*3")
             await office.stage("transferring")
@@ -167,7 +159,7 @@ async def test_who_parks_the_customer_again_by_a_feature_code_leaves_them_to_the
             await his.ended()
         async with dial(office, vera, PLACE) as veras:
             await veras.answered()
-            await talks(office, vera)
+            await office.talks(vera)
             anna.hang_up()
             await veras.ended()
     report = await office.report()
@@ -189,7 +181,7 @@ async def test_when_the_lots_time_is_over_the_parker_is_rung_and_talks_again(off
     async with anna_talks_to(office, olga) as (anna, hers):
         await parked(office, hers, "75")
         await hers.rings(2)
-        await talks(office, olga)
+        await office.talks(olga)
         assert not anna.over
         hers.hang_up()
         await anna.ended()
@@ -206,7 +198,7 @@ async def test_a_lot_behind_something_else_in_the_dialplan(office: Office) -> No
         await parked(office, hers, "77")
         async with dial(office, boris, PLACE) as his:
             await his.answered()
-            await talks(office, boris)
+            await office.talks(boris)
             his.hang_up()
             await anna.ended()
     report = await office.report()
@@ -225,7 +217,7 @@ async def test_who_asks_for_a_place_first_and_then_hands_the_customer_over_to_it
         await office.stage("transferring")
         async with dial(office, boris, PLACE) as his:
             await his.answered()
-            await talks(office, boris)
+            await office.talks(boris)
             his.hang_up()
             await anna.ended()
     report = await office.report()
@@ -244,7 +236,7 @@ async def test_a_member_of_a_queue_parks_the_customer(office: Office) -> None:
         await parked(office, hers)
         async with dial(office, boris, PLACE) as his:
             await his.answered()
-            await talks(office, boris)
+            await office.talks(boris)
             customer.hang_up()
             await his.ended()
     is_one_call(await office.report(), boris, olga, boris, talked=1)
@@ -260,7 +252,7 @@ async def test_a_customer_who_was_called_is_parked(office: Office) -> None:
         await parked(office, hers)
         async with dial(office, boris, PLACE) as his:
             await his.answered()
-            await talks(office, boris)
+            await office.talks(boris)
             assert anna.talking
             his.hang_up()
             await anna.is_free()
@@ -283,7 +275,7 @@ async def test_a_customer_of_a_clicked_call_is_parked(office: Office) -> None:
         await parked(office, hers)
         async with dial(office, boris, PLACE) as his:
             await his.answered()
-            await talks(office, boris)
+            await office.talks(boris)
             assert anna.talking
             anna.hang_up()
             await his.ended()
@@ -301,7 +293,7 @@ async def test_a_full_lot_brings_the_customer_to_the_fallback(office: Office) ->
         assert await hers.transfer("78") == 200  # the PBX says so whatever came of it
         await hers.is_free()
         await fallback.answers()
-        await talks(office, vera)
+        await office.talks(vera)
         anna.hang_up()
         await fallback.is_free()
     is_one_call(await office.report(), vera, olga, vera, talked=1)
@@ -316,7 +308,7 @@ async def test_a_parked_customer_is_not_lost_when_the_service_starts_anew(office
         assert (await office.live()).stage.value == "transferring"
         async with dial(office, boris, PLACE) as his:
             await his.answered()
-            await talks(office, boris)
+            await office.talks(boris)
             await office.stop()
             his.hang_up()
             await anna.ended()
@@ -334,7 +326,7 @@ async def test_a_customer_who_is_parked_while_nobody_listens_is_found_in_the_lot
         await office.stage("transferring")
         async with dial(office, boris, PLACE) as his:
             await his.answered()
-            await talks(office, boris)
+            await office.talks(boris)
             anna.hang_up()
             await his.ended()
     report = await office.report()

@@ -279,6 +279,15 @@ class Office:
 
         return await self.eventually(there, f"no call is {stage}")
 
+    async def talks(self, code: str | None) -> None:
+        """Wait until somebody is known to talk; None is somebody without a code."""
+        await self.until(
+            lambda: any(
+                call.stage.value == "talking" and call.talker == code for call in self.shop.line.calls
+            ),
+            f"{code} does not talk",
+        )
+
     async def recorded(self, calls: int = 1) -> None:
         """Wait until so many live calls talk and the PBX records each."""
 
