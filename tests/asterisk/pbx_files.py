@@ -105,7 +105,7 @@ async def freepbx_lab(installation: Installation) -> AsyncIterator[Lab]:
     asterisk.files = {**asterisk.files, **freepbx.files(asterisk)}
     async with asterisk:
         await freepbx.fill_database(asterisk)
-        yield Lab(asterisk)
+        yield Lab(asterisk, named=freepbx.RING_GROUP)
 
 
 def account(asterisk: Asterisk, outgoing: str, **calls: str) -> str:

@@ -20,13 +20,12 @@ from ari_app.demo.pbx.phones import Answers
 from tests.asterisk.freepbx_people import ANNA, ANNAS_NAME, OUR_NUMBER, in_queues
 from tests.asterisk.pbx_files import freepbx_lab, prepared
 from tests.asterisk.test_transfers import handed_over
+from tests.support.freepbx import RING_GROUP
 from tests.support.golden import shown
 from tests.support.office import Office
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-GROUP = ("103", "104")
-"""The telephones of the ring group 602."""
 LONG_NAME = "Константинопольская Александра"
 """FreePBX shows 40 bytes of it, and would halve a letter."""
 
@@ -95,11 +94,9 @@ async def test_the_voicemail_service_behind_freepbx_is_nobody_and_takes_the_cust
 async def test_who_is_handed_a_customer_whom_we_called_sees_the_number(
     shop: Office, how: str, place: str
 ) -> None:
-    while (olga := shop.managers(1)[0]) in GROUP:
-        pass
-    (boris,) = shop.managers(1)
+    olga, boris = shop.managers(2)
     if place == "602":
-        shop.hire(boris := GROUP[1])
+        shop.hire(boris := RING_GROUP[1])
     await shop.open()
     async with (
         shop.lab.customer_phone(Answers(after=0.2)) as customer,
@@ -133,7 +130,7 @@ async def test_who_is_handed_a_customer_sees_them_in_queues_and_groups_too(
 ) -> None:
     (olga, boris), name = shop.managers(2), ANNAS_NAME if directly else LONG_NAME
     if place == "602":
-        shop.hire(boris := "104")
+        shop.hire(boris := RING_GROUP[1])
     shop.customer(ANNA, name, manager=olga)
     if directly:
         shop.pbx["channel_format"] = "pjsip/##"  # what is not the default is taken as it is written

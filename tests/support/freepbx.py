@@ -13,6 +13,8 @@ from ari_app.demo.pbx.asterisk import Asterisk
 # Custom destination 1 is ours with "Return: Yes" and the queue 600, 2 is ours with "Return: No".
 # 600 rings agents by their extension's context, 601 their telephones alone; 602 is a ring group, which lets
 # both sides transfer, but the caller of an inbound call.
+RING_GROUP = ("103", "104")
+"""The telephones of the ring group 602."""
 _DIALPLAN = """
 [globals]
 TRANSFER_CONTEXT=from-internal-xfer

@@ -16,11 +16,15 @@ EMERGENCY = "112"
 
 
 class Lab:
-    """Hands out the extensions, queues, phones and callers of one running Asterisk."""
+    """Hands out the extensions, queues, phones and callers of one running Asterisk.
 
-    def __init__(self, asterisk: Asterisk) -> None:
+    `named` are extensions that its dialplan rings by name: nobody gets them.
+    """
+
+    def __init__(self, asterisk: Asterisk, named: Sequence[str] = ()) -> None:
         self.asterisk = asterisk
-        self._extensions = itertools.cycle(phone for phone in asterisk.phones if phone != EMERGENCY)
+        kept = (EMERGENCY, *named)
+        self._extensions = itertools.cycle(phone for phone in asterisk.phones if phone not in kept)
         self._twins = itertools.cycle(asterisk.twins)
         self._queues = list(asterisk.queues)
 
