@@ -147,6 +147,13 @@ async def until(predicate: Callable[[], T | None], complaint: str, seconds: floa
     return answer
 
 
+async def nobody_listens(asterisk: Asterisk) -> None:
+    """Wait until the PBX knows, too, that the service of the test before is gone."""
+    async with asyncio.timeout(60):
+        while APP in await asterisk.command("ari show apps"):
+            await asyncio.sleep(0.02)
+
+
 async def started(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
     """Wait until a channel enters the application."""
     async with asyncio.timeout(60):

@@ -17,6 +17,15 @@ exten => _XXX,1,Dial(PJSIP/${EXTEN},20)
 exten => _XXX,1,Dial(Local/${EXTEN}@from-queue/n,20)
 """
 
+BEHIND_THREE = """
+; An extension, or a queue, behind three Local channels, of which one stays in the talk.
+[deep]
+exten => _XXX,1,Dial(Local/1${EXTEN}@deep,20)
+exten => _1XXX,1,Dial(Local/2${EXTEN:1}@deep/n,20)
+exten => _2XXX,1,Dial(PJSIP/${EXTEN:1},20)
+exten => _[a-z].,1,Queue(${EXTEN},t,,,10)
+"""
+
 MENU_BEHIND = """
 ; A group whose failover is a menu behind a Local channel.
 [menu-behind]

@@ -11,7 +11,17 @@ from ari_app.demo.pbx.asterisk import Asterisk
 from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Busy, Rings
-from tests.asterisk.pbx_files import APP, Api, ajam, application, configure, prepared, send_on, started
+from tests.asterisk.pbx_files import (
+    APP,
+    Api,
+    ajam,
+    application,
+    configure,
+    nobody_listens,
+    prepared,
+    send_on,
+    started,
+)
 from tests.asterisk.test_transfers import handed_over
 from tests.asterisk.test_trial import steps
 from tests.support.office import Office
@@ -145,6 +155,7 @@ async def test_while_the_service_is_away_a_customer_reaches_the_queue_within_a_s
     (olga,) = shop.managers(1)
     await shop.open()
     await shop.stop()
+    await nobody_listens(shop.lab.asterisk)
     await shop.lab.asterisk.queue_add("sales", f"PJSIP/{olga}")
     async with shop.phone(olga, Answers(after=0.1)) as phone:
         began = time.monotonic()
@@ -234,6 +245,7 @@ async def test_a_silent_service_holds_a_caller_up_for_two_seconds_at_most(lab: L
 
 async def test_a_phones_call_goes_out_while_the_service_is_away(lab: Lab) -> None:
     (olga,) = lab.extensions(1)
+    await nobody_listens(lab.asterisk)
     began = time.monotonic()
     async with (
         lab.customer_phone(Answers(after=0.1)) as customer,

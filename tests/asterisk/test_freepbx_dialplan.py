@@ -22,7 +22,17 @@ from ari_app.demo.pbx.lab import Lab
 from ari_app.demo.pbx.machine import Installation
 from ari_app.demo.pbx.phones import Answers, Rings
 from tests.asterisk import test_customer_keys as keys
-from tests.asterisk.pbx_files import APP, account, ajam, application, freepbx_lab, prepared, started, until
+from tests.asterisk.pbx_files import (
+    APP,
+    account,
+    ajam,
+    application,
+    freepbx_lab,
+    nobody_listens,
+    prepared,
+    started,
+    until,
+)
 from tests.asterisk.test_trial import steps
 from tests.support.golden import EVERYWHERE, Scenario, Site, named
 from tests.support.office import Office
@@ -106,6 +116,7 @@ async def test_a_trial_call_comes_by_the_files_rings_and_is_recorded(shop: Offic
 async def test_while_the_service_is_away_the_custom_destination_returns_and_the_queue_rings(lab: Lab) -> None:
     (olga,) = lab.extensions(1)
     await lab.asterisk.queue_add("sales", f"PJSIP/{olga}")
+    await nobody_listens(lab.asterisk)
     before = len(lab.asterisk.log())
     async with lab.phone(olga, Answers(after=0.1)) as phone:
         began = time.monotonic()
@@ -169,6 +180,7 @@ async def test_a_customer_in_freepbxs_ring_group_transfers_nobody_by_keys(shop: 
 
 async def test_a_phones_call_goes_out_by_the_routes_while_the_service_is_away(lab: Lab) -> None:
     (olga,) = lab.extensions(1)
+    await nobody_listens(lab.asterisk)
     async with (
         lab.customer_phone(Answers(after=0.1)) as customer,
         lab.call(olga, ANNA, talks=0.1) as caller,

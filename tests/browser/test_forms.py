@@ -99,6 +99,7 @@ async def test_settings_can_be_applied_only_when_something_was_changed(window: W
     await seconds.fill("25")
     await apply.click()
     await expect(page.get_by_text("The changes are applied.")).to_be_visible()
+    await expect(page).to_have_url(re.compile(r"/telephony$"))  # so the script has run
     await page.reload()
     await expect(page.get_by_text("The changes are applied.")).to_have_count(0)
     await expect(seconds).to_have_value("25")

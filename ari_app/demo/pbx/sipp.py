@@ -71,7 +71,7 @@ class Sipp:
         text = resources.files(__package__).joinpath("scenarios", f"{scenario}.xml").read_text()
         text = re.sub(r"@([a-z_]+)@", lambda found: str(values[found[1]]), text)
         (self.folder / "sound.ulaw").write_bytes(_SOUND)
-        (self.folder / "scenario.xml").write_text(text)
+        (self.folder / "scenario.xml").write_text(text, "utf-8", "surrogateescape")
         fifo = self.folder / "log"
         os.mkfifo(fifo)
         self._fifo = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
