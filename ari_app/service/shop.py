@@ -37,13 +37,13 @@ from ari_app.retailcrm.mail import MailServer
 from ari_app.retailcrm.pace import GOES_ON, Pace, Urgency
 from ari_app.retailcrm.webhook import Webhook
 from ari_app.retailcrm.wording import Wording
-from ari_app.service.admission import Admission
 from ari_app.service.alerts import Alerts, State
 from ari_app.service.changes import Changes
 from ari_app.service.click_to_call import LIMITS, AcceptedClicks, ClickLimits, Clicks, NotPlaced
 from ari_app.service.counts import Counts
 from ari_app.service.crm_watch import CrmWatch
 from ari_app.service.desk import ShopDesk
+from ari_app.service.dialplan_access import DialplanAccess
 from ari_app.service.directory import Directory
 from ari_app.service.event_log import Notes, TroubleWatch, is_up
 from ari_app.service.handover import offer_when_deaf
@@ -177,7 +177,7 @@ class Shop:
         self.counts = Counts(current, self.calls, self.line, self.delivery, clock)
         self.directory = Directory(current, pbx, self.ajam)
         self._crm_watch = CrmWatch(self._crm, current, self._module)
-        self.admission = Admission(current, self.line, self.notes)
+        self.dialplan_access = DialplanAccess(current, self.line, self.notes)
         self._work = Work(account.id)
         self._listening: asyncio.Task[None] | None = None
 

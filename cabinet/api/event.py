@@ -88,7 +88,7 @@ async def _shop(request: web.Request, fields: Fields) -> Shop:
         raise UnknownClient from None
     except NotReady:
         raise Wrong("clientId", "the service has only just started; send this again", 503) from None
-    if not shop.admission.admits(address_of(request)):
+    if not shop.dialplan_access.admits(address_of(request)):
         raise NotAdmitted
     return shop
 
@@ -135,7 +135,7 @@ def _ringing(shop: Shop, fields: Fields, direction: Direction, at: float, by: st
         direction=direction,
         number=_customer(shop, fields, direction),
         external=tellable(shop.desk.normal_form(fields.phone("extPhone"))),
-        codes=shop.admission.shown_to(codes, everybody=nobody_named),
+        codes=shop.dialplan_access.shown_to(codes, everybody=nobody_named),
         analytics=analytics if direction is Direction.IN and analytics != WebAnalytics() else None,
         by=by,
     )
@@ -149,7 +149,7 @@ def _end(shop: Shop, fields: Fields, at: float, by: str) -> EndReported:
     )
     link = fields.link()
     if link is not None and leads_inside(link):
-        shop.admission.note_inside_link(shop.reported.id_of(fields.unique_id()))
+        shop.dialplan_access.note_inside_link(shop.reported.id_of(fields.unique_id()))
         link = None
     direction = Direction(fields.one_of("direct", "in", "out")) if fields.text("direct") else None
     ended = EndReported(
@@ -167,7 +167,7 @@ def _end(shop: Shop, fields: Fields, at: float, by: str) -> EndReported:
         by=by,
     )
     if not known:
-        shop.admission.note_unknown_status(word, shop.reported.id_of(ended.channel))
+        shop.dialplan_access.note_unknown_status(word, shop.reported.id_of(ended.channel))
     return ended
 
 

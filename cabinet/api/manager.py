@@ -45,7 +45,7 @@ async def _who(request: web.Request, fields: Fields) -> tuple[str, str]:
         raise UnknownClient from None
     except NotReady:  # the service has only just started: nobody knows anybody yet, and a caller waits
         pass
-    if shop is not None and not shop.admission.admits(address_of(request)):
+    if shop is not None and not shop.dialplan_access.admits(address_of(request)):
         raise NotAdmitted
     fields.required("type", "phone")
     fields.one_of("type", "json", "text")
@@ -73,7 +73,7 @@ def _unknown(phone: str) -> str:
 async def _ask(shop: Shop, phone: str, ignore_status: bool) -> CustomerFound | None:
     """Ask the CRM; None for a number that it doesn't know, and when it says nothing in time."""
     number = tellable(shop.desk.normal_form(phone))
-    if number is None or not shop.admission.may_look_up(number):
+    if number is None or not shop.dialplan_access.may_look_up(number):
         return None
     ignore = ignore_status or shop.policy.ignore_manager_status
     try:

@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 _LONGEST_WORD, _MOST_WORDS = 40, 100
 
 
-class Admission:
+class DialplanAccess:
     """Of one account."""
 
     def __init__(self, current: Current, line: Line, notes: Notes) -> None:
